@@ -1,0 +1,26 @@
+"""What a user did wrong, in one sentence: the error type and the way a command line shows it."""
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """Bad input. The message is one sentence that names the file or tensor and says what to do."""
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the option closest to `word`, or "" when none is close."""
+    found = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
+    return f" Did you mean '{found[0]}'?" if found else ""
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn a UserError into "error: ..." on stderr and exit code 2; also a decorator."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,90 @@
+"""Files that are whole or absent: atomic writes, content hashes, plain words for what the disk refused."""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from frism.errors import UserError
+
+_REFUSALS = {
+    errno.ENOSPC: "the disk is full: free some space and run again",
+    errno.EDQUOT: "the disk quota is used up: free some space and run again",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EACCES: "no permission to write there: choose another folder or change its permissions",
+    errno.EPERM: "no permission to write there: choose another folder or change its permissions",
+    errno.ENOTDIR: "a part of that path is a file, not a folder: choose another folder",
+    errno.EEXIST: "a part of that path is a file, not a folder: choose another folder",
+    errno.EISDIR: "a folder of that name is in the way: remove it or choose another name",
+}
+
+
+def _refusal(path: Path, error: OSError) -> UserError:
+    reason = _REFUSALS.get(error.errno or 0, error.strerror or str(error))
+    return UserError(f"cannot write {path}: {reason}.")
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes that name, on any error it vanishes.
+
+    The folder is made if absent, the content is on disk (fsync) before the name exists, the suffix is kept
+    (for writers that go by it), and the mode follows the umask even where a library wrote 0600. Raises
+    UserError when the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        mode = os.fstat(descriptor).st_mode & 0o777
+        os.close(descriptor)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    try:
+        yield temporary
+        temporary.chmod(mode)
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        if error.errno in _REFUSALS:
+            raise _refusal(path, error) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the sha256 of a file's content, 64 hex digits. Raises UserError when it cannot be read."""
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Return the JSON object in a file. Raises UserError when it is missing, cut short or no object."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}): restore or rewrite it.") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds a JSON {type(value).__name__}, not an object: restore or rewrite it.")
+    return value

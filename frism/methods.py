@@ -1,0 +1,230 @@
+"""Merging methods found by file name; a method's signature is the schema of its parameters.
+
+A method is one module in `frism/injection/` or `baselines/` with a function `merge(base, vlm, lrm, *, ...) ->
+Tensor` (any of the three, by name; one tensor at a time, fp32 in and out), optionally `fit(triple,
+calibration, *, ...) -> dict[str, Tensor]`, and optionally the constant SCOPE. Keyword-only arguments are
+parameters (int, float, str, bool or a Literal of strings, with a default), except the reserved names below,
+which the caller of `merge` and `fit` supplies. Modules whose name starts with "_" are no methods.
+
+Reserved in `merge`: `fitted` (what `fit` returned under "<tensor name>" as "value", and under "<tensor
+name>/part" as "part"), `layer` (int, or None outside the layers), `layers` (their number), `name` (canonical
+tensor name), `generator` (a CPU torch.Generator seeded by the variant's seed and the tensor's name). Reserved
+in `fit`: `triple`, `calibration`, `reference` and `reference_params` (what another variant fitted, and its
+parameters), `seed`, `progress` (a label).
+"""
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from frism.errors import UserError, nearest
+from frism.parameters import Parameter, Value, read_signature
+from frism.triples import DEFAULT_SCOPE, ROLES, SCOPES, Triple
+
+PACKAGES = ["frism.injection", "baselines"]
+RESERVED_MERGE = ("fitted", "layer", "layers", "name", "generator")
+RESERVED_FIT = ("triple", "calibration", "reference", "reference_params", "seed", "progress")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One merging method and all that its module says of itself."""
+
+    name: str
+    label: str
+    doc: str
+    module: str
+    scope: str
+    sources: tuple[str, ...]  # what merge reads, of "base", "vlm", "lrm"
+    parameters: dict[str, Parameter]
+    merge: Callable[..., Tensor]
+    fit: Callable[..., dict[str, Tensor]] | None
+    merge_names: frozenset[str]
+    fit_names: frozenset[str]
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether fitting asks for unlabelled images and questions."""
+        return "calibration" in self.fit_names
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether fitting starts from what another variant fitted."""
+        return bool(self.fit_names & {"reference", "reference_params"})
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the result depends on the seed."""
+        return "generator" in self.merge_names or "seed" in self.fit_names
+
+    def validate(self, params: Mapping[str, object]) -> dict[str, Value]:
+        """Return all parameters, checked, with defaults filled in and in the order of the signature.
+
+        Raises UserError for an unknown name, a value of the wrong type or one that is not among the choices.
+        """
+        accepted = ", ".join(self.parameters) or "none"
+        for name in params:
+            if name not in self.parameters:
+                raise UserError(
+                    f"method {self.name} has no parameter '{name}' (it accepts: {accepted})."
+                    f"{nearest(name, self.parameters)}"
+                )
+        return {
+            name: parameter.check(params[name], self.name) if name in params else parameter.default
+            for name, parameter in self.parameters.items()
+        }
+
+    def run_fit(self, triple: Triple, params: Mapping[str, object], **supplied: object) -> dict[str, Tensor]:
+        """Run `fit` with checked parameters and the reserved names it asks for; return finite CPU tensors.
+
+        `supplied` holds calibration, reference, reference_params, seed and progress, as far as the caller has
+        them. A method without `fit` gives {}.
+        """
+        complete = self.validate(params)
+        if self.fit is None:
+            return {}
+        offered: dict[str, object] = {"seed": 0, "progress": self.name, **supplied, "triple": triple}
+        for name in sorted(self.fit_names & set(RESERVED_FIT)):
+            if offered.get(name) is None:
+                hint = " Name a variant in `reference:`." if name.startswith("reference") else ""
+                raise UserError(f"method {self.name} needs '{name}' to be fitted, and none was given.{hint}")
+        fitted = self.fit(
+            **{n: offered[n] if n in RESERVED_FIT else complete[n] for n in sorted(self.fit_names)}
+        )
+        for key, tensor in fitted.items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise UserError(
+                    f"method {self.name} fitted NaN or infinite values for {key}: lower its learning rate."
+                )
+        return {key: tensor.detach().cpu().contiguous() for key, tensor in fitted.items()}
+
+    def run_merge(
+        self,
+        tensors: Mapping[str, Tensor],
+        params: Mapping[str, Value],
+        *,
+        name: str,
+        layer: int | None,
+        layers: int,
+        seed: int,
+        fitted: dict[str, Tensor],
+    ) -> Tensor:
+        """Merge one tensor; `tensors` holds at least this method's sources (fp32), `params` is complete.
+
+        Raises UserError when the result is not an fp32 tensor of the same shape with finite values.
+        """
+        supplied: dict[str, object] = {
+            "fitted": fitted,
+            "layer": layer,
+            "layers": layers,
+            "name": name,
+            **params,
+        }
+        if "generator" in self.merge_names:
+            supplied["generator"] = seeded(seed, name)
+        try:
+            merged = self.merge(
+                *(tensors[s] for s in self.sources), **{n: supplied[n] for n in self.merge_names}
+            )
+        except KeyError as error:
+            if "fitted" not in self.merge_names:
+                raise
+            raise UserError(
+                f"method {self.name} fitted no {error} for {name}: choose a smaller scope."
+            ) from error
+        expected = tensors[self.sources[0]]
+        if not isinstance(merged, Tensor) or merged.shape != expected.shape or merged.dtype != torch.float32:
+            got = (
+                f"{list(merged.shape)} {merged.dtype}"
+                if isinstance(merged, Tensor)
+                else type(merged).__name__
+            )
+            raise UserError(
+                f"method {self.name} gave {got} for {name}, not {list(expected.shape)} torch.float32."
+            )
+        if not torch.isfinite(merged).all():
+            raise UserError(
+                f"method {self.name} gave NaN or infinite values for {name}: check its parameters."
+            )
+        return merged
+
+
+def seeded(seed: int, name: str) -> torch.Generator:
+    """A CPU generator for (seed, tensor name): results depend on neither order nor device."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def modules() -> dict[str, str]:
+    """Map every method's name to its module, without importing any method."""
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if entry.name.startswith("_") or entry.ispkg:
+                continue
+            if entry.name in found:
+                raise UserError(
+                    f"two methods are named '{entry.name}' ({found[entry.name]} and {package}): rename one."
+                )
+            found[entry.name] = f"{package}.{entry.name}"
+    return found
+
+
+def available() -> list[str]:
+    """Names of all methods, sorted."""
+    return sorted(modules())
+
+
+def find(name: str) -> Method:
+    """Import a method by name. Raises UserError when there is none or it breaks the interface."""
+    known = modules()
+    if name not in known:
+        raise UserError(
+            f"unknown method '{name}' (available: {', '.join(sorted(known))}).{nearest(name, known)}"
+        )
+    try:
+        module = importlib.import_module(known[name])
+    except Exception as error:
+        raise UserError(
+            f"method {name} ({known[name]}) fails to import: {type(error).__name__}: {error}."
+        ) from error
+    return describe(module)
+
+
+def describe(module: ModuleType) -> Method:
+    """Read a module as a method. Raises UserError, naming the file, when it breaks the interface."""
+    name, where = module.__name__.rpartition(".")[2], module.__file__ or module.__name__
+    merge, fit = getattr(module, "merge", None), getattr(module, "fit", None)
+    if not callable(merge):
+        raise UserError(
+            f"{where} has no function merge(base, vlm, lrm, *, ...): write one or prefix the file with '_'."
+        )
+    doc = inspect.cleandoc(module.__doc__ or "")
+    label = doc.partition("\n")[0].partition(":")[0].partition(". ")[0].strip().rstrip(".")
+    if not label:
+        raise UserError(f"{where} has no docstring: its first line, up to ':' or '.', is the method's label.")
+    scope = getattr(module, "SCOPE", DEFAULT_SCOPE)
+    if scope not in SCOPES:
+        raise UserError(f"{where}: SCOPE is '{scope}': choose one of {', '.join(SCOPES)}.")
+    sources, parameters, merge_names = read_signature(merge, where, ROLES, RESERVED_MERGE)
+    if not sources:
+        raise UserError(f"{where}: merge takes none of base, vlm, lrm: name the tensors that it reads.")
+    fit_names: frozenset[str] = frozenset()
+    if fit is not None:
+        supplied, more, keywords = read_signature(fit, where, RESERVED_FIT, RESERVED_FIT)
+        for parameter in more.values():
+            if parameters.setdefault(parameter.name, parameter) != parameter:
+                raise UserError(
+                    f"{where}: parameter '{parameter.name}' differs between merge and fit: make them equal."
+                )
+        fit_names = keywords | set(supplied)
+    return Method(
+        name, label, doc, module.__name__, scope, sources, parameters, merge, fit, merge_names, fit_names
+    )

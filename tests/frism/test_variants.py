@@ -1,0 +1,117 @@
+"""Merge on load in a real VLM: only the scope changes, switching leaves no trace, and it is quick."""
+
+import time
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
+
+from frism import variants
+from frism.errors import UserError
+from frism.recipes import Recipe
+from frism.triples import WIDEST_SCOPE, Triple
+
+
+@pytest.fixture
+def model(triple: Triple) -> Qwen2_5_VLForConditionalGeneration:
+    return variants.load(triple, None)
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    return {name for name in before if before[name].numpy().tobytes() != after[name].numpy().tobytes()}
+
+
+@pytest.mark.parametrize("scope", ["mat", "mat+bias", "mat+bias+norm"])
+def test_only_tensors_in_scope_change(triple: Triple, model: nn.Module, scope: str) -> None:
+    before = state(model)
+    norms = variants.apply(model, triple, Recipe.make(triple, "inject", scope=scope))
+    assert changed(before, state(model)) == {f"model.language_model.{name}" for name in triple.names(scope)}
+    assert list(norms) == triple.names(scope)
+
+
+def test_filled_model_holds_the_streamed_tensors(triple: Triple, model: nn.Module) -> None:
+    recipe = Recipe.make(triple, "ties", scope=WIDEST_SCOPE)
+    norms = variants.apply(model, triple, recipe)
+    for name, tensor in variants.merged(triple, recipe):
+        assert torch.equal(model.model.language_model.get_parameter(name), tensor)
+        delta = tensor.double() - triple.read("vlm", name).double()
+        assert norms[name] == pytest.approx(delta.norm().item(), rel=1e-5)
+    assert norms == variants.injected_norms(triple, recipe)
+
+
+def test_switching_restores_the_vlm_first(triple: Triple, model: nn.Module) -> None:
+    before = state(model)
+    narrow = Recipe.make(triple, "inject")
+    variants.apply(model, triple, narrow)
+    expected = state(model)
+    variants.apply(model, triple, Recipe.make(triple, "interp", {"vlm_weight": 0.1}, scope=WIDEST_SCOPE))
+    variants.apply(model, triple, narrow)
+    assert changed(expected, state(model)) == set()
+    variants.apply(model, triple, Recipe.make(triple, "vlm"))
+    assert changed(before, state(model)) == set()
+    variants.apply(model, triple, narrow)
+    variants.apply(model, triple, None)
+    assert changed(before, state(model)) == set()
+
+
+def test_tied_embedding_stays_that_of_the_vlm(triple: Triple, model: nn.Module) -> None:
+    variants.apply(model, triple, Recipe.make(triple, "interp", {"vlm_weight": 0.0}, scope=WIDEST_SCOPE))
+    assert model.lm_head.weight is model.model.language_model.embed_tokens.weight
+    assert torch.equal(model.lm_head.weight, triple.checkpoints["vlm"].read("model.embed_tokens.weight"))
+
+
+def test_r_alone_in_the_tower_answers_as_r_does(triple: Triple, model: nn.Module) -> None:
+    """Interpolation at 0 in the widest scope is R with V's embeddings: the real text class agrees."""
+    variants.apply(model, triple, Recipe.make(triple, "interp", {"vlm_weight": 0.0}, scope=WIDEST_SCOPE))
+    lrm = Qwen2ForCausalLM.from_pretrained(triple.lrm_folder, dtype=torch.float32).eval()
+    lrm.config.rms_norm_eps = model.config.text_config.rms_norm_eps
+    for module in lrm.modules():
+        if hasattr(module, "variance_epsilon"):
+            module.variance_epsilon = model.config.text_config.rms_norm_eps
+    lrm.model.embed_tokens.weight.data.copy_(model.lm_head.weight)
+    ids = torch.arange(40).view(2, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(input_ids=ids).logits, lrm(input_ids=ids).logits, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_bf16_model_gets_the_fp32_result_rounded_once(triple: Triple) -> None:
+    recipe = Recipe.make(triple, "inject", {"strength": 0.7})
+    model = variants.load(triple, recipe, dtype=torch.bfloat16)
+    for name, tensor in variants.merged(triple, recipe):
+        assert torch.equal(model.model.language_model.get_parameter(name), tensor.bfloat16())
+
+
+def test_apply_is_quick(triple: Triple, model: nn.Module) -> None:
+    for method in ("inject", "ties", "dare_linear"):
+        recipe = Recipe.make(triple, method)
+        variants.apply(model, triple, recipe)
+        start = time.process_time()  # not wall time: the machine may be busy
+        variants.apply(model, triple, recipe)
+        assert time.process_time() - start < 1.0
+
+
+def test_recipe_of_other_weights_is_refused(triple: Triple, model: nn.Module) -> None:
+    recipe = Recipe.make(triple, "inject")
+    recipe = recipe.model_copy(update={"triple": recipe.triple | {"lrm": "0" * 64}})
+    with pytest.raises(UserError, match=r"made for another lrm than .*lrm"):
+        variants.apply(model, triple, recipe)
+
+
+def test_coefficients_must_belong(triple: Triple) -> None:
+    with pytest.raises(UserError, match="do not belong together"):
+        list(variants.merged(triple, Recipe.make(triple, "inject"), {"a": torch.tensor(1.0)}))
+    with pytest.raises(UserError, match="do not belong together"):
+        list(variants.merged(triple, Recipe.make(triple, "inject", fitted={"a": torch.tensor(1.0)})))
+
+
+def test_model_of_another_kind_is_refused(triple: Triple) -> None:
+    lrm = Qwen2ForCausalLM.from_pretrained(triple.lrm_folder)
+    with pytest.raises(UserError, match=r"Qwen2ForCausalLM has no model\.language_model"):
+        variants.apply(lrm, triple, None)
