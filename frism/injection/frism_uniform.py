@@ -21,4 +21,4 @@ def fit(triple: Triple, reference: dict[str, Tensor], reference_params: dict) ->
     gains = gate_gains(triple, reference, reference_params["strength"])
     injected = torch.stack([g.injected for g in gains.values()]).norm()
     whole = torch.stack([g.whole for g in gains.values()]).norm()
-    return {name: injected / whole for name in gains}
+    return dict.fromkeys(gains, injected / whole)

@@ -1,0 +1,37 @@
+# From three checkpoints to tables, figures and a page to read. One file per stage in workflow/rules.
+#   snakemake --cores all                              the study of config/miniature.yaml
+#   snakemake --cores all --configfile config/x.yaml   another study
+#   snakemake -n                                       what would run, and why
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+# Loaded only when no other study is named: Snakemake would merge the two.
+if "study" not in config:
+
+    configfile: "config/miniature.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/items.smk"
+include: "workflow/rules/tune.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/aggregate.smk"
+
+
+wildcard_constraints:
+    study=config["study"],
+    variant="|".join(config["variants"]),
+
+
+onstart:
+    work_alone()
+
+
+rule all:
+    default_target: True
+    input:
+        FINAL,
+    message:
+        "The study {config[study]} is finished: see results/{config[study]}/summary.md"

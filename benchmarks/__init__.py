@@ -1,0 +1,1 @@
+"""What is measured and how: benchmark definitions, engines, extraction, scoring, statistics."""

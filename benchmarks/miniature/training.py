@@ -1,0 +1,122 @@
+"""The training loop and the quick look at accuracies that its log carries."""
+
+import csv
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from transformers import GenerationMixin, PreTrainedModel, Qwen2_5_VLProcessor
+
+from benchmarks.miniature import questions as q
+from benchmarks.miniature.documents import Batcher, Document, Writer
+from benchmarks.miniature.world import describe, render
+
+Drawer = Callable[[random.Random, float], Document]  # (random numbers, progress in 0..1) -> document
+
+
+def fit(
+    model: PreTrainedModel,
+    optimizers: list[torch.optim.Optimizer],
+    draw: Drawer,
+    batcher: Batcher,
+    *,
+    steps: int,
+    batch: int,
+    seed: int,
+    stage: str,
+    curve: Path,
+    decay: float = 0.3,
+    prepare: Callable[[list[Document]], None] | None = None,
+) -> None:
+    """Train `steps` steps on fresh documents; append (stage, step, loss) to the CSV `curve`.
+
+    The step size warms up over 30 steps and falls linearly to nearly nothing over the last `decay`
+    share. `prepare` is called with each step's documents. Bit for bit repeatable on one machine at
+    one thread count.
+    """
+    rng = random.Random(seed)
+    rates = [[group["lr"] for group in o.param_groups] for o in optimizers]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    model.train()
+    smooth = None
+    for step in track(range(steps), f"{stage:14}"):
+        factor = min((step + 1) / 30, 1) * min(1, (steps - step) / (decay * steps) + 0.02)
+        for optimizer, initial in zip(optimizers, rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, initial, strict=True):
+                group["lr"] = rate * factor
+        documents = [draw(rng, step / steps) for _ in range(batch)]
+        if prepare:
+            prepare(documents)
+        loss = model(**batcher(documents), use_cache=False).loss
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        smooth = loss.item() if smooth is None else 0.9 * smooth + 0.1 * loss.item()
+        if step % 25 == 0 or step == steps - 1:
+            append_loss(curve, stage, step, smooth)
+    model.eval()
+
+
+def append_loss(curve: Path, stage: str, step: int, loss: float) -> None:
+    """Add a row (stage, step, loss) to the CSV `curve`, with a header if it is new."""
+    new = not curve.exists()
+    with curve.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["stage", "step", "loss"])
+        writer.writerow([stage, step, f"{loss:.4f}"])
+
+
+@torch.inference_mode()
+def accuracies(
+    model: GenerationMixin,
+    processor: Qwen2_5_VLProcessor,
+    families: Iterable[str],
+    *,
+    seen: bool,
+    asked: bool = True,
+    n: int = 100,
+    split: str = "dev",
+    seed: int = 0,
+) -> dict[str, float]:
+    """Share of right final answers per question family, on `n` questions each of `split`.
+
+    `seen`: pictures instead of descriptions. `asked`: with the request for steps (reasoning, short
+    chains) or for a short answer (perception). A quick look for the log; the study's own scores
+    come from the evaluation pipeline.
+    """
+    tokenizer = processor.tokenizer
+    tokenizer.padding_side = "left"
+    result = {}
+    for name in families:
+        rng = random.Random(f"{seed}-{split}-{name}")
+        items = [q.ask(q.FAMILIES[name], rng, split) for _ in range(n)]
+        prompts = []
+        for scene, question in items:
+            request = (q.REQUEST_SHORT if name in q.PERCEPTION else q.REQUEST_STEPS) if asked else ""
+            parts = [{"type": "text", "text": request + question.text}]
+            if seen:
+                parts.insert(0, {"type": "image"})
+            else:
+                parts[0]["text"] = f"{describe(scene)} {parts[0]['text']}"
+            prompts.append(processor.apply_chat_template(
+                [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False))  # fmt: skip
+        if seen:
+            inputs = processor(text=prompts, images=[render(s) for s, _ in items], padding=True, return_tensors="pt")
+        else:
+            inputs = tokenizer(prompts, padding=True, return_tensors="pt")
+        output = model.generate(**inputs, max_new_tokens=48, do_sample=False)
+        texts = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+        hits = [t.split("Answer")[-1].strip() == question.answer for t, (_, question) in zip(texts, items, strict=True)]
+        result[name] = sum(hits) / n
+    return result
+
+
+def writer_and_batcher(processor: Qwen2_5_VLProcessor) -> tuple[Writer, Batcher]:
+    """The pair that training needs, on one processor."""
+    writer = Writer(processor)
+    return writer, Batcher(processor, writer)

@@ -1,0 +1,74 @@
+"""Score a variant's predictions, question by question.
+
+python -m benchmarks.score --predictions F --items FOLDER --split test --benchmarks a,b --variant V --out scores/V.csv
+The same predictions give the same bytes; times, which differ, go to V.cost.csv beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from benchmarks import items as item_files
+from benchmarks import predictions as prediction_files
+from benchmarks.scoring import score
+from frism.errors import UserError, reported
+from frism.files import atomic_write
+
+
+def matched(
+    items: Mapping[str, Sequence[item_files.Item]], lines: Sequence[prediction_files.Line], path: Path
+) -> dict[str, list[prediction_files.Line]]:
+    """The prediction of every item. Raises UserError when one is missing, doubled or of another question."""
+    by_question: dict[tuple[str, str], prediction_files.Line] = {}
+    for line in lines:
+        if by_question.setdefault((line.benchmark, line.index), line) is not line:
+            raise UserError(f"{path} answers question {line.index} of {line.benchmark} twice: predict again.")
+    result: dict[str, list[prediction_files.Line]] = {}
+    for name, questions in items.items():
+        result[name] = []
+        for item in questions:
+            line = by_question.get((name, item.index))
+            if line is None:
+                raise UserError(
+                    f"{path} lacks the answer to question {item.index} of {name}: run"
+                    " python -m benchmarks.predict first."
+                )
+            if line.item != item.content:
+                raise UserError(
+                    f"{path} answers another question {item.index} of {name} than {item.folder} asks:"
+                    " run python -m benchmarks.predict again."
+                )
+            result[name].append(line)
+    return result
+
+
+@reported()
+def main(
+    predictions: Annotated[Path, typer.Option(help="JSON lines of benchmarks.predict")],
+    items: Annotated[Path, typer.Option(help="the items folder")],
+    variant: Annotated[str, typer.Option(help="the variant's name")],
+    benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
+    out: Annotated[Path, typer.Option(help="CSV, one row per question")],
+    split: Annotated[str, typer.Option(help="which items")] = "test",
+) -> None:
+    """Score predictions."""
+    asked = item_files.load(items, split, benchmarks)
+    answers = matched(asked, prediction_files.read(predictions), predictions)
+    scores = score(variant, asked, answers)
+    costs = scores[["variant", "benchmark", "index", "tokens"]].assign(
+        seconds=[line.seconds for group in answers.values() for line in group]
+    )
+    _write(costs, out.with_suffix(".cost.csv"))
+    _write(scores, out)
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,117 @@
+"""The choice of a grid point on dev: the best reasoning whose perception stays within a budget of the VLM's.
+
+A pure function of dev scores; no test score comes near it.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from frism.errors import UserError
+
+REQUIRED = ("point", "params", "benchmark", "axis", "n", "correct")
+# Two scores closer than this are the same number met by different roundings.
+TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One grid point's dev scores: plain means over the benchmarks of an axis, shares in [0, 1]."""
+
+    point: int
+    params: dict[str, Any]
+    perception: float
+    reasoning: float
+    within_budget: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen point, the sentence of the rule, and every candidate in grid order."""
+
+    point: int
+    params: dict[str, Any]
+    rule: str
+    budget: float
+    budget_missed: bool
+    reference_perception: float
+    candidates: tuple[Candidate, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of choice.json: plain JSON types, the keys above."""
+        return asdict(self) | {"candidates": [asdict(c) for c in self.candidates]}
+
+
+def choose(dev: pd.DataFrame, reference: pd.DataFrame, *, budget: float) -> Choice:
+    """Choose among the grid points of one variant.
+
+    Args:
+        dev: dev.csv of the variant, one row per (point, benchmark), columns at least point, params (JSON
+            object), benchmark, axis, n, correct; points in grid order, the least injection first.
+        reference: the same for the unmodified VLM, with one point.
+        budget: perception that may be lost on dev, as a share.
+
+    Rule: among the points whose perception is at least the reference's minus `budget`, the one with the
+    best reasoning; of equals the first in grid order. If no point qualifies: the one with the best
+    perception, its rule marked `budget missed`.
+
+    Raises UserError for missing columns, an axis without benchmarks, or points scored on different ones.
+    """
+    own = _points(reference, "the reference")
+    if len(own) != 1:
+        raise UserError(
+            f"the reference's dev scores hold {len(own)} points, not one: score it without a grid."
+        )
+    floor = own[0].perception - budget
+    candidates = tuple(
+        Candidate(c.point, c.params, c.perception, c.reasoning, c.perception >= floor - TIE)
+        for c in _points(dev, "the variant")
+    )
+    _same_benchmarks(dev, reference)
+    kept = [c for c in candidates if c.within_budget]
+    if kept:
+        best = max(c.reasoning for c in kept)
+        chosen = next(c for c in kept if c.reasoning >= best - TIE)
+        rule = f"best dev reasoning with dev perception at most {budget:g} below the reference; ties: first"
+    else:
+        best = max(c.perception for c in candidates)
+        chosen = next(c for c in candidates if c.perception >= best - TIE)
+        rule = (
+            f"budget missed: no point within {budget:g} of dev perception; best dev perception, ties: first"
+        )
+    return Choice(chosen.point, chosen.params, rule, budget, not kept, own[0].perception, candidates)
+
+
+def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
+    missing = [c for c in REQUIRED if c not in dev.columns]
+    if missing or dev.empty:
+        what = f"lack the column {missing[0]}" if missing else "are empty"
+        raise UserError(f"the dev scores of {owner} {what}: delete its dev.csv and run again.")
+    shares = dev.assign(share=dev["correct"] / dev["n"])
+    result = []
+    for point, rows in shares.groupby("point", sort=False):
+        means = rows.groupby("axis")["share"].mean()
+        for axis in ("perception", "reasoning"):
+            if axis not in means:
+                raise UserError(
+                    f"the dev scores of {owner} hold no {axis} benchmark: add one to `benchmarks`."
+                )
+        params = rows["params"].iloc[0]
+        params = json.loads(params) if isinstance(params, str) else dict(params)
+        result.append(
+            Candidate(int(point), params, float(means["perception"]), float(means["reasoning"]), True)
+        )
+    return result
+
+
+def _same_benchmarks(dev: pd.DataFrame, reference: pd.DataFrame) -> None:
+    compared = ("perception", "reasoning")
+    expected = set(reference.loc[reference["axis"].isin(compared), "benchmark"])
+    for point, rows in dev[dev["axis"].isin(compared)].groupby("point", sort=False):
+        if set(rows["benchmark"]) != expected or rows["benchmark"].duplicated().any():
+            raise UserError(
+                f"dev point {point} was not scored once on each of the reference's benchmarks"
+                f" ({', '.join(sorted(expected))}): delete dev.csv and run again."
+            )

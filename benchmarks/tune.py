@@ -1,0 +1,182 @@
+"""Fit a variant, choose its coefficients on dev, and write its recipe.
+
+python -m benchmarks.tune --variant inject --method inject --params '{}' --grid '{"strength": [0.1, 0.3]}' ...
+writes FOLDER/{recipe.json, coefficients.safetensors, dev.csv, choice.json, learning.csv}; what it finished
+of a grid is kept in FOLDER/points and not done again after a kill.
+"""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from torch import Tensor
+
+from benchmarks import items as item_files
+from benchmarks import predictions as prediction_files
+from benchmarks.engine import Engine, Settings, open_engine, origin
+from benchmarks.miniature.calibration import load as load_calibration
+from benchmarks.predict import triple_of
+from benchmarks.score import matched
+from benchmarks.scoring import score, totals
+from benchmarks.selection import choose
+from frism import variants
+from frism.errors import UserError, reported
+from frism.files import atomic_write
+from frism.methods import Method, find
+from frism.recipes import RECIPE, Recipe
+from frism.triples import Triple
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of the grid, merged with the fixed parameters, and what was fitted for it."""
+
+    recipe: Recipe
+    fitted: dict[str, Tensor]
+    folder: Path
+
+
+def grid_points(method: Method, params: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Complete parameters of every combination, the last key of the grid running fastest.
+
+    Raises UserError for an unknown parameter or a value of the wrong type, before anything is fitted.
+    """
+    combinations = itertools.product(*grid.values())
+    return [method.validate({**params, **dict(zip(grid, values, strict=True))}) for values in combinations]
+
+
+def fit_point(
+    triple: Triple,
+    method: Method,
+    params: Mapping[str, Any],
+    supplied: Mapping[str, Any],
+    *,
+    scope: str,
+    seed: int,
+    code: str,
+    folder: Path,
+) -> Point:
+    """Fit one grid point, or take up what an earlier, interrupted run fitted for the very same inputs.
+
+    `code` digests code, calibration and reference: a change in any of them makes another recipe.
+    """
+    if (folder / RECIPE).exists():
+        try:
+            recipe, fitted = Recipe.load(folder)
+        except UserError:  # cut short or of another version: fitted again below
+            pass
+        else:
+            wanted = Recipe.make(triple, method.name, params, scope=scope, seed=seed, code=code, fitted=fitted)
+            if recipe == wanted:
+                return Point(recipe, fitted, folder)
+    fitted = method.run_fit(triple, params, seed=seed, **supplied)
+    recipe = Recipe.make(triple, method.name, params, scope=scope, seed=seed, code=code, fitted=fitted)
+    recipe.save(folder, fitted)
+    return Point(recipe, fitted, folder)
+
+
+def dev_scores(
+    engine: Engine, triple: Triple, point: Point, items: Mapping[str, Sequence[item_files.Item]], variant: str
+) -> pd.DataFrame:
+    """Answer and score the dev questions with one point: benchmark, axis, group, n, correct, score."""
+    batches = engine.batches([i for group in items.values() for i in group], origin(triple, point.recipe))
+    path = point.folder / "dev.jsonl"
+    with prediction_files.opened(path, {key for batch in batches for key in batch.keys}) as store:
+        missing = [batch for batch in batches if any(key not in store.done for key in batch.keys)]
+        if missing:
+            variants.apply(engine.model, triple, point.recipe, point.fitted)
+        for batch in missing:
+            store.append(engine.answer(batch))
+    return totals(score(variant, items, matched(items, prediction_files.read(path), path)))
+
+
+def learning_curve(fitted: Mapping[str, Tensor]) -> pd.DataFrame:
+    """The "curve/<quantity>" entries of a fit as columns, one row per step; empty if it has none."""
+    curves = {key.removeprefix("curve/"): value.tolist() for key, value in fitted.items() if key.startswith("curve/")}
+    return pd.DataFrame(curves).rename_axis("step").reset_index() if curves else pd.DataFrame()
+
+
+def _reference(folder: Path | None) -> dict[str, Any]:
+    if folder is None:
+        return {}
+    recipe, fitted = Recipe.load(folder)
+    return {"reference": fitted, "reference_params": recipe.params, "reference_key": recipe.key}
+
+
+def _json(option: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"{option} must be a JSON object, not {text!r}.")
+    return value
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
+
+
+@reported()
+def main(
+    variant: Annotated[str, typer.Option(help="the variant's name")],
+    method: Annotated[str, typer.Option(help="a file in baselines or frism/injection")],
+    triple: Annotated[str, typer.Option(help="checkpoint folders as JSON: base, vlm, lrm")],
+    items: Annotated[Path, typer.Option(help="the items folder")],
+    benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
+    engine: Annotated[str, typer.Option(help="the engine's settings as JSON")],
+    calibration: Annotated[str, typer.Option(help="source and number of unlabelled questions as JSON")],
+    selection: Annotated[str, typer.Option(help="the rule's settings as JSON: perception_budget")],
+    out: Annotated[Path, typer.Option(help="the variant's folder")],
+    params: Annotated[str, typer.Option(help="fixed parameters as JSON")] = "{}",
+    grid: Annotated[str, typer.Option(help="parameters to choose, as JSON: name to list")] = "{}",
+    scope: Annotated[str, typer.Option(help="tensors that may be merged")] = "mat",
+    seed: Annotated[int, typer.Option(help="for fits and random masks")] = 0,
+    code: Annotated[str, typer.Option(help="digest of the code that fits and merges")] = "",
+    reference: Annotated[Path | None, typer.Option(help="folder of the variant to start from")] = None,
+    compare_with: Annotated[Path | None, typer.Option(help="folder of the unmodified VLM's variant")] = None,
+) -> None:
+    """Fit a variant and choose its coefficients."""
+    settings, found = Settings.parse(engine), find(method)
+    points = grid_points(found, _json("--params", params), _json("--grid", grid))
+    three = triple_of(triple, scope)
+    asked = item_files.load(items, "dev", benchmarks)
+    supplied, source = _reference(reference), _json("--calibration", calibration)
+    # A recipe belongs to its inputs: what it was calibrated on and what it started from are part of it.
+    identity = ":".join([code, calibration if found.needs_calibration else "", supplied.pop("reference_key", "")])
+    if found.needs_calibration:
+        supplied["calibration"] = load_calibration(**source, seed=seed)
+    running, rows, made = open_engine(three, None, None, settings, items), [], []
+    for number, complete in enumerate(points):
+        print(f"{variant}: point {number + 1} of {len(points)}: {json.dumps(complete)}", flush=True)
+        folder = out / "points" / str(number)
+        point = fit_point(three, found, complete, supplied, scope=scope, seed=seed, code=identity, folder=folder)
+        scores = dev_scores(running, three, point, asked, variant)
+        rows.append(scores.assign(variant=variant, point=number, params=json.dumps(complete, sort_keys=True)))
+        made.append(point)
+    columns = ["variant", "point", "params", "benchmark", "axis", "group", "n", "correct", "score"]
+    dev = pd.concat(rows, ignore_index=True)[columns]
+    budget = float(_json("--selection", selection)["perception_budget"])
+    unmodified = pd.read_csv(compare_with / "dev.csv") if compare_with else dev
+    choice = choose(dev, unmodified, budget=budget) if compare_with or len(points) == 1 else None
+    if choice is None:
+        raise UserError(f"variant {variant} has a grid: name the unmodified VLM's folder with --compare-with.")
+    chosen = made[choice.point]
+    norms = variants.injected_norms(three, chosen.recipe, chosen.fitted)
+    _write(dev, out / "dev.csv")
+    _write(pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv")
+    if len(curve := learning_curve(chosen.fitted)):
+        _write(curve, out / "learning.csv")
+    with atomic_write(out / "choice.json") as temporary:
+        temporary.write_text(json.dumps(choice.to_dict(), indent=1) + "\n")
+    chosen.recipe.save(out, chosen.fitted)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,57 @@
+"""The training recipe runs, learns, and repeats bit for bit; a few steps of each stage."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.miniature.base import train_base
+from benchmarks.miniature.lrm import train_lrm
+from benchmarks.miniature.optimizers import orthogonalize
+from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
+from benchmarks.miniature.vlm import train_vlm
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return build_processor(build_tokenizer())
+
+
+def equal(a, b) -> bool:
+    return all(torch.equal(x, b.state_dict()[k]) for k, x in a.state_dict().items())
+
+
+def test_all_stages_repeat_bit_for_bit(processor, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    bases = [train_base(processor, tmp_path / f"b{i}.csv", copy_steps=3, steps=3) for i in (0, 1)]
+    assert equal(*bases)
+    lrms = [train_lrm(bases[0], processor, tmp_path / f"r{i}.csv", steps=2) for i in (0, 1)]
+    assert equal(*lrms)
+    assert not equal(lrms[0], bases[0])
+    steps = {"tower_steps": 2, "align_steps": 2, "tune_steps": 2}
+    vlms = [train_vlm(bases[0], processor, tmp_path / f"v{i}.csv", **steps) for i in (0, 1)]
+    assert equal(*vlms)
+    curve = pd.read_csv(tmp_path / "v0.csv", names=["stage", "step", "loss", "seconds"], header=None)
+    assert {"vlm: tower", "vlm: align", "vlm: tune"} <= set(curve["stage"])
+
+
+def test_the_first_stage_leaves_the_language_model_alone(processor, tmp_path: Path) -> None:
+    base = train_base(processor, tmp_path / "b.csv", copy_steps=1, steps=1)
+    vlm = train_vlm(base, processor, tmp_path / "v.csv", tower_steps=1, align_steps=2, tune_steps=0)
+    tower = vlm.model.language_model.state_dict()
+    assert all(torch.equal(x, tower[name]) for name, x in base.model.state_dict().items())
+
+
+def test_copying_is_learned_quickly(processor, tmp_path: Path) -> None:
+    train_base(processor, tmp_path / "b.csv", copy_steps=60, steps=0)
+    losses = pd.read_csv(tmp_path / "b.csv")["loss"]
+    assert losses.iloc[-1] < 0.5 * losses.iloc[0]
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16)])
+def test_orthogonalize_pushes_singular_values_towards_one(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalize(matrix))
+    assert values.max() < 1.3
+    assert values.median() > 0.6

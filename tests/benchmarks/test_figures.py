@@ -1,0 +1,188 @@
+"""Figures: they carry the tables' numbers, their labels do not collide, their bytes repeat."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from safetensors.torch import save_file
+
+from benchmarks.figures import main
+from benchmarks.plots import gates, learning, trade_off
+from benchmarks.plots.labels import Label, obstacles_of_line, place
+from benchmarks.plots.style import marks
+from benchmarks.study import Study, read_table
+from benchmarks.tables import build
+from frism.errors import UserError
+from tests.benchmarks.synthetic_study import config, make
+
+NAMES = ["trade_off", "gates", "learning"]
+SUITES = ["mini_number", "mini_count", "mini_total", "mini_net"]
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return config(benchmarks=SUITES, text=[], statistics={"confidence": 0.95, "resamples": 100})
+
+
+@pytest.fixture(scope="module")
+def study(settings):
+    return Study.parse(json.dumps(settings))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, settings, study):
+    folder = make(tmp_path_factory.mktemp("study"), settings, n=40, n_dev=30)
+    build(folder, study, folder / "tables")
+    main(folder, json.dumps(settings), None)
+    return folder
+
+
+def test_every_figure_in_both_forms(results):
+    for name in NAMES:
+        with Image.open(results / "figures" / f"{name}.png") as picture:
+            assert picture.width == pytest.approx(3.4 * 300, abs=1) and "Software" not in picture.info
+        svg = (results / "figures" / f"{name}.svg").read_text()
+        assert svg.startswith("<?xml") and "<dc:date>" not in svg
+
+
+def test_the_same_tables_the_same_bytes(results, settings, tmp_path):
+    main(results, json.dumps(settings), tmp_path)
+    for name in NAMES:
+        for end in ("png", "svg"):
+            assert (tmp_path / f"{name}.{end}").read_bytes() == (
+                results / "figures" / f"{name}.{end}"
+            ).read_bytes()
+
+
+def test_every_variant_is_told_apart_without_colour(study):
+    looks = [(m.marker, m.face in ("white", "#D9D9D9")) for m in marks(study).values()]
+    assert len(set(looks)) == len(looks) == len(study.variants)
+
+
+def test_the_points_are_the_tables(results, study):
+    axes = read_table(results / "tables" / "axes.csv")
+    points = trade_off._test_points(study, axes)
+    assert list(points.index) == list(study.variants)
+    row = axes[(axes["variant"] == "inject") & (axes["group"] == "reasoning")].iloc[0]
+    assert tuple(points.loc["inject", ["y", "y0", "y1"]]) == (row["score"], row["low"], row["high"])
+
+
+def test_a_grid_of_two_parameters_is_several_lines(results):
+    selection = read_table(results / "tables" / "selection.csv")
+    lines = trade_off._lines(selection, "frism")
+    assert [len(line) for line in lines] == [3, 3]
+    assert [len(line) for line in trade_off._lines(selection, "inject")] == [7]
+
+
+def drawn_labels(figure, ax):
+    renderer = figure.canvas.get_renderer()
+    return [t.get_window_extent(renderer) for t in ax.texts if t.get_gid() == "label"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_do_not_collide(seed):
+    rng = np.random.default_rng(seed)
+    points = np.vstack([rng.random((8, 2)), 0.9 + 0.03 * rng.random((6, 2))])  # some spread, some crowded
+    figure = Figure(figsize=(3.4, 2.5))
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    ax.plot(*points.T, "o", markersize=4)
+    ax.margins(0.14)
+    figure.draw_without_rendering()
+    labels = [Label(str(i), x, y, "black") for i, (x, y) in enumerate(points, 1)]
+    assert place(ax, labels, [], 6.5) < 20
+    boxes = drawn_labels(figure, ax)
+    frame = ax.get_window_extent()
+    assert len(boxes) == len(points)
+    for i, a in enumerate(boxes):
+        assert frame.x0 <= a.x0 and a.x1 <= frame.x1 and frame.y0 <= a.y0 and a.y1 <= frame.y1
+        for b in boxes[i + 1 :]:
+            both = type(a).intersection(a, b)
+            assert both is None or both.width * both.height < 4
+
+
+def test_labels_keep_off_lines():
+    figure = Figure(figsize=(3.4, 2.5))
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    x, y = [0.0, 0.5, 1.0], [0.4, 0.6, 0.5]
+    ax.plot(x, y)
+    figure.draw_without_rendering()
+    limits = ax.get_xlim(), ax.get_ylim()
+    obstacles = obstacles_of_line(ax, x, y)
+    assert place(ax, [Label("first", 0, 0.4, "black"), Label("2", 0.5, 0.6, "black")], obstacles, 6.5) == 0
+    assert (ax.get_xlim(), ax.get_ylim()) == limits
+    pixels = ax.transData.transform(np.column_stack([np.linspace(0, 0.5, 200), np.linspace(0.4, 0.6, 200)]))
+    for box in drawn_labels(figure, ax):
+        assert not any(box.contains(*pixel) for pixel in pixels)
+
+
+def test_few_variants_are_named_in_place(results, study, tmp_path):
+    axes, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("axes", "selection"))
+    few = ["vlm", "inject", "frism"]
+    small = study.model_copy(update={"variants": {v: study.variants[v] for v in few}})
+    trade_off.draw(small, axes, selection[selection["variant"].isin(few)], tmp_path)
+    with (
+        Image.open(tmp_path / "trade_off.png") as small_one,
+        Image.open(results / "figures" / "trade_off.png") as whole,
+    ):
+        assert small_one.height < whole.height
+
+
+def test_no_sweep_no_second_panel(results, study, tmp_path):
+    axes, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("axes", "selection"))
+    trade_off.draw(study, axes, selection[selection["point"] == 0], tmp_path)
+    with Image.open(tmp_path / "trade_off.png") as picture:
+        assert picture.height < 1300
+
+
+def test_mean_gates(tmp_path):
+    folder = tmp_path / "variants" / "frism"
+    folder.mkdir(parents=True)
+    tensors = {
+        "layers.0.self_attn.q_proj.weight/gate": torch.tensor([0.0, 0.0]),
+        "layers.2.mlp.down_proj.weight/gate": torch.tensor([-50.0, 50.0, 50.0, 50.0]),
+        "curve/kl": torch.zeros(3),
+    }
+    save_file(tensors, folder / "coefficients.safetensors")
+    found = gates.mean_gates(tmp_path, "frism")
+    assert list(found.columns) == ["q", "down"] and list(found.index) == [0, 1, 2]
+    assert found.loc[0, "q"] == 0.5 and found.loc[2, "down"] == pytest.approx(0.75)
+    assert np.isnan(found.loc[1, "q"])
+    assert gates.mean_gates(tmp_path, "other") is None
+    save_file({"layers.0.mlp.up_proj.weight": torch.zeros(1)}, folder / "coefficients.safetensors")
+    assert gates.mean_gates(tmp_path, "frism") is None
+    (folder / "coefficients.safetensors").write_bytes(b"no")
+    with pytest.raises(UserError, match=r"coefficients\.safetensors is not a readable"):
+        gates.mean_gates(tmp_path, "frism")
+
+
+def test_a_study_that_learned_nothing(results, study, tmp_path):
+    bare = shutil.copytree(results, tmp_path / "bare")
+    for path in [*bare.glob("variants/*/learning.csv"), *bare.glob("variants/*/coefficients.safetensors")]:
+        path.unlink()
+    gates.draw(bare, study, tmp_path)
+    learning.draw(bare, study, tmp_path)
+    assert (tmp_path / "gates.png").exists() and (tmp_path / "learning.svg").exists()
+
+
+def test_loss_curves_lie_beside_the_weights(study, tmp_path):
+    curve = pd.DataFrame(
+        {"stage": ["a", "a", "b"], "step": [0, 25, 0], "loss": [3.0, 2.0, 1.0], "seconds": 1}
+    )
+    for role in ("base", "vlm"):
+        (tmp_path / role).mkdir()
+        curve.to_csv(tmp_path / role / "curve.csv", index=False)
+    (tmp_path / "vlm" / "other.csv").write_text("x,y\n1,2\n")
+    triple = {role: str(tmp_path / role) for role in ("base", "lrm", "vlm")}
+    own = study.model_copy(update={"triple": triple})
+    assert set(learning._loss_curves(own)) == {"base", "vlm"}
+    learning.draw(tmp_path, own, tmp_path)
+    assert re.match(rb"\x89PNG", (tmp_path / "learning.png").read_bytes())

@@ -1,0 +1,190 @@
+"""Tables from a results folder: numbers, bytes, and bad input."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.statistics import holm, mcnemar
+from benchmarks.study import Study
+from benchmarks.tables import build, interval, probability
+from frism.errors import UserError
+from tests.benchmarks.synthetic_study import config, make
+
+SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
+
+NAMES = ["axes", "benchmarks", "contrasts", "selection", "style", "text"]
+
+
+@pytest.fixture(scope="module")
+def settings():
+    few = ["vlm", "inject", "layer_swap", "frism", "frism_uniform", "frism_shuffled"]
+    whole = config(
+        benchmarks=SUITES, text=["mini_total", "mini_net"], statistics={"confidence": 0.95, "resamples": 200}
+    )
+    return whole | {"variants": {v: whole["variants"][v] for v in few}}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, settings):
+    folder = make(tmp_path_factory.mktemp("study"), settings, n=80, n_dev=40)
+    build(folder, Study.parse(json.dumps(settings)), folder / "tables")
+    return folder
+
+
+@pytest.fixture
+def own(results, tmp_path):
+    return shutil.copytree(results, tmp_path / "own")
+
+
+def table(results, name):
+    return pd.read_csv(results / "tables" / f"{name}.csv")
+
+
+def test_every_table_in_both_forms(results):
+    for name in [*NAMES, "costs"]:
+        assert (results / "tables" / f"{name}.csv").stat().st_size
+        assert (results / "tables" / f"{name}.md").read_text().startswith("# ")
+
+
+def test_benchmarks_are_the_counts(results, settings):
+    rows = table(results, "benchmarks").set_index(["variant", "benchmark"])
+    assert len(rows) == len(settings["variants"]) * len(SUITES)
+    scores = {v: pd.read_csv(results / "scores" / f"{v}.csv") for v in ("vlm", "inject")}
+    for benchmark in ("mini_total", "mini_count"):
+        a, b = (
+            scores[v].set_index("benchmark").loc[benchmark, "correct"].to_numpy() for v in ("inject", "vlm")
+        )
+        row = rows.loc[("inject", benchmark)]
+        assert row["n"] == 80 and row["score"] == pytest.approx(a.mean(), abs=1e-4)
+        assert (row["gained"], row["lost"]) == ((a > b).sum(), (a < b).sum())
+        assert row["p"] == pytest.approx(mcnemar(int((a > b).sum()), int((a < b).sum())), rel=1e-3)
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+    assert rows.loc["vlm"]["p"].isna().all()
+    assert rows["p_holm"].to_numpy() == pytest.approx(holm(rows["p"]), rel=1e-3, nan_ok=True)
+
+
+def test_axes_average_their_benchmarks(results, settings):
+    axes, benchmarks = table(results, "axes"), table(results, "benchmarks")
+    assert list(axes.loc[axes["variant"] == "vlm", "group"]) == [
+        "perception", "reasoning", "short chains", "unasked", "text",
+    ]  # fmt: skip
+    keyed = axes.set_index(["variant", "group"])
+    for (variant, group), rows in benchmarks.groupby(["variant", "group"]):
+        row = keyed.loc[(variant, group)]
+        assert row["benchmarks"] == len(rows) and row["n"] == rows["n"].sum()
+        assert row["score"] == pytest.approx(rows["score"].mean(), abs=2e-4)
+        if variant != "vlm":
+            assert (row["gained"], row["lost"]) == (rows["gained"].sum(), rows["lost"].sum())
+            assert row["retention"] == pytest.approx(
+                row["score"] / (row["score"] - row["difference"]), abs=5e-3
+            )
+    parents = axes[axes["variant"].isin(["base", "lrm"])]
+    assert list(parents["group"]) == ["text", "text"] and parents["p"].isna().all()
+
+
+def test_contrasts_follow_from_the_config(results):
+    rows = table(results, "contrasts")
+    assert set(zip(rows["variant"], rows["against"], rows["kind"], strict=True)) == {
+        ("frism", "frism_uniform", "control"),
+        ("frism", "frism_shuffled", "control"),
+        ("frism", "inject", "plain injection"),
+    }
+    assert (rows["difference"] - (rows["score"] - rows["other"])).abs().max() < 2e-4
+
+
+def test_selection_marks_one_point_a_variant(results, settings):
+    rows = table(results, "selection")
+    for variant, own in rows.groupby("variant"):
+        choice = json.loads((results / "variants" / variant / "choice.json").read_text())
+        chosen = own[own["chosen"] == "yes"]
+        assert list(chosen["point"]) == [choice["point"]]
+        assert json.loads(chosen["params"].iloc[0]) == choice["params"]
+    assert (rows["perception_n"] == 80).all()
+
+
+def test_style_counts_failures(results):
+    style = table(results, "style").query("variant == 'inject'")
+    scores = pd.read_csv(results / "scores" / "inject.csv", keep_default_na=False)
+    assert style["n"].sum() == len(scores)
+    failed = (style["not_extracted"] * style["n"]).sum()
+    assert failed == pytest.approx((scores["extracted"] == "").sum(), abs=0.2)
+    assert (style["tokens_mean"] > 0).all() and (style["score_raw"] <= style["score"] + 1e-9).all()
+
+
+def test_same_scores_same_bytes_whatever_their_order(results, settings, tmp_path):
+    shuffled = shutil.copytree(results, tmp_path / "again")
+    shutil.rmtree(shuffled / "tables")
+    for path in (shuffled / "scores").glob("*.csv"):
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame.sample(frac=1, random_state=0).to_csv(path, index=False)
+    build(shuffled, Study.parse(json.dumps(settings)), shuffled / "tables")
+    for name in NAMES:
+        for end in ("csv", "md"):
+            first, second = (f / "tables" / f"{name}.{end}" for f in (results, shuffled))
+            assert first.read_bytes() == second.read_bytes(), f"{name}.{end}"
+
+
+def test_another_variant_leaves_the_others_intervals_alone(results, settings, own):
+    fewer = settings | {"variants": {v: s for v, s in settings["variants"].items() if v != "layer_swap"}}
+    build(own, Study.parse(json.dumps(fewer)), own / "tables")
+    columns = ["score", "low", "high", "difference", "difference_low", "difference_high", "p"]
+    before = table(results, "axes").query("variant != 'layer_swap'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(before[columns], table(own, "axes")[columns])
+
+
+def test_clusters_and_fractions_are_taken(settings, own):
+    for path in (own / "scores").glob("[!.]*.csv"):
+        if path.name.endswith(".cost.csv"):
+            continue
+        frame = pd.read_csv(path, keep_default_na=False)
+        frame["cluster"] = frame["index"] // 4
+        frame["correct"] = frame["correct"] * 0.5
+        frame.to_csv(path, index=False)
+    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    assert table(own, "benchmarks")["score"].max() <= 0.5
+
+
+def test_only_the_reference(settings, own):
+    alone = settings | {"variants": {"vlm": {"method": "vlm"}}, "text": []}
+    build(own, Study.parse(json.dumps(alone)), own / "tables")
+    assert table(own, "axes")["difference"].isna().all()
+    assert table(own, "contrasts").empty and table(own, "text").empty
+
+
+def test_unequal_questions_are_refused(settings, own):
+    path = own / "scores" / "inject.csv"
+    pd.read_csv(path, keep_default_na=False).iloc[:-1].to_csv(path, index=False)
+    with pytest.raises(UserError, match=r"inject\.csv and .*vlm\.csv hold different questions"):
+        build(own, Study.parse(json.dumps(settings)), own / "tables")
+
+
+@pytest.mark.parametrize("content", [None, "", "a,b\n1,2\n"])
+def test_a_broken_file_is_named(settings, own, content):
+    path = own / "scores" / "inject.csv"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(UserError, match=r"inject\.csv"):
+        build(own, Study.parse(json.dumps(settings)), own / "tables")
+
+
+def test_command_line(results, settings, tmp_path):
+    command = [sys.executable, "-m", "benchmarks.tables", "--results", results, "--out", tmp_path / "tables"]
+    subprocess.run([*command, "--config", json.dumps(settings)], check=True)
+    for name in NAMES:
+        assert (tmp_path / "tables" / f"{name}.csv").read_bytes() == (
+            results / "tables" / f"{name}.csv"
+        ).read_bytes()
+    no_reference = settings | {"variants": {"inject": {"method": "inject"}}}
+    failed = subprocess.run([*command, "--config", json.dumps(no_reference)], capture_output=True, text=True)
+    assert failed.returncode == 2 and "method: vlm" in failed.stderr and "Traceback" not in failed.stderr
+
+
+def test_cells():
+    assert interval(0.51234, 0.47, 0.554) == "0.512 [0.470, 0.554]"
+    assert interval(-0.00001, -0.02, 0.02, signed=True) == "+0.000 [-0.020, +0.020]"
+    assert interval(np.nan, np.nan, np.nan) == ""
+    assert [probability(p) for p in (0.0004, 0.012, np.nan)] == ["<0.001", "0.012", ""]

@@ -1,0 +1,106 @@
+"""What a newcomer touches: packaging, commands, the committed files."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from setuptools import find_packages
+
+import frism
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+# Written in two parts, so that this file does not contain what it looks for.
+FORBIDDEN = [
+    "pypi" + r"\.(org|io)", "python" + r"hosted\.", "index" + "-url", "find" + "-links",
+    r"(?<![\w.])/" + r"(work|root|opt|home/\w+)/",
+]  # fmt: skip
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_every_package_is_declared():
+    found = find_packages(str(ROOT), **PYPROJECT["tool"]["setuptools"]["packages"]["find"])
+    with_code = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in ("frism", "baselines", "benchmarks")
+        for path in (ROOT / top).rglob("*.py")
+    }
+    assert set(found) == with_code
+
+
+def test_data_beside_the_code_is_declared():
+    suffixes = {pattern.removeprefix("*") for pattern in PYPROJECT["tool"]["setuptools"]["package-data"]["*"]}
+    for top in ("frism", "baselines", "benchmarks"):
+        for path in (ROOT / top).rglob("*"):
+            if path.is_file() and not {"weights", "__pycache__"} & set(path.parts):
+                assert path.suffix in {".py", ".md"} | suffixes, (
+                    f"{path} would be missing from a wheel"
+                )
+
+
+def test_the_console_script_is_there():
+    module, function = PYPROJECT["project"]["scripts"]["frism"].split(":")
+    assert callable(getattr(import_module(module), function))
+
+
+def test_one_version_everywhere():
+    version = PYPROJECT["project"]["version"]
+    assert frism.__version__ == version
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "target", ["help", "run", "test", "slow", "lint", "check", "models", "install", "clean"]
+)
+def test_make_knows(target):
+    shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"^{target} ", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [
+        ("python3.99", "error: no python3.99 found: install Python 3.11"),
+        ("/bin/false", "error: /bin/false is not Python 3.11"),
+    ],
+)
+def test_make_says_which_python_it_needs(python, sentence, tmp_path):
+    for name in ("Makefile", "requirements.txt", "requirements-nodeps.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    run = subprocess.run(["make", "run", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert sentence in run.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_runs_the_tests():
+    script = ROOT / ".ci/run"
+    assert os.access(script, os.X_OK)
+    assert re.search(r"^exec make test$", script.read_text(), re.MULTILINE)
+
+
+def test_no_file_names_a_machine_or_an_index():
+    for path in tracked():
+        if path.suffix in {".safetensors", ".png"}:
+            continue
+        text = path.read_text(encoding="utf-8")
+        for pattern in FORBIDDEN:
+            found = re.search(pattern, text)
+            assert not found, f"{path.relative_to(ROOT)} names {found[0]}"

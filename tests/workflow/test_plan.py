@@ -1,0 +1,185 @@
+"""What runs again after which change, on a copy of the project whose small study counts as finished."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIANTS = {
+    "vlm": {"method": "vlm"},
+    "inject": {"method": "inject", "grid": {"strength": [0.5, 1.0]}},
+    "ties": {"method": "ties", "params": {"density": 0.5}},
+    "frism": {"method": "frism"},
+    "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
+}
+AGGREGATES = [
+    "Write the tables",
+    "Draw the figures",
+    "Say in words what the study shows",
+    "The study tiny is finished",
+]
+
+
+def own_jobs(variant: str) -> list[str]:
+    return [
+        f"Fit {variant} and",
+        f"Answer the test questions with {variant}",
+        f"Score the answers of {variant}",
+        f"Answer questions on described scenes with {variant}",
+    ]
+
+
+def assert_plan(plan: list[str], expected: list[str]) -> None:
+    """Each expected message begins exactly one planned job, and no other job is planned."""
+    begun = {start: [job for job in plan if re.match(rf"{re.escape(start)}\b", job)] for start in expected}
+    assert all(len(jobs) == 1 for jobs in begun.values()), (begun, plan)
+    assert len(plan) == len(expected), plan
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, new_project):
+    """A study all of whose files exist and count as made by the present code and config."""
+    project = new_project(
+        tmp_path_factory.mktemp("project"),
+        benchmarks=["mini_number", "mini_total"],
+        text=["mini_total"],
+        variants=VARIANTS,
+    )
+    listed = project.run("--summary")
+    assert listed.returncode == 0, listed.stdout
+    for name in re.findall(r"^(results/\S+)\t", listed.stdout, re.MULTILINE):
+        path = project.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    touched = project.run("--touch", "--forceall")
+    assert touched.returncode == 0, touched.stdout
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    return finished.copy(tmp_path / "copy")
+
+
+def test_a_new_study_is_planned_whole(project):
+    shutil.rmtree(project.folder / "results")
+    shutil.rmtree(project.folder / ".snakemake")
+    jobs = [job for variant in VARIANTS for job in own_jobs(variant)]
+    parents = [f"Answer questions on described scenes with {parent}" for parent in ("base", "lrm")]
+    assert_plan(project.plan(), [*jobs, *parents, "Write the questions of 2 benchmarks", *AGGREGATES])
+
+
+def test_prose_new_times_and_other_code_run_nothing(project):
+    project.edit("baselines/ties.py", '"""', '"""Another word. ')
+    for name in ("baselines/ties.py", "frism/methods.py", "benchmarks/tables.py"):
+        path = project.folder / name
+        path.write_text(path.read_text() + "\n# a remark\n")
+    project.edit("frism/__main__.py", "app = ", "another = app = ")
+    for weight in (project.folder / "weights").rglob("*.safetensors"):
+        os.utime(weight)  # what a clone or a checkout does
+    (project.folder / "baselines/unused.py").write_text(
+        '"""Unused: V."""\n\n\ndef merge(vlm):\n    return vlm\n'
+    )
+    assert project.plan() == []
+
+
+def test_an_edited_method_runs_its_variants(project):
+    project.edit("baselines/ties.py", "density: float = 0.2", "density: float = 0.25")
+    assert_plan(project.plan(), [*own_jobs("ties"), *AGGREGATES])
+
+
+def test_a_variant_made_from_another_follows_it(project):
+    project.edit("frism/injection/frism.py", "alpha: float = ", "alpha: float = 1 * ")
+    assert_plan(project.plan(), [*own_jobs("frism"), *own_jobs("frism_uniform"), *AGGREGATES])
+
+
+def test_a_new_variant_runs_alone(project):
+    project.configure(
+        variants=VARIANTS | {"inject_late": {"method": "layer_range", "params": {"part": "late"}}}
+    )
+    assert_plan(project.plan(), [*own_jobs("inject_late"), *AGGREGATES])
+
+
+def test_a_changed_grid_runs_its_variant(project):
+    changed = {"inject": {"method": "inject", "grid": {"strength": [0.25, 0.5, 1.0]}}}
+    project.configure(variants=VARIANTS | changed)
+    assert_plan(project.plan(), [*own_jobs("inject"), *AGGREGATES])
+
+
+def test_statistics_alone_run_the_tables(project):
+    project.configure(statistics={"confidence": 0.9, "resamples": 2000})
+    assert_plan(project.plan(), AGGREGATES)
+
+
+def test_changed_weights_run_everything_but_the_questions(project):
+    config = project.folder / "weights/lrm/config.json"
+    config.write_text(config.read_text().replace("{", '{\n  "note": 1,', 1))
+    plan = project.plan()
+    assert not any(job.startswith("Write the questions") for job in plan)
+    assert_plan(
+        [job for job in plan if job.startswith("Fit")], [own_jobs(variant)[0] for variant in VARIANTS]
+    )
+
+
+def halve(tensors):
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors[name] = tensors[name][::2].clone()
+
+
+FAULTS = {
+    "missing folder": (lambda folder, edit: shutil.rmtree(folder / "weights/lrm"), "weights/lrm"),
+    "missing weights": (
+        lambda folder, edit: (folder / "weights/vlm/model.safetensors").unlink(),
+        "weights/vlm",
+    ),
+    "truncated weights": (
+        lambda folder, edit: os.truncate(folder / "weights/base/model.safetensors", 100_000),
+        "weights/base/model.safetensors",
+    ),
+    "wrong shape": (lambda folder, edit: edit(folder / "weights/lrm", halve), "layers.0.mlp.up_proj.weight"),
+    "results is a file": (
+        lambda folder, edit: (shutil.rmtree(folder / "results"), (folder / "results").touch()),
+        "cannot write below",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_work_is_said_before_anything_runs(project, fault, edit_weights):
+    damage, part = FAULTS[fault]
+    damage(project.folder, edit_weights)
+    assert part in project.error("-n")
+
+
+def test_the_triple_is_trained_on_demand_only(project):
+    shutil.rmtree(project.folder / "weights")
+    plan = project.plan("miniature_models")
+    assert_plan(plan, ["Train the base", "Train lrm", "Train vlm", "Measure the trained triple"])
+
+
+def test_two_at_a_time_are_refused(project):
+    (project.folder / "results/tiny/summary.md").unlink()
+    with (project.folder / ".snakemake/running").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another snakemake is running in" in project.error()
+        assert project.plan()  # looking is allowed
+
+
+def test_format_and_lint():
+    formatted = subprocess.run(
+        [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert formatted.returncode == 0, formatted.stderr
+    lint = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert lint.returncode == 0, lint.stdout + lint.stderr

@@ -1,0 +1,123 @@
+# What the rules share: the checked config, and the values that decide whether a job runs again.
+import fcntl
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from snakemake.utils import validate
+
+from frism.errors import UserError
+from workflow import settings
+from workflow.code_digest import code_digest
+from workflow.remember import remembered, states
+
+# Nothing is downloaded while a study runs: a library that tries fails at once and says so.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+CONFIG_FILE = " + ".join(
+    str(path) for path in workflow.overwrite_configfiles or ["config/miniature.yaml"]
+)
+RESULTS = Path("results", str(config.get("study", "")))
+
+
+def fail(error):
+    """End with the sentence alone: a traceback through Snakemake says nothing more."""
+    sys.exit(f"error: {error}")
+
+
+def check_everything():
+    """The whole config and the results folder, before any job is planned."""
+    try:
+        settings.check(config, CONFIG_FILE)
+    except UserError as error:
+        fail(error)
+    folder = next(path for path in (RESULTS, *RESULTS.parents) if path.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        fail(f"cannot write below {folder.resolve()}: make it a folder that you may write to.")
+
+
+check_everything()
+validate(config, "../schemas/config.schema.yaml")
+
+VARIANTS = list(config["variants"])
+REFERENCE = next(name for name, v in config["variants"].items() if v["method"] == "vlm")
+OWNERS = ["base", "lrm", *VARIANTS] if config["text"] else []
+GPU = int(config["engine"]["device"] != "cpu")
+
+held = []  # the open lock file: the operating system releases it however this process ends
+
+
+def work_alone():
+    """One Snakemake at a time in a folder; unlike Snakemake's own lock, this one cannot outlive a kill."""
+    held.append(open(".snakemake/running", "a"))
+    try:
+        fcntl.flock(held[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        fail(f"another snakemake is running in {Path.cwd()}: wait for it or end it.")
+
+
+@cache
+def weights():
+    """Digests of the three checkpoints' content, as parameters of the jobs that read them.
+
+    The files are not inputs: a clone or a checkout renews their times, which would start
+    everything again. Alignment and completeness of the triple are checked on the way.
+    """
+
+    def inspect():
+        from frism.triples import Triple
+
+        return Triple.open(**config["triple"], scope=config["scope"]).digest
+
+    triple = config["triple"]
+    try:
+        return remembered(
+            [triple, config["scope"], states(triple.values()), code("frism.triples")], inspect
+        )
+    except UserError as error:
+        fail(error)
+
+
+@cache
+def code(*modules, benchmarks=(), template=None):
+    """What a job's Python does, and the data files of the project that it goes by."""
+    data = [f"benchmarks/definitions/{name}.yaml" for name in benchmarks]
+    return code_digest(*modules, data=[*data, template] if template else data)
+
+
+def method_of(variant):
+    """The module of a variant's method."""
+    return settings.method_modules()[config["variants"][variant]["method"]]
+
+
+def slice_of(*keys):
+    """Some keys of the config as JSON: a job sees, and depends on, these alone."""
+    return json.dumps({key: config[key] for key in keys})
+
+
+def folder_of(variant):
+    """Where a variant's recipe lies."""
+    return f"results/{config['study']}/variants/{variant}"
+
+
+def made_before(wildcards):
+    """The unmodified model, whose perception sets the budget, and the variant to start from, if any."""
+    names = {REFERENCE, config["variants"][wildcards.variant].get("reference", REFERENCE)}
+    return [f"{folder_of(name)}/dev.csv" for name in sorted(names - {wildcards.variant})]
+
+
+def reference_option(wildcards):
+    """The tuning command's option for the variant to start from."""
+    name = config["variants"][wildcards.variant].get("reference")
+    return f"--reference {folder_of(name)}" if name else ""
+
+
+def text_model(wildcards):
+    """The text command's option: a model of the triple, or a variant's language tower."""
+    if wildcards.owner in VARIANTS:
+        return f"--recipe {folder_of(wildcards.owner)}"
+    return f"--model {wildcards.owner}"

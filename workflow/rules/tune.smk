@@ -1,0 +1,47 @@
+# A variant: fit what its method learns, choose its coefficients on dev, write its recipe.
+# `flock`: a job that outlived a killed Snakemake finishes before its successor takes over its files.
+
+
+rule tune:
+    input:
+        "results/{study}/items/manifest.json",
+        made_before,
+    output:
+        "results/{study}/variants/{variant}/recipe.json",
+        "results/{study}/variants/{variant}/dev.csv",
+        "results/{study}/variants/{variant}/choice.json",
+    log:
+        "results/{study}/logs/tune/{variant}.log",
+    benchmark:
+        "results/{study}/costs/tune/{variant}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        method=lambda wildcards: config["variants"][wildcards.variant]["method"],
+        params=lambda wildcards: json.dumps(config["variants"][wildcards.variant]["params"]),
+        grid=lambda wildcards: json.dumps(config["variants"][wildcards.variant]["grid"]),
+        points=lambda wildcards: len(settings.points(config["variants"][wildcards.variant])),
+        reference=reference_option,
+        scope=config["scope"],
+        seed=config["seed"],
+        triple=json.dumps(config["triple"]),
+        weights=lambda wildcards: weights(),
+        calibration=json.dumps(config["calibration"]),
+        engine=json.dumps(config["engine"]),
+        benchmarks=",".join(config["benchmarks"]),
+        selection=json.dumps(config["selection"]),
+        code=lambda wildcards: code(
+            "benchmarks.tune", method_of(wildcards.variant), benchmarks=tuple(config["benchmarks"])
+        ),
+    message:
+        "Fit {wildcards.variant} and choose its coefficients on dev (grid points: {params.points})"
+    shell:
+        "flock {log}.lock python -m benchmarks.tune --variant {wildcards.variant}"
+        " --method {params.method} --params {params.params:q} --grid {params.grid:q} {params.reference}"
+        " --scope {params.scope} --seed {params.seed} --triple {params.triple:q}"
+        " --calibration {params.calibration:q} --engine {params.engine:q}"
+        " --items results/{wildcards.study}/items --benchmarks {params.benchmarks}"
+        " --selection {params.selection:q}"
+        " --out results/{wildcards.study}/variants/{wildcards.variant} 2>&1 | tee {log}"
