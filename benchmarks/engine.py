@@ -98,7 +98,9 @@ class Engine:
         self.model, self.processor, self.settings = model, processor, settings
         self.prepare = Preparer(model, processor, weights=weights, folder=folder)
         ends = model.generation_config.eos_token_id
-        self.ends = frozenset([ends] if isinstance(ends, int) else ends or []) | {processor.tokenizer.eos_token_id}
+        self.ends = frozenset([ends] if isinstance(ends, int) else ends or []) | {
+            processor.tokenizer.eos_token_id
+        }
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -109,7 +111,11 @@ class Engine:
             "dtype": str(self.model.dtype),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "batch_size": self.settings.batch_size,
-            "decoding": {"greedy": True, "max_new_tokens": self.settings.max_new_tokens, "ends": sorted(self.ends)},
+            "decoding": {
+                "greedy": True,
+                "max_new_tokens": self.settings.max_new_tokens,
+                "ends": sorted(self.ends),
+            },
             "processor": self.prepare.fingerprint,
             "libraries": {name: version(name) for name in ("torch", "transformers")},
         }
@@ -167,7 +173,9 @@ class Engine:
             yield self.answer(batch)
 
 
-def open_engine(triple: Any, recipe: Any, fitted: Any, settings: Settings, items: str | Path | None = None) -> Engine:
+def open_engine(
+    triple: Any, recipe: Any, fitted: Any, settings: Settings, items: str | Path | None = None
+) -> Engine:
     """Load V, merge the variant into it (None: V itself) and return its engine.
 
     Args:

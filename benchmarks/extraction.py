@@ -13,14 +13,12 @@ Kind = Literal["text", "yes_no", "option"]
 SHORT = 4  # words that still count as an answer by themselves
 _END_OF_THOUGHT = "</think>"
 # "Answer eight", "the final answer is: B", "**Answer:** 42", "Answer = 7". The last one counts.
-_PHRASE = re.compile(
-    r"\b(?:final\s+|correct\s+)?answer\b[*_\s]*(?:(?:is|was|would\s+be)\b|[:=])?[*_\s:]*(?P<answer>[^\n]*)",
-    re.IGNORECASE,
-)
+_PHRASE = re.compile(r"\banswer\b[*_\s]*(?:(?:is|was|would\s+be)\b|[:=])?[*_\s:]*", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.;!](?=\s|$)")  # not the point in 3.5
 _MARKUP = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}")
 _OPTION = re.compile(r"^\(?([A-Z])(?:\)|\.|:|$|\s)")
-_LEADING_YES_NO = re.compile(r"^(yes|no)\b", re.IGNORECASE)
+_YES_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
+_LEADING_YES_NO = re.compile(r"^(?:yes|no)(?=\s*[,.;:!])", re.IGNORECASE)
 
 
 def extract(raw: str, kind: Kind = "text") -> tuple[str | None, str]:
@@ -67,11 +65,11 @@ def _find(text: str, kind: Kind) -> tuple[str | None, str]:
         return boxed, "boxed"
     phrase = None
     for match in _PHRASE.finditer(text):
-        phrase = match["answer"]
+        phrase = text[match.end() :].partition("\n")[0]
     if phrase is not None:
         return (_first_sentence(phrase), "answer phrase") if _clean(phrase) else (None, "no answer")
-    if kind == "yes_no" and _LEADING_YES_NO.match(_clean(text)):
-        return _clean(text).split()[0], "leading word"
+    if kind == "yes_no" and (leading := _LEADING_YES_NO.match(text)):
+        return leading[0], "leading word"
     if kind == "option" and _OPTION.match(_clean(text)):
         return text, "leading letter"
     if len(text.split()) <= SHORT:
@@ -105,7 +103,7 @@ def _clean(text: str) -> str:
 def _reduce(found: str, kind: Kind) -> str:
     answer = _clean(found)
     if kind == "yes_no":
-        words = {word.lower() for word in re.findall(r"[A-Za-z]+", answer)} & {"yes", "no"}
+        words = {word.lower() for word in _YES_NO.findall(answer)}
         return words.pop().capitalize() if len(words) == 1 else ""
     if kind == "option":
         match = _OPTION.match(answer)

@@ -94,7 +94,9 @@ class RoomyLayer(DynamicLayer):
         super().__init__()
         self.room = room
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         """Append states of shape (batch, heads, new, head_dim); return all so far, as views."""
         new = key_states.shape[-2]
         if not self.is_initialized:
@@ -102,7 +104,7 @@ class RoomyLayer(DynamicLayer):
             self._buffers = [_with_room(states, self.room) for states in (key_states, value_states)]
             length = new
         else:
-            start = self.keys.shape[-2]
+            start = self.get_seq_length()
             length = start + new
             for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
                 buffer[..., start:length, :] = states
@@ -111,7 +113,7 @@ class RoomyLayer(DynamicLayer):
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep only some rows of the batch."""
-        length = self.keys.shape[-2]
+        length = self.get_seq_length()
         self._buffers = [buffer[indices] for buffer in self._buffers]
         self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
 

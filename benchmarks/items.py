@@ -109,7 +109,8 @@ def write(
         if n < 1:
             raise UserError(f"split '{split}' asks for {n} questions: ask for at least one.")
     _clear(folder, splits)
-    files, data = {}, {}
+    files: dict[str, str] = {}
+    data: dict[str, str] = {}
     with Progress("items", len(splits) * len(definitions)) as progress:
         for split, n in splits.items():
             for definition in definitions:
@@ -233,7 +234,7 @@ def main(
         if not isinstance(wanted, dict) or not all(type(n) is int for n in wanted.values()):
             raise ValueError
     except ValueError:
-        raise UserError(f"--splits must be JSON like {{\"dev\": 150}}, not {splits!r}.") from None
+        raise UserError(f'--splits must be JSON like {{"dev": 150}}, not {splits!r}.') from None
     manifest = write(out, definitions, wanted, seed)
     if record_hashes:
         record(manifest, definitions)

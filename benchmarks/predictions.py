@@ -82,7 +82,9 @@ class Store:
             self._stream.flush()
             os.fsync(self._stream.fileno())
         except OSError as error:
-            raise UserError(f"cannot write {self.path} ({error.strerror}): make room and run again.") from error
+            raise UserError(
+                f"cannot write {self.path} ({error.strerror}): make room and run again."
+            ) from error
         self.done.update(line.key for line in new)
 
     def close(self) -> None:
@@ -114,7 +116,9 @@ def _content(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror or error}): run python -m benchmarks.predict.") from error
+        raise UserError(
+            f"cannot read {path} ({error.strerror or error}): run python -m benchmarks.predict."
+        ) from error
 
 
 def _parse(path: Path, content: str) -> Iterator[Line]:

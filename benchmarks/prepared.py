@@ -6,7 +6,6 @@ V. So it is computed once per batch and kept, in memory and in files below the i
 
 import hashlib
 import json
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL.Image import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -25,7 +25,7 @@ from frism.files import atomic_write
 VERSION = 1
 PATCHES = 16_384  # pictures enter the vision tower in groups of at most so many patches
 FILE_LIMIT = 32 * 2**20  # bytes; a larger batch (big pictures, big models) is not kept in a file
-MEMORY_LIMIT = 1 * 2**30  # bytes of prepared batches kept in memory, the oldest go first
+MEMORY_LIMIT = 2**30  # bytes of prepared batches kept in memory, the oldest go first
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,15 @@ class Preparer:
         self, model: Any, processor: Any, *, weights: str | None = None, folder: Path | None = None
     ) -> None:
         if not hasattr(model.model, "get_rope_index"):
-            raise UserError(f"{type(model).__name__} is not supported: use a Qwen2-VL or Qwen2.5-VL checkpoint.")
+            raise UserError(
+                f"{type(model).__name__} is not supported: use a Qwen2-VL or Qwen2.5-VL checkpoint."
+            )
         self.model, self.processor = model, processor
         self.folder, self.weights = folder if weights else None, weights
         self.fingerprint = processor_fingerprint(processor)
         self._kept: OrderedDict[str, Prepared] = OrderedDict()
-        self._lock = threading.Lock()
+        # Suites that differ in the request show the same pictures in the same order.
+        self._seen: OrderedDict[tuple[str, ...], tuple[list[Tensor], Tensor]] = OrderedDict()
 
     def __call__(self, items: Sequence[Item]) -> Prepared:
         """The batch, from memory, from its file, or computed. Raises UserError for a bad picture."""
@@ -81,10 +84,9 @@ class Preparer:
             prepared = self._compute(items)
             if path and prepared.size() <= FILE_LIMIT:
                 _write(path, prepared)
-        with self._lock:
-            self._kept[key] = prepared
-            while sum(p.size() for p in self._kept.values()) > MEMORY_LIMIT and len(self._kept) > 1:
-                self._kept.popitem(last=False)
+        self._kept[key] = prepared
+        while sum(p.size() for p in self._kept.values()) > MEMORY_LIMIT and len(self._kept) > 1:
+            self._kept.popitem(last=False)
         return prepared
 
     def _key(self, items: Sequence[Item]) -> str:
@@ -94,8 +96,7 @@ class Preparer:
 
     @torch.inference_mode()
     def _compute(self, items: Sequence[Item]) -> Prepared:
-        pictures = [picture for item in items for picture in item.pictures()]
-        grids, features = self._see(pictures)
+        grids, features = self._see(items)
         queue, rows = iter(grids), []
         for item in items:
             own = [next(queue) for _ in item.images]
@@ -111,9 +112,19 @@ class Preparer:
         device = self.model.device
         return Prepared(ids.to(device), mask.to(device), positions.to(device), features)
 
-    def _see(self, pictures: list[Any]) -> tuple[list[Tensor], Tensor]:
+    def _see(self, items: Sequence[Item]) -> tuple[list[Tensor], Tensor]:
         """Grid of each picture in patches, and the tower's output for all of them."""
-        model, grids, features = self.model, [], []
+        digests = tuple(digest for item in items for digest in item.images)
+        if digests not in self._seen:
+            self._seen[digests] = self._look([picture for item in items for picture in item.pictures()])
+            while sum(f.nbytes for _, f in self._seen.values()) > MEMORY_LIMIT // 4 and len(self._seen) > 1:
+                self._seen.popitem(last=False)
+        return self._seen[digests]
+
+    def _look(self, pictures: Sequence[Image]) -> tuple[list[Tensor], Tensor]:
+        model = self.model
+        grids: list[Tensor] = []
+        features: list[Tensor] = []
         waiting: list[tuple[Tensor, Tensor]] = []
 
         def flush() -> None:
@@ -158,7 +169,9 @@ class Preparer:
         if not grids:
             return ids, torch.arange(len(ids)).expand(3, -1)
         kinds = (ids == processor.image_token_id).long()
-        positions, _ = self.model.model.get_rope_index(ids[None], kinds[None], image_grid_thw=torch.stack(grids))
+        positions, _ = self.model.model.get_rope_index(
+            ids[None], kinds[None], image_grid_thw=torch.stack(grids)
+        )
         return ids, positions[:, 0]
 
 

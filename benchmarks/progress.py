@@ -50,7 +50,9 @@ class Progress:
             self._bar.update(self._task, completed=self.count, rate=shown)
         elif now - self.spoke >= EVERY:
             self.spoke = now
-            self._say(f"{shown}{', ' if shown else ''}{(self.total - self.count) / max(rate, 1e-9):.0f} s left")
+            self._say(
+                f"{shown}{', ' if shown else ''}{(self.total - self.count) / max(rate, 1e-9):.0f} s left"
+            )
 
     def _say(self, rest: str) -> None:
         print(f"{self.label}: {self.count} of {self.total}, {rest}", file=sys.stderr, flush=True)

@@ -55,6 +55,9 @@ class Definition(BaseModel):
     source: Source
     sha256: dict[str, str] = {}
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.dataset, self.dataset_class))
+
     @property
     def path(self) -> Path:
         """The definition's file."""

@@ -1,6 +1,7 @@
 """Score a variant's predictions, question by question.
 
-python -m benchmarks.score --predictions F --items FOLDER --split test --benchmarks a,b --variant V --out scores/V.csv
+python -m benchmarks.score --predictions F --items FOLDER --split test --benchmarks a,b
+    --variant V --out scores/V.csv
 The same predictions give the same bytes; times, which differ, go to V.cost.csv beside it.
 """
 
@@ -30,12 +31,12 @@ def matched(
     for name, questions in items.items():
         result[name] = []
         for item in questions:
-            line = by_question.get((name, item.index))
-            if line is None:
+            if (name, item.index) not in by_question:
                 raise UserError(
                     f"{path} lacks the answer to question {item.index} of {name}: run"
                     " python -m benchmarks.predict first."
                 )
+            line = by_question[name, item.index]
             if line.item != item.content:
                 raise UserError(
                     f"{path} answers another question {item.index} of {name} than {item.folder} asks:"

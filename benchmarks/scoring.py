@@ -54,9 +54,8 @@ def score(
 def totals(scores: pd.DataFrame) -> pd.DataFrame:
     """Per benchmark: benchmark, axis, group, n, correct (sum of scores), score (their mean)."""
     grouped = scores.groupby("benchmark", sort=False)
-    result = grouped.agg(
-        axis=("axis", "first"), group=("group", "first"), n=("correct", "size"), correct=("correct", "sum")
-    )
+    # Not as keywords: `axis` is an argument of `agg` itself.
+    result = grouped[["axis", "group"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())
     return result.assign(score=result["correct"] / result["n"]).reset_index()
 
 

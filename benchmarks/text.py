@@ -32,7 +32,9 @@ COLUMNS = ("variant", "benchmark", "index", "answer", "raw", "extracted", "rule"
            "tokens")  # fmt: skip
 
 
-def load_model(triple: Triple, model: str | None, recipe_folder: Path | None, settings: Settings) -> tuple[Any, Any]:
+def load_model(
+    triple: Triple, model: str | None, recipe_folder: Path | None, settings: Settings
+) -> tuple[Any, Any]:
     """The model and its tokenizer: a language model of the triple, V, or V with a variant merged in.
 
     A VLM answers text with its language tower alone. Raises UserError for an unknown `model`.
@@ -43,8 +45,8 @@ def load_model(triple: Triple, model: str | None, recipe_folder: Path | None, se
     device, dtype = settings.torch_device, settings.torch_dtype
     if model in ("base", "lrm"):
         folder = triple.base_folder if model == "base" else triple.lrm_folder
-        loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device).eval()
-        return loaded, AutoTokenizer.from_pretrained(folder)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        return loaded.to(device).eval(), AutoTokenizer.from_pretrained(folder)
     if (model is None) == (recipe_folder is None) or model not in (None, "vlm"):
         raise UserError("give either --recipe FOLDER or --model base, lrm or vlm.")
     recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, {})
@@ -91,7 +93,12 @@ def _write_task(folder: Path, definition: Definition, n: int, seed: int) -> None
     task = {
         "include": str(TASK),
         "task": definition.name,
-        "metadata": {"version": definition.version, "benchmark": definition.name, "questions": n, "seed": seed},
+        "metadata": {
+            "version": definition.version,
+            "benchmark": definition.name,
+            "questions": n,
+            "seed": seed,
+        },
     }
     (folder / f"{definition.name}.yaml").write_text(yaml.safe_dump(task), encoding="utf-8")
 
@@ -115,7 +122,9 @@ def _harness_model() -> type:
             self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any
         ) -> torch.Tensor:
             ends = {self.tokenizer.eos_token_id, self.eot_token_id}
-            if options.get("do_sample") or set(stop) - {self.tok_decode(e, skip_special_tokens=False) for e in ends}:
+            if options.get("do_sample") or set(stop) - {
+                self.tok_decode(e, skip_special_tokens=False) for e in ends
+            }:
                 raise UserError(f"{TASK}: only greedy decoding up to the end token is supported.")
             mask = options["attention_mask"]
             room = max_length - context.shape[1]

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -83,9 +83,9 @@ def evaluate(
     predictions; and in one process, because it would fork sixteen. Raises UserError when the metric is
     not the definition's, or when no number comes out.
     """
-    dataset = build(definition, root)
+    dataset, questions = _questions(definition, Path(root), _state(Path(root) / f"{definition.dataset}.tsv"))
     _check_metric(definition, dataset)
-    table = dataset.data.drop(columns="image", errors="ignore").copy()
+    table = questions.copy()
     if len(predictions) != len(table):
         raise UserError(
             f"{definition.name}: {len(predictions)} answers for {len(table)} questions:"
@@ -118,7 +118,8 @@ def _module_of(name: str) -> str:
     spec = importlib.machinery.PathFinder.find_spec("vlmeval")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("VLMEvalKit is not installed: pip install --no-deps ms-vlmeval==0.0.20.")
-    folder, classes = Path(next(iter(spec.submodule_search_locations))) / "dataset", {}
+    folder = Path(next(iter(spec.submodule_search_locations))) / "dataset"
+    classes: dict[str, str] = {}
     for path in sorted(folder.rglob("*.py")):
         module = ".".join(("vlmeval.dataset", *path.relative_to(folder).with_suffix("").parts))
         for found in re.findall(r"^class (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
@@ -176,6 +177,20 @@ def _replaced(owner: Any, **attributes: Any) -> Iterator[None]:
                 setattr(owner, name, before[name])
             else:
                 delattr(owner, name)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of a file, so that a table is read once for many scorings but never after a change."""
+    found = path.stat() if path.is_file() else None
+    return (found.st_size, found.st_mtime_ns) if found else (0, 0)
+
+
+@lru_cache(maxsize=64)
+def _questions(definition: Definition, root: Path, state: tuple[int, int]) -> tuple[Any, pd.DataFrame]:
+    """The dataset without its pictures, which scoring does not need, and its table."""
+    dataset = build(definition, root)
+    dataset.data = dataset.data.drop(columns="image", errors="ignore")
+    return dataset, dataset.data
 
 
 # --- judging ------------------------------------------------------------------------------------
@@ -257,4 +272,3 @@ def _total(result: pd.DataFrame | dict[str, Any], scores: list[float], definitio
         f"{definition.name}: VLMEvalKit's total {number} is not the mean of its scores per question"
         f" ({mean:.4f}): a benchmark with a composite metric needs a reader of its own."
     )
-

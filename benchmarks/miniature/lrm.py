@@ -18,8 +18,8 @@ def train_lrm(
     curve: Path,
     *,
     seed: int = 10,
-    steps: int = 300,
-    lr: float = 4e-4,
+    steps: int = 150,
+    lr: float = 3e-4,
 ) -> Qwen2ForCausalLM:
     """R: gentle AdamW on long chains (asked for and, one time in four, unasked: the habit of an LRM),
     with short chains and plain answers kept in."""

@@ -59,7 +59,7 @@ def _train(part: str, out: Path, base_folder: Path | None, threads: int) -> None
         model = {"lrm": train_lrm, "vlm": train_vlm}[part](parent, processor, curve)
     model.save_pretrained(scratch)
     (processor if part == "vlm" else processor.tokenizer).save_pretrained(scratch)
-    record = {"minutes": round((time.time() - start) / 60, 1), "threads": threads, "torch": torch.__version__,
+    record = {"minutes": round((time.time() - start) / 60, 1), "threads": threads, "torch": str(torch.__version__),
               "machine": platform.machine()}  # fmt: skip
     (scratch / "training.yaml").write_text(yaml.safe_dump(record))
     shutil.rmtree(out, ignore_errors=True)

@@ -25,9 +25,9 @@ def train_vlm(
     seed: int = 20,
     vocabulary_steps: int = 600,
     tower_steps: int = 500,
-    align_steps: int = 300,
-    tune_steps: int = 300,
-    lr: float = 2e-4,
+    align_steps: int = 500,
+    tune_steps: int = 120,
+    lr: float = 1e-4,
 ) -> Qwen2_5_VLForConditionalGeneration:
     """V: captions, perception answers and a few short chains when asked for; never a long chain.
 
@@ -47,9 +47,9 @@ def train_vlm(
             return writer.worked_text(rng, SHORT)
         if kind < 0.14:
             return writer.chat(rng, 5, lambda: answered(rng, LOOKUPS), seen=False)
-        if kind < 0.26:
-            return writer.chat(rng, 3, lambda: (rng.choice(SHORT), WORKED), seen=True)
         if kind < 0.30:
+            return writer.chat(rng, 3, lambda: (rng.choice(SHORT), WORKED), seen=True)
+        if kind < 0.34:
             return writer.chat(rng, 3, lambda: (rng.choice(SHORT + LONG), PLAIN), seen=True)
         return looking(rng, progress)
 

@@ -13,13 +13,13 @@ from benchmarks.plots.style import DASHES, drawn
 from benchmarks.study import Study, read_table
 
 GREYS = ("#000000", "#C0410A", "#0A5C94", "#7A7A7A")
-LOSS_COLUMNS = ["stage", "step", "loss", "seconds"]
+LOSS_COLUMNS = ["stage", "step", "loss"]
 
 
 def draw(results: Path, study: Study, out: Path) -> None:
     """Write learning.{png,svg} from variants/*/learning.csv and the curves beside the triple's weights.
 
-    A curve is any CSV with the columns stage, step, loss, seconds in a checkpoint's folder; real
+    A curve is any CSV with the columns stage, step, loss in a checkpoint's folder; real
     checkpoints come without, and the panels are left out.
     """
     curves = _learning_curves(results, study)

@@ -35,9 +35,9 @@ def fit(
     *,
     strength: float = 1.0,
     alpha: float = 0.1,
-    steps: int = 96,
-    lr: float = 0.05,
-    batch: int = 32,
+    steps: int = 64,
+    lr: float = 0.08,
+    batch: int = 16,
     max_new_tokens: int = 24,
     seed: int = 0,
 ) -> dict[str, Tensor]:

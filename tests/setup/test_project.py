@@ -47,9 +47,7 @@ def test_data_beside_the_code_is_declared():
     for top in ("frism", "baselines", "benchmarks"):
         for path in (ROOT / top).rglob("*"):
             if path.is_file() and not {"weights", "__pycache__"} & set(path.parts):
-                assert path.suffix in {".py", ".md"} | suffixes, (
-                    f"{path} would be missing from a wheel"
-                )
+                assert path.suffix in {".py", ".md"} | suffixes, f"{path} would be missing from a wheel"
 
 
 def test_the_console_script_is_there():
@@ -104,3 +102,15 @@ def test_no_file_names_a_machine_or_an_index():
         for pattern in FORBIDDEN:
             found = re.search(pattern, text)
             assert not found, f"{path.relative_to(ROOT)} names {found[0]}"
+
+
+def test_the_readme_names_every_file_of_the_code():
+    """Methods and benchmarks are named by their folders: adding one touches one file."""
+    readme = (ROOT / "README.md").read_text()
+    layout = readme[readme.index("## Layout") :]
+    folders = ("workflow", "workflow/rules", "frism", "benchmarks")
+    for path in (path for folder in folders for path in (ROOT / folder).iterdir()):
+        if path.suffix in {".py", ".smk"} and path.name != "__init__.py":
+            assert re.search(rf"(?<![\w.]){re.escape(path.name)}\b", layout), (
+                f"{path.name} is missing in the README"
+            )

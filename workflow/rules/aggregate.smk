@@ -81,7 +81,7 @@ rule summary:
         "../../environment.yml"
     params:
         config=SETTINGS,
-        code=code("benchmarks.summary", template="benchmarks/summary.md.jinja"),
+        code=code("benchmarks.summary", data=("benchmarks/summary.md.jinja",)),
     message:
         "Say in words what the study shows"
     shell:

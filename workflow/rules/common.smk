@@ -8,6 +8,7 @@ from pathlib import Path
 
 from snakemake.utils import validate
 
+from benchmarks.registry import find
 from frism.errors import UserError
 from workflow import settings
 from workflow.code_digest import code_digest
@@ -46,6 +47,10 @@ validate(config, "../schemas/config.schema.yaml")
 VARIANTS = list(config["variants"])
 REFERENCE = next(name for name, v in config["variants"].items() if v["method"] == "vlm")
 OWNERS = ["base", "lrm", *VARIANTS] if config["text"] else []
+# Coefficients are chosen by these two axes; the other benchmarks are asked on test alone.
+DEV_BENCHMARKS = [
+    name for name in config["benchmarks"] if find(name).axis in ("perception", "reasoning")
+]
 GPU = int(config["engine"]["device"] != "cpu")
 
 held = []  # the open lock file: the operating system releases it however this process ends
@@ -83,10 +88,10 @@ def weights():
 
 
 @cache
-def code(*modules, benchmarks=(), template=None):
+def code(*modules, benchmarks=(), data=()):
     """What a job's Python does, and the data files of the project that it goes by."""
-    data = [f"benchmarks/definitions/{name}.yaml" for name in benchmarks]
-    return code_digest(*modules, data=[*data, template] if template else data)
+    definitions = [f"benchmarks/definitions/{name}.yaml" for name in benchmarks]
+    return code_digest(*modules, data=[*definitions, *data])
 
 
 def method_of(variant):
@@ -114,6 +119,11 @@ def reference_option(wildcards):
     """The tuning command's option for the variant to start from."""
     name = config["variants"][wildcards.variant].get("reference")
     return f"--reference {folder_of(name)}" if name else ""
+
+
+def unmodified_option(wildcards):
+    """The tuning command's option for the unmodified model, whose perception sets the budget."""
+    return "" if wildcards.variant == REFERENCE else f"--compare-with {folder_of(REFERENCE)}"
 
 
 def text_model(wildcards):

@@ -38,7 +38,8 @@ rule score:
         "results/{study}/items/manifest.json",
         predictions="results/{study}/predictions/{variant}.jsonl",
     output:
-        "results/{study}/scores/{variant}.csv",
+        scores="results/{study}/scores/{variant}.csv",
+        costs="results/{study}/scores/{variant}.cost.csv",
     log:
         "results/{study}/logs/score/{variant}.log",
     benchmark:
@@ -53,7 +54,7 @@ rule score:
     shell:
         "python -m benchmarks.score --predictions {input.predictions}"
         " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks}"
-        " --variant {wildcards.variant} --out {output} &> {log}"
+        " --variant {wildcards.variant} --out {output.scores} &> {log}"
 
 
 rule text:
@@ -81,7 +82,11 @@ rule text:
         triple=json.dumps(config["triple"]),
         weights=lambda wildcards: weights(),
         engine=json.dumps(config["engine"]),
-        code=code("benchmarks.text", benchmarks=tuple(config["text"])),
+        code=code(
+            "benchmarks.text",
+            benchmarks=tuple(config["text"]),
+            data=("benchmarks/tasks/described_scenes.yaml",),
+        ),
     message:
         "Answer questions on described scenes with {wildcards.owner}"
     shell:

@@ -24,24 +24,27 @@ rule tune:
         grid=lambda wildcards: json.dumps(config["variants"][wildcards.variant]["grid"]),
         points=lambda wildcards: len(settings.points(config["variants"][wildcards.variant])),
         reference=reference_option,
+        # What makes the weights is part of the recipe, and so of the key of every answer.
+        merging=lambda wildcards: code(method_of(wildcards.variant), "frism.variants"),
+        unmodified=unmodified_option,
         scope=config["scope"],
         seed=config["seed"],
         triple=json.dumps(config["triple"]),
         weights=lambda wildcards: weights(),
         calibration=json.dumps(config["calibration"]),
         engine=json.dumps(config["engine"]),
-        benchmarks=",".join(config["benchmarks"]),
+        benchmarks=",".join(DEV_BENCHMARKS),
         selection=json.dumps(config["selection"]),
         code=lambda wildcards: code(
-            "benchmarks.tune", method_of(wildcards.variant), benchmarks=tuple(config["benchmarks"])
+            "benchmarks.tune", method_of(wildcards.variant), benchmarks=tuple(DEV_BENCHMARKS)
         ),
     message:
         "Fit {wildcards.variant} and choose its coefficients on dev (grid points: {params.points})"
     shell:
         "flock {log}.lock python -m benchmarks.tune --variant {wildcards.variant}"
         " --method {params.method} --params {params.params:q} --grid {params.grid:q} {params.reference}"
-        " --scope {params.scope} --seed {params.seed} --triple {params.triple:q}"
+        " {params.unmodified} --scope {params.scope} --seed {params.seed} --triple {params.triple:q}"
         " --calibration {params.calibration:q} --engine {params.engine:q}"
         " --items results/{wildcards.study}/items --benchmarks {params.benchmarks}"
-        " --selection {params.selection:q}"
+        " --selection {params.selection:q} --code {params.merging}"
         " --out results/{wildcards.study}/variants/{wildcards.variant} 2>&1 | tee {log}"

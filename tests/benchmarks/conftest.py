@@ -1,0 +1,58 @@
+"""Shared fixtures: a few items on disk, the untrained VLM with its engine, and recipes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import items
+from benchmarks.engine import Engine, Settings, open_engine
+from benchmarks.registry import find
+from frism.recipes import Recipe
+from frism.triples import Triple
+
+SUITES = ["mini_number", "mini_existence", "mini_total", "mini_total_unasked"]
+QUESTIONS = 10
+SETTINGS = Settings(batch_size=4, max_new_tokens=6)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Two test workers on two cores; and sums in one order."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def items_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten test questions of each suite in SUITES; copy before editing."""
+    folder = tmp_path_factory.mktemp("items")
+    items.write(
+        folder, [find(name).model_copy(update={"sha256": {}}) for name in SUITES], {"test": QUESTIONS}
+    )
+    return folder
+
+
+@pytest.fixture
+def engine(triple: Triple) -> Engine:
+    """A fresh engine with the untrained V."""
+    return open_engine(triple, None, {}, SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def variant(triple: Triple, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that writes the recipe of a method and returns its folder."""
+
+    def write(method: str, **params: float) -> Path:
+        folder = tmp_path_factory.mktemp(method)
+        Recipe.make(triple, method, params).save(folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def triple_json(triple_folders: dict[str, Path]) -> str:
+    """The triple as command lines name it."""
+    return json.dumps({role: str(folder) for role, folder in triple_folders.items()})

@@ -1,0 +1,122 @@
+"""Items: read back as written, verified, and never mixed with those of another run."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks import items, registry
+from benchmarks.registry import find
+from frism.errors import UserError
+
+from .conftest import QUESTIONS, SUITES
+
+
+@pytest.fixture
+def copied(items_folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(items_folder, tmp_path / "items")
+
+
+def test_items_come_in_order_with_their_pictures(items_folder: Path) -> None:
+    loaded = items.load(items_folder, "test", ",".join(reversed(SUITES)))
+    assert list(loaded) == SUITES[::-1]
+    for name, group in loaded.items():
+        assert [item.index for item in group] == [str(i) for i in range(QUESTIONS)]
+        assert all(item.benchmark == name for item in group)
+        assert len({item.content for item in group}) == QUESTIONS
+        assert len(group[0].pictures()) == 1
+    asked, unasked = loaded["mini_total"], loaded["mini_total_unasked"]
+    assert [i.images for i in asked] == [i.images for i in unasked]
+    assert not {i.content for i in asked} & {i.content for i in unasked}
+
+
+def test_written_twice_is_the_same(items_folder: Path, tmp_path: Path) -> None:
+    items.write(tmp_path / "again", [find(name) for name in SUITES], {"test": QUESTIONS})
+    for path in [p for p in items_folder.rglob("*") if p.is_file() and "prepared" not in p.parts]:
+        assert (tmp_path / "again" / path.relative_to(items_folder)).read_bytes() == path.read_bytes()
+
+
+def test_another_seed_leaves_nothing_of_the_first(copied: Path) -> None:
+    """VLMEvalKit keeps a picture that is already there under the question's number."""
+    before = items.load(copied, "test", "mini_number")["mini_number"]
+    items.write(copied, [find("mini_number")], {"test": QUESTIONS}, seed=1)
+    after = items.load(copied, "test", "mini_number")["mini_number"]
+    assert not {i.images for i in before} & {i.images for i in after}
+    assert [len(i.pictures()) for i in after] == [1] * QUESTIONS
+    assert not (copied / "test" / "mini_total.jsonl").exists()
+
+
+def test_a_changed_file_is_refused(copied: Path) -> None:
+    path = copied / "test" / "mini_total.jsonl"
+    path.write_text(path.read_text().replace("Explain", "Briefly"))
+    with pytest.raises(UserError, match=r"mini_total\.jsonl was changed"):
+        items.load(copied, "test", ["mini_total"])
+
+
+def test_a_changed_or_missing_picture_is_refused(copied: Path) -> None:
+    item = items.load(copied, "test", ["mini_total"])["mini_total"][0]
+    path = copied / item.message[0]["value"]
+    Image.new("RGB", (84, 84)).save(path)
+    with pytest.raises(UserError, match=r"0\.png is not the picture"):
+        item.pictures()
+    path.unlink()
+    with pytest.raises(UserError, match=r"cannot read .*0\.png"):
+        item.pictures()
+
+
+def test_unfinished_or_absent_items_are_refused(copied: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no items of benchmark mini_add"):
+        items.load(copied, "test", ["mini_add"])
+    with pytest.raises(UserError, match="on split 'dev'"):
+        items.load(copied, "dev", ["mini_total"])
+    (copied / "manifest.json").unlink()
+    for folder in (copied, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match="no finished items"):
+            items.load(folder, "test", ["mini_total"])
+
+
+def test_recorded_digests_are_written_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    shutil.copy(registry.FOLDER / "mini_place.yaml", folder)
+    monkeypatch.setattr(registry, "FOLDER", folder)
+    manifest = items.write(tmp_path / "items", [find("mini_place")], {"dev": 5})
+    items.record(manifest, [find("mini_place")])
+    definition = find("mini_place")
+    assert len(definition.sha256["dev-5-seed0"]) == 64
+    items.write(tmp_path / "items", [definition], {"dev": 5})
+    wrong = definition.model_copy(update={"sha256": {"dev-5-seed0": "0" * 64}})
+    with pytest.raises(UserError, match=r"mini_place\.yaml: the data of dev-5-seed0 have sha256"):
+        items.write(tmp_path / "items", [wrong], {"dev": 5})
+    with pytest.raises(UserError, match="no finished items"):
+        items.load(tmp_path / "items", "dev", ["mini_place"])
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.items", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "items"
+    done = run("--benchmarks", "mini_place", "--splits", '{"dev": 3}', "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "manifest.json").read_text())["splits"] == {"dev": 3}
+    (tmp_path / "file").touch()
+    for options, complaint in (
+        (["--benchmarks", "mini_plce", "--splits", '{"dev": 3}', "--out", out], "Did you mean 'mini_place'"),
+        (["--benchmarks", "mini_place", "--splits", "dev", "--out", out], "--splits must be JSON"),
+        (["--benchmarks", "mini_place", "--splits", '{"tset": 3}', "--out", out], "unknown split 'tset'"),
+        (
+            ["--benchmarks", "mini_place", "--splits", '{"dev": 3}', "--out", tmp_path / "file" / "x"],
+            "cannot write",
+        ),
+    ):
+        failed = run(*options)
+        assert failed.returncode == 2
+        assert failed.stderr.startswith("error: ") and complaint in failed.stderr
+        assert "Traceback" not in failed.stderr

@@ -1,0 +1,144 @@
+"""`python -m benchmarks.predict`: killed anywhere it resumes to the same bytes; nothing stale survives."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks import items
+from benchmarks.engine import Settings
+from benchmarks.predict import predict
+from benchmarks.predictions import read
+from frism.recipes import Recipe
+from frism.triples import Triple
+
+from .conftest import QUESTIONS, SUITES
+
+ENGINE = '{"batch_size": 2, "max_new_tokens": 6}'
+
+
+def command(triple_json: str, recipe: Path, folder: Path, out: Path, **changes: str) -> list[str]:
+    options = {"triple": triple_json, "recipe": str(recipe), "items": str(folder), "split": "test",
+               "benchmarks": ",".join(SUITES), "engine": ENGINE, "out": str(out), **changes}  # fmt: skip
+    named = [text for name, value in options.items() for text in (f"--{name}", value)]
+    return [sys.executable, "-m", "benchmarks.predict", *named]
+
+
+def timeless(path: Path) -> list[str]:
+    return [json.dumps({**json.loads(line), "seconds": 0}) for line in path.read_text().splitlines()]
+
+
+def test_killed_and_resumed_is_as_if_undisturbed(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    recipe, folder = variant("inject", strength=0.5), shutil.copytree(items_folder, tmp_path / "items")
+    once, killed = tmp_path / "once.jsonl", tmp_path / "killed.jsonl"
+    subprocess.run(command(triple_json, recipe, folder, once), check=True, capture_output=True)
+    kills = 0
+    for least in (1, 8, 25):  # kill as soon as so many lines are there
+        process = subprocess.Popen(command(triple_json, recipe, folder, killed), stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            if killed.exists() and killed.read_bytes().count(b"\n") >= least:
+                os.kill(process.pid, signal.SIGKILL)
+                kills += process.wait() == -signal.SIGKILL
+            time.sleep(0.002)
+        with killed.open("a") as stream:  # what a kill in the middle of a write leaves
+            stream.write('{"key": "12')
+    subprocess.run(command(triple_json, recipe, folder, killed), check=True, capture_output=True)
+    assert kills >= 1
+    assert timeless(killed) == timeless(once)
+    assert len(read(killed)) == QUESTIONS * len(SUITES)
+
+
+def test_half_a_batch_is_completed_with_the_same_answers(
+    triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    asked, settings = items.load(items_folder, "test", SUITES), Settings(batch_size=4, max_new_tokens=6)
+    recipe, fitted = Recipe.load(variant("vlm"))
+    out = tmp_path / "v.jsonl"
+
+    def run() -> int:
+        return predict(triple, recipe, fitted, asked, settings, items_folder, out)
+
+    total = QUESTIONS * len(SUITES)
+    assert run() == total
+    whole = timeless(out)
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:5]))
+    assert run() == total - 5
+    assert timeless(out) == whole
+    before = out.read_bytes()
+    assert run() == 0
+    assert out.read_bytes() == before
+
+
+def test_nothing_stale_is_kept(
+    copied_folders: dict[str, Path],
+    edit_weights: Callable[..., None],
+    items_folder: Path,
+    tmp_path: Path,
+) -> None:
+    """Other weights in the same folders, or another recipe: every question is answered again."""
+    asked = items.load(items_folder, "test", SUITES[:1])
+    settings, out = Settings(batch_size=4, max_new_tokens=6), tmp_path / "v.jsonl"
+
+    def run(strength: float) -> tuple[int, list[str]]:
+        triple = Triple.open(**copied_folders)
+        recipe = Recipe.make(triple, "inject", {"strength": strength})
+        return predict(triple, recipe, {}, asked, settings, items_folder, out), [x.key for x in read(out)]
+
+    first = run(0.5)
+    assert run(0.5) == (0, first[1])
+    assert run(0.6)[0] == QUESTIONS
+    edit_weights(
+        copied_folders["lrm"], lambda t: [x.mul_(1.5) for n, x in t.items() if n.endswith("up_proj.weight")]
+    )
+    changed = run(0.6)
+    assert changed[0] == QUESTIONS
+    assert not set(first[1]) & set(changed[1])
+    assert len(changed[1]) == QUESTIONS
+
+
+def test_predicting_does_not_import_vlmevalkit(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from benchmarks import predict; assert not [m for m in sys.modules if 'vlmeval.' in m]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("benchmarks", "mini_totl", "Did you mean 'mini_total'"),
+        ("items", "nowhere", "nowhere holds no finished items"),
+        ("engine", '{"batch": 3}', "--engine: batch"),
+        ("triple", "[]", "--triple must be JSON"),
+        ("triple", '{"base": "no", "vlm": "no", "lrm": "no"}', "no is not a folder"),
+        ("recipe", "nowhere", "cannot read nowhere/recipe.json"),
+        ("out", "/dev/null/v.jsonl", "cannot write /dev/null"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    triple_json: str,
+    variant: Callable[..., Path],
+    items_folder: Path,
+    tmp_path: Path,
+    option: str,
+    value: str,
+    complaint: str,
+) -> None:
+    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", **{option: value})
+    failed = subprocess.run(called, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2, failed.stderr
+    errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and complaint in errors[0]
+    assert "Traceback" not in failed.stderr

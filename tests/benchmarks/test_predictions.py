@@ -1,0 +1,97 @@
+"""The store: appended to, resumed, never mixed; whatever a kill leaves of its last line."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.engine import Prediction
+from benchmarks.items import Item
+from benchmarks.predictions import Line, opened, read
+from frism.errors import UserError
+
+FOLDER = Path("items")
+
+
+def prediction(key: str, raw: str = " three") -> Prediction:
+    item = Item("mini_total", "test", key, ({"type": "text", "value": key},), "three", (), FOLDER)
+    return Prediction(item, key, raw, 1, False, 0.25)
+
+
+def store(path: Path, keys: list[str], raw: str = " three") -> None:
+    with opened(path, keys) as stored:
+        stored.append([prediction(key, raw) for key in keys])
+
+
+@given(st.text(), st.integers(0), st.booleans(), st.floats(0, 1e6))
+def test_a_line_survives_writing_and_reading(raw: str, tokens: int, truncated: bool, seconds: float) -> None:
+    raw = raw.encode("utf-8", errors="replace").decode()
+    line = Line.of(Prediction(prediction("a").item, "a", raw, tokens, truncated, seconds))
+    text = line.text()
+    assert text.count("\n") == 1
+    assert '"seconds"' in text
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 400))
+def test_a_cut_file_loses_at_most_its_last_line(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    path, keys = tmp_path_factory.mktemp("cut") / "v.jsonl", ["a", "b", "c"]
+    store(path, keys, "drei ☃")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - cut])
+    kept = [line.key for line in read(path)]
+    assert kept == keys[: len(kept)]
+    if cut <= 1:
+        assert len(kept) >= 2
+    store(path, keys, "drei ☃")
+    assert path.read_bytes() == whole
+
+
+def test_only_what_is_missing_is_appended(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "v.jsonl"
+    store(path, ["a", "b"], "first")
+    inode = path.stat().st_ino
+    store(path, ["a", "b", "c"], "second")
+    assert [(line.key, line.raw) for line in read(path)] == [("a", "first"), ("b", "first"), ("c", "second")]
+    assert path.stat().st_ino == inode, "an intact file is appended to, not rewritten"
+
+
+def test_other_keys_and_doubles_go(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    store(path, ["old", "b"])
+    path.write_text(path.read_text() * 2)
+    with opened(path, ["b", "c"]) as stored:
+        assert (stored.done, stored.dropped) == ({"b"}, 3)
+    assert [line.key for line in read(path)] == ["b"]
+
+
+def test_lines_are_on_the_disk_when_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    with opened(tmp_path / "v.jsonl", ["a", "b"]) as stored:
+        stored.append([prediction("a")])
+        stored.append([prediction("b")])
+    assert synced == [synced[0], 2 * synced[0]]
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl"
+    with pytest.raises(UserError, match="cannot read"):
+        read(path)
+    store(path, ["a", "b"])
+    path.write_text("{\n" + path.read_text())
+    for use in (read, lambda p: store(p, ["a"])):
+        with pytest.raises(UserError, match=r"v\.jsonl, line 1 is not a prediction"):
+            use(path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        store(tmp_path / "file" / "v.jsonl", ["a"])
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(UserError, match="cannot write /dev/full"), opened("/dev/full", ["a"]) as stored:
+        stored.append([prediction("a")])

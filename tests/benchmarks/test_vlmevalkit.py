@@ -1,0 +1,94 @@
+"""The adapter: prompts, metrics, and the traps of VLMEvalKit that it has to step around."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import items, vlmevalkit
+from benchmarks.miniature.suites import rows
+from benchmarks.registry import find
+from frism.errors import UserError
+
+from .conftest import QUESTIONS
+
+
+def truth(folder: Path, name: str) -> list[str]:
+    return [item.answer for item in items.load(folder, "test", name)[name]]
+
+
+@pytest.mark.parametrize("name", ["mini_number", "mini_existence", "mini_total"])
+def test_right_answers_score_one_and_wrong_ones_zero(items_folder: Path, name: str) -> None:
+    right, root = truth(items_folder, name), items_folder / "test"
+    assert vlmevalkit.evaluate(find(name), root, right) == ([1.0] * QUESTIONS, 1.0)
+    assert vlmevalkit.evaluate(find(name), root, ["NA"] * QUESTIONS) == ([0.0] * QUESTIONS, 0.0)
+    some = [*right[:3], *[vlmevalkit.UNANSWERED] * (QUESTIONS - 3)]
+    scores, total = vlmevalkit.evaluate(find(name), root, some)
+    assert scores == [1.0] * 3 + [0.0] * (QUESTIONS - 3)
+    assert total == pytest.approx(0.3)
+
+
+def test_style_counts_for_the_raw_text_only(items_folder: Path) -> None:
+    """What VLMEvalKit makes of a right answer at the end of its steps."""
+    worked = [f"red one . Answer {answer}" for answer in truth(items_folder, "mini_total")]
+    assert vlmevalkit.evaluate(find("mini_total"), items_folder / "test", worked)[1] == 0
+    doubtful = ["There is no doubt . yes" for _ in range(QUESTIONS)]
+    assert vlmevalkit.evaluate(find("mini_existence"), items_folder / "test", doubtful)[1] == 0
+
+
+def test_texts_stay_texts(items_folder: Path) -> None:
+    """pandas would read these as numbers or as nothing, and xlsx cut or compute them."""
+    odd = ["007", "nan", "", "None", "=1+1", 'a\tb\n"c"', "x" * 40_000, "1e5", "true", "null"]
+    assert vlmevalkit.evaluate(find("mini_number"), items_folder / "test", odd) == ([0.0] * QUESTIONS, 0.0)
+
+
+def test_a_second_scoring_does_not_reuse_the_first(items_folder: Path) -> None:
+    root = items_folder / "test"
+    assert vlmevalkit.evaluate(find("mini_existence"), root, ["maybe"] * QUESTIONS)[1] == 0
+    assert vlmevalkit.evaluate(find("mini_existence"), root, truth(items_folder, "mini_existence"))[1] == 1
+
+
+def test_prompts_are_pictures_and_the_question_without_another_request(items_folder: Path) -> None:
+    dataset = vlmevalkit.build(find("mini_total"), items_folder / "test")
+    expected = rows(find("mini_total"), "test", QUESTIONS)
+    for (index, message, answer), row in zip(vlmevalkit.prompts(dataset), expected, strict=True):
+        assert [part["type"] for part in message] == ["image", "text"]
+        assert message[1]["value"] == row.question
+        assert (index, answer) == (str(row.index), row.answer)
+
+
+def test_the_metric_must_be_the_declared_one(items_folder: Path) -> None:
+    renamed = find("mini_number").model_copy(update={"metric": "relaxed_accuracy"})
+    with pytest.raises(UserError, match="by accuracy, not by relaxed_accuracy"):
+        vlmevalkit.evaluate(renamed, items_folder / "test", ["x"] * QUESTIONS)
+
+
+def test_bad_input_is_named(items_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"MiniatureGQA_total\.tsv is missing"):
+        vlmevalkit.build(find("mini_total"), tmp_path)
+    with pytest.raises(UserError, match="Did you mean 'ImageVQADataset'"):
+        vlmevalkit.dataset_class("ImageVQADatset")
+    with pytest.raises(UserError, match="3 answers for 10 questions"):
+        vlmevalkit.evaluate(find("mini_total"), items_folder / "test", ["x"] * 3)
+
+
+def test_a_changed_table_of_a_known_name_is_not_replaced(tmp_path: Path, items_folder: Path) -> None:
+    """VLMEvalKit downloads over a file called POPE.tsv whose checksum is not the one it knows."""
+    source = items_folder / "test" / "MiniatureYesNo_existence.tsv"
+    (tmp_path / "POPE.tsv").write_bytes(source.read_bytes())
+    definition = find("mini_existence").model_copy(update={"dataset": "POPE"})
+    assert len(vlmevalkit.build(definition, tmp_path).data) == QUESTIONS
+    assert (tmp_path / "POPE.tsv").read_bytes() == source.read_bytes()
+    assert "LMUData" not in os.environ
+
+
+def test_it_loads_no_model_code() -> None:
+    """Seconds of import per scoring job, and side effects on the whole process."""
+    code = (
+        "import sys, ssl; from benchmarks import vlmevalkit; vlmevalkit.dataset_class('ImageYORNDataset');"
+        "assert 'torch' not in sys.modules and 'vlmeval.vlm' not in sys.modules;"
+        "assert ssl._create_default_https_context is not ssl._create_unverified_context"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
