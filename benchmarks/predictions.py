@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -58,7 +58,7 @@ class Store:
 
     def __init__(self, path: Path, wanted: Collection[str]) -> None:
         self.path = path
-        content = _content(path) if path.exists() else ""
+        content = _content(path) if path.is_file() else ""  # a device would be read for ever
         kept: dict[str, Line] = {}
         lines = list(_parse(path, content))
         for line in lines:
@@ -88,7 +88,8 @@ class Store:
         self.done.update(line.key for line in new)
 
     def close(self) -> None:
-        self._stream.close()
+        with suppress(OSError):  # what `append` could not write is still in the buffer, and was reported
+            self._stream.close()
 
 
 @contextmanager

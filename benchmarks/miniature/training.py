@@ -65,7 +65,7 @@ def append_loss(curve: Path, stage: str, step: int, loss: float) -> None:
     """Add a row (stage, step, loss) to the CSV `curve`, with a header if it is new."""
     new = not curve.exists()
     with curve.open("a", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow(["stage", "step", "loss"])
         writer.writerow([stage, step, f"{loss:.4f}"])

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from benchmarks import items
 from benchmarks.engine import Engine, Settings, open_engine
 from benchmarks.registry import find
 from frism.recipes import Recipe
 from frism.triples import Triple
+
+settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
+settings.load_profile("patient")
 
 SUITES = ["mini_number", "mini_existence", "mini_total", "mini_total_unasked"]
 QUESTIONS = 10

@@ -1,5 +1,6 @@
 """The store: appended to, resumed, never mixed; whatever a kill leaves of its last line."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -90,8 +91,11 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         store(tmp_path / "file" / "v.jsonl", ["a"])
 
 
-def test_a_full_disk_is_one_sentence() -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    with pytest.raises(UserError, match="cannot write /dev/full"), opened("/dev/full", ["a"]) as stored:
-        stored.append([prediction("a")])
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with opened(tmp_path / "v.jsonl", ["a"]) as stored:
+        monkeypatch.setattr(os, "fsync", refuse)
+        with pytest.raises(UserError, match=r"cannot write .*v\.jsonl \(No space left"):
+            stored.append([prediction("a")])

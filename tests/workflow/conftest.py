@@ -22,6 +22,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.seconds = 0.0  # how long the study took, once it ran
 
     def command(self, *options: str) -> list[str]:
         return [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *options]
