@@ -41,7 +41,9 @@ class Point:
     folder: Path
 
 
-def grid_points(method: Method, params: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def grid_points(
+    method: Method, params: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
     """Complete parameters of every combination, the last key of the grid running fastest.
 
     Raises UserError for an unknown parameter or a value of the wrong type, before anything is fitted.
@@ -71,7 +73,9 @@ def fit_point(
         except UserError:  # cut short or of another version: fitted again below
             pass
         else:
-            wanted = Recipe.make(triple, method.name, params, scope=scope, seed=seed, code=code, fitted=fitted)
+            wanted = Recipe.make(
+                triple, method.name, params, scope=scope, seed=seed, code=code, fitted=fitted
+            )
             if recipe == wanted:
                 return Point(recipe, fitted, folder)
     fitted = method.run_fit(triple, params, seed=seed, **supplied)
@@ -97,7 +101,11 @@ def dev_scores(
 
 def learning_curve(fitted: Mapping[str, Tensor]) -> pd.DataFrame:
     """The "curve/<quantity>" entries of a fit as columns, one row per step; empty if it has none."""
-    curves = {key.removeprefix("curve/"): value.tolist() for key, value in fitted.items() if key.startswith("curve/")}
+    curves = {
+        key.removeprefix("curve/"): value.tolist()
+        for key, value in fitted.items()
+        if key.startswith("curve/")
+    }
     return pd.DataFrame(curves).rename_axis("step").reset_index() if curves else pd.DataFrame()
 
 
@@ -149,14 +157,18 @@ def main(
     asked = item_files.load(items, "dev", benchmarks)
     supplied, source = _reference(reference), _json("--calibration", calibration)
     # A recipe belongs to its inputs: what it was calibrated on and what it started from are part of it.
-    identity = ":".join([code, calibration if found.needs_calibration else "", supplied.pop("reference_key", "")])
+    identity = ":".join(
+        [code, calibration if found.needs_calibration else "", supplied.pop("reference_key", "")]
+    )
     if found.needs_calibration:
         supplied["calibration"] = load_calibration(**source, seed=seed)
     running, rows, made = open_engine(three, None, None, settings, items), [], []
     for number, complete in enumerate(points):
         print(f"{variant}: point {number + 1} of {len(points)}: {json.dumps(complete)}", flush=True)
         folder = out / "points" / str(number)
-        point = fit_point(three, found, complete, supplied, scope=scope, seed=seed, code=identity, folder=folder)
+        point = fit_point(
+            three, found, complete, supplied, scope=scope, seed=seed, code=identity, folder=folder
+        )
         scores = dev_scores(running, three, point, asked, variant)
         rows.append(scores.assign(variant=variant, point=number, params=json.dumps(complete, sort_keys=True)))
         made.append(point)
@@ -166,7 +178,9 @@ def main(
     unmodified = pd.read_csv(compare_with / "dev.csv") if compare_with else dev
     choice = choose(dev, unmodified, budget=budget) if compare_with or len(points) == 1 else None
     if choice is None:
-        raise UserError(f"variant {variant} has a grid: name the unmodified VLM's folder with --compare-with.")
+        raise UserError(
+            f"variant {variant} has a grid: name the unmodified VLM's folder with --compare-with."
+        )
     chosen = made[choice.point]
     norms = variants.injected_norms(three, chosen.recipe, chosen.fitted)
     _write(dev, out / "dev.csv")

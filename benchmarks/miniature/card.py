@@ -64,7 +64,12 @@ def main(
     )
     with atomic_write(weights / "README.md") as path:
         path.write_text(text + "\n")
-    files = sorted(f for part in PARTS for f in (weights / part).iterdir() if f.suffix in {".safetensors", ".json", ".jinja"})
+    files = sorted(
+        f
+        for part in PARTS
+        for f in (weights / part).iterdir()
+        if f.suffix in {".safetensors", ".json", ".jinja"}
+    )
     with atomic_write(weights / "SHA256SUMS") as path:
         path.write_text("".join(f"{sha256_file(f)}  {f.relative_to(weights)}\n" for f in files))
 

@@ -49,7 +49,11 @@ class Writer:
         self.user = [token("<|im_start|>"), *self.encode("user"), *newline]
         self.assistant = [self.end, *newline, token("<|im_start|>"), *self.encode("assistant"), *newline]
         self.close = list(newline)
-        self.image = [token("<|vision_start|>"), *[token("<|image_pad|>")] * VISUAL_TOKENS, token("<|vision_end|>")]
+        self.image = [
+            token("<|vision_start|>"),
+            *[token("<|image_pad|>")] * VISUAL_TOKENS,
+            token("<|vision_end|>"),
+        ]
         self.image_token = token("<|image_pad|>")
         self.pad = tokenizer.pad_token_id
 

@@ -29,7 +29,9 @@ def train_lrm(
     def mixture(rng: random.Random, progress: float) -> Document:
         kind = rng.random()
         if kind < 0.70:
-            return writer.chat(rng, 3, lambda: (rng.choice(LONG), WORKED if rng.random() < 0.75 else ALOUD), seen=False)
+            return writer.chat(
+                rng, 3, lambda: (rng.choice(LONG), WORKED if rng.random() < 0.75 else ALOUD), seen=False
+            )
         if kind < 0.82:
             return writer.chat(rng, 3, lambda: (rng.choice(SHORT), WORKED), seen=False)
         return writer.chat(rng, 4, lambda: answered(rng, LOOKUPS), seen=False)

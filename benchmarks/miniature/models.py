@@ -41,7 +41,9 @@ def new_language_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen2ForCausalLM
     return Qwen2ForCausalLM(Qwen2Config(**_text_config(tokenizer), rope_parameters=rope))
 
 
-def new_vlm(base: Qwen2ForCausalLM, processor: Qwen2_5_VLProcessor, seed: int) -> Qwen2_5_VLForConditionalGeneration:
+def new_vlm(
+    base: Qwen2ForCausalLM, processor: Qwen2_5_VLProcessor, seed: int
+) -> Qwen2_5_VLForConditionalGeneration:
     """A VLM whose language tower is a copy of `base` and whose vision tower is random, fp32."""
     torch.manual_seed(seed)
     tokenizer = processor.tokenizer

@@ -2,8 +2,7 @@
 
 import random
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from tokenizers import Regex
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2_5_VLProcessor, Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -60,7 +59,9 @@ def build_processor(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLProcessor:
     """Pictures of 168x168 pixels become 6x6 visual tokens: 2x2 per cell of the grid."""
     pixels = {"min_pixels": SIZE * SIZE, "max_pixels": SIZE * SIZE}
     return Qwen2_5_VLProcessor(
-        image_processor=Qwen2VLImageProcessorPil(patch_size=14, temporal_patch_size=2, merge_size=2, **pixels),
+        image_processor=Qwen2VLImageProcessorPil(
+            patch_size=14, temporal_patch_size=2, merge_size=2, **pixels
+        ),
         video_processor=Qwen2VLVideoProcessor(patch_size=14, temporal_patch_size=2, merge_size=2, **pixels),
         tokenizer=tokenizer,
         chat_template=CHAT_TEMPLATE,

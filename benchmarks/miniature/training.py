@@ -106,12 +106,17 @@ def accuracies(
             prompts.append(processor.apply_chat_template(
                 [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False))  # fmt: skip
         if seen:
-            inputs = processor(text=prompts, images=[render(s) for s, _ in items], padding=True, return_tensors="pt")
+            inputs = processor(
+                text=prompts, images=[render(s) for s, _ in items], padding=True, return_tensors="pt"
+            )
         else:
             inputs = tokenizer(prompts, padding=True, return_tensors="pt")
         output = model.generate(**inputs, max_new_tokens=48, do_sample=False)
-        texts = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
-        hits = [t.split("Answer")[-1].strip() == question.answer for t, (_, question) in zip(texts, items, strict=True)]
+        texts = tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        hits = [
+            t.split("Answer")[-1].strip() == question.answer
+            for t, (_, question) in zip(texts, items, strict=True)
+        ]
         result[name] = sum(hits) / n
     return result
 

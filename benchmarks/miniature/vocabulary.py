@@ -50,7 +50,9 @@ class VisualVocabulary(nn.Module):
         """Answer for the scenes of these documents from now on."""
         self.scenes = [d.scene for d in documents if d.scene is not None]
 
-    def forward(self, pixels: Tensor, grid_thw: Tensor | None = None, **unused: object) -> BaseModelOutputWithPooling:
+    def forward(
+        self, pixels: Tensor, grid_thw: Tensor | None = None, **unused: object
+    ) -> BaseModelOutputWithPooling:
         """The tower's interface; the pixels are not looked at."""
         return BaseModelOutputWithPooling(pooler_output=self.tokens(self.scenes))  # type: ignore[arg-type]
 
@@ -59,7 +61,9 @@ class VisualVocabulary(nn.Module):
         colors, numbers = cell_classes(scenes)
         filled = (colors != NO_COLOR)[:, None, None]
         places = torch.arange(len(PLACES)).repeat(len(scenes))
-        cells = torch.where(filled, self.place[places] + self.color[colors] + self.number[numbers], self.empty[places])
+        cells = torch.where(
+            filled, self.place[places] + self.color[colors] + self.number[numbers], self.empty[places]
+        )
         grid = cells.view(len(scenes), 3, 3, 2, 2, self.hidden)
         return grid.transpose(2, 3).reshape(len(scenes) * VISUAL_TOKENS, self.hidden)
 

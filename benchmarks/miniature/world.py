@@ -16,10 +16,7 @@ COLORS = {
     "orange": (240, 130, 30),
 }
 PLACES = ("northwest", "north", "northeast", "west", "center", "east", "southwest", "south", "southeast")
-UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-).split()
+UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 TILE_COUNTS = (2, 3, 3, 4, 4, 5)  # drawn from uniformly, so three and four tiles are the rule
 CELL = 56  # pixels: 2x2 visual tokens of Qwen2.5-VL (patch 14, spatial merge 2) cover one cell
 SIZE = 3 * CELL
@@ -73,7 +70,9 @@ def split_of(scene: Scene) -> str:
 
 def describe(scene: Scene) -> str:
     """The scene in words, for text-only models: `Scene : north red three ; east blue five .`"""
-    return "Scene : " + " ; ".join(f"{PLACES[t.place]} {t.color} {number_word(t.number)}" for t in scene) + " ."
+    return (
+        "Scene : " + " ; ".join(f"{PLACES[t.place]} {t.color} {number_word(t.number)}" for t in scene) + " ."
+    )
 
 
 def render(scene: Scene, jitter: random.Random | None = None) -> Image.Image:

@@ -174,9 +174,7 @@ def test_a_study_that_learned_nothing(results, study, tmp_path):
 
 
 def test_loss_curves_lie_beside_the_weights(study, tmp_path):
-    curve = pd.DataFrame(
-        {"stage": ["a", "a", "b"], "step": [0, 25, 0], "loss": [3.0, 2.0, 1.0]}
-    )
+    curve = pd.DataFrame({"stage": ["a", "a", "b"], "step": [0, 25, 0], "loss": [3.0, 2.0, 1.0]})
     for role in ("base", "vlm"):
         (tmp_path / role).mkdir()
         curve.to_csv(tmp_path / role / "curve.csv", index=False)

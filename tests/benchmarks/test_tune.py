@@ -45,13 +45,20 @@ def unmodified(triple_folders, items: Path, tmp_path_factory: pytest.TempPathFac
 def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
     found = methods.find("ties")
     points = tune.grid_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
-    assert [(p["strength"], p["lrm_weight"]) for p in points] == [(1.0, 0.5), (1.0, 1.0), (2.0, 0.5), (2.0, 1.0)]
+    assert [(p["strength"], p["lrm_weight"]) for p in points] == [
+        (1.0, 0.5),
+        (1.0, 1.0),
+        (2.0, 0.5),
+        (2.0, 1.0),
+    ]
     assert {p["density"] for p in points} == {0.4}
     with pytest.raises(UserError, match="no parameter 'strenght'.*strength"):
         tune.grid_points(found, {}, {"strenght": [1.0]})
 
 
-def test_a_sweep_leaves_scores_choice_and_recipe(triple_folders, items: Path, unmodified: Path, tmp_path: Path) -> None:
+def test_a_sweep_leaves_scores_choice_and_recipe(
+    triple_folders, items: Path, unmodified: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "inject"
     run(triple_folders, items, out, grid='{"strength": [0.0, 0.5]}', compare_with=unmodified)
     dev = pd.read_csv(out / "dev.csv")
@@ -88,14 +95,25 @@ def test_an_interrupted_sweep_goes_on_where_it_was(
     assert not (cut / "recipe.json").exists()
     fits = []
     original = methods.Method.run_fit
-    monkeypatch.setattr(methods.Method, "run_fit", lambda self, *a, **k: fits.append(1) or original(self, *a, **k))
+    monkeypatch.setattr(
+        methods.Method, "run_fit", lambda self, *a, **k: fits.append(1) or original(self, *a, **k)
+    )
     run(triple_folders, items, cut, **options)
     assert not fits  # both points had been fitted before
-    for name in ("dev.csv", "choice.json", "recipe.json", "coefficients.safetensors", "learning.csv", "norms.csv"):
+    for name in (
+        "dev.csv",
+        "choice.json",
+        "recipe.json",
+        "coefficients.safetensors",
+        "learning.csv",
+        "norms.csv",
+    ):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_control_starts_from_its_reference(triple_folders, items: Path, unmodified: Path, tmp_path: Path) -> None:
+def test_a_control_starts_from_its_reference(
+    triple_folders, items: Path, unmodified: Path, tmp_path: Path
+) -> None:
     params = '{"strength": 1.5, "steps": 2, "batch": 4, "max_new_tokens": 3}'
     run(triple_folders, items, tmp_path / "frism", method="frism", params=params, compare_with=unmodified)
     run(triple_folders, items, tmp_path / "uniform", method="frism_uniform", reference=tmp_path / "frism",

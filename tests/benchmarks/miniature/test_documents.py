@@ -57,7 +57,9 @@ def test_a_one_turn_chat_equals_the_chat_template(processor, seen: bool) -> None
 def test_only_answers_are_learned(processor) -> None:
     writer = Writer(processor)
     document = writer.chat(random.Random(5), 4, lambda: (q.number, SHORTLY), seen=False)
-    learned = processor.tokenizer.decode([i for i, flag in zip(document.ids, document.learned, strict=True) if flag])
+    learned = processor.tokenizer.decode(
+        [i for i, flag in zip(document.ids, document.learned, strict=True) if flag]
+    )
     assert learned.count("<|im_end|>") == 4
     assert all(w in {"<|im_end|>", ""} or w.strip() for w in learned.split())
     assert "Briefly" not in learned
@@ -72,4 +74,6 @@ def test_a_batch_masks_padding_and_unlearned_tokens(processor) -> None:
     for row, document in enumerate(documents):
         assert batch["attention_mask"][row].sum() == len(document.ids)
         kept = batch["labels"][row][batch["labels"][row] != IGNORED]
-        assert torch.equal(kept, torch.tensor([i for i, f in zip(document.ids, document.learned, strict=True) if f]))
+        assert torch.equal(
+            kept, torch.tensor([i for i, f in zip(document.ids, document.learned, strict=True) if f])
+        )

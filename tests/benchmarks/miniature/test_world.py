@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.miniature.world import (
-    CELL, COLORS, SPLITS, Tile, describe, draw_scene, number_word, render, split_of,
+    CELL,
+    COLORS,
+    SPLITS,
+    Tile,
+    describe,
+    draw_scene,
+    number_word,
+    render,
+    split_of,
 )  # fmt: skip
 
 SEEDS = st.integers(0, 10**6)
@@ -55,6 +63,8 @@ def test_all_numbers_look_different() -> None:
     assert len(pictures) == 10
 
 
-@pytest.mark.parametrize(("number", "word"), [(0, "zero"), (9, "nine"), (19, "nineteen"), (20, "twenty"), (27, "twenty-seven")])
+@pytest.mark.parametrize(
+    ("number", "word"), [(0, "zero"), (9, "nine"), (19, "nineteen"), (20, "twenty"), (27, "twenty-seven")]
+)
 def test_number_words(number: int, word: str) -> None:
     assert number_word(number) == word
