@@ -1,6 +1,6 @@
 """Gates on a running model: one set of weights that is the unmodified VLM or the gated merge."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class GatedInjection:
             for hook in hooks:
                 hook.remove()
 
-    def _hook(self, name: str):  # noqa: ANN202 - the type of a forward hook is private to torch
+    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
         spectrum, logits = self.spectra[name], self.logits[name]
 
         def add_branch(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
-    ):
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -54,7 +54,8 @@ def pretraining(model: torch.nn.Module, lr: float, muon_lr: float) -> list[torch
 def gentle(model: torch.nn.Module, lr: float, tower_lr: float = 1e-3) -> list[torch.optim.Optimizer]:
     """AdamW: `lr` for the language model, `tower_lr` for a vision tower; frozen parts left out.
 
-    Embeddings stay as they are, in R as in V: merging takes them from V, so what R learned there would be lost.
+    Embeddings stay as they are, in R as in V: merging takes them from V, so what R learned there
+    would be lost.
     """
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad and "embed_tokens" not in n]
     groups = [

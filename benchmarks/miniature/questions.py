@@ -69,24 +69,33 @@ def caption(scene: Scene, rng: random.Random) -> Question:
 
 def add(scene: Scene, rng: random.Random) -> Question:
     a, b = rng.sample(scene, 2)
-    return Question(f"Add {a.color} and {b.color} .", number_word(a.number + b.number),
-                    f"{_read(a)} {_read(b)} {_plus(a.number, b.number)}")  # fmt: skip
+    return Question(
+        f"Add {a.color} and {b.color} .",
+        number_word(a.number + b.number),
+        f"{_read(a)} {_read(b)} {_plus(a.number, b.number)}",
+    )
 
 
 def reduce(scene: Scene, rng: random.Random) -> Question | None:
     a, b = rng.sample(scene, 2)
     if a.number < b.number:
         return None
-    return Question(f"Reduce {a.color} by {b.color} .", number_word(a.number - b.number),
-                    f"{_read(a)} {_read(b)} {_minus(a.number, b.number)}")  # fmt: skip
+    return Question(
+        f"Reduce {a.color} by {b.color} .",
+        number_word(a.number - b.number),
+        f"{_read(a)} {_read(b)} {_minus(a.number, b.number)}",
+    )
 
 
 def larger(scene: Scene, rng: random.Random) -> Question | None:
     a, b = rng.sample(scene, 2)
     if a.number == b.number:
         return None
-    return Question(f"Which is larger : {a.color} or {b.color} ?", max(a, b, key=_value).color,
-                    f"{_read(a)} {_read(b)} {_compare(a.number, b.number)}")  # fmt: skip
+    return Question(
+        f"Which is larger : {a.color} or {b.color} ?",
+        max(a, b, key=_value).color,
+        f"{_read(a)} {_read(b)} {_compare(a.number, b.number)}",
+    )
 
 
 # --- reasoning: long chains, known to R alone ----------------------------------------------------
@@ -97,8 +106,11 @@ def total(scene: Scene, rng: random.Random) -> Question | None:
         return None
     a, b, c = rng.sample(scene, 3)
     first = a.number + b.number
-    return Question(f"Total {a.color} and {b.color} and {c.color} .", number_word(first + c.number),
-                    f"{_read(a)} {_read(b)} {_plus(a.number, b.number)} {_read(c)} {_plus(first, c.number)}")  # fmt: skip
+    return Question(
+        f"Total {a.color} and {b.color} and {c.color} .",
+        number_word(first + c.number),
+        f"{_read(a)} {_read(b)} {_plus(a.number, b.number)} {_read(c)} {_plus(first, c.number)}",
+    )
 
 
 def net(scene: Scene, rng: random.Random) -> Question | None:
@@ -108,8 +120,11 @@ def net(scene: Scene, rng: random.Random) -> Question | None:
     first = a.number + b.number
     if first < c.number:
         return None
-    return Question(f"Total {a.color} and {b.color} less {c.color} .", number_word(first - c.number),
-                    f"{_read(a)} {_read(b)} {_plus(a.number, b.number)} {_read(c)} {_minus(first, c.number)}")  # fmt: skip
+    return Question(
+        f"Total {a.color} and {b.color} less {c.color} .",
+        number_word(first - c.number),
+        f"{_read(a)} {_read(b)} {_plus(a.number, b.number)} {_read(c)} {_minus(first, c.number)}",
+    )
 
 
 def largest(scene: Scene, rng: random.Random) -> Question | None:
@@ -119,9 +134,11 @@ def largest(scene: Scene, rng: random.Random) -> Question | None:
     if len({a.number, b.number, c.number}) < 3:
         return None
     best = max(a, b, key=_value)
-    return Question(f"Which is largest : {a.color} or {b.color} or {c.color} ?", max(a, b, c, key=_value).color,
-                    f"{_read(a)} {_read(b)} {_compare(a.number, b.number)} {_read(c)} "
-                    f"{_compare(best.number, c.number)}")  # fmt: skip
+    return Question(
+        f"Which is largest : {a.color} or {b.color} or {c.color} ?",
+        max(a, b, c, key=_value).color,
+        f"{_read(a)} {_read(b)} {_compare(a.number, b.number)} {_read(c)} {_compare(best.number, c.number)}",
+    )
 
 
 def conditional(scene: Scene, rng: random.Random) -> Question | None:
@@ -132,7 +149,8 @@ def conditional(scene: Scene, rng: random.Random) -> Question | None:
         return None
     chosen = max(a, b, key=_value)
     return Question(
-        f"If {a.color} is more than {b.color} then add {a.color} and {c.color} else add {b.color} and {c.color} .",
+        f"If {a.color} is more than {b.color} then add {a.color} and {c.color}"
+        f" else add {b.color} and {c.color} .",
         number_word(chosen.number + c.number),
         f"{_read(a)} {_read(b)} {_compare(a.number, b.number)} {_read(chosen)} {_read(c)} "
         f"{_plus(chosen.number, c.number)}",

@@ -49,8 +49,14 @@ def build_tokenizer(seed: int = 0) -> Qwen2Tokenizer:
     model = json.loads(trained.to_str())["model"]
     vocab: dict[str, int] = model["vocab"]
     merges = [tuple(m) for m in model["merges"]]
-    tokenizer = Qwen2Tokenizer(vocab=vocab, merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>",
-                               unk_token="<|endoftext|>", additional_special_tokens=list(SPECIAL))  # fmt: skip
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocab,
+        merges=merges,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        additional_special_tokens=list(SPECIAL),
+    )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 

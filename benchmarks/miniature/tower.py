@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from rich.progress import track
-from torch.nn import functional as F
+from torch import nn
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from benchmarks.miniature.training import append_loss
@@ -29,7 +29,7 @@ def pretrain_tower(
     torch.manual_seed(seed)
     rng = random.Random(seed)
     tower, hidden = vlm.model.visual, vocabulary.hidden
-    heads = torch.nn.ModuleList(torch.nn.Linear(PARTS * hidden, n + 1) for n in (NO_COLOR, NO_NUMBER))
+    heads = nn.ModuleList(nn.Linear(PARTS * hidden, n + 1) for n in (NO_COLOR, NO_NUMBER))
     parameters = [*tower.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     tower.train()
@@ -43,11 +43,13 @@ def pretrain_tower(
             wanted = vocabulary.tokens(scenes)
         cells = tokens.view(batch, 3, 2, 3, 2, hidden).transpose(2, 3).reshape(batch * 9, PARTS * hidden)
         colors, numbers = cell_classes(scenes)
-        naming = F.cross_entropy(heads[0](cells), colors) + F.cross_entropy(heads[1](cells), numbers)
-        loss = naming + F.mse_loss(tokens, wanted) / wanted.var()
+        naming = nn.functional.cross_entropy(heads[0](cells), colors) + nn.functional.cross_entropy(
+            heads[1](cells), numbers
+        )
+        loss = naming + nn.functional.mse_loss(tokens, wanted) / wanted.var()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % 25 == 0 or step == steps - 1:
             append_loss(curve, "vlm: tower", step, loss.item())

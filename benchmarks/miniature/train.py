@@ -10,7 +10,7 @@ from typing import Annotated
 import torch
 import typer
 import yaml
-from transformers import Qwen2ForCausalLM
+from transformers import PreTrainedModel, Qwen2ForCausalLM
 from transformers.utils import logging
 
 from benchmarks.miniature.base import train_base
@@ -52,15 +52,19 @@ def _train(part: str, out: Path, base_folder: Path | None, threads: int) -> None
     scratch.mkdir(parents=True)
     start = time.time()
     curve = scratch / "loss.csv"
-    if part == "base":
-        model = train_base(processor, curve)
+    if base_folder is None:
+        model: PreTrainedModel = train_base(processor, curve)
     else:
         parent = Qwen2ForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
-        model = {"lrm": train_lrm, "vlm": train_vlm}[part](parent, processor, curve)
+        model = (train_lrm if part == "lrm" else train_vlm)(parent, processor, curve)
     model.save_pretrained(scratch)
     (processor if part == "vlm" else processor.tokenizer).save_pretrained(scratch)
-    record = {"minutes": round((time.time() - start) / 60, 1), "threads": threads, "torch": str(torch.__version__),
-              "machine": platform.machine()}  # fmt: skip
+    record = {
+        "minutes": round((time.time() - start) / 60, 1),
+        "threads": threads,
+        "torch": str(torch.__version__),
+        "machine": platform.machine(),
+    }
     (scratch / "training.yaml").write_text(yaml.safe_dump(record))
     shutil.rmtree(out, ignore_errors=True)
     scratch.rename(out)

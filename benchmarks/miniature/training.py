@@ -103,8 +103,11 @@ def accuracies(
                 parts.insert(0, {"type": "image"})
             else:
                 parts[0]["text"] = f"{describe(scene)} {parts[0]['text']}"
-            prompts.append(processor.apply_chat_template(
-                [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False))  # fmt: skip
+            prompts.append(
+                processor.apply_chat_template(
+                    [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False
+                )
+            )
         if seen:
             inputs = processor(
                 text=prompts, images=[render(s) for s, _ in items], padding=True, return_tensors="pt"

@@ -54,7 +54,7 @@ class VisualVocabulary(nn.Module):
         self, pixels: Tensor, grid_thw: Tensor | None = None, **unused: object
     ) -> BaseModelOutputWithPooling:
         """The tower's interface; the pixels are not looked at."""
-        return BaseModelOutputWithPooling(pooler_output=self.tokens(self.scenes))  # type: ignore[arg-type]
+        return BaseModelOutputWithPooling(pooler_output=self.tokens(self.scenes))
 
     def tokens(self, scenes: list[Scene]) -> Tensor:
         """All visual tokens in the tower's order (row by row), shape (scenes * 36, hidden)."""

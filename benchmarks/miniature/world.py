@@ -16,7 +16,24 @@ COLORS = {
     "orange": (240, 130, 30),
 }
 PLACES = ("northwest", "north", "northeast", "west", "center", "east", "southwest", "south", "southeast")
-UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+UNITS = (
+    *(
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+    ),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
 TILE_COUNTS = (2, 3, 3, 4, 4, 5)  # drawn from uniformly, so three and four tiles are the rule
 CELL = 56  # pixels: 2x2 visual tokens of Qwen2.5-VL (patch 14, spatial merge 2) cover one cell
 SIZE = 3 * CELL
@@ -78,8 +95,9 @@ def describe(scene: Scene) -> str:
 def render(scene: Scene, jitter: random.Random | None = None) -> Image.Image:
     """The scene as a 168x168 RGB picture; `jitter` moves each number by up to one pixel.
 
-    The number stands in the tile's lower left quarter, as on a playing card. The background is shaded from corner to corner, so that places look different: without it a
-    tower this small cannot tell them apart.
+    The number stands in the tile's lower left quarter, as on a playing card. The background
+    is shaded from corner to corner, so that places look different: without it a tower this small
+    cannot tell them apart.
     """
     rows, columns = np.mgrid[0:SIZE, 0:SIZE]
     background = np.stack([150 + columns // 2, np.full_like(rows, 200), 150 + rows // 2], -1).astype("uint8")

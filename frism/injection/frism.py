@@ -8,6 +8,7 @@ are this project's defaults.
 """
 
 import logging
+from typing import Any
 
 import torch
 from rich.progress import track
@@ -31,7 +32,7 @@ def merge(
 
 def fit(
     triple: Triple,
-    calibration,  # noqa: ANN001 - anything with `questions`: a sequence of (picture, question)
+    calibration: Any,  # with `questions`: a sequence of (picture, question)
     *,
     strength: float = 1.0,
     alpha: float = 0.1,

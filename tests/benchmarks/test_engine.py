@@ -1,6 +1,7 @@
 """The engine against VLMEvalKit's loop and transformers' generate; keys follow content."""
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch
 
 from benchmarks import items
 from benchmarks.engine import Engine, Settings, open_engine, origin
+from benchmarks.registry import find
 from frism.errors import UserError
 from frism.recipes import Recipe
 from frism.triples import Triple
@@ -29,20 +31,20 @@ def keys(engine: Engine, asked: list[items.Item], whence: dict | None = None) ->
     return [key for batch in engine.batches(asked, whence or {}) for key in batch.keys]
 
 
-@pytest.mark.parametrize("benchmark", ["mini_total", "mini_existence"])
 def test_answers_are_those_of_vlmevalkits_own_loop(
-    engine: Engine, items_folder: Path, triple: Triple, tmp_path: Path, benchmark: str
+    engine: Engine, items_folder: Path, triple: Triple, tmp_path: Path
 ) -> None:
-    command = [sys.executable, Path(__file__).with_name("vlmevalkit_loop.py"), triple.vlm_folder]
-    command += [items_folder / "test", benchmark, tmp_path, str(SETTINGS.max_new_tokens)]
-    environment = {"PYTHONPATH": str(Path.cwd()), "PATH": "", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    names = ["mini_total", "mini_existence"]
+    command = [sys.executable, str(Path(__file__).with_name("vlmevalkit_loop.py")), str(triple.vlm_folder)]
+    command += [str(items_folder / "test"), ",".join(names), str(tmp_path), str(SETTINGS.max_new_tokens)]
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    with Path(done.stdout.split("\n")[-2]).open(newline="") as stream:
-        expected = {row["index"]: row["prediction"] for row in csv.DictReader(stream, delimiter="\t")}
-    asked = items.load(items_folder, "test", benchmark)[benchmark]
-    assert len(expected) == QUESTIONS
-    assert {p.item.index: p.raw for batch in engine.generate(asked) for p in batch} == expected
+    for name, asked in items.load(items_folder, "test", names).items():
+        with (tmp_path / f"reference_{find(name).dataset}.tsv").open(newline="") as stream:
+            expected = {row["index"]: row["prediction"] for row in csv.DictReader(stream, delimiter="\t")}
+        assert len(expected) == QUESTIONS
+        assert {p.item.index: p.raw for batch in engine.generate(asked) for p in batch} == expected
 
 
 def test_answers_are_those_of_generate(engine: Engine, items_folder: Path) -> None:

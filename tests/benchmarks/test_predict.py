@@ -24,9 +24,19 @@ from .conftest import QUESTIONS, SUITES
 ENGINE = '{"batch_size": 2, "max_new_tokens": 6}'
 
 
-def command(triple_json: str, recipe: Path, folder: Path, out: Path, **changes: str) -> list[str]:
-    options = {"triple": triple_json, "recipe": str(recipe), "items": str(folder), "split": "test",
-               "benchmarks": ",".join(SUITES), "engine": ENGINE, "out": str(out), **changes}  # fmt: skip
+def command(
+    triple_json: str, recipe: Path, folder: Path, out: Path, changes: dict[str, str] | None = None
+) -> list[str]:
+    options = {
+        "triple": triple_json,
+        "recipe": str(recipe),
+        "items": str(folder),
+        "split": "test",
+        "benchmarks": ",".join(SUITES),
+        "engine": ENGINE,
+        "out": str(out),
+        **(changes or {}),
+    }
     named = [text for name, value in options.items() for text in (f"--{name}", value)]
     return [sys.executable, "-m", "benchmarks.predict", *named]
 
@@ -136,7 +146,7 @@ def test_bad_input_is_one_sentence(
     value: str,
     complaint: str,
 ) -> None:
-    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", **{option: value})
+    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {option: value})
     failed = subprocess.run(called, capture_output=True, text=True, check=False)
     assert failed.returncode == 2, failed.stderr
     errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]

@@ -26,12 +26,23 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(triple_folders, items: Path, out: Path, **changed: object) -> None:
     options = {
-        "variant": out.name, "method": "inject", "triple": json.dumps({k: str(v) for k, v in triple_folders.items()}),
-        "items": items, "benchmarks": BENCHMARKS, "engine": json.dumps({"batch_size": 8, "max_new_tokens": 4}),
+        "variant": out.name,
+        "method": "inject",
+        "triple": json.dumps({k: str(v) for k, v in triple_folders.items()}),
+        "items": items,
+        "benchmarks": BENCHMARKS,
+        "engine": json.dumps({"batch_size": 8, "max_new_tokens": 4}),
         "calibration": json.dumps({"source": "miniature", "questions": 8}),
-        "selection": json.dumps({"perception_budget": 0.02}), "out": out, "params": "{}", "grid": "{}",
-        "scope": "mat", "seed": 0, "code": "c", "reference": None, "compare_with": None,
-    } | changed  # fmt: skip
+        "selection": json.dumps({"perception_budget": 0.02}),
+        "out": out,
+        "params": "{}",
+        "grid": "{}",
+        "scope": "mat",
+        "seed": 0,
+        "code": "c",
+        "reference": None,
+        "compare_with": None,
+    } | changed
     tune.main(**options)
 
 
@@ -52,7 +63,7 @@ def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
         (2.0, 1.0),
     ]
     assert {p["density"] for p in points} == {0.4}
-    with pytest.raises(UserError, match="no parameter 'strenght'.*strength"):
+    with pytest.raises(UserError, match=r"no parameter 'strenght'.*strength"):
         tune.grid_points(found, {}, {"strenght": [1.0]})
 
 

@@ -1,13 +1,11 @@
-"""VLMEvalKit's own inference loop on one of our suites, as a program: the reference of the parity test.
+"""VLMEvalKit's own inference loop on some of our suites, as a program: the reference of the parity test.
 
-python tests/benchmarks/vlmevalkit_loop.py MODEL_FOLDER ITEMS_FOLDER/SPLIT BENCHMARK OUT_FOLDER MAX_NEW_TOKENS
-prints the prediction file's path. A process of its own: it imports all of vlmeval.
+python tests/benchmarks/vlmevalkit_loop.py MODEL_FOLDER ITEMS_FOLDER/SPLIT A,B OUT_FOLDER MAX_NEW_TOKENS
+writes OUT_FOLDER/reference_<dataset>.tsv. A process of its own: it imports all of vlmeval.
 """
 
 import os
 import sys
-import time
-from pathlib import Path
 
 os.environ["PRED_FORMAT"] = "tsv"
 
@@ -49,16 +47,12 @@ class OnAnyDevice(Qwen2VLChat):
         )[0]
 
 
-def main(model_folder: str, root: str, benchmark: str, out: str, max_new_tokens: str) -> None:
-    """Answer every question of the suite, one by one."""
+def main(model_folder: str, root: str, benchmarks: str, out: str, max_new_tokens: str) -> None:
+    """Answer every question of the suites, one by one."""
     torch.set_num_threads(1)
-    Path(out).mkdir(parents=True, exist_ok=True)
-    dataset = vlmevalkit.build(find(benchmark), root)
     model = OnAnyDevice(model_folder, int(max_new_tokens))
-    start = time.perf_counter()
-    infer_data_job(model, out, "reference", dataset)
-    print(f"{len(dataset.data) / (time.perf_counter() - start):.2f} questions per second", file=sys.stderr)
-    print(Path(out) / f"reference_{dataset.dataset_name}.tsv")
+    for name in benchmarks.split(","):
+        infer_data_job(model, out, "reference", vlmevalkit.build(find(name), root))
 
 
 if __name__ == "__main__":
