@@ -25,7 +25,7 @@ class Project:
         self.seconds = 0.0  # how long the study took, once it ran
 
     def command(self, *options: str) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--configfile", CONFIG, *options]
+        return [sys.executable, "-m", "snakemake", *options, "--configfile", CONFIG]
 
     def environment(self) -> dict[str, str]:
         """The jobs' `python` is the one that runs the tests."""
