@@ -70,7 +70,7 @@ def test_a_batch_masks_padding_and_unlearned_tokens(processor) -> None:
     batcher, rng = Batcher(processor, writer), random.Random(6)
     documents = [writer.chat(rng, 2, lambda: (q.count, SHORTLY), seen=True), writer.facts(rng)]
     batch = batcher(documents)
-    assert batch["pixel_values"].shape == (36, 1176)
+    assert batch["pixel_values"].shape == (144, 1176)
     for row, document in enumerate(documents):
         assert batch["attention_mask"][row].sum() == len(document.ids)
         kept = batch["labels"][row][batch["labels"][row] != IGNORED]

@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from benchmarks.miniature.base import train_base
+from benchmarks.miniature.documents import Document
 from benchmarks.miniature.lrm import train_lrm
+from benchmarks.miniature.models import new_vlm
 from benchmarks.miniature.optimizers import orthogonalize
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.vlm import train_vlm
+from benchmarks.miniature.vocabulary import VisualVocabulary
+from benchmarks.miniature.world import Tile
 
 
 @pytest.fixture(scope="module")
@@ -24,27 +28,31 @@ def equal(a, b) -> bool:
 
 def test_all_stages_repeat_bit_for_bit(processor, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    bases = [train_base(processor, tmp_path / f"b{i}.csv", copy_steps=3, steps=3) for i in (0, 1)]
+    bases = [
+        train_base(processor, tmp_path / f"b{i}.csv", copy_steps=3, steps=3, request_steps=2) for i in (0, 1)
+    ]
     assert equal(*bases)
     lrms = [train_lrm(bases[0], processor, tmp_path / f"r{i}.csv", steps=2) for i in (0, 1)]
     assert equal(*lrms)
     assert not equal(lrms[0], bases[0])
-    steps = {"tower_steps": 2, "align_steps": 2, "tune_steps": 2}
+    steps = {"vocabulary_steps": 2, "tower_steps": 2, "align_steps": 2, "tune_steps": 2}
     vlms = [train_vlm(bases[0], processor, tmp_path / f"v{i}.csv", **steps) for i in (0, 1)]
     assert equal(*vlms)
-    curve = pd.read_csv(tmp_path / "v0.csv", names=["stage", "step", "loss", "seconds"], header=None)
-    assert {"vlm: tower", "vlm: align", "vlm: tune"} <= set(curve["stage"])
+    curve = pd.read_csv(tmp_path / "v0.csv")
+    assert list(curve["stage"].unique()) == ["vlm: vocabulary", "vlm: tower", "vlm: align", "vlm: tune"]
 
 
 def test_the_first_stage_leaves_the_language_model_alone(processor, tmp_path: Path) -> None:
-    base = train_base(processor, tmp_path / "b.csv", copy_steps=1, steps=1)
-    vlm = train_vlm(base, processor, tmp_path / "v.csv", tower_steps=1, align_steps=2, tune_steps=0)
+    base = train_base(processor, tmp_path / "b.csv", copy_steps=1, steps=1, request_steps=0)
+    vlm = train_vlm(
+        base, processor, tmp_path / "v.csv", vocabulary_steps=1, tower_steps=1, align_steps=2, tune_steps=0
+    )
     tower = vlm.model.language_model.state_dict()
     assert all(torch.equal(x, tower[name]) for name, x in base.model.state_dict().items())
 
 
 def test_copying_is_learned_quickly(processor, tmp_path: Path) -> None:
-    train_base(processor, tmp_path / "b.csv", copy_steps=60, steps=0)
+    train_base(processor, tmp_path / "b.csv", copy_steps=60, steps=0, request_steps=0)
     losses = pd.read_csv(tmp_path / "b.csv")["loss"]
     assert losses.iloc[-1] < 0.5 * losses.iloc[0]
 
@@ -55,3 +63,20 @@ def test_orthogonalize_pushes_singular_values_towards_one(shape: tuple[int, int]
     values = torch.linalg.svdvals(orthogonalize(matrix))
     assert values.max() < 1.3
     assert values.median() > 0.6
+
+
+def test_the_visual_vocabulary_starts_as_words_and_answers_for_the_scenes_shown(
+    processor, tmp_path: Path
+) -> None:
+    base = train_base(processor, tmp_path / "b.csv", copy_steps=1, steps=0, request_steps=0)
+    vlm = new_vlm(base, processor, seed=0)
+    vocabulary = VisualVocabulary(vlm, processor)
+    scene = (Tile(4, "red", 7),)
+    tokens = vocabulary.tokens([scene]).view(6, 6, -1)
+    words = vlm.get_input_embeddings().weight[[processor.tokenizer(f" {w}").input_ids[0] for w in
+                                               ("center", "red", "seven", ";")]]  # fmt: skip
+    assert torch.equal(tokens[2:4, 2:4].reshape(4, -1), words)
+    assert tokens[0, 0].abs().sum() == 0  # an empty cell says nothing yet
+    shown = Document(scene=scene)
+    vocabulary.show([shown, Document()])
+    assert torch.equal(vocabulary(torch.empty(0)).pooler_output, vocabulary.tokens([scene]))

@@ -54,7 +54,7 @@ def test_each_cell_shows_its_tile_color(seed: int) -> None:
     scene = draw_scene(random.Random(seed))
     pixels = np.asarray(render(scene, random.Random(seed)))
     for tile in scene:
-        y, x = tile.place // 3 * CELL + 3, tile.place % 3 * CELL + 5
+        y, x = tile.place // 3 * CELL + 6, tile.place % 3 * CELL + 7
         assert tuple(pixels[y, x]) == COLORS[tile.color]
 
 
