@@ -101,11 +101,8 @@ def dev_scores(
 
 def learning_curve(fitted: Mapping[str, Tensor]) -> pd.DataFrame:
     """The "curve/<quantity>" entries of a fit as columns, one row per step; empty if it has none."""
-    curves = {
-        key.removeprefix("curve/"): value.tolist()
-        for key, value in fitted.items()
-        if key.startswith("curve/")
-    }
+    # Sorted: what was read back from a file has another order than what was just fitted.
+    curves = {k.removeprefix("curve/"): fitted[k].tolist() for k in sorted(fitted) if k.startswith("curve/")}
     return pd.DataFrame(curves).rename_axis("step").reset_index() if curves else pd.DataFrame()
 
 

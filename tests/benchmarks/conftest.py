@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
+from click.testing import Result
 from hypothesis import settings
+from typer.testing import CliRunner
 
 from benchmarks import items
 from benchmarks.engine import Engine, Settings, open_engine
@@ -20,6 +23,19 @@ settings.load_profile("patient")
 SUITES = ["mini_number", "mini_existence", "mini_total", "mini_total_unasked"]
 QUESTIONS = 10
 SETTINGS = Settings(batch_size=4, max_new_tokens=6)
+
+
+def invoke(main: Callable[..., None], *arguments: str | Path) -> Result:
+    """Call a command line in this process, which spares its imports; `exit_code` and `stderr` tell."""
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(result: Result, complaint: str) -> bool:
+    """Whether a command ended with code 2 and one sentence that contains `complaint`."""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    return result.exit_code == 2 and len(errors) == 1 and complaint in errors[0]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from benchmarks import items, registry
 from benchmarks.registry import find
 from frism.errors import UserError
 
-from .conftest import QUESTIONS, SUITES
+from .conftest import QUESTIONS, SUITES, invoke, refused
 
 
 @pytest.fixture
@@ -96,15 +94,10 @@ def test_recorded_digests_are_written_and_checked(tmp_path: Path, monkeypatch: p
         items.load(tmp_path / "items", "dev", ["mini_place"])
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.items", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_command_line(tmp_path: Path) -> None:
     out = tmp_path / "items"
-    done = run("--benchmarks", "mini_place", "--splits", '{"dev": 3}', "--out", out)
-    assert done.returncode == 0, done.stderr
+    done = invoke(items.main, "--benchmarks", "mini_place", "--splits", '{"dev": 3}', "--out", out)
+    assert done.exit_code == 0, done.stderr
     assert json.loads((out / "manifest.json").read_text())["splits"] == {"dev": 3}
     (tmp_path / "file").touch()
     for options, complaint in (
@@ -116,7 +109,4 @@ def test_command_line(tmp_path: Path) -> None:
             "cannot write",
         ),
     ):
-        failed = run(*options)
-        assert failed.returncode == 2
-        assert failed.stderr.startswith("error: ") and complaint in failed.stderr
-        assert "Traceback" not in failed.stderr
+        assert refused(invoke(items.main, *options), complaint)

@@ -14,12 +14,12 @@ import pytest
 
 from benchmarks import items
 from benchmarks.engine import Settings
-from benchmarks.predict import predict
+from benchmarks.predict import main, predict
 from benchmarks.predictions import read
 from frism.recipes import Recipe
 from frism.triples import Triple
 
-from .conftest import QUESTIONS, SUITES
+from .conftest import QUESTIONS, SUITES, invoke, refused
 
 ENGINE = '{"batch_size": 2, "max_new_tokens": 6}'
 
@@ -147,8 +147,15 @@ def test_bad_input_is_one_sentence(
     complaint: str,
 ) -> None:
     called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {option: value})
+    assert refused(invoke(main, *called[3:]), complaint)
+
+
+def test_a_refusal_leaves_no_traceback(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {"split": "tset"})
     failed = subprocess.run(called, capture_output=True, text=True, check=False)
-    assert failed.returncode == 2, failed.stderr
-    errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and complaint in errors[0]
-    assert "Traceback" not in failed.stderr
+    assert failed.returncode == 2
+    assert failed.stderr == f"error: {items_folder} has no items of benchmark mini_number on split 'tset': " + (
+        "run python -m benchmarks.items again.\n"
+    )

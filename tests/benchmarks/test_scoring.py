@@ -1,21 +1,21 @@
 """Scores: style does not count, stale answers are refused, the same predictions give the same bytes."""
 
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from click.testing import Result
 
 from benchmarks import items
 from benchmarks.predictions import Line
+from benchmarks.score import main
 from benchmarks.scoring import COLUMNS, score, totals
 from frism.errors import UserError
 
-from .conftest import QUESTIONS, SUITES
+from .conftest import QUESTIONS, SUITES, invoke, refused
 
 
 def answers(asked: dict[str, list[items.Item]], style: str = " {}") -> dict[str, list[SimpleNamespace]]:
@@ -68,21 +68,20 @@ def test_missing_answers_are_refused(items_folder: Path) -> None:
         score("v", asked, {})
 
 
-def run(folder: Path, predictions: Path, out: Path, benchmarks: str = "") -> subprocess.CompletedProcess[str]:
+def run(folder: Path, predictions: Path, out: Path, benchmarks: str = "") -> Result:
     options = ["--predictions", predictions, "--items", folder, "--variant", "v", "--out", out]
     options += ["--benchmarks", benchmarks or ",".join(SUITES), "--split", "test"]
-    command = [sys.executable, "-m", "benchmarks.score", *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return invoke(main, *options)
 
 
 def test_command_line_gives_the_same_bytes_twice(items_folder: Path, tmp_path: Path) -> None:
     predictions, out = tmp_path / "v.jsonl", tmp_path / "scores" / "v.csv"
     lines = written(items.load(items_folder, "test", SUITES), predictions)
-    assert run(items_folder, predictions, out).returncode == 0
+    assert run(items_folder, predictions, out).exit_code == 0
     first = out.read_bytes()
     slower = [replace(line, seconds=9.0) for line in reversed(lines)]
     predictions.write_text("".join(line.text() for line in slower))
-    assert run(items_folder, predictions, out).returncode == 0
+    assert run(items_folder, predictions, out).exit_code == 0
     assert out.read_bytes() == first
     costs = pd.read_csv(tmp_path / "scores" / "v.cost.csv")
     assert costs["seconds"].tolist() == [9.0] * len(lines)
@@ -92,20 +91,18 @@ def test_answers_to_other_questions_are_not_scored(items_folder: Path, tmp_path:
     predictions, out = tmp_path / "v.jsonl", tmp_path / "v.csv"
     lines = written(items.load(items_folder, "test", SUITES), predictions)
 
-    def refused(complaint: str, benchmarks: str = "", folder: Path = items_folder) -> None:
-        failed = run(folder, predictions, out, benchmarks)
-        assert failed.returncode == 2
-        assert failed.stderr.startswith("error: ") and complaint in failed.stderr
+    def check(complaint: str, benchmarks: str = "", folder: Path = items_folder) -> None:
+        assert refused(run(folder, predictions, out, benchmarks), complaint)
         assert not out.exists()
 
-    refused("Did you mean 'mini_total'", "mini_totl")
-    refused("holds no finished items", folder=tmp_path)
+    check("Did you mean 'mini_total'", "mini_totl")
+    check("holds no finished items", folder=tmp_path)
     predictions.write_text("".join(line.text() for line in [*lines, lines[0]]))
-    refused("answers question 0 of mini_number twice")
+    check("answers question 0 of mini_number twice")
     predictions.write_text("".join(line.text() for line in lines[1:]))
-    refused("lacks the answer to question 0 of mini_number")
+    check("lacks the answer to question 0 of mini_number")
     predictions.write_text("".join(replace(line, item="0" * 16).text() for line in lines))
-    refused("answers another question 0 of mini_number")
+    check("answers another question 0 of mini_number")
     changed = shutil.copytree(items_folder, tmp_path / "items")
     (changed / "test" / "mini_number.jsonl").write_text("{}\n")
-    refused("was changed after it was written", folder=changed)
+    check("was changed after it was written", folder=changed)

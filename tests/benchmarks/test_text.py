@@ -1,7 +1,5 @@
 """The text column: lm-eval's prompts and scores, and a VLM's language tower answering as a language model."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,11 @@ from benchmarks.engine import Settings
 from benchmarks.extraction import extract
 from benchmarks.miniature.suites import rows
 from benchmarks.registry import find
-from benchmarks.text import ask, load_model
+from benchmarks.text import ask, load_model, main
 from frism.errors import UserError
 from frism.triples import Triple
+
+from .conftest import invoke, refused
 
 SETTINGS = Settings(batch_size=8)
 TASKS = ["mini_total", "mini_existence"]
@@ -69,22 +69,17 @@ def test_a_vlm_answers_text_with_its_language_tower(triple: Triple) -> None:
 def test_command_line(triple_json: str, variant: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "inject.csv"
     folder = variant("inject", strength=1.0)
-
-    def run(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "benchmarks.text", "--triple", triple_json, "--questions", "2",
-                   "--engine", "{}", "--out", str(out), *options]  # fmt: skip
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    done = run("--tasks", "mini_total", "--recipe", str(folder))
-    assert done.returncode == 0, done.stderr[-2000:]
+    fixed = ["--triple", triple_json, "--questions", "2", "--engine", "{}", "--out", str(out)]
+    done = invoke(main, *fixed, "--tasks", "mini_total", "--recipe", folder)
+    assert done.exit_code == 0, done.output
     written = pd.read_csv(out, dtype=str)
     assert written["variant"].unique().tolist() == [folder.name]
     assert {"benchmark", "index", "answer", "raw", "extracted", "correct", "truncated"} <= set(written)
     first = out.read_bytes()
-    assert run("--tasks", "mini_total", "--recipe", str(folder)).returncode == 0
+    assert invoke(main, *fixed, "--tasks", "mini_total", "--recipe", folder).exit_code == 0
     assert out.read_bytes() == first
-    failed = run("--tasks", "mini_totl", "--model", "lrm")
-    assert failed.returncode == 2 and "error: unknown benchmark 'mini_totl'" in failed.stderr
+    typo = invoke(main, *fixed, "--tasks", "mini_totl", "--model", "lrm")
+    assert refused(typo, "unknown benchmark 'mini_totl'")
 
 
 def test_exactly_one_model_is_asked(triple: Triple, tmp_path: Path) -> None:
