@@ -5,6 +5,7 @@ python -m benchmarks.score --predictions F --items FOLDER --split test --benchma
 The same predictions give the same bytes; times, which differ, go to V.cost.csv beside it.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -68,7 +69,8 @@ def main(
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        # Texts are quoted: a bare carriage return in an answer would end the line for whoever reads it.
+        table.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ python -m benchmarks.text --triple JSON (--recipe FOLDER | --model base|lrm|vlm)
 lm-eval makes the prompts (chat template on), batches them and judges; only the decoding loop is ours.
 """
 
+import csv
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -157,7 +158,8 @@ def main(
     table = ask(loaded, tokenizer, definitions, questions, seed, settings.batch_size)
     table.insert(0, "variant", model or (recipe.name if recipe else ""))
     with atomic_write(out) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        # Texts are quoted: a bare carriage return in an answer would end the line for whoever reads it.
+        table.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 if __name__ == "__main__":

@@ -50,9 +50,9 @@ def main(
         typer.echo(f"measuring {title}", err=True)
         scores[title] = accuracies(models[part], processor, q.FAMILIES, seen=seen, asked=asked, n=questions,
                                    split="test")  # fmt: skip
-    template = jinja2.Template(
-        Path(__file__).with_name("card.md.jinja").read_text(), trim_blocks=True, lstrip_blocks=True
-    )
+    folder = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=folder, trim_blocks=True, lstrip_blocks=True)
+    template = environment.get_template("card.md.jinja")
     text = template.render(
         groups=_group_table(scores, questions).to_markdown(index=False),
         families=_family_table(scores).to_markdown(index=False),

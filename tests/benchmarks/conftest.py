@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from click.testing import Result
 from hypothesis import settings
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from benchmarks import items
 from benchmarks.engine import Engine, Settings, open_engine

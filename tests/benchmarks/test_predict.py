@@ -156,6 +156,8 @@ def test_a_refusal_leaves_no_traceback(
     called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {"split": "tset"})
     failed = subprocess.run(called, capture_output=True, text=True, check=False)
     assert failed.returncode == 2
-    assert failed.stderr == f"error: {items_folder} has no items of benchmark mini_number on split 'tset': " + (
-        "run python -m benchmarks.items again.\n"
+    assert (
+        failed.stderr
+        == f"error: {items_folder} has no items of benchmark mini_number on split 'tset': "
+        + ("run python -m benchmarks.items again.\n")
     )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from click.testing import Result
+from typer.testing import Result
 
 from benchmarks import items
 from benchmarks.predictions import Line

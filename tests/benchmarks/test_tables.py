@@ -4,11 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import score as score_cli
+from benchmarks import study
 from benchmarks.statistics import holm, mcnemar
 from benchmarks.study import Study
 from benchmarks.tables import build, interval, probability
@@ -188,3 +191,14 @@ def test_cells():
     assert interval(-0.00001, -0.02, 0.02, signed=True) == "+0.000 [-0.020, +0.020]"
     assert interval(np.nan, np.nan, np.nan) == ""
     assert [probability(p) for p in (0.0004, 0.012, np.nan)] == ["<0.001", "0.012", ""]
+
+
+def test_answers_with_any_line_break_stay_one_row(tmp_path: Path) -> None:
+    rows = {"benchmark": "b", "axis": "perception", "group": "g", "index": ["0", "1"], "raw": ["a\rb", "c\nd"],
+            "extracted": ["\r", None], "correct": 1.0, "correct_raw": 0.0, "truncated": False, "repeated": False,
+            "tokens": 3}  # fmt: skip
+    score_cli._write(pd.DataFrame(rows), tmp_path / "v.csv")
+    read = study._csv(tmp_path / "v.csv", study.SCORE_COLUMNS)
+    assert read["correct"].tolist() == [1.0, 1.0]
+    assert read["index"].tolist() == ["0", "1"]
+    assert read["extracted"].isna().tolist() == [False, True]
