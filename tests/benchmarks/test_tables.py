@@ -194,9 +194,19 @@ def test_cells():
 
 
 def test_answers_with_any_line_break_stay_one_row(tmp_path: Path) -> None:
-    rows = {"benchmark": "b", "axis": "perception", "group": "g", "index": ["0", "1"], "raw": ["a\rb", "c\nd"],
-            "extracted": ["\r", None], "correct": 1.0, "correct_raw": 0.0, "truncated": False, "repeated": False,
-            "tokens": 3}  # fmt: skip
+    rows = {
+        "benchmark": "b",
+        "axis": "perception",
+        "group": "g",
+        "index": ["0", "1"],
+        "raw": ["a\rb", "c\nd"],
+        "extracted": ["\r", None],
+        "correct": 1.0,
+        "correct_raw": 0.0,
+        "truncated": False,
+        "repeated": False,
+        "tokens": 3,
+    }
     score_cli._write(pd.DataFrame(rows), tmp_path / "v.csv")
     read = study._csv(tmp_path / "v.csv", study.SCORE_COLUMNS)
     assert read["correct"].tolist() == [1.0, 1.0]
