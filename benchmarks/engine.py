@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmarks.greedy import greedy
 from benchmarks.items import Item
+from benchmarks.predictions import Prediction
 from benchmarks.prepared import Preparer
 from frism.errors import UserError
 
@@ -52,19 +53,6 @@ class Settings(BaseModel):
             raise UserError("engine.device is cuda, but torch sees no GPU: set it to cpu or auto.")
         wanted = "cuda" if self.device == "auto" and torch.cuda.is_available() else self.device
         return torch.device("cpu" if wanted == "auto" else wanted)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One answer: the text as decoded, its length in tokens (without the end token), whether it was cut
-    at the token limit, and its share of the batch's wall time."""
-
-    item: Item
-    key: str
-    raw: str
-    tokens: int
-    truncated: bool
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -203,4 +191,4 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-__all__: Sequence[str] = ["Batch", "Engine", "Prediction", "Settings", "open_engine", "origin"]
+__all__: Sequence[str] = ["Batch", "Engine", "Settings", "open_engine", "origin"]

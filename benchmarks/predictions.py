@@ -8,11 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from benchmarks.engine import Prediction
+from benchmarks.items import Item
 from frism.errors import UserError
 from frism.files import atomic_write
 
 AGAIN = "delete it and run python -m benchmarks.predict again"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer: the text as decoded, its length in tokens (without the end token), whether it was cut
+    at the token limit, and its share of the batch's wall time."""
+
+    item: Item
+    key: str
+    raw: str
+    tokens: int
+    truncated: bool
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.engine import Prediction
 from benchmarks.items import Item
-from benchmarks.predictions import Line, opened, read
+from benchmarks.predictions import Line, Prediction, opened, read
 from frism.errors import UserError
 
 FOLDER = Path("items")
