@@ -49,7 +49,7 @@ check: $(STAMP) ## run the study and compare it with the committed reference
 	python -m snakemake --cores $(CORES)
 	python -m benchmarks.compare --reference results/reference/miniature --results results/miniature
 
-models: $(STAMP) ## train the miniature triple again (about 40 minutes)
+models: $(STAMP) ## train the miniature triple again (about 50 minutes)
 	python -m snakemake --cores 2 miniature_models
 
 install: $(STAMP) ## only create .venv

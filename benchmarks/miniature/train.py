@@ -26,19 +26,19 @@ Threads = Annotated[int, typer.Option(help="CPU threads. Results repeat bit for 
 
 @app.command()
 def base(out: Out, threads: Threads = 2) -> None:
-    """Train B (about 20 minutes on two cores)."""
+    """Train B (about 25 minutes on two cores)."""
     _train("base", out, None, threads)
 
 
 @app.command()
 def lrm(base: Base, out: Out, threads: Threads = 2) -> None:
-    """Train R from B (about 3 minutes)."""
+    """Train R from B (about 2 minutes)."""
     _train("lrm", out, base, threads)
 
 
 @app.command()
 def vlm(base: Base, out: Out, threads: Threads = 2) -> None:
-    """Train V from B (about 12 minutes)."""
+    """Train V from B (about 20 minutes)."""
     _train("vlm", out, base, threads)
 
 

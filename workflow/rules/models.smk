@@ -1,4 +1,4 @@
-# The miniature triple, trained anew: `snakemake --cores 2 miniature_models`, about 40 minutes.
+# The miniature triple, trained anew: `snakemake --cores 2 miniature_models`, about 50 minutes.
 # The study never does this: the trained weights are part of the repository. What is trained here
 # replaces them at the end; `git status` then tells whether the bytes came out the same.
 
@@ -31,7 +31,7 @@ rule train_base:
     params:
         code=code("benchmarks.miniature.base", "benchmarks.miniature.train"),
     message:
-        "Train the base language model (about 20 minutes)"
+        "Train the base language model (about 25 minutes)"
     shell:
         "python -m benchmarks.miniature.train base --threads 2"
         " --out results/miniature_models/base 2>&1 | tee {log}"
@@ -54,7 +54,7 @@ rule train_child:
             f"benchmarks.miniature.{wildcards.part}", "benchmarks.miniature.train"
         ),
     message:
-        "Train {wildcards.part} from the base model (lrm about 3 minutes, vlm about 12)"
+        "Train {wildcards.part} from the base model (lrm about 2 minutes, vlm about 20)"
     shell:
         "python -m benchmarks.miniature.train {wildcards.part} --base results/miniature_models/base"
         " --threads 2 --out results/miniature_models/{wildcards.part} 2>&1 | tee {log}"
