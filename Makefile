@@ -17,7 +17,16 @@ export HF_DATASETS_OFFLINE := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: help run test slow lint check models install clean
+# What others merge with, each in an environment of its own that borrows this one's other packages.
+PEERS := .venv-peers
+MERGEKIT := mergekit==0.1.5
+BR2V_TRANSFORMERS := transformers==4.47.1
+BR2V_SOURCE := https://github.com/shiqichen17/VLM_Merging
+BR2V_COMMIT := a42fa38ef9cda98a67c2581ea8bd85382757bf52
+BR2V_CLONE := $(CURDIR)/$(PEERS)/VLM_Merging
+BR2V_CHECKOUT ?= $(BR2V_CLONE)
+
+.PHONY: help run test slow parity lint check models install clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | sort | expand -t 12
@@ -33,10 +42,14 @@ run: $(STAMP) ## the miniature study from start to finish, into results/miniatur
 	@echo "To run it again or change it: source $(BIN)/activate; snakemake --cores all"
 
 test: $(STAMP) ## the tests, without those that take minutes each
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m "not slow and not parity"
 
 slow: $(STAMP) ## the tests that take minutes each
 	OMP_NUM_THREADS=1 python -m pytest -m slow
+
+parity: $(PEERS)/mergekit/installed $(PEERS)/br2v/installed ## our merges beside mergekit's and BR2V's
+parity: $(BR2V_CHECKOUT)/merge.py
+	OMP_NUM_THREADS=1 BR2V_CHECKOUT="$(BR2V_CHECKOUT)" python -m pytest -m parity tests/parity
 
 lint: $(STAMP) ## style, types and the workflow's own checks
 	python -m ruff check .
@@ -54,8 +67,27 @@ models: $(STAMP) ## train the miniature triple again (about 50 minutes)
 
 install: $(STAMP) ## only create .venv
 
-clean: ## remove the study's results (not the reference, not .venv)
+clean: ## remove the study's results (not the reference, not the environments)
 	rm -rf results/miniature .snakemake
+
+# An environment that sees the packages of .venv behind its own: minutes and gigabytes less, and one torch for all,
+# which is also fair where speed is compared. pip notes on the way that some of them would like other versions.
+$(PEERS)/mergekit/installed: PACKAGES := $(MERGEKIT)
+$(PEERS)/br2v/installed: PACKAGES := $(BR2V_TRANSFORMERS)
+$(PEERS)/%/installed: Makefile $(STAMP)
+	rm -rf $(@D)
+	"$(PYTHON)" -m venv $(@D)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth"
+	$(@D)/bin/python -m pip install --retries 5 --disable-pip-version-check --quiet $(PACKAGES)
+	touch $@
+
+$(BR2V_CLONE)/merge.py:
+	rm -rf $(BR2V_CLONE)
+	@git clone --quiet --no-checkout --filter=blob:none $(BR2V_SOURCE) $(BR2V_CLONE) \
+		&& git -C $(BR2V_CLONE) checkout --quiet $(BR2V_COMMIT) -- merge.py merge_utils.py \
+		|| { echo "error: $(BR2V_SOURCE) cannot be cloned: give a checkout of it with BR2V_CHECKOUT=/path." >&2; \
+		exit 1; }
 
 # The stamp is written last, so an interrupted installation is taken up again by the next `make`.
 # Three tries, as a download of this size may break off; pip keeps what it has.

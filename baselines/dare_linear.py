@@ -4,14 +4,20 @@ DARE, arXiv 2311.03099: every entry of a task vector is kept with probability `d
 (`rescale`), so that the expected update is that of the linear merge; without `rescale` it is what the code of
 Bring Reason to Vision and older PEFT really computed. Deviation: by default V is the anchor and only tau_R is
 thinned, since dropping entries of tau_V undoes the VLM's alignment at random; `drop_vlm` thins tau_V too, as
-published for merging: B + DARE(tau_V) + strength * DARE(tau_R). The seed decides which entries are dropped:
-report several.
+published for merging: B + `vlm_weight` * DARE(tau_V) + strength * DARE(tau_R). `restore` "l1" rescales to the
+L1 norm that each tensor had, as mergekit does, instead of dividing by `density` ("mean"). The seed decides
+which entries are dropped: report several.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from baselines._sparsify import draw, thin
 from frism.errors import UserError
+
+ELEMENTWISE = {"restore": "mean"}
 
 
 def merge(
@@ -24,15 +30,15 @@ def merge(
     strength: float = 0.3,
     rescale: bool = True,
     drop_vlm: bool = False,
+    vlm_weight: float = 1.0,
+    restore: Literal["mean", "l1"] = "mean",
 ) -> Tensor:
     """One tensor, fp32. `density` in (0, 1]; 1 is plain injection at `strength`."""
     if not 0 < density <= 1:
         raise UserError(f"method dare_linear: parameter 'density' must lie in (0, 1], not {density}.")
 
-    def thin(delta: Tensor) -> Tensor:
-        # Drawn on the CPU: the same mask on every device.
-        kept = torch.rand(delta.shape, generator=generator).to(delta.device) < density
-        return delta * kept / density if rescale else delta * kept
+    def dare(delta: Tensor) -> Tensor:
+        return thin(delta, draw(delta, density, generator), density, rescale, restore)
 
-    anchor = base + thin(vlm - base) if drop_vlm else vlm
-    return anchor + strength * thin(lrm - base)
+    anchor = base + vlm_weight * dare(vlm - base) if drop_vlm else vlm
+    return anchor + strength * dare(lrm - base)

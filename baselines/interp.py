@@ -5,9 +5,14 @@ paper selects `vlm_weight` = 0.9. Deviation: the released code also interpolates
 mat+bias+norm here) and subtracts in the checkpoint's dtype; here fp32.
 """
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ARITHMETIC = True
 
 
-def merge(vlm: Tensor, lrm: Tensor, *, vlm_weight: float = 0.9) -> Tensor:
+def merge(vlm: "Tensor", lrm: "Tensor", *, vlm_weight: float = 0.9) -> "Tensor":
     """One tensor, fp32. `vlm_weight` 1 is V, 0 is R."""
     return vlm_weight * vlm + (1 - vlm_weight) * lrm

@@ -6,23 +6,26 @@ floor(3 l / L). Deviation: that paper knocks out full weights one layer at a tim
 a third at `strength`.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ARITHMETIC = True
 
 PARTS = ("early", "middle", "late")
 
 
 def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
+    base: "Tensor",
+    vlm: "Tensor",
+    lrm: "Tensor",
     *,
     layer: int | None,
     layers: int,
     part: Literal["early", "middle", "late"] = "late",
     strength: float = 0.3,
-) -> Tensor:
+) -> "Tensor":
     """One tensor, fp32. The final norm belongs to no third."""
     if layer is None or PARTS[3 * layer // layers] != part:
         return vlm

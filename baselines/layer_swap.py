@@ -6,12 +6,17 @@ become vlm_weight * V + (1 - vlm_weight) * R. Defaults `last_kept` 5 and `vlm_we
 Deviation: the released code includes biases and norms (scope mat+bias+norm here).
 """
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ARITHMETIC = True
 
 
 def merge(
-    vlm: Tensor, lrm: Tensor, *, layer: int | None, last_kept: int = 5, vlm_weight: float = 0.9
-) -> Tensor:
+    vlm: "Tensor", lrm: "Tensor", *, layer: int | None, last_kept: int = 5, vlm_weight: float = 0.9
+) -> "Tensor":
     """One tensor, fp32. `last_kept` -1 is plain interpolation."""
     if layer is not None and layer <= last_kept:
         return vlm

@@ -2,15 +2,24 @@
 
 TIES-Merging, arXiv 2306.01708. Per tensor: tau_V and tau_R keep their `density` largest entries by magnitude;
 the sign of each entry is that of the sum of what is left; entries of the other sign drop out; the rest are
-averaged over their number. `vlm_weight` and `lrm_weight` multiply the entries after the election and do not
-enter the number divided by, as in the code of Bring Reason to Vision (its point: 1.6, 0.2, density 0.2).
-Deviations: trimmed per tensor, not globally (as mergekit and PEFT do); an entry whose sum is exactly zero
-contributes nothing.
+averaged over their number, after `vlm_weight` and `lrm_weight`. Deviations: trimmed per tensor, not globally;
+an entry whose sum is zero contributes nothing. Options for what others do: `trimming` "exact" keeps
+int(density * size) entries, the first of equals; `election` "weighted" weighs first; `zero_sum` "positive"
+elects + there; `divide_by` the agreeing "weights", or "one" (a sum). mergekit: exact, weighted, positive,
+weights. Bring Reason to Vision's code: exact, plain, positive, count (its point: 1.6, 0.2, density 0.2).
 """
+
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 from torch import Tensor
 
+from baselines._election import consensus
+from baselines._sparsify import trim as trim
+from baselines._trimming import Cut, cuts
 from frism.errors import UserError
+
+ELEMENTWISE = True  # once `measure` knows where to cut
 
 
 def merge(
@@ -22,19 +31,30 @@ def merge(
     strength: float = 1.0,
     vlm_weight: float = 1.0,
     lrm_weight: float = 1.0,
+    trimming: Literal["threshold", "exact"] = "threshold",
+    election: Literal["plain", "weighted"] = "plain",
+    zero_sum: Literal["drop", "positive"] = "drop",
+    divide_by: Literal["count", "weights", "one"] = "count",
+    measured: list[Cut] | None = None,
+    start: int = 0,
 ) -> Tensor:
     """One tensor, fp32. `density` in (0, 1]: the fraction kept of each task vector."""
+    whole = {"base": base.flatten(), "vlm": vlm.flatten(), "lrm": lrm.flatten()}
+    first, second = measured or measure(lambda: iter([whole]), density=density, trimming=trimming)
+    taus = first.keep(vlm - base, start), second.keep(lrm - base, start)
+    total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+    return base + strength * total / divisor
+
+
+def measure(
+    pieces: Callable[[], Iterator[dict[str, Tensor]]],
+    *,
+    density: float = 0.2,
+    trimming: Literal["threshold", "exact"] = "threshold",
+) -> list[Cut]:
+    """Where tau_V and tau_R of one tensor are cut."""
     if not 0 < density <= 1:
         raise UserError(f"method ties: parameter 'density' must lie in (0, 1], not {density}.")
-    tau_vlm, tau_lrm = trim(vlm - base, density), trim(lrm - base, density)
-    elected = (tau_vlm + tau_lrm).sign()
-    in_vlm, in_lrm = (tau_vlm * elected > 0).float(), (tau_lrm * elected > 0).float()
-    total = vlm_weight * tau_vlm * in_vlm + lrm_weight * tau_lrm * in_lrm
-    return base + strength * total / (in_vlm + in_lrm).clamp(min=1)
-
-
-def trim(delta: Tensor, density: float) -> Tensor:
-    """Zero all but the `density` largest entries by magnitude (at least one; ties are kept)."""
-    size = delta.abs()
-    dropped = min(size.numel() - round(density * size.numel()), size.numel() - 1)
-    return delta * (size >= size.flatten().kthvalue(dropped + 1).values)
+    return cuts(
+        lambda: ((p["vlm"] - p["base"], p["lrm"] - p["base"]) for p in pieces()), density, trimming == "exact"
+    )

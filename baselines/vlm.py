@@ -3,9 +3,14 @@
 The receiver itself: the reference that every merge is compared with.
 """
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ARITHMETIC = True
 
 
-def merge(vlm: Tensor) -> Tensor:
+def merge(vlm: "Tensor") -> "Tensor":
     """Return V."""
     return vlm

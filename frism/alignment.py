@@ -1,101 +1,102 @@
-"""How three checkpoints lie to each other: alignment, norms and directions of the task vectors, per layer."""
+"""Task vectors side by side: norms of B, tau_V and tau_R and the cosine between them, tensor by tensor."""
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from frism.triples import ROLES, Triple
+from frism.scopes import split
+from frism.triples import Triple
+
+_CHUNK = 1 << 20  # values widened to fp64 at a time
 
 
 @dataclass(frozen=True)
-class LayerNorms:
-    """Frobenius norms over one layer's tensors in scope, and cos(tau_V, tau_R); None: the final norm."""
+class Norms:
+    """Frobenius norms over some tensors in scope, and cos(tau_V, tau_R), which is 0 where one vanishes."""
 
-    layer: int | None
     tensors: int
     base: float
     tau_vlm: float
     tau_lrm: float
-    cosine: float  # 0 where a task vector vanishes
+    cosine: float
 
 
 @dataclass(frozen=True)
-class Side:
-    """One checkpoint of the triple."""
+class LayerNorms(Norms):
+    """One decoder layer; None: what lies outside the layers."""
 
-    role: str
-    folder: str
-    model_type: str
-    dtypes: dict[str, int]  # stored dtype -> number of tensors
-    tensors: int
-    values: int
-    digest: str
+    layer: int | None
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `frism inspect` shows."""
+class ModuleNorms(Norms):
+    """One kind of tensor over all layers, such as "self_attn.q_proj.weight"."""
 
-    scope: str
-    aligned: int  # tensors in scope with an equal-shaped partner in all three
-    shapes: dict[str, int]  # shape -> number of aligned tensors
-    sides: list[Side]
+    module: str
+
+
+@dataclass(frozen=True)
+class TensorNorms(Norms):
+    """One tensor, by its canonical name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class TaskVectors:
+    """The same sums grouped by layer, by module and by tensor, and over everything in scope."""
+
     layers: list[LayerNorms]
-    total: LayerNorms
-    notes: list[str]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain JSON values."""
-        return asdict(self)
+    modules: list[ModuleNorms]
+    tensors: list[TensorNorms]
+    total: Norms
 
 
-def inspect(
+def task_vectors(
     triple: Triple, scope: str | None = None, progress: Callable[[str], None] | None = None
-) -> Report:
-    """Read every tensor in scope once (fp32 values, sums in fp64) and return the report.
+) -> TaskVectors:
+    """Read every tensor in scope once and return norms and cosines (sums in fp64).
 
     `progress` is called with each tensor's name. Raises UserError where the three do not align.
     """
-    scope = scope or triple.scope
-    names = triple.names(scope)
-    sums: dict[int | None, Tensor] = {}
-    counts: Counter[int | None] = Counter()
-    for name in names:
+    sums: dict[str, Tensor] = {}
+    for name in triple.names(scope):
         if progress is not None:
             progress(name)
-        layer = triple.layer(name)
-        sums[layer] = sums.get(layer, torch.zeros(4, dtype=torch.float64)) + _inner_products(triple, name)
-        counts[layer] += 1
-    per_layer = [_norms(layer, counts[layer], values) for layer, values in sums.items()]
-    total = _norms(None, len(names), torch.stack(list(sums.values())).sum(0))
-    shapes = Counter("x".join(map(str, triple.header("vlm", name).shape)) for name in names)
-    sides = [_side(triple, role) for role in ROLES]
-    return Report(scope, len(names), dict(shapes), sides, per_layer, total, triple.notes())
-
-
-def _inner_products(triple: Triple, name: str) -> Tensor:
-    """|B|^2, |tau_V|^2, |tau_R|^2 and <tau_V, tau_R> of one tensor, in fp64."""
-    base = triple.read("base", name)
-    tau_vlm, tau_lrm = triple.read("vlm", name) - base, triple.read("lrm", name) - base
-    pairs = ((base, base), (tau_vlm, tau_vlm), (tau_lrm, tau_lrm), (tau_vlm, tau_lrm))
-    return torch.stack([(left.double() * right.double()).sum() for left, right in pairs])
-
-
-def _norms(layer: int | None, tensors: int, sums: Tensor) -> LayerNorms:
-    base, tau_vlm, tau_lrm = sums[:3].sqrt().tolist()
-    both = tau_vlm * tau_lrm
-    return LayerNorms(layer, tensors, base, tau_vlm, tau_lrm, sums[3].item() / both if both else 0.0)
-
-
-def _side(triple: Triple, role: str) -> Side:
-    checkpoint = triple.checkpoints[role]
-    headers = checkpoint.tensors.values()
-    values = sum(torch.Size(header.shape).numel() for header in headers)
-    dtypes = dict(Counter(header.dtype for header in headers))
-    return Side(
-        role, str(checkpoint.folder), checkpoint.model_type, dtypes, len(headers), values, checkpoint.digest
+        sums[name] = inner_products(*(triple.read(role, name) for role in ("base", "vlm", "lrm")))
+    layers: dict[int | None, list[Tensor]] = defaultdict(list)
+    modules: dict[str, list[Tensor]] = defaultdict(list)
+    for name, values in sums.items():
+        layer, module = split(name)
+        layers[layer].append(values)
+        modules[module].append(values)
+    return TaskVectors(
+        [LayerNorms(*_norms(values), layer) for layer, values in layers.items()],
+        [ModuleNorms(*_norms(values), module) for module, values in modules.items()],
+        [TensorNorms(*_norms([values]), name) for name, values in sums.items()],
+        Norms(*_norms(sums.values())),
     )
+
+
+def inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
+    """|B|^2, |tau_V|^2, |tau_R|^2 and <tau_V, tau_R> of one tensor: fp64 (4,), widened by chunks."""
+    total = torch.zeros(4, dtype=torch.float64)
+    chunks = (tensor.reshape(-1).split(_CHUNK) for tensor in (base, vlm, lrm))
+    for one, two, three in zip(*chunks, strict=True):
+        b = one.double()
+        tau_vlm, tau_lrm = two.double() - b, three.double() - b
+        pairs = ((b, b), (tau_vlm, tau_vlm), (tau_lrm, tau_lrm), (tau_vlm, tau_lrm))
+        total += torch.stack([left @ right for left, right in pairs])
+    return total
+
+
+def _norms(sums: Iterable[Tensor]) -> tuple[int, float, float, float, float]:
+    found = list(sums)
+    base, vlm, lrm, product = torch.stack(found).sum(0).tolist()
+    both = math.sqrt(vlm) * math.sqrt(lrm)
+    cosine = product / both if both else 0.0
+    return len(found), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine

@@ -3,52 +3,72 @@ content."""
 
 import functools
 import json
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
-
+from frism.digests import remembered_sha256
 from frism.errors import UserError, nearest
-from frism.files import read_json, sha256_file
+from frism.files import read_json
+from frism.headers import Header as Header
+from frism.headers import read_headers
+from frism.sources import locate
+
+if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
+    from torch import Tensor
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 # What from_pretrained reads beside the weights: configs, tokenizer, chat template, remote code; no prose.
 _SUFFIXES = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
 _PICKLES = ("*.bin", "*.pt", "*.pth")
-
-
-@dataclass(frozen=True)
-class Header:
-    """Where one tensor lies and what it is, known without reading its values."""
-
-    file: Path
-    dtype: str  # as safetensors spells it: "F32", "BF16", ...
-    shape: tuple[int, ...]
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}  # fmt: skip
 
 
 class Checkpoint:
     """A `from_pretrained` folder with safetensors weights, single or sharded; no tensor is kept in memory.
 
-    Raises UserError when the folder, its config or a shard is missing, a file is truncated, or the index and
-    the shards disagree.
+    `tensors` is in stored order: shard by shard, byte by byte. Raises UserError when the folder, its config
+    or a shard is missing, a file is truncated, index and shards disagree, or the weights are quantised, only
+    an adapter, or pickled.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise UserError(f"{folder} is not a folder: give a local checkpoint (download it first).")
+        _refuse_adapter(self.folder)
         if not (self.folder / "config.json").is_file():
             raise UserError(
                 f"{folder} has no config.json: point at the folder that from_pretrained would load."
             )
         self.config: dict[str, Any] = read_json(self.folder / "config.json")
+        for config in (self.config, self.text_config):
+            if method := config.get("quantization_config"):
+                kind = method.get("quant_method", "quantization_config") if isinstance(method, dict) else ""
+                raise UserError(
+                    f"{folder} is quantised ({kind}): use the checkpoint that it was quantised from."
+                )
         self.tensors: dict[str, Header] = _headers(self.folder)
+
+    @classmethod
+    def open(cls, source: str | Path, revision: str | None = None, allow_pickle: bool = False) -> Self:
+        """Open a local folder or a hub id ("owner/name", "owner/name@revision").
+
+        `allow_pickle`: pickled weights are read by torch's weights-only unpickler and converted once, into a
+        cache folder that the result points to.
+        """
+        folder = locate(source, revision, allow_pickle=allow_pickle)
+        if allow_pickle and not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
+            from frism.pickles import converted
+
+            folder = converted(folder)
+        return cls(folder)
 
     @property
     def model_type(self) -> str:
@@ -61,20 +81,38 @@ class Checkpoint:
         nested = self.config.get("text_config")
         return nested if isinstance(nested, dict) else self.config
 
+    def shards(self) -> list[Path]:
+        """The weight files, in the order of their names (which number them)."""
+        return list(dict.fromkeys(header.file for header in self.tensors.values()))
+
     def header(self, name: str) -> Header:
         """Return a stored tensor's header. Raises UserError when there is none of that name."""
         if name not in self.tensors:
             raise UserError(f"{self.folder} has no tensor {name}.{nearest(name, self.tensors)}")
         return self.tensors[name]
 
-    def read(self, name: str) -> Tensor:
+    def read(self, name: str) -> "Tensor":
         """Return one tensor as stored (CPU). Raises UserError when it is absent, unreadable or not finite."""
+        import torch
+
         header = self.header(name)
+        if header.dtype not in _DTYPES:
+            raise UserError(f"{header.file}: tensor {name} is {header.dtype}, which torch has no type for.")
+        values = bytearray(header.bytes)
         try:
-            with safe_open(header.file, framework="pt") as weights:
-                tensor: Tensor = weights.get_tensor(name)
-        except (SafetensorError, OSError) as error:
-            raise _unreadable(header.file, error) from error
+            # Read, not mapped: resident memory stays at the tensors in hand.
+            with header.file.open("rb", buffering=0) as stream:
+                stream.seek(header.start)
+                view, got = memoryview(values), 0
+                while got < len(values) and (more := stream.readinto(view[got:])):
+                    got += more
+        except OSError as error:
+            raise UserError(f"cannot read {header.file}: {error.strerror or error}.") from error
+        if got < len(values):
+            raise UserError(f"{header.file} was cut short while it was read: copy or download it again.")
+        dtype: torch.dtype = getattr(torch, _DTYPES[header.dtype])
+        flat = torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
+        tensor = flat.reshape(header.shape)
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             bad = int((~torch.isfinite(tensor)).sum())
             raise UserError(
@@ -86,17 +124,27 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """sha256 over weights, configs and tokenizer files; computed once per process and file state."""
-        return _folder_digest(self.folder, {header.file for header in self.tensors.values()})
+        return _folder_digest(self.folder, set(self.shards()))
+
+
+def _refuse_adapter(folder: Path) -> None:
+    if (folder / ADAPTER).is_file():
+        base = read_json(folder / ADAPTER).get("base_model_name_or_path") or "its base model"
+        raise UserError(
+            f"{folder} holds a LoRA adapter ({ADAPTER}), not a whole model: merge it into {base} first "
+            "(merge_and_unload of peft) and give that folder."
+        )
 
 
 def _headers(folder: Path) -> dict[str, Header]:
     if (folder / WEIGHTS).is_file():
-        return dict(_file_headers(folder / WEIGHTS))
+        return read_headers(folder / WEIGHTS)
     if not (folder / INDEX).is_file():
         pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
         if pickles:
             raise UserError(
-                f"{folder} has pickled weights only ({pickles[0]}): convert them to safetensors first."
+                f"{folder} has pickled weights only ({pickles[0]}): convert them to safetensors first, "
+                "or pass --allow-pickle to have them converted."
             )
         raise UserError(
             f"{folder} has no weights ({WEIGHTS} or {INDEX}): copy or download the checkpoint again."
@@ -105,49 +153,41 @@ def _headers(folder: Path) -> dict[str, Header]:
 
 
 def _sharded_headers(folder: Path) -> dict[str, Header]:
-    weight_map = read_json(folder / INDEX).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise UserError(f"{folder / INDEX} has no weight_map: copy or download the index again.")
+    weight_map = shard_names(folder / INDEX)
     headers: dict[str, Header] = {}
+    strays: list[tuple[str, str]] = []
     for shard in sorted(set(weight_map.values())):
-        if Path(shard).name != shard:
-            raise UserError(
-                f"{folder / INDEX} points outside its folder ({shard}): use shards beside the index."
-            )
         if not (folder / shard).is_file():
             raise UserError(
                 f"{folder} lacks the shard {shard} named by its index: copy or download it again."
             )
-        for name, header in _file_headers(folder / shard):
+        for name, header in read_headers(folder / shard).items():
             if weight_map.get(name) == shard:
                 headers[name] = header
+            else:
+                strays.append((name, shard))
     for name, shard in weight_map.items():
         if name not in headers:
             raise UserError(
                 f"{folder / shard} lacks the tensor {name} that the index puts there: download both again."
             )
+    for name, shard in strays:
+        raise UserError(
+            f"{folder / shard} holds the tensor {name}, which the index does not put there: download both "
+            "again."
+        )
     return headers
 
 
-def _file_headers(path: Path) -> Iterable[tuple[str, Header]]:
-    """Read a file's table of contents; safetensors checks that the file is as long as the table says."""
-    try:
-        with safe_open(path, framework="numpy") as weights:
-            slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118
-            return [(n, Header(path, s.get_dtype(), tuple(s.get_shape()))) for n, s in slices.items()]
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(64)
-    except OSError as cause:
-        return UserError(f"cannot read {path}: {cause.strerror or cause}.")
-    if start.startswith(b"version ") and b"git-lfs" in start:
-        return UserError(f"{path} is a git-lfs pointer, not weights: run `git lfs pull` in its repository.")
-    return UserError(f"{path} is truncated or not a safetensors file ({error}): copy or download it again.")
+def shard_names(index: Path) -> dict[str, str]:
+    """Return an index's weight_map: tensor name to file name. Raises UserError when it leaves the folder."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UserError(f"{index} has no weight_map: copy or download the index again.")
+    for shard in weight_map.values():
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise UserError(f"{index} points outside its folder ({shard}): use shards beside the index.")
+    return weight_map
 
 
 def _folder_digest(folder: Path, weights: set[Path]) -> str:
@@ -163,6 +203,6 @@ def _states_digest(states: tuple[tuple[Path, int, int, int], ...]) -> str:
     """Hash files in parallel (hashlib releases the interpreter lock); the state is only the cache's key."""
     paths = [state[0] for state in states]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        hashes = list(pool.map(sha256_file, paths))
+        hashes = list(pool.map(remembered_sha256, paths))
     content = [[path.name, value] for path, value in zip(paths, hashes, strict=True)]
     return sha256(json.dumps(content).encode()).hexdigest()

@@ -15,6 +15,7 @@ from frism.errors import UserError
 _REFUSALS = {
     errno.ENOSPC: "the disk is full: free some space and run again",
     errno.EDQUOT: "the disk quota is used up: free some space and run again",
+    errno.EFBIG: "the file would be larger than the system allows: raise `ulimit -f` or write smaller files",
     errno.EROFS: "the file system is read-only: choose another folder",
     errno.EACCES: "no permission to write there: choose another folder or change its permissions",
     errno.EPERM: "no permission to write there: choose another folder or change its permissions",
@@ -24,7 +25,8 @@ _REFUSALS = {
 }
 
 
-def _refusal(path: Path, error: OSError) -> UserError:
+def refusal(path: Path, error: OSError) -> UserError:
+    """What to tell a user when the system does not let us write `path`."""
     reason = _REFUSALS.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"cannot write {path}: {reason}.")
 
@@ -45,22 +47,23 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         mode = os.fstat(descriptor).st_mode & 0o777
         os.close(descriptor)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
     try:
         yield temporary
         temporary.chmod(mode)
-        _sync(temporary)
+        synchronise(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        synchronise(path.parent)
     except OSError as error:
         if error.errno in _REFUSALS:
-            raise _refusal(path, error) from error
+            raise refusal(path, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def synchronise(path: Path) -> None:
+    """Have a file's content, or a folder's entries, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

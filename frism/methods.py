@@ -1,35 +1,51 @@
 """Merging methods found by file name; a method's signature is the schema of its parameters.
 
-A method is one module in `frism/injection/` or `baselines/` with a function `merge(base, vlm, lrm, *, ...) ->
-Tensor` (any of the three, by name; one tensor at a time, fp32 in and out), optionally `fit(triple,
-calibration, *, ...) -> dict[str, Tensor]`, and optionally the constant SCOPE. Keyword-only arguments are
-parameters (int, float, str, bool or a Literal of strings, with a default), except the reserved names below,
-which the caller of `merge` and `fit` supplies. Modules whose name starts with "_" are no methods.
+A method is one module in `frism/injection/` or `baselines/` with a function `merge(base, vlm, lrm, *, ...)
+-> Tensor` (any of the three, by name; one tensor at a time, fp32 in and out), and optionally `fit(triple,
+calibration, *, ...) -> dict[str, Tensor]`, `measure(pieces, *, ...)` and constants. Keyword-only arguments
+are parameters (int, float, str, bool or a Literal of strings, with a default), except the reserved names
+below, which the caller supplies. Modules whose name starts with "_" are no methods.
+
+Constants: SCOPE; ELEMENTWISE, true if `merge` treats every entry on its own, so that large tensors are merged
+in pieces, flat runs of entries (a dict of parameter values says when: {"restore": "mean"}); ARITHMETIC, true
+if besides it uses nothing but Python's operators on its tensors, so that numpy arrays do as well as torch's.
+
+`measure` is for methods whose entries depend on the whole tensor through a few numbers (a quantile, a norm)
+and are ELEMENTWISE given those: it runs first, and what it returns reaches `merge` as `measured`. `pieces()`
+iterates over the pieces, each a dict of the method's tensors (flat), as often as it is called.
 
 Reserved in `merge`: `fitted` (what `fit` returned under "<tensor name>" as "value", and under "<tensor
 name>/part" as "part"), `layer` (int, or None outside the layers), `layers` (their number), `name` (canonical
-tensor name), `generator` (a CPU torch.Generator seeded by the variant's seed and the tensor's name). Reserved
+tensor name), `generator` (a CPU torch.Generator seeded by the variant's seed, the tensor's name and the
+piece), `measured` (None where `measure` did not run: `merge` has the whole tensor then), `start` (place of
+the piece's first entry in the flattened tensor). Reserved in `measure`: `layer`, `layers`, `name`. Reserved
 in `fit`: `triple`, `calibration`, `reference` and `reference_params` (what another variant fitted, and its
 parameters), `seed`, `progress` (a label).
 """
 
+from __future__ import annotations
+
 import hashlib
 import importlib
 import inspect
+import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError, nearest
 from frism.parameters import Parameter, Value, read_signature
 from frism.triples import DEFAULT_SCOPE, ROLES, SCOPES, Triple
 
+if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
+    import torch
+    from torch import Tensor
+
 PACKAGES = ["frism.injection", "baselines"]
-RESERVED_MERGE = ("fitted", "layer", "layers", "name", "generator")
+RESERVED_MERGE = ("fitted", "layer", "layers", "name", "generator", "measured", "start")
+RESERVED_MEASURE = ("pieces", "layer", "layers", "name")
 RESERVED_FIT = ("triple", "calibration", "reference", "reference_params", "seed", "progress")
 
 
@@ -48,6 +64,16 @@ class Method:
     fit: Callable[..., dict[str, Tensor]] | None
     merge_names: frozenset[str]
     fit_names: frozenset[str]
+    measure: Callable[..., Any] | None
+    measure_names: frozenset[str]
+    pieces: bool | Mapping[str, Value]  # ELEMENTWISE
+    arithmetic: bool
+
+    def elementwise(self, params: Mapping[str, Value]) -> bool:
+        """Whether `merge`, with these complete parameters, treats every entry on its own."""
+        if isinstance(self.pieces, bool):
+            return self.pieces
+        return all(params[name] == value for name, value in self.pieces.items())
 
     @property
     def needs_calibration(self) -> bool:
@@ -98,6 +124,8 @@ class Method:
         fitted = self.fit(
             **{n: offered[n] if n in RESERVED_FIT else complete[n] for n in sorted(self.fit_names)}
         )
+        import torch
+
         for key, tensor in fitted.items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise UserError(
@@ -105,9 +133,24 @@ class Method:
                 )
         return {key: tensor.detach().cpu().contiguous() for key, tensor in fitted.items()}
 
+    def run_measure(
+        self,
+        pieces: Callable[[], Iterator[Mapping[str, Any]]],
+        params: Mapping[str, Value],
+        *,
+        name: str,
+        layer: int | None,
+        layers: int,
+    ) -> Any:
+        """Run `measure` over the pieces of one tensor; None for a method without one."""
+        if self.measure is None:
+            return None
+        supplied = {"name": name, "layer": layer, "layers": layers, **params}
+        return self.measure(pieces, **{n: supplied[n] for n in self.measure_names})
+
     def run_merge(
         self,
-        tensors: Mapping[str, Tensor],
+        tensors: Mapping[str, Any],
         params: Mapping[str, Value],
         *,
         name: str,
@@ -115,20 +158,26 @@ class Method:
         layers: int,
         seed: int,
         fitted: dict[str, Tensor],
-    ) -> Tensor:
-        """Merge one tensor; `tensors` holds at least this method's sources (fp32), `params` is complete.
+        measured: Any = None,
+        start: int = 0,
+        finite: bool = True,
+    ) -> Any:
+        """Merge one tensor or piece; `tensors` holds this method's sources (fp32), `params` is complete.
 
-        Raises UserError when the result is not an fp32 tensor of the same shape with finite values.
+        Raises UserError when the result is not an fp32 tensor of the same shape, or, with `finite`, when a
+        value of it is not finite.
         """
         supplied: dict[str, object] = {
             "fitted": fitted,
             "layer": layer,
             "layers": layers,
             "name": name,
+            "measured": measured,
+            "start": start,
             **params,
         }
         if "generator" in self.merge_names:
-            supplied["generator"] = seeded(seed, name)
+            supplied["generator"] = seeded(seed, name if start == 0 else f"{name}@{start}")
         try:
             merged = self.merge(
                 *(tensors[s] for s in self.sources), **{n: supplied[n] for n in self.merge_names}
@@ -140,24 +189,25 @@ class Method:
                 f"method {self.name} fitted no {error} for {name}: choose a smaller scope."
             ) from error
         expected = tensors[self.sources[0]]
-        if not isinstance(merged, Tensor) or merged.shape != expected.shape or merged.dtype != torch.float32:
-            got = (
-                f"{list(merged.shape)} {merged.dtype}"
-                if isinstance(merged, Tensor)
-                else type(merged).__name__
-            )
+        shape, dtype = getattr(merged, "shape", None), getattr(merged, "dtype", None)
+        if type(merged) is not type(expected) or shape != expected.shape or dtype != expected.dtype:
+            got = type(merged).__name__ if shape is None else f"{list(shape)} {dtype}"
             raise UserError(
-                f"method {self.name} gave {got} for {name}, not {list(expected.shape)} torch.float32."
+                f"method {self.name} gave {got} for {name}, not {list(expected.shape)} {expected.dtype}."
             )
-        if not torch.isfinite(merged).all():
-            raise UserError(
-                f"method {self.name} gave NaN or infinite values for {name}: check its parameters."
-            )
+        if finite and math.prod(shape) and not math.isfinite(float(abs(merged).max())):
+            raise self.not_finite(name)
         return merged
+
+    def not_finite(self, name: str) -> UserError:
+        """What to say when finite tensors were merged into one that is not."""
+        return UserError(f"method {self.name} gave NaN or infinite values for {name}: check its parameters.")
 
 
 def seeded(seed: int, name: str) -> torch.Generator:
     """A CPU generator for (seed, tensor name): results depend on neither order nor device."""
+    import torch
+
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -226,5 +276,27 @@ def describe(module: ModuleType) -> Method:
                 )
         fit_names = keywords | set(supplied)
     return Method(
-        name, label, doc, module.__name__, scope, sources, parameters, merge, fit, merge_names, fit_names
-    )
+        name, label, doc, module.__name__, scope, sources, parameters, merge, fit, merge_names, fit_names,
+        *_pieces(module, where, parameters),
+    )  # fmt: skip
+
+
+def _pieces(
+    module: ModuleType, where: str, parameters: Mapping[str, Parameter]
+) -> tuple[Callable[..., Any] | None, frozenset[str], bool | Mapping[str, Value], bool]:
+    """What a module says of merging in pieces: measure, its names, ELEMENTWISE, ARITHMETIC."""
+    measure, names = getattr(module, "measure", None), frozenset[str]()
+    if measure is not None:
+        _, more, names = read_signature(measure, where, ("pieces",), RESERVED_MEASURE)
+        for parameter in more.values():
+            if parameters.get(parameter.name) != parameter:
+                raise UserError(
+                    f"{where}: parameter '{parameter.name}' differs between merge and measure: make them one."
+                )
+    pieces, arithmetic = getattr(module, "ELEMENTWISE", False), getattr(module, "ARITHMETIC", False)
+    if not isinstance(pieces, bool):
+        for name, value in pieces.items():
+            if name not in parameters:
+                raise UserError(f"{where}: ELEMENTWISE names '{name}', which is no parameter.")
+            parameters[name].check(value, module.__name__.rpartition(".")[2])
+    return measure, names, pieces or arithmetic, arithmetic

@@ -4,19 +4,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from frism.errors import UserError
 from frism.files import atomic_write, read_json
 from frism.methods import find
 from frism.parameters import Value
 from frism.triples import SCOPES, Triple
+
+if TYPE_CHECKING:  # seconds to import; a recipe without coefficients does without
+    from torch import Tensor
 
 RECIPE, COEFFICIENTS = "recipe.json", "coefficients.safetensors"
 
@@ -49,7 +49,7 @@ class Recipe(BaseModel):
         scope: str | None = None,
         seed: int = 0,
         code: str = "",
-        fitted: Mapping[str, Tensor] | None = None,
+        fitted: "Mapping[str, Tensor] | None" = None,
     ) -> Self:
         """Check method, parameters and scope (default: the method's own) and return the recipe.
 
@@ -77,7 +77,20 @@ class Recipe(BaseModel):
         content = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def save(self, folder: str | Path, fitted: Mapping[str, Tensor] | None = None) -> None:
+    def check(self, triple: Triple, fitted: "Mapping[str, Tensor] | None") -> None:
+        """Raise UserError unless the recipe was made for these checkpoints, with or without coefficients."""
+        for role, digest in triple.digest.items():
+            if self.triple.get(role) != digest:
+                folder = triple.checkpoints[role].folder
+                raise UserError(
+                    f"the recipe was made for another {role} than {folder}: make the variant again."
+                )
+        if bool(fitted) != (self.coefficients is not None):
+            raise UserError(
+                f"method {self.method}: the recipe and its fitted coefficients do not belong together."
+            )
+
+    def save(self, folder: str | Path, fitted: "Mapping[str, Tensor] | None" = None) -> None:
         """Write recipe.json and, if something was fitted, coefficients.safetensors; whole or not at all.
 
         Raises UserError when the folder cannot be written, ValueError when `fitted` is not what the recipe
@@ -97,7 +110,7 @@ class Recipe(BaseModel):
             (folder / COEFFICIENTS).unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, folder: str | Path) -> tuple[Self, dict[str, Tensor]]:
+    def load(cls, folder: str | Path) -> "tuple[Self, dict[str, Tensor]]":
         """Return the recipe of a folder and its fitted tensors ({} when none), after checking their digest.
 
         Raises UserError when a file is missing, cut short or from another recipe.
@@ -124,14 +137,18 @@ class Recipe(BaseModel):
             raise UserError(
                 f"{path} is not what {RECIPE} describes (truncated or replaced): make the variant again."
             )
+        from safetensors.torch import load as load_tensors
+
         try:
             return recipe, load_tensors(packed)
         except SafetensorError as error:
             raise UserError(f"{path} is not a safetensors file ({error}): make the variant again.") from error
 
 
-def _pack(fitted: Mapping[str, Tensor]) -> bytes:
+def _pack(fitted: "Mapping[str, Tensor]") -> bytes:
     """Serialise tensors to safetensors bytes that depend on names and values only."""
+    from safetensors.torch import save as save_tensors
+
     # Clones: safetensors refuses tensors that share memory.
     tensors = {name: fitted[name].detach().to("cpu", copy=True).contiguous() for name in sorted(fitted)}
     return save_tensors(tensors)

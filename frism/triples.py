@@ -1,82 +1,63 @@
 """The triple: base B, VLM V, reasoning model R, aligned tensor by tensor under canonical names."""
 
-import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Self
 
 from frism.checkpoints import Checkpoint, Header
+from frism.compatibility import differences, refusals
 from frism.errors import UserError, nearest
+from frism.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
+from frism.scopes import OUTSIDE, WHOLE_SCOPE, in_scope, split
+from frism.scopes import SCOPES as SCOPES
+from frism.scopes import WIDEST_SCOPE as WIDEST_SCOPE
+from frism.towers import Tower
+from frism.vocabularies import forget_vocabularies
+
+if TYPE_CHECKING:  # a plan reads headers only
+    import torch
+    from torch import Tensor
 
 ROLES = ("base", "vlm", "lrm")
-DEFAULT_SCOPE = "mat"
-_MATRICES = (
-    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-    "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
-)  # fmt: skip
-_MATRIX_WEIGHTS = tuple(f"{m}.weight" for m in _MATRICES)
-_BIASES = tuple(f"{m}.bias" for m in _MATRICES)
-_NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight", "self_attn.q_norm.weight",
-          "self_attn.k_norm.weight")  # fmt: skip
-FINAL_NORM = "norm.weight"
-# Which tensors of a layer a method may touch; the final norm belongs to the widest scope alone.
-SCOPES: dict[str, tuple[str, ...]] = {
-    "mat": _MATRIX_WEIGHTS,
-    "mat+bias": _MATRIX_WEIGHTS + _BIASES,
-    "mat+bias+norm": _MATRIX_WEIGHTS + _BIASES + _NORMS,
-}
-WIDEST_SCOPE = "mat+bias+norm"
-_IN_LAYER = re.compile(r"layers\.(\d+)\.(.+)")
-
-
-@dataclass(frozen=True)
-class Tower:
-    """Where an architecture keeps its language model: prefixes in files, the module when loaded."""
-
-    stored: tuple[str, ...]
-    module: str
-
-
-# Qwen2(.5)-VL is stored with hub names ("model.layers.") or, newer, with the names it has in memory.
-TOWERS: dict[str, Tower] = {
-    "qwen2": Tower(("model.",), "model"),
-    "qwen2_vl": Tower(("model.language_model.", "model."), "model.language_model"),
-    "qwen2_5_vl": Tower(("model.language_model.", "model."), "model.language_model"),
-}
-# A different value of these gives silently wrong answers at equal shapes.
-_MUST_AGREE = ("num_attention_heads", "num_key_value_heads")
-_WORTH_A_NOTE = ("vocab_size", "rms_norm_eps", "hidden_act")
+FLOATS = ("F64", "F32", "F16", "BF16")  # stored types that are weights; others are quantised
 
 
 class Triple:
     """Three checkpoints of one architecture, read one tensor at a time.
 
-    Canonical names are those inside the language tower: "layers.0.self_attn.q_proj.weight", "norm.weight".
+    Canonical names are those of the text model: "layers.0.self_attn.q_proj.weight", "norm.weight" (see
+    `frism.scopes`). `text_receiver`: V is a text model itself, so scope "all" is open to methods.
     """
 
     def __init__(self, checkpoints: dict[str, Checkpoint], scope: str) -> None:
         self.checkpoints = checkpoints
         self.scope = scope
-        self._prefix = {role: _prefix(role, checkpoint) for role, checkpoint in checkpoints.items()}
+        self.towers = {role: Tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
+        self.text_receiver = not self.towers["vlm"].architecture.sees
         self._names: dict[str, list[str]] = {}
 
     @classmethod
-    def open(cls, base: str | Path, vlm: str | Path, lrm: str | Path, scope: str = DEFAULT_SCOPE) -> Self:
-        """Open three folders and check that every tensor of `scope` has an equal-shaped partner in each.
+    def open(
+        cls,
+        base: str | Path,
+        vlm: str | Path,
+        lrm: str | Path,
+        scope: str = DEFAULT_SCOPE,
+        *,
+        text_receiver: bool = False,
+        allow_pickle: bool = False,
+    ) -> Self:
+        """Open three checkpoints (folders or hub ids) and check that they can be merged in `scope`.
 
-        Raises UserError, naming file and tensor, for anything missing, truncated, misshapen or of another
-        family.
+        `text_receiver` lets V be a text model. Raises UserError, naming file and tensor, for anything
+        missing, truncated, misshapen, quantised or of another family.
         """
-        triple = cls({"base": Checkpoint(base), "vlm": Checkpoint(vlm), "lrm": Checkpoint(lrm)}, scope)
-        if "vision_config" not in triple.checkpoints["vlm"].config:
-            raise UserError(
-                f"{vlm} is no vision-language model (config.json has no vision_config): check the order."
-            )
-        triple._check_configs()
+        sources = {"base": base, "vlm": vlm, "lrm": lrm}
+        checkpoints = {r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}
+        triple = cls(checkpoints, scope)
+        for reason in refusals(triple.towers, text_receiver=text_receiver):
+            raise UserError(reason)
+        forget_vocabularies()  # tens of megabytes that a merge has no use for
         triple.names(scope)
         return triple
 
@@ -96,28 +77,23 @@ class Triple:
             raise UserError(
                 f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.{nearest(scope, SCOPES)}"
             )
-        order = {suffix: position for position, suffix in enumerate(SCOPES[scope])}
-        prefix, found = self._prefix[role], []
-        for stored in self.checkpoints[role].tensors:
-            if not stored.startswith(prefix):
-                continue
-            name = stored.removeprefix(prefix)
-            match = _IN_LAYER.fullmatch(name)
-            if match and match[2] in order:
-                found.append((int(match[1]), order[match[2]], name))
-        names = [name for _, _, name in sorted(found)]
-        last = (
-            [FINAL_NORM]
-            if scope == WIDEST_SCOPE and prefix + FINAL_NORM in self.checkpoints[role].tensors
-            else []
-        )
-        return names + last
+        if scope == WHOLE_SCOPE and not self.text_receiver:
+            raise UserError(
+                f"scope '{WHOLE_SCOPE}' is for text models: a vision-language model keeps its embedding and "
+                f"head, so choose {WIDEST_SCOPE}."
+            )
+        found = [name for name in self.towers[role].names if in_scope(name, scope)]
+        if scope == WHOLE_SCOPE and role != "vlm":
+            found = self._with_tied_head(found)
+        return sorted(found, key=lambda name: _position(name, scope))
 
-    def read(self, role: str, name: str, device: str | torch.device = "cpu") -> Tensor:
+    def read(self, role: str, name: str, device: "str | torch.device" = "cpu") -> "Tensor":
         """Return one tensor of "base", "vlm" or "lrm" in fp32.
 
         Raises UserError naming file and tensor when it is missing, not finite or not of V's shape.
         """
+        import torch
+
         header = self.header(role, name)
         if header.shape != self.header("vlm", name).shape:
             raise self._misshapen(role, name)
@@ -125,21 +101,29 @@ class Triple:
 
     def stored(self, name: str, role: str = "vlm") -> str:
         """Return the name that a tensor has in the files of V (or of another role)."""
-        return self._prefix[role] + name
+        return self.towers[role].stored(name)
+
+    def parameter_name(self, name: str) -> str:
+        """Return the name that a tensor of V has in the loaded model (`model.get_parameter`)."""
+        return self.towers["vlm"].parameter(name)
 
     def header(self, role: str, name: str) -> Header:
-        """Return file, stored dtype and shape of a tensor without reading it."""
+        """Return file, stored dtype, shape and place of a tensor without reading it."""
         return self.checkpoints[role].header(self.stored(name, role))
 
     def layer(self, name: str) -> int | None:
-        """Return the decoder layer of a tensor, None for the final norm."""
-        match = _IN_LAYER.fullmatch(name)
-        return int(match[1]) if match else None
+        """Return the decoder layer of a tensor (the text model's number), None outside the layers."""
+        return split(name)[0]
 
     @cached_property
     def layers(self) -> int:
-        """Number of decoder layers."""
+        """Number of decoder layers of the text model."""
         return 1 + max(layer for name in self.names() if (layer := self.layer(name)) is not None)
+
+    @property
+    def widest_scope(self) -> str:
+        """The widest scope that V allows: everything that any method may have touched."""
+        return WHOLE_SCOPE if self.text_receiver else WIDEST_SCOPE
 
     @property
     def digest(self) -> dict[str, str]:
@@ -164,25 +148,17 @@ class Triple:
     @property
     def tower_module(self) -> str:
         """Path of the language tower among the modules of the loaded V."""
-        return TOWERS[self.checkpoints["vlm"].model_type].module
+        return self.towers["vlm"].architecture.module
 
     def notes(self) -> list[str]:
         """Say where configs differ without forbidding a merge (RoPE base, epsilon, vocabulary)."""
-        values = {role: _facts(checkpoint) for role, checkpoint in self.checkpoints.items()}
-        return [
-            f"{key} differs: " + ", ".join(f"{role} {values[role][key]}" for role in ROLES) + "."
-            for key in values["vlm"]
-            if len({str(values[role][key]) for role in ROLES}) > 1
-        ]
+        return differences(self.towers)
 
-    def _check_configs(self) -> None:
-        for key in _MUST_AGREE:
-            values = {role: self.checkpoints[role].text_config.get(key) for role in ROLES}
-            if len(set(values.values())) > 1:
-                shown = ", ".join(f"{role} {value}" for role, value in values.items())
-                raise UserError(
-                    f"{key} in config.json differs ({shown}): the three models need one architecture."
-                )
+    def _with_tied_head(self, names: list[str]) -> list[str]:
+        """B's and R's names with the head that V stores: where they do not, it is their embedding."""
+        head = OUTSIDE[WHOLE_SCOPE][-1]
+        others = [name for name in names if name != head]
+        return [*others, head] if head in self.towers["vlm"].names else others
 
     def _check_alignment(self, role: str, expected: list[str], present: list[str]) -> None:
         folder, missing = self.checkpoints[role].folder, sorted(set(expected) - set(present))
@@ -200,6 +176,12 @@ class Triple:
         for name in expected:
             if self.header(role, name).shape != self.header("vlm", name).shape:
                 raise self._misshapen(role, name)
+            for header in (self.header(role, name), self.header("vlm", name)):
+                if header.dtype not in FLOATS:
+                    raise UserError(
+                        f"{header.file}: tensor {name} is stored as {header.dtype}, so it is quantised: use "
+                        "the checkpoint that it was quantised from."
+                    )
 
     def _misshapen(self, role: str, name: str) -> UserError:
         one, other = self.header(role, name), self.header("vlm", name)
@@ -209,26 +191,7 @@ class Triple:
         )
 
 
-def _prefix(role: str, checkpoint: Checkpoint) -> str:
-    tower = TOWERS.get(checkpoint.model_type)
-    if tower is None:
-        raise UserError(
-            f"{checkpoint.folder} ({role}) has model_type '{checkpoint.model_type}', which is not supported: "
-            f"use one of {', '.join(TOWERS)}."
-        )
-    for prefix in tower.stored:
-        if any(name.startswith(f"{prefix}layers.") for name in checkpoint.tensors):
-            return prefix
-    raise UserError(
-        f"{checkpoint.folder} ({role}) has no language model tensors ({tower.stored[-1]}layers.*): "
-        "copy or download its weights again."
-    )
-
-
-def _facts(checkpoint: Checkpoint) -> dict[str, object]:
-    config = checkpoint.text_config
-    rope = config.get("rope_parameters") or {}
-    facts: dict[str, object] = {key: config.get(key) for key in _WORTH_A_NOTE}
-    facts["rope_theta"] = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)
-    facts["tie_word_embeddings"] = bool(checkpoint.config.get("tie_word_embeddings", False))
-    return facts
+def _position(name: str, scope: str) -> tuple[int, int]:
+    """Layer by layer in the scope's order; what lies outside the layers comes last."""
+    layer, rest = split(name)
+    return (layer, SCOPES[scope].index(rest)) if layer is not None else (1 << 30, OUTSIDE[scope].index(rest))

@@ -1,44 +1,46 @@
 """Merged variants without merged checkpoints: stream the tensors, or fill a loaded VLM's language tower."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError
+from frism.merging import Merger, Piece, Result, for_each, total_norm
 from frism.methods import find
 from frism.recipes import Recipe
-from frism.triples import WIDEST_SCOPE, Triple
+from frism.triples import Triple
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    Device = str | torch.device
 
 
 def merged(
-    triple: Triple,
-    recipe: Recipe,
-    fitted: Mapping[str, Tensor] | None = None,
-    device: str | torch.device = "cpu",
+    triple: Triple, recipe: Recipe, fitted: Mapping[str, Tensor] | None = None, device: Device = "cpu"
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield (canonical name, merged tensor in fp32) for every tensor in the recipe's scope, one at a time.
 
     Raises UserError when the recipe was made for other checkpoints, or a tensor or the method's result is
     bad.
     """
-    for name, tensor, _ in _with_original(triple, recipe, fitted, device):
-        yield name, tensor
+    import torch
+
+    with _merger(triple, recipe, fitted, device) as merger:
+        for name in merger.names:
+            filled = torch.empty(triple.header("vlm", name).shape, device=device)
+            _fill(merger, {name: filled})
+            yield name, filled
 
 
 def injected_norms(
-    triple: Triple,
-    recipe: Recipe,
-    fitted: Mapping[str, Tensor] | None = None,
-    device: str | torch.device = "cpu",
+    triple: Triple, recipe: Recipe, fitted: Mapping[str, Tensor] | None = None, device: Device = "cpu"
 ) -> dict[str, float]:
     """Return the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast."""
-    return {
-        name: _norm(tensor - original)
-        for name, tensor, original in _with_original(triple, recipe, fitted, device)
-    }
+    with _merger(triple, recipe, fitted, device) as merger:
+        return _fill(merger, dict.fromkeys(merger.names))
 
 
 def apply(
@@ -48,39 +50,55 @@ def apply(
 
     Every tensor that any method may touch is written: those outside the recipe's scope get V's values, so
     that switching from one variant to another leaves no trace of the first. Nothing else in the model
-    changes. `recipe=None` restores V. The model keeps its dtype and device; merging runs in fp32 on that
-    device.
+    changes. `recipe=None` restores V. Every parameter keeps its dtype and device; merging runs in fp32 on
+    that device. Raises UserError when the model is not V's, or a parameter is offloaded.
     """
-    tower = _tower(model, triple)
-    untouched = dict.fromkeys(triple.tower_names(WIDEST_SCOPE))
+    import torch
+
+    parameters = {name: _parameter(model, triple, name) for name in triple.tower_names(triple.widest_scope)}
     norms: dict[str, float] = {}
-    device = next(tower.parameters()).device
     with torch.no_grad():
         if recipe is not None:
-            for name, tensor, original in _with_original(triple, recipe, fitted, device):
-                _parameter(tower, triple, name).copy_(tensor)
-                norms[name] = _norm(tensor - original)
-                del untouched[name]
-        for name in untouched:
-            _parameter(tower, triple, name).copy_(triple.read("vlm", name, device))
-    return norms
+            names = triple.names(recipe.scope)
+            for device in dict.fromkeys(parameters[name].device for name in names):
+                own = [name for name in names if parameters[name].device == device]
+                with _merger(triple, recipe, fitted, device) as merger:
+                    norms |= _fill(merger, {name: parameters[name].data for name in own})
+        untouched = [name for name in parameters if name not in norms]
+        for device in dict.fromkeys(parameters[name].device for name in untouched):
+            own = [name for name in untouched if parameters[name].device == device]
+            with _plain(triple, device) as merger:
+                _fill(merger, {name: parameters[name].data for name in own})
+    return {name: norms[name] for name in triple.names(recipe.scope)} if recipe is not None else {}
 
 
 def load(
     triple: Triple,
     recipe: Recipe | None,
     fitted: Mapping[str, Tensor] | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: str | torch.device = "cpu",
+    dtype: torch.dtype | str | None = None,
+    device: Device = "cpu",
+    device_map: str | Mapping[str, Any] | None = None,
 ) -> Any:
     """Load V with transformers, fill in the variant (None: V itself) and return the model in eval mode.
 
+    V's files are read once, and no second copy of the model is made: merged tensors are written into the
+    parameters, wherever they are.
+
+    Args:
+        dtype: of all parameters (default fp32); "auto" is what V's config says.
+        device_map: how transformers spreads the model over devices ("auto", or a dict); then `device` is not
+            used. A part that it offloads to the disk, or to the CPU for want of GPU memory, cannot be filled.
+
     Raises UserError when the checkpoint does not fill the model exactly.
     """
-    from transformers import AutoModelForImageTextToText
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(
-        triple.vlm_folder, dtype=dtype, output_loading_info=True
+    auto = AutoModelForCausalLM if triple.text_receiver else AutoModelForImageTextToText
+    placed: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+    loaded: Any = auto.from_pretrained(
+        triple.vlm_folder, dtype=dtype or torch.float32, output_loading_info=True, **placed
     )
     model, info = loaded
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -89,65 +107,49 @@ def load(
             raise UserError(
                 f"{triple.vlm_folder} does not fill its model ({problem}: {example}): download it again."
             )
-    model = model.to(device).eval()
+    if device_map is None:
+        model = model.to(device)
+    model = model.eval()
     if recipe is not None:
         apply(model, triple, recipe, fitted)
     return model
 
 
-def _with_original(
-    triple: Triple, recipe: Recipe, fitted: Mapping[str, Tensor] | None, device: str | torch.device
-) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Yield (name, merged tensor, V's tensor)."""
-    for role, digest in triple.digest.items():
-        if recipe.triple.get(role) != digest:
-            folder = triple.checkpoints[role].folder
-            raise UserError(f"the recipe was made for another {role} than {folder}: make the variant again.")
-    if bool(fitted) != (recipe.coefficients is not None):
-        raise UserError(
-            f"method {recipe.method}: the recipe and its fitted coefficients do not belong together."
-        )
+def _merger(triple: Triple, recipe: Recipe, fitted: Mapping[str, Tensor] | None, device: Device) -> Merger:
+    recipe.check(triple, fitted)
     method = find(recipe.method)
     params = method.validate(recipe.params)
-    coefficients = _by_tensor(fitted or {}, device)
-    for name in triple.names(recipe.scope):
-        original = triple.read("vlm", name, device)
-        tensors = {r: original if r == "vlm" else triple.read(r, name, device) for r in method.sources}
-        result = method.run_merge(
-            tensors, params, name=name, layer=triple.layer(name), layers=triple.layers, seed=recipe.seed,
-            fitted=coefficients.get(name, {}),
-        )  # fmt: skip
-        yield name, result, original
+    return Merger(triple, method, params, scope=recipe.scope, seed=recipe.seed, fitted=fitted, device=device)
 
 
-def _by_tensor(fitted: Mapping[str, Tensor], device: str | torch.device) -> dict[str, dict[str, Tensor]]:
-    """Group "<tensor>/<part>" by tensor; the bare "<tensor>" is its "value"."""
-    grouped: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for key, tensor in fitted.items():
-        name, _, part = key.partition("/")
-        grouped[name][part or "value"] = tensor.to(device)
-    return grouped
+def _plain(triple: Triple, device: Device) -> Merger:
+    """V's own values, for everything that a variant leaves alone."""
+    return Merger(triple, find("vlm"), {}, scope=triple.widest_scope, device=device)
 
 
-def _tower(model: nn.Module, triple: Triple) -> nn.Module:
+def _fill(merger: Merger, targets: Mapping[str, Tensor | None]) -> dict[str, float]:
+    """Merge tensors into `targets` (any dtype, the merger's device); return each one's injected norm."""
+    norms: dict[str, dict[int, float]] = {name: {} for name in targets}
+
+    def use(piece: Piece, result: Result) -> None:
+        target = targets[piece.name]
+        if target is not None:
+            target.view(-1)[piece.first : piece.last].copy_(result.merged.reshape(-1))
+        norms[piece.name][piece.index] = result.injected
+
+    for_each((task for name in targets for task in merger.work(name, use)), merger)
+    return {name: total_norm([parts[i] for i in sorted(parts)]) for name, parts in norms.items()}
+
+
+def _parameter(model: nn.Module, triple: Triple, name: str) -> nn.Parameter:
+    path = triple.parameter_name(name)
     try:
-        return model.get_submodule(triple.tower_module)
+        parameter = model.get_parameter(path)
     except AttributeError as error:
-        raise UserError(
-            f"{type(model).__name__} has no {triple.tower_module}: load {triple.vlm_folder} itself."
-        ) from error
-
-
-def _parameter(tower: nn.Module, triple: Triple, name: str) -> nn.Parameter:
-    try:
-        parameter = tower.get_parameter(name)
-    except AttributeError as error:
-        raise UserError(f"the loaded model has no {name}: load {triple.vlm_folder} itself.") from error
+        raise UserError(f"{type(model).__name__} has no {path}: load {triple.vlm_folder} itself.") from error
     shape = triple.header("vlm", name).shape
     if tuple(parameter.shape) != shape:
-        raise UserError(f"the loaded model's {name} has shape {list(parameter.shape)}, not {list(shape)}.")
+        raise UserError(f"the loaded model's {path} has shape {list(parameter.shape)}, not {list(shape)}.")
+    if parameter.device.type == "meta":
+        raise UserError(f"the loaded model's {path} is offloaded: choose a device_map that holds all of it.")
     return parameter
-
-
-def _norm(delta: Tensor) -> float:
-    return float(torch.linalg.vector_norm(delta))

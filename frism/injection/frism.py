@@ -57,8 +57,8 @@ def fit(
     processor = AutoProcessor.from_pretrained(triple.vlm_folder)
     names = triple.names("mat")
     spectra = {name: decompose(triple.read("lrm", name) - triple.read("base", name)) for name in names}
-    tower = model.model.language_model
-    modules = {name: tower.get_submodule(name.removesuffix(".weight")) for name in names}
+    places = {name: triple.parameter_name(name).removesuffix(".weight") for name in names}
+    modules = {name: model.get_submodule(place) for name, place in places.items()}
     injection = GatedInjection(modules, spectra, strength)
     batches = teacher_batches(
         model, processor, calibration.questions, batch_size=batch, max_new_tokens=max_new_tokens

@@ -10,6 +10,8 @@ from torch import Tensor
 from frism.gates import gate_gains
 from frism.triples import Triple
 
+ELEMENTWISE = True
+
 
 def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) -> Tensor:
     """One matrix, fp32. `fitted["value"]`: the common factor c, a scalar."""

@@ -137,6 +137,31 @@ def test_index_that_disagrees_with_its_shards(sharded: Path) -> None:
         Checkpoint(sharded)
 
 
+def test_a_tensor_that_the_index_does_not_know(sharded: Path) -> None:
+    """transformers would load it all the same."""
+    shard = sorted(sharded.glob("model-*.safetensors"))[0]
+    save_file(load_file(shard) | {"stray": torch.zeros(1)}, shard)
+    with pytest.raises(UserError, match=f"{shard.name} holds the tensor stray, which the index does not put"):
+        Checkpoint(sharded)
+
+
+def test_an_empty_tensor_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    save_file({"empty": torch.zeros(0, 3), "scalar": torch.tensor(2.0)}, tmp_path / "model.safetensors")
+    checkpoint = Checkpoint(tmp_path)
+    assert checkpoint.read("empty").shape == (0, 3)
+    assert checkpoint.read("scalar") == 2
+
+
+def test_a_file_cut_short_after_it_was_opened(copied_folders: Folders) -> None:
+    checkpoint = Checkpoint(copied_folders["base"])
+    path = copied_folders["base"] / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100_000])
+    last = list(checkpoint.tensors)[-1]
+    with pytest.raises(UserError, match="cut short while it was read"):
+        checkpoint.read(last)
+
+
 def test_single_file_wins_over_an_index_as_in_transformers(sharded: Path, triple_folders: Folders) -> None:
     save_file(load_file(triple_folders["lrm"] / "model.safetensors"), sharded / "model.safetensors")
     assert torch.equal(Checkpoint(sharded).read(Q), Checkpoint(triple_folders["lrm"]).read(Q))

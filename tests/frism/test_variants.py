@@ -1,6 +1,7 @@
 """Merge on load in a real VLM: only the scope changes, switching leaves no trace, and it is quick."""
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from frism import variants
 from frism.errors import UserError
 from frism.recipes import Recipe
 from frism.triples import WIDEST_SCOPE, Triple
+from tests import architectures
 
 
 @pytest.fixture
@@ -109,6 +111,61 @@ def test_coefficients_must_belong(triple: Triple) -> None:
         list(variants.merged(triple, Recipe.make(triple, "inject"), {"a": torch.tensor(1.0)}))
     with pytest.raises(UserError, match="do not belong together"):
         list(variants.merged(triple, Recipe.make(triple, "inject", fitted={"a": torch.tensor(1.0)})))
+
+
+def test_dtype_and_device_map_are_respected(triple: Triple) -> None:
+    recipe = Recipe.make(triple, "ties", scope=WIDEST_SCOPE)
+    model = variants.load(triple, recipe, dtype="auto", device_map={"": "cpu"})
+    expected = variants.load(triple, recipe)
+    assert changed(state(expected), state(model)) == set()
+
+
+def test_an_offloaded_part_is_refused(triple: Triple, tmp_path: Path) -> None:
+    whole = {"model.visual": "cpu", "model.language_model": "disk", "lm_head": "cpu"}
+    from accelerate import dispatch_model
+
+    model = dispatch_model(
+        variants.load(triple, None), whole, offload_dir=tmp_path, main_device="cpu", force_hooks=True
+    )
+    with pytest.raises(UserError, match=r"is offloaded: choose a device_map that holds all of it"):
+        variants.apply(model, triple, Recipe.make(triple, "inject"))
+
+
+def test_no_second_copy_of_the_model_is_made(triple: Triple, model: nn.Module) -> None:
+    places = {name: parameter.data_ptr() for name, parameter in model.named_parameters()}
+    variants.apply(model, triple, Recipe.make(triple, "inject", scope=WIDEST_SCOPE))
+    assert {name: parameter.data_ptr() for name, parameter in model.named_parameters()} == places
+
+
+@pytest.mark.parametrize("family", ["mllama", "smolvlm", "gemma3", "llava_next_mistral", "paligemma2"])
+def test_other_families_are_filled_and_restored(tmp_path: Path, family: str) -> None:
+    architectures.make(family, tmp_path, "memory", tied=True)
+    triple = Triple.open(**{role: tmp_path / role for role in ("base", "vlm", "lrm")})
+    model = variants.load(triple, None)
+    before = state(model)
+    variants.apply(model, triple, Recipe.make(triple, "interp", {"vlm_weight": 0.0}, scope=WIDEST_SCOPE))
+    for name in triple.names(WIDEST_SCOPE):
+        assert torch.equal(model.get_parameter(triple.parameter_name(name)), triple.read("lrm", name))
+    assert changed(before, state(model)) == {triple.parameter_name(n) for n in triple.names(WIDEST_SCOPE)}
+    variants.apply(model, triple, Recipe.make(triple, "ta_sym"))
+    variants.apply(model, triple, None)
+    assert changed(before, state(model)) == set()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_text_models_are_merged_whole(tmp_path: Path, tied: bool) -> None:
+    for seed, role in enumerate(("base", "vlm", "lrm")):
+        architectures.text_model("llama", tied, seed).save_pretrained(tmp_path / role)
+        architectures.tokenizer().save_pretrained(tmp_path / role)
+    folders = {role: tmp_path / role for role in ("base", "vlm", "lrm")}
+    triple = Triple.open(**folders, scope="all", text_receiver=True)
+    model = variants.load(triple, Recipe.make(triple, "interp", {"vlm_weight": 0.0}, scope="all"))
+    lrm = variants.load(
+        Triple.open(folders["base"], folders["lrm"], folders["vlm"], text_receiver=True), None
+    )
+    assert changed(state(lrm), state(model)) == set()
+    variants.apply(model, triple, None)
+    assert changed(state(variants.load(triple, None)), state(model)) == set()
 
 
 def test_model_of_another_kind_is_refused(triple: Triple) -> None:

@@ -63,7 +63,7 @@ def test_one_version_everywhere():
 
 
 @pytest.mark.parametrize(
-    "target", ["help", "run", "test", "slow", "lint", "check", "models", "install", "clean"]
+    "target", ["help", "run", "test", "slow", "parity", "lint", "check", "models", "install", "clean"]
 )
 def test_make_knows(target):
     shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)

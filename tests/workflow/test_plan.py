@@ -90,7 +90,7 @@ def test_prose_new_times_and_other_code_run_nothing(project):
 
 
 def test_an_edited_method_runs_its_variants(project):
-    project.edit("baselines/ties.py", "density: float = 0.2", "density: float = 0.25")
+    project.edit("baselines/ties.py", "strength: float = 1.0", "strength: float = 1.1")
     assert_plan(project.plan(), [*own_jobs("ties"), *AGGREGATES])
 
 

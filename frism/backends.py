@@ -1,0 +1,156 @@
+"""Stored values as fp32 arrays and back: with numpy where a method is plain arithmetic, else with torch.
+
+Importing torch costs more than merging a small model by plain arithmetic (seconds, and hundreds of MB), so
+methods that say ARITHMETIC run on numpy arrays. Both backends give the same bits: every operation is one
+correctly rounded fp32 operation, every cast rounds to nearest, ties to even.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from frism.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Buffer = Any  # a writable block of bytes: what os.preadv fills and os.pwrite takes
+Array = Any  # numpy.ndarray or torch.Tensor
+
+# What a merge reads and writes, by the name that safetensors gives it.
+FLOATS: dict[str, int] = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+
+
+def check_dtype(dtype: str, what: str) -> str:
+    """Return `dtype` if values can be merged in it. Raises UserError, beginning with `what`, if not."""
+    if dtype not in FLOATS:
+        raise UserError(f"{what} is stored as {dtype}: merge checkpoints in {', '.join(NAMES)}.")
+    return dtype
+
+
+def _bytes(array: Any) -> Buffer:
+    """The memory of a contiguous numpy array, byte by byte."""
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+class Backend(Protocol):
+    """How a piece of a tensor becomes an fp32 array and a result becomes bytes again."""
+
+    piece: int  # values at a time, where the method does not care
+
+    def buffer(self, size: int) -> tuple[Buffer, Any]:
+        """A reusable block of `size` bytes, and the backend's own handle of it."""
+
+    def widen(self, handle: Any, dtype: str, shape: tuple[int, ...]) -> Array:
+        """The first values of a block as fp32; may share the block's memory."""
+
+    def narrow(self, values: Array, dtype: str) -> tuple[Buffer, Array]:
+        """The bytes of fp32 values in `dtype`, and the values that those bytes stand for, in fp32."""
+
+    def norm(self, values: Array) -> float:
+        """Frobenius norm; NaN or infinite where a value is."""
+
+    def largest(self, values: Array) -> float:
+        """Largest magnitude."""
+
+    def bad(self, values: Array) -> int:
+        """How many values are NaN or infinite."""
+
+
+class NumpyBackend:
+    """Plain arithmetic on numpy arrays, for methods that say ARITHMETIC."""
+
+    piece = 1 << 18  # half a dozen fp32 arrays of it fit into the caches
+
+    def buffer(self, size: int) -> tuple[Buffer, np.ndarray]:
+        """A block of bytes."""
+        block = np.empty(size, np.uint8)
+        return _bytes(block), block
+
+    def widen(self, handle: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        """fp32 values; those stored as fp32 share the block's memory."""
+        stored = handle[: math.prod(shape) * FLOATS[dtype]]
+        if dtype == "BF16":  # the upper half of an fp32
+            bits = stored.view(np.uint16).astype(np.uint32)
+            np.left_shift(bits, 16, out=bits)
+            return bits.view(np.float32).reshape(shape)
+        kind = {"F64": np.float64, "F32": np.float32, "F16": np.float16}[dtype]
+        return stored.view(kind).astype(np.float32, copy=False).reshape(shape)
+
+    def narrow(self, values: np.ndarray, dtype: str) -> tuple[Buffer, np.ndarray]:
+        """Bytes, and their values."""
+        values = np.ascontiguousarray(values)
+        if dtype == "BF16":
+            bits = values.view(np.uint32)
+            rounded = np.right_shift(bits, 16)
+            np.bitwise_and(rounded, 1, out=rounded)  # ties to even
+            np.add(rounded, 0x7FFF, out=rounded)
+            np.add(rounded, bits, out=rounded)
+            np.right_shift(rounded, 16, out=rounded)
+            stored = rounded.astype(np.uint16)
+            np.left_shift(rounded, 16, out=rounded)
+            return _bytes(stored), rounded.view(np.float32)
+        kind = {"F64": np.float64, "F32": np.float32, "F16": np.float16}[dtype]
+        with np.errstate(over="ignore"):
+            result = values.astype(kind, copy=False)
+        return _bytes(result), result.astype(np.float32, copy=False)
+
+    def norm(self, values: np.ndarray) -> float:
+        """Summed in fp32 over one piece, in fp64 where that overflows."""
+        flat = values.reshape(-1)
+        with np.errstate(over="ignore"):
+            square = float(np.dot(flat, flat))
+        return math.sqrt(square) if math.isfinite(square) else float(np.linalg.norm(flat.astype(np.float64)))
+
+    def largest(self, values: np.ndarray) -> float:
+        """Largest magnitude."""
+        return max(float(values.max()), -float(values.min())) if values.size else 0.0
+
+    def bad(self, values: np.ndarray) -> int:
+        """How many values are NaN or infinite."""
+        return int(values.size - np.isfinite(values).sum())
+
+
+class TorchBackend:
+    """Torch tensors on one device, for every method."""
+
+    def __init__(self, device: "str | torch.device" = "cpu") -> None:
+        import torch
+
+        self.torch = torch
+        self.device = torch.device(device)
+        self.piece = 1 << 19 if self.device.type == "cpu" else 1 << 23
+        self._dtypes = {short: getattr(torch, name) for name, short in NAMES.items()}
+
+    def buffer(self, size: int) -> "tuple[Buffer, torch.Tensor]":
+        """A block of bytes; page-locked where it is to travel to a GPU."""
+        block = self.torch.empty(size, dtype=self.torch.uint8, pin_memory=self.device.type == "cuda")
+        return _bytes(block.numpy()), block
+
+    def widen(self, handle: "torch.Tensor", dtype: str, shape: tuple[int, ...]) -> "torch.Tensor":
+        """fp32 values on the device; those stored as fp32 on the CPU share the block's memory."""
+        stored = handle[: math.prod(shape) * FLOATS[dtype]].view(self._dtypes[dtype]).view(shape)
+        return stored.to(self.device).to(self.torch.float32)
+
+    def narrow(self, values: "torch.Tensor", dtype: str) -> "tuple[Buffer, torch.Tensor]":
+        """Bytes on the CPU, and their values on the device."""
+        result = values.to(self._dtypes[dtype]).contiguous()
+        return _bytes(result.cpu().view(-1).view(self.torch.uint8).numpy()), result.float()
+
+    def norm(self, values: "torch.Tensor") -> float:
+        """In fp32; in fp64 where that overflows."""
+        norm = float(self.torch.linalg.vector_norm(values))
+        return norm if math.isfinite(norm) else float(self.torch.linalg.vector_norm(values.double()))
+
+    def largest(self, values: "torch.Tensor") -> float:
+        """Largest magnitude."""
+        if not values.numel():
+            return 0.0
+        low, high = self.torch.aminmax(values)
+        return max(float(high), -float(low))
+
+    def bad(self, values: "torch.Tensor") -> int:
+        """How many values are NaN or infinite."""
+        return int(values.numel() - self.torch.isfinite(values).sum())

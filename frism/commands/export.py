@@ -1,0 +1,58 @@
+"""`frism export`: the folder of a fitted variant becomes a merged checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from frism.commands.merge import (
+    Base,
+    Device,
+    DryRun,
+    Dtype,
+    Lrm,
+    NoSync,
+    Out,
+    ShardSize,
+    TextReceiver,
+    Threads,
+    Vlm,
+    checked,
+    perform,
+    settle,
+)
+from frism.errors import reported
+
+
+@reported()
+def export(
+    variant: Annotated[Path, typer.Argument(help="Folder with recipe.json and, if fitted, coefficients.")],
+    vlm: Vlm,
+    lrm: Lrm,
+    base: Base,
+    out: Out,
+    dtype: Dtype = None,
+    shard_size: ShardSize = None,
+    device: Device = None,
+    threads: Threads = None,
+    text_receiver: TextReceiver = False,
+    no_sync: NoSync = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write a variant of a study as a checkpoint."""
+    settle()
+    from frism.export import Job
+    from frism.recipes import Recipe
+    from frism.sharding import bytes_from, dtype_from
+    from frism.triples import Triple
+
+    recipe, fitted = Recipe.load(variant)
+    triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver)
+    how = {
+        "dtype": dtype_from(dtype) if dtype else None,
+        "shard_size": bytes_from(shard_size) if shard_size else None,
+        "device": checked(device),
+        "threads": threads,
+        "sync": not no_sync,
+    }
+    perform(Job.of(triple, recipe, fitted, out, **how), dry_run)

@@ -1,0 +1,141 @@
+"""`frism inspect`: can these three be merged, what would be, and how do their task vectors lie?"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from frism.commands.console import Json, console
+from frism.errors import reported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from frism.alignment import Norms
+    from frism.inspection import Report
+
+
+@reported()
+def inspect_triple(
+    base: Annotated[Path, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
+    vlm: Annotated[Path, typer.Argument(help="The vision-language model V.")],
+    lrm: Annotated[Path, typer.Argument(help="The reasoning model R.")],
+    scope: Annotated[str, typer.Option(help="mat, mat+bias, mat+bias+norm; all for text models.")] = "mat",
+    norms: Annotated[bool, typer.Option(help="Read the values too, not the headers alone.")] = True,
+    text_receiver: Annotated[bool, typer.Option("--text-receiver", help="V may be a text model.")] = False,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Convert pickled weights.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check that three checkpoints can be merged: names, shapes, configs, tokenizers, task vectors, costs.
+
+    Exit code 1 with the reasons when merging makes no sense, 2 for files that are missing or damaged.
+    """
+    from frism.checkpoints import Checkpoint
+    from frism.inspection import inspect
+    from frism.triples import Triple
+
+    sources = {"base": base, "vlm": vlm, "lrm": lrm}
+    triple = Triple({r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}, scope)
+    triple.tower_names(scope)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading tensors", total=len(triple.tower_names(scope)))
+        report = inspect(
+            triple, scope, text_receiver=text_receiver, norms=norms,
+            progress=lambda name: progress.advance(task),
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        _show(report)
+    if report.verdict.refusals:
+        raise SystemExit(1)
+
+
+def _show(report: "Report") -> None:
+    out = console()
+    out.print(_checkpoints(report))
+    if not report.verdict.refusals:
+        shapes = ", ".join(f"{count} of {shape}" for shape, count in report.shapes.items())
+        out.print(f"Scope {report.scope}: {report.aligned} aligned tensors ({shapes}).", highlight=False)
+        for fate, reasons in report.fates.items():
+            detail = "; ".join(f"{count} {reason}" for reason, count in reasons.items())
+            out.print(
+                f"{fate.capitalize()}: {sum(reasons.values())}" + (f" ({detail})" if detail else ""),
+                highlight=False,
+            )
+    if report.vectors is not None:
+        vectors = report.vectors
+        rows = [("outside" if row.layer is None else str(row.layer), row) for row in vectors.layers]
+        out.print(_norms("layer", [*rows, ("all", vectors.total)]))
+        out.print(_norms("module", [(row.module, row) for row in vectors.modules]))
+    if report.costs is not None:
+        out.print(_costs(report))
+    verdict = report.verdict
+    found = (("Refused", verdict.refusals), ("Warning", verdict.warnings), ("Note", verdict.notes))
+    for word, sentences in found:
+        for sentence in sentences:
+            out.print(f"{word}: {sentence}", highlight=False, markup=False)
+    out.print(f"Verdict: {verdict.status}.", highlight=False)
+
+
+def _checkpoints(report: "Report") -> Table:
+    table = Table(title="Checkpoints")
+    table.add_column("")
+    for side in report.sides:
+        table.add_column(side.role, overflow="fold")
+    sides = report.sides
+    table.add_row("folder", *(side.folder for side in sides))
+    table.add_row("type", *(side.model_type for side in sides))
+    stored = [", ".join(f"{dtype} ({count})" for dtype, count in side.dtypes.items()) for side in sides]
+    table.add_row("tensors", *(f"{side.tensors} in {side.shards} files" for side in sides))
+    table.add_row("stored as", *stored)
+    table.add_row("values", *(f"{side.values:,} ({side.bytes / 1e9:.3g} GB)" for side in sides))
+    facts = {
+        "text model": "text_type", "layers": "num_hidden_layers", "hidden size": "hidden_size",
+        "heads": "num_attention_heads", "key-value heads": "num_key_value_heads",
+        "vocabulary rows": "vocab_size", "tied embedding": "tie_word_embeddings", "RoPE base": "rope_theta",
+        "RoPE scaling": "rope_scaling", "RMSNorm weight": "norm", "RMSNorm epsilon": "rms_norm_eps",
+    }  # fmt: skip
+    for label, key in facts.items():
+        table.add_row(label, *(str(getattr(side.facts, key)) if side.facts else "?" for side in sides))
+    tokens = [f"{s.tokens:,} ({s.added_tokens} added)" if s.tokens is not None else "?" for s in sides]
+    table.add_row("tokens", *tokens)
+    table.add_row("sha256", *((side.digest or "not read")[:12] for side in sides))
+    return table
+
+
+def _norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
+    table = Table(title=f"Task vectors by {first}: tau_V = V - B, tau_R = R - B")
+    columns = ("tensors", "|B|", "|tau_V|", "|tau_R|", "|tau_V| / |B|", "|tau_R| / |B|", "cosine")
+    table.add_column(first, justify="left" if first == "module" else "right")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for label, row in rows:
+        if label == "all":
+            table.add_section()
+        relative = [f"{tau / row.base:.4f}" if row.base else "-" for tau in (row.tau_vlm, row.tau_lrm)]
+        norms = [f"{value:.4g}" for value in (row.base, row.tau_vlm, row.tau_lrm)]
+        cosine = f"{row.cosine:+.4f}" if row.tau_vlm and row.tau_lrm else "-"
+        table.add_row(label, str(row.tensors), *norms, *relative, cosine)
+    return table
+
+
+def _costs(report: "Report") -> Table:
+    assert report.costs is not None
+    speed, svd = report.costs.read_bytes_per_second / 1e9, report.costs.svd_seconds
+    table = Table(
+        title="Estimated cost of writing one merged checkpoint",
+        caption=f"without start-up, on one core, reading at {speed:.2g} GB/s; a singular value decomposition "
+        f"of every matrix of tau_R: about {svd:,.2g} s",
+    )
+    for column in ("method", "seconds", "memory", ""):
+        table.add_column(column, justify="right" if column in ("seconds", "memory") else "left")
+    for row in report.costs.methods:
+        seconds = "-" if row.seconds is None else f"{row.seconds:,.2g}"
+        memory = "-" if row.bytes is None else f"{row.bytes / 1e9:.2g} GB"
+        table.add_row(row.method, seconds, memory, row.note)
+    return table

@@ -1,0 +1,183 @@
+"""`frism merge`: three checkpoints and a method become a merged checkpoint."""
+
+import ctypes
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from frism.errors import UserError, reported
+
+if TYPE_CHECKING:
+    from frism.export import Job
+    from frism.model_card import Outcome
+    from frism.parameters import Value
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+Vlm = Annotated[str, typer.Option(help="The vision-language model V that receives: a folder, or a hub id.")]
+Lrm = Annotated[str, typer.Option(help="The reasoning model R: a folder, or a hub id.")]
+Base = Annotated[str, typer.Option(help="The base language model B of both: a folder, or a hub id.")]
+Out = Annotated[Path, typer.Option(help="The folder to write; must not exist yet.")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="How merged tensors are stored (default: as V stores each); others stay V's."),
+]
+ShardSize = Annotated[
+    str | None, typer.Option(help="Largest size of a weight file, such as 5GB (default: V's own files).")
+]
+Device = Annotated[str | None, typer.Option(help="Where to compute: cpu (default) or cuda.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all cores).")]
+TextReceiver = Annotated[
+    bool, typer.Option("--text-receiver", help="V may be a text model, and --scope all.")
+]
+NoSync = Annotated[
+    bool,
+    typer.Option("--no-sync", help="Do not wait for the disk; a power failure may then undo the merge."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")]
+
+
+@reported()
+def merge(
+    vlm: Vlm,
+    lrm: Lrm,
+    base: Base,
+    method: Annotated[str, typer.Option(help="A merging method; `frism methods` lists them.")],
+    out: Out,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeat."),
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="mat, mat+bias, mat+bias+norm, or all (default: the method's own).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of a random method.")] = 0,
+    dtype: Dtype = None,
+    shard_size: ShardSize = None,
+    device: Device = None,
+    threads: Threads = None,
+    text_receiver: TextReceiver = False,
+    no_sync: NoSync = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Merge a reasoning model into a vision-language model and write the checkpoint."""
+    settle()
+    from frism.export import Job
+    from frism.methods import find
+    from frism.scopes import SCOPES
+    from frism.sharding import bytes_from, dtype_from
+    from frism.triples import Triple
+
+    found = find(method)
+    params = found.validate(dict(map(_assignment, assignments or [])))
+    if scope is not None and scope not in SCOPES:
+        raise UserError(f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.")
+    scope = scope or found.scope
+    triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver)
+    job = Job(
+        triple, method, params, scope, out, seed,
+        dtype=dtype_from(dtype) if dtype else None,
+        shard_size=bytes_from(shard_size) if shard_size else None,
+        device=checked(device),
+        threads=threads,
+        sync=not no_sync,
+    )  # fmt: skip
+    perform(job, dry_run)
+
+
+def settle() -> None:
+    """Before anything large is imported: set what only a whole process can set.
+
+    Linear algebra is not to start threads of its own beside ours; and memory that an array gave back is kept
+    for the next one (glibc would return it to the system, and get it back page by page, which takes longer
+    than the arithmetic).
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1)):
+            mallopt(option, value)
+
+
+def checked(device: str | None) -> str | None:
+    """The device, None for the CPU. Raises UserError when torch cannot use it."""
+    if device in (None, "cpu"):
+        return None
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(f"--device {device} cannot be used ({reason}): leave it out.") from error
+    return device
+
+
+def perform(job: "Job", dry_run: bool) -> None:
+    """Show the plan, or write the checkpoint with a progress bar and say what was done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from frism.export import export
+
+    plan = job.plan()
+    if dry_run:
+        _show_plan(job)
+        return
+    columns = (TextColumn("merging"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    shown = Console(stderr=True)
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
+        task = progress.add_task("", total=plan.size)
+        outcome = export(job, lambda size: progress.advance(task, size))
+    _show_outcome(outcome, job.out)
+
+
+def _show_plan(job: "Job") -> None:
+    from rich.table import Table
+
+    from frism.accounting import tally
+    from frism.commands.console import console
+
+    plan, out = job.plan(), console()
+    fates = Table(title="What happens to V's tensors")
+    fates.add_column("fate")
+    fates.add_column("tensors", justify="right")
+    fates.add_column("which")
+    for fate, reasons in tally(plan.entries).items():
+        for reason, count in reasons.items():
+            fates.add_row(fate, str(count), reason)
+    out.print(fates)
+    files = Table(title=f"Files of {job.out}")
+    files.add_column("file")
+    files.add_column("tensors", justify="right")
+    files.add_column("GB", justify="right")
+    for shard in plan.shards:
+        files.add_row(shard.file, str(len(shard.layout.slots)), f"{shard.layout.size / 1e9:.3f}")
+    out.print(files)
+    print(f"{plan.size / 1e9:.3f} GB in all; nothing was written.")
+
+
+def _show_outcome(outcome: "Outcome", out: Path) -> None:
+    counts, total = outcome.plan.counts(), outcome.total
+    cast = f", the cast moved it by {100 * outcome.lost:.3g} % of that" if outcome.lost is not None else ""
+    print(
+        f"{out}: {counts['merged']} tensors merged, {counts['copied']} copied, {counts['skipped']} skipped; "
+        f"injected norm {total.injected:.6g}{cast}."
+    )
+
+
+def _assignment(text: str) -> "tuple[str, Value]":
+    """Read NAME=VALUE: a number, true, false, or else a text."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UserError(f"--set {text} is no assignment: write NAME=VALUE.")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
