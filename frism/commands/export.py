@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from frism.commands.merge import (
+    AllowPickle,
     Base,
     Device,
     DryRun,
@@ -36,6 +37,7 @@ def export(
     device: Device = None,
     threads: Threads = None,
     text_receiver: TextReceiver = False,
+    allow_pickle: AllowPickle = False,
     no_sync: NoSync = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -47,7 +49,7 @@ def export(
     from frism.triples import Triple
 
     recipe, fitted = Recipe.load(variant)
-    triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver)
+    triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     how = {
         "dtype": dtype_from(dtype) if dtype else None,
         "shard_size": bytes_from(shard_size) if shard_size else None,

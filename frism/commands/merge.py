@@ -32,6 +32,9 @@ Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: 
 TextReceiver = Annotated[
     bool, typer.Option("--text-receiver", help="V may be a text model, and --scope all.")
 ]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Convert pickled weights to safetensors, once, into a cache.")
+]
 NoSync = Annotated[
     bool,
     typer.Option("--no-sync", help="Do not wait for the disk; a power failure may then undo the merge."),
@@ -59,6 +62,7 @@ def merge(
     device: Device = None,
     threads: Threads = None,
     text_receiver: TextReceiver = False,
+    allow_pickle: AllowPickle = False,
     no_sync: NoSync = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -75,7 +79,7 @@ def merge(
     if scope is not None and scope not in SCOPES:
         raise UserError(f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.")
     scope = scope or found.scope
-    triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver)
+    triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     job = Job(
         triple, method, params, scope, out, seed,
         dtype=dtype_from(dtype) if dtype else None,

@@ -453,6 +453,26 @@ def test_command_refuses_in_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pickled_parents_are_merged_when_asked_for(
+    triple: Triple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRISM_CACHE", str(tmp_path / "cache"))
+    folder, pickled = triple.lrm_folder, tmp_path / "pickled"
+    shutil.copytree(folder, pickled, ignore=shutil.ignore_patterns("*.safetensors*"))
+    checkpoint = triple.checkpoints["lrm"]
+    torch.save({name: checkpoint.read(name) for name in checkpoint.tensors}, pickled / "pytorch_model.bin")
+    arguments = [word if word != str(folder) else str(pickled) for word in folders_of(triple)]
+    command = ["merge", *arguments, "--method", "inject", "--out"]
+    refused = CliRunner().invoke(app, [*command, str(tmp_path / "out")])
+    assert refused.exit_code == 2
+    assert "--allow-pickle" in refused.stderr
+    merged = CliRunner().invoke(app, [*command, str(tmp_path / "out"), "--allow-pickle"])
+    assert merged.exit_code == 0, merged.stderr
+    plain = CliRunner().invoke(app, ["merge", *folders_of(triple), *command[-3:], str(tmp_path / "plain")])
+    assert plain.exit_code == 0, plain.stderr
+    assert raw(Checkpoint(tmp_path / "out")) == raw(Checkpoint(tmp_path / "plain"))
+
+
 def test_plain_arithmetic_is_merged_without_torch(triple: Triple, tmp_path: Path) -> None:
     """Importing torch takes longer, and more memory, than merging a small model."""
     after = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))"
