@@ -110,16 +110,17 @@ class Merger:
         """Blocks for one thread."""
         return Desk(self.backend)
 
-    def pieces(self, name: str) -> list[Piece]:
-        """The pieces of one tensor; a single one for a method that needs it whole."""
-        size = self.triple.header("vlm", name).values
+    def pieces(self, name: str, runs: range | None = None) -> Iterator[Piece]:
+        """The pieces of one tensor, or those of some indices; one for a method that needs it whole."""
+        size, step = self.triple.header("vlm", name).values, self._step(name)
+        for index in runs if runs is not None else range(_count(size, step)):
+            yield Piece(name, index, index * step, min((index + 1) * step, size))
+
+    def _step(self, name: str) -> int:
+        """Entries of a piece."""
         if not self.elementwise:
-            return [Piece(name, 0, 0, size)]
-        step = PIECE if "generator" in self.method.merge_names else self.backend.piece
-        return [
-            Piece(name, index, first, min(first + step, size))
-            for index, first in enumerate(range(0, max(size, 1), step))
-        ]
+            return self.triple.header("vlm", name).values
+        return PIECE if "generator" in self.method.merge_names else self.backend.piece
 
     def measure(self, name: str, desk: Desk) -> Any:
         """What the method has to know of the whole tensor before its pieces can be merged, or None."""
@@ -156,14 +157,16 @@ class Merger:
 
         One task where something has to be measured first, else one for every run of pieces.
         """
-        pieces = self.pieces(name)
-        together = len(pieces) if self.method.measure else max(1, RUN // max(pieces[0].last, 1))
-        for start in range(0, len(pieces), together):
-            yield partial(self._work, pieces[start : start + together], use)
+        # Tasks hold indices, not pieces: a large model has tens of thousands of them.
+        step = self._step(name)
+        count = _count(self.triple.header("vlm", name).values, step)
+        together = count if self.method.measure else max(1, RUN // max(step, 1))
+        for start in range(0, count, together):
+            yield partial(self._work, name, range(start, min(start + together, count)), use)
 
-    def _work(self, pieces: list[Piece], use: Callable[[Piece, Result], None], desk: Desk) -> None:
-        measured = self.measure(pieces[0].name, desk)
-        for piece in pieces:
+    def _work(self, name: str, runs: range, use: Callable[[Piece, Result], None], desk: Desk) -> None:
+        measured = self.measure(name, desk)
+        for piece in self.pieces(name, runs):
             use(piece, self.merge(piece, desk, measured))
 
     def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
@@ -187,6 +190,11 @@ class Merger:
         raise self.method.not_finite(piece.name)
 
 
+def _count(size: int, step: int) -> int:
+    """How many pieces of `step` entries a tensor has; one if it is empty."""
+    return max(1, -(-size // max(step, 1)))
+
+
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -208,20 +216,28 @@ def for_each(tasks: Iterable[Task], merger: Merger, threads: int | None = None) 
             for task in tasks:
                 task(desk)
             return
-        local = threading.local()
+        source, lock, failed = iter(tasks), threading.Lock(), threading.Event()
 
-        def run(task: Task) -> None:
-            if not hasattr(local, "desk"):
-                local.desk = merger.desk()
-            task(local.desk)
+        def run() -> None:
+            desk = merger.desk()
+            try:
+                while not failed.is_set():
+                    with lock:
+                        task = next(source, None)
+                    if task is None:
+                        return
+                    task(desk)
+            except BaseException:
+                failed.set()
+                raise
 
         with ThreadPoolExecutor(max_workers=threads) as pool:
-            futures = [pool.submit(run, task) for task in tasks]
+            futures = [pool.submit(run) for _ in range(threads)]
             try:
                 for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                     future.result()
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                failed.set()
 
 
 @contextmanager

@@ -199,6 +199,7 @@ class Writer:
                 total_norm([part.cast for part in ordered]),
                 max(part.largest for part in ordered),
             ]
+        opened.changes.clear()  # the totals are in the receipt: a record for each piece is no longer needed
         receipt = {"state": _state(path), "head": opened.shard.layout.head[8:].decode(), "changes": totals}
         # No more than a note: one that was cut short is not believed.
         self._receipt_path(opened.shard).write_text(json.dumps(receipt), encoding="utf-8")
