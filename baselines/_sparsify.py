@@ -20,21 +20,17 @@ def trim_exact(delta: Tensor, density: float) -> Tensor:
     return cut(delta, density, exact=True).keep(delta)
 
 
-def draw(like: Tensor, density: float, generator: torch.Generator) -> Tensor:
-    """A random mask of zeros and ones that keeps each entry with probability `density`.
+def dare(delta: Tensor, density: float, generator: torch.Generator, rescale: bool, restore: str) -> Tensor:
+    """Keep each entry with probability `density`; `rescale` restores the mean, or with "l1" the L1 norm.
 
-    Drawn on the CPU: the same mask on every device.
+    Drawn on the CPU: the same entries on every device.
     """
-    return (torch.rand(like.shape, generator=generator) < density).float().to(like.device)
-
-
-def thin(delta: Tensor, kept: Tensor, density: float, rescale: bool, restore: str) -> Tensor:
-    """Zero what is not `kept`; `rescale` restores the expectation ("mean") or the L1 norm ("l1")."""
-    if not rescale:
-        return delta * kept
-    if restore == "mean":
-        return delta * kept / density
+    kept = (torch.rand(delta.shape, generator=generator) < density).float().to(delta.device)
     thinned = delta * kept
+    if not rescale:
+        return thinned
+    if restore == "mean":
+        return thinned / density
     before, after = delta.abs().sum(), thinned.abs().sum()
     # As in mergekit: next to nothing is left as it is.
     return thinned if min(before, after) < 1e-7 else thinned * (before / after)

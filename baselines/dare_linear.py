@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from baselines._sparsify import draw, thin
+from baselines._sparsify import dare
 from frism.errors import UserError
 
 ELEMENTWISE = {"restore": "mean"}
@@ -37,8 +37,6 @@ def merge(
     if not 0 < density <= 1:
         raise UserError(f"method dare_linear: parameter 'density' must lie in (0, 1], not {density}.")
 
-    def dare(delta: Tensor) -> Tensor:
-        return thin(delta, draw(delta, density, generator), density, rescale, restore)
-
-    anchor = base + vlm_weight * dare(vlm - base) if drop_vlm else vlm
-    return anchor + strength * dare(lrm - base)
+    thinning = (density, generator, rescale, restore)
+    anchor = base + vlm_weight * dare(vlm - base, *thinning) if drop_vlm else vlm
+    return anchor + strength * dare(lrm - base, *thinning)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines._election import consensus
-from baselines._sparsify import draw, thin
+from baselines._sparsify import dare
 from frism.errors import UserError
 
 ELEMENTWISE = {"restore": "mean"}
@@ -39,9 +39,7 @@ def merge(
     if not 0 < density <= 1:
         raise UserError(f"method dare_ties: parameter 'density' must lie in (0, 1], not {density}.")
 
-    def dare(delta: Tensor) -> Tensor:
-        return thin(delta, draw(delta, density, generator), density, rescale, restore)
-
-    taus = dare(vlm - base), dare(lrm - base)
+    thinning = (density, generator, rescale, restore)
+    taus = dare(vlm - base, *thinning), dare(lrm - base, *thinning)
     total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
     return base + strength * total / divisor

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes second
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 # What from_pretrained reads beside the weights: configs, tokenizer, chat template, remote code; no prose.
-_SUFFIXES = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
+COMPANIONS = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
 _PICKLES = ("*.bin", "*.pt", "*.pth")
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
@@ -191,7 +191,7 @@ def shard_names(index: Path) -> dict[str, str]:
 
 
 def _folder_digest(folder: Path, weights: set[Path]) -> str:
-    files = {path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.is_file()} | weights
+    files = {path for path in folder.iterdir() if path.suffix in COMPANIONS and path.is_file()} | weights
     states = tuple(
         (path, (stat := path.stat()).st_size, stat.st_mtime_ns, stat.st_ino) for path in sorted(files)
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from frism import __version__
 from frism.accounting import account
-from frism.checkpoints import INDEX
+from frism.checkpoints import COMPANIONS, INDEX
 from frism.errors import UserError
 from frism.files import read_json, refusal, synchronise
 from frism.merging import Merger
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 PLAN, LOCK, REPORT = "plan.json", "lock", "merge_report.json"
 # What belongs to a model beside its weights: configs, tokenizer, processor, templates, remote code, licences.
-_SUFFIXES = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
 _NAMES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 _FOLDERS = ("additional_chat_templates",)
 _OURS = {REPORT, "recipe.json", "mergekit_config.yml", "README.md"}
@@ -101,7 +100,7 @@ def companions(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in _OURS or path.name.endswith(".index.json"):
             continue
-        if path.is_file() and (path.suffix in _SUFFIXES or path.name.upper().startswith(_NAMES)):
+        if path.is_file() and (path.suffix in COMPANIONS or path.name.upper().startswith(_NAMES)):
             yield path.relative_to(folder)
         elif path.is_dir() and path.name in _FOLDERS:
             yield from (found.relative_to(folder) for found in sorted(path.iterdir()) if found.is_file())

@@ -13,7 +13,8 @@ from frism.errors import UserError
 from frism.files import atomic_write, read_json
 from frism.methods import find
 from frism.parameters import Value
-from frism.triples import SCOPES, Triple
+from frism.scopes import check_scope
+from frism.triples import Triple
 
 if TYPE_CHECKING:  # seconds to import; a recipe without coefficients does without
     from torch import Tensor
@@ -57,8 +58,7 @@ class Recipe(BaseModel):
         """
         found = find(method)
         scope = scope or found.scope
-        if scope not in SCOPES:
-            raise UserError(f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.")
+        check_scope(scope)
         digest = hashlib.sha256(_pack(fitted)).hexdigest() if fitted else None
         params = found.validate(params or {})
         return cls(

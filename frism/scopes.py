@@ -8,6 +8,7 @@ import re
 from typing import Literal
 
 from frism.architectures import EMBEDDING, FINAL_NORM, HEAD
+from frism.errors import UserError, nearest
 
 Kind = Literal["matrix", "bias", "norm", "embedding", "output head"]
 DEFAULT_SCOPE, WIDEST_SCOPE, WHOLE_SCOPE = "mat", "mat+bias+norm", "all"
@@ -63,3 +64,11 @@ def in_scope(name: str, scope: str) -> bool:
     """Whether a scope holds this canonical name."""
     layer, rest = split(name)
     return rest in (OUTSIDE.get(scope, ()) if layer is None else SCOPES[scope])
+
+
+def check_scope(scope: str) -> None:
+    """Raise UserError, with the scopes that there are, for an unknown one."""
+    if scope not in SCOPES:
+        raise UserError(
+            f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.{nearest(scope, SCOPES)}"
+        )

@@ -46,10 +46,6 @@ class Plan:
         found = Counter(entry.fate for entry in self.entries)
         return {fate: found[fate] for fate in ("merged", "copied", "skipped")}
 
-    def reasons(self) -> dict[tuple[str, str], int]:
-        """How many tensors share a fate and a reason."""
-        return dict(Counter((entry.fate, entry.reason) for entry in self.entries))
-
 
 def make_plan(
     triple: Triple, entries: Sequence[Entry], *, dtype: str | None = None, shard_size: int | None = None

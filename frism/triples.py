@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 from frism.checkpoints import Checkpoint, Header
 from frism.compatibility import differences, refusals
-from frism.errors import UserError, nearest
+from frism.errors import UserError
 from frism.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
-from frism.scopes import OUTSIDE, WHOLE_SCOPE, in_scope, split
+from frism.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split
 from frism.scopes import SCOPES as SCOPES
 from frism.scopes import WIDEST_SCOPE as WIDEST_SCOPE
 from frism.towers import Tower
@@ -73,10 +73,7 @@ class Triple:
 
     def tower_names(self, scope: str, role: str = "vlm") -> list[str]:
         """Return the canonical names of a scope in one checkpoint alone."""
-        if scope not in SCOPES:
-            raise UserError(
-                f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.{nearest(scope, SCOPES)}"
-            )
+        check_scope(scope)
         if scope == WHOLE_SCOPE and not self.text_receiver:
             raise UserError(
                 f"scope '{WHOLE_SCOPE}' is for text models: a vision-language model keeps its embedding and "

@@ -18,9 +18,9 @@ from frism.commands.merge import (
     TextReceiver,
     Threads,
     Vlm,
-    checked,
     perform,
     settle,
+    writing,
 )
 from frism.errors import reported
 
@@ -45,16 +45,9 @@ def export(
     settle()
     from frism.export import Job
     from frism.recipes import Recipe
-    from frism.sharding import bytes_from, dtype_from
     from frism.triples import Triple
 
     recipe, fitted = Recipe.load(variant)
     triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
-    how = {
-        "dtype": dtype_from(dtype) if dtype else None,
-        "shard_size": bytes_from(shard_size) if shard_size else None,
-        "device": checked(device),
-        "threads": threads,
-        "sync": not no_sync,
-    }
+    how = writing(dtype, shard_size, device, threads, no_sync)
     perform(Job.of(triple, recipe, fitted, out, **how), dry_run)

@@ -3,7 +3,7 @@
 import ctypes
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,23 +70,17 @@ def merge(
     settle()
     from frism.export import Job
     from frism.methods import find
-    from frism.scopes import SCOPES
-    from frism.sharding import bytes_from, dtype_from
+    from frism.scopes import check_scope
     from frism.triples import Triple
 
     found = find(method)
     params = found.validate(dict(map(_assignment, assignments or [])))
-    if scope is not None and scope not in SCOPES:
-        raise UserError(f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.")
     scope = scope or found.scope
+    check_scope(scope)  # before anything is opened
     triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     job = Job(
         triple, method, params, scope, out, seed,
-        dtype=dtype_from(dtype) if dtype else None,
-        shard_size=bytes_from(shard_size) if shard_size else None,
-        device=checked(device),
-        threads=threads,
-        sync=not no_sync,
+        **writing(dtype, shard_size, device, threads, no_sync),
     )  # fmt: skip
     perform(job, dry_run)
 
@@ -103,6 +97,21 @@ def settle() -> None:
     if mallopt is not None:
         for option, value in ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1)):
             mallopt(option, value)
+
+
+def writing(
+    dtype: str | None, shard_size: str | None, device: str | None, threads: int | None, no_sync: bool
+) -> dict[str, Any]:
+    """The options on how to write as `frism.export.Job` takes them. Raises UserError for a bad one."""
+    from frism.sharding import bytes_from, dtype_from
+
+    return {
+        "dtype": dtype_from(dtype) if dtype else None,
+        "shard_size": bytes_from(shard_size) if shard_size else None,
+        "device": checked(device),
+        "threads": threads,
+        "sync": not no_sync,
+    }
 
 
 def checked(device: str | None) -> str | None:
