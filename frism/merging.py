@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from frism.backends import Array, Backend, NumpyBackend, TorchBackend
+from frism.backends import Array, Backend, NumpyBackend, TorchBackend, check_dtype
 from frism.errors import UserError
 from frism.methods import Method
 from frism.parameters import Value
@@ -91,6 +91,10 @@ class Merger:
         self.backend: Backend = NumpyBackend() if plain else TorchBackend(device or "cpu")
         self.files = SourceFiles()
         self._roles = tuple(dict.fromkeys((*method.sources, "vlm")))
+        for name in self.names:
+            for role in self._roles:
+                header = triple.header(role, name)
+                check_dtype(header.dtype, f"{header.file}: tensor {triple.stored(name, role)}")
         self._fitted: dict[str, dict[str, torch.Tensor]] = {}
         for key, tensor in (fitted or {}).items():
             name, _, part = key.partition("/")
