@@ -3,8 +3,10 @@ content."""
 
 import functools
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +20,7 @@ from frism.sources import locate
 if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
     from torch import Tensor
 
+State = tuple[Path, int, int, int]  # a file: where it is, its size, time of last change and inode
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 # What from_pretrained reads beside the weights: configs, tokenizer, chat template, remote code; no prose.
@@ -124,7 +127,7 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """sha256 over weights, configs and tokenizer files; computed once per process and file state."""
-        return _folder_digest(self.folder, set(self.shards()))
+        return folder_digests([self])[0]
 
 
 def _refuse_adapter(folder: Path) -> None:
@@ -190,19 +193,26 @@ def shard_names(index: Path) -> dict[str, str]:
     return weight_map
 
 
-def _folder_digest(folder: Path, weights: set[Path]) -> str:
+def folder_digests(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """sha256 of each folder's content: weights, configs and tokenizer files.
+
+    Large files are hashed side by side across the folders, in the order in which a merge reads them, so that
+    what one of the two has read from the disk is still in memory for the other.
+    """
+    folders = [_states(checkpoint.folder, set(checkpoint.shards())) for checkpoint in checkpoints]
+    order = [state for row in zip_longest(*folders) for state in row if state is not None]
+    with ThreadPoolExecutor(max_workers=max(3, len(checkpoints))) as pool:
+        hashes = dict(zip(order, pool.map(_hash, order), strict=True))
+    contents = [[[state[0].name, hashes[state]] for state in states] for states in folders]
+    return [sha256(json.dumps(content).encode()).hexdigest() for content in contents]
+
+
+def _states(folder: Path, weights: set[Path]) -> list[State]:
     files = {path for path in folder.iterdir() if path.suffix in COMPANIONS and path.is_file()} | weights
-    states = tuple(
-        (path, (stat := path.stat()).st_size, stat.st_mtime_ns, stat.st_ino) for path in sorted(files)
-    )
-    return _states_digest(states)
+    return [(path, (stat := path.stat()).st_size, stat.st_mtime_ns, stat.st_ino) for path in sorted(files)]
 
 
-@functools.lru_cache(maxsize=64)
-def _states_digest(states: tuple[tuple[Path, int, int, int], ...]) -> str:
-    """Hash files in parallel (hashlib releases the interpreter lock); the state is only the cache's key."""
-    paths = [state[0] for state in states]
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        hashes = list(pool.map(remembered_sha256, paths))
-    content = [[path.name, value] for path, value in zip(paths, hashes, strict=True)]
-    return sha256(json.dumps(content).encode()).hexdigest()
+@functools.lru_cache(maxsize=1024)
+def _hash(state: State) -> str:
+    """The file's sha256, computed once per process; the rest of the state is only the cache's key."""
+    return remembered_sha256(state[0])

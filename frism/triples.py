@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from frism.checkpoints import Checkpoint, Header
+from frism.checkpoints import Checkpoint, Header, folder_digests
 from frism.compatibility import differences, refusals
 from frism.errors import UserError
 from frism.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
@@ -125,7 +125,7 @@ class Triple:
     @property
     def digest(self) -> dict[str, str]:
         """sha256 of each checkpoint's content (weights, configs, tokenizer), by role."""
-        return {role: self.checkpoints[role].digest for role in ROLES}
+        return dict(zip(ROLES, folder_digests([self.checkpoints[role] for role in ROLES]), strict=True))
 
     @property
     def base_folder(self) -> Path:
