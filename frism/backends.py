@@ -116,12 +116,15 @@ class NumpyBackend:
 class TorchBackend:
     """Torch tensors on one device, for every method."""
 
+    piece = 1 << 19
+
     def __init__(self, device: "str | torch.device" = "cpu") -> None:
         import torch
 
         self.torch = torch
         self.device = torch.device(device)
-        self.piece = 1 << 19 if self.device.type == "cpu" else 1 << 23
+        if self.device.type != "cpu":
+            self.piece = 1 << 23
         self._dtypes = {short: getattr(torch, name) for name, short in NAMES.items()}
 
     def buffer(self, size: int) -> "tuple[Buffer, torch.Tensor]":

@@ -16,6 +16,7 @@ from frism.files import read_json
 from frism.headers import Header as Header
 from frism.headers import read_headers
 from frism.sources import locate
+from frism.tensor_files import SourceFiles
 
 if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
     from torch import Tensor
@@ -102,17 +103,9 @@ class Checkpoint:
         if header.dtype not in _DTYPES:
             raise UserError(f"{header.file}: tensor {name} is {header.dtype}, which torch has no type for.")
         values = bytearray(header.bytes)
-        try:
-            # Read, not mapped: resident memory stays at the tensors in hand.
-            with header.file.open("rb", buffering=0) as stream:
-                stream.seek(header.start)
-                view, got = memoryview(values), 0
-                while got < len(values) and (more := stream.readinto(view[got:])):
-                    got += more
-        except OSError as error:
-            raise UserError(f"cannot read {header.file}: {error.strerror or error}.") from error
-        if got < len(values):
-            raise UserError(f"{header.file} was cut short while it was read: copy or download it again.")
+        # Read, not mapped: resident memory stays at the tensors in hand.
+        with SourceFiles() as files:
+            files.read(header.file, header.start, memoryview(values))
         dtype: torch.dtype = getattr(torch, _DTYPES[header.dtype])
         flat = torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
         tensor = flat.reshape(header.shape)

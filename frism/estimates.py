@@ -12,15 +12,15 @@ from functools import lru_cache
 import torch
 
 from frism import methods
+from frism.backends import NumpyBackend, TorchBackend
 from frism.errors import UserError
-from frism.merging import cores
+from frism.merging import PIECE, cores
 from frism.methods import Method
 from frism.spectra import decompose
 from frism.triples import Triple
 
 _SIDE, _SAMPLE = 512, 64 << 20
-_PIECE = 1 << 20  # entries in hand, for methods that merge in pieces
-_PROCESS, _PLAIN_PROCESS = 350 << 20, 100 << 20  # an interpreter with torch, or with numpy alone
+_PROCESS, _PLAIN_PROCESS = 650 << 20, 60 << 20  # an interpreter with torch, or with numpy alone: measured
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
         return Estimate(method.name, None, None, str(error))
     pieces = method.elementwise(method.validate({}))
     arrays = (len(method.sources) + 2) * (cores() if pieces else 1)
-    held = arrays * 4 * (min(_PIECE, largest) if pieces else largest)
-    process = _PLAIN_PROCESS if method.arithmetic else _PROCESS
+    process, backend = (_PLAIN_PROCESS, NumpyBackend) if method.arithmetic else (_PROCESS, TorchBackend)
+    piece = PIECE if "generator" in method.merge_names else backend.piece
+    held = arrays * 4 * (min(piece, largest) if pieces else largest)
     return Estimate(
         method.name, io + seconds * values, process + held, "in pieces" if pieces else "whole tensors"
     )

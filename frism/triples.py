@@ -4,6 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from frism.backends import FLOATS
 from frism.checkpoints import Checkpoint, Header, folder_digests
 from frism.compatibility import differences, refusals
 from frism.errors import UserError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # a plan reads headers only
     from torch import Tensor
 
 ROLES = ("base", "vlm", "lrm")
-FLOATS = ("F64", "F32", "F16", "BF16")  # stored types that are weights; others are quantised
 
 
 class Triple:

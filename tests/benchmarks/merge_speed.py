@@ -5,10 +5,11 @@
 
 Makes random bfloat16 triples of Qwen2 models in their true shapes and runs every way of merging them as a
 whole process of its own, in turn, `--runs` times; prints medians and ratios as Markdown. "copy" reads the
-three models and writes one, without any arithmetic. Memory is the largest resident set of the process;
-"private" leaves out the pages of mapped files, which the system can take back. mergekit runs in its own
-environment (`make parity`) with its default options. One triple is on the disk at a time. Imports the
-standard library only, see whole_process.py.
+three models and writes one, without any arithmetic. "frism" waits until the result is on the disk; "no-sync"
+(`frism merge --no-sync`), copy and mergekit leave that to the system. Its first run also hashes the triple.
+Memory is the largest resident set of the process; "private" leaves out the pages of mapped files, which the
+system can take back. mergekit runs in its own environment (`make parity`) with its default options. One
+triple is on the disk at a time. Imports the standard library only, see whole_process.py.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from random_triples import ROLES, SHAPES, make
 from whole_process import Cost, drop_from_cache, machine, measure
 
 ROOT = Path(__file__).resolve().parents[2]
-WAYS = ["copy", "mergekit", "frism"]
+WAYS = ["copy", "mergekit", "frism", "no-sync"]
 # Per method: mergekit's configuration (weights of B, V, R), ours.
 _EXACT = "trimming=exact election=weighted zero_sum=positive divide_by=weights"
 METHODS: dict[str, tuple[str, dict[str, float], dict[str, float], str]] = {
@@ -85,13 +86,18 @@ def commands(method: str, folder: Path, ways: list[str], peers: Path, threads: i
         path.write_text(json.dumps(config))  # YAML holds JSON
         command = [str(peers / "mergekit/bin/mergekit-yaml"), str(path), str(out / "mergekit")]
         yield Way("mergekit", [*command, "--no-copy-tokenizer", "--quiet"])
-    if "frism" in ways:
+    if {"frism", "no-sync"} & set(ways):
         name, *parameters = ours.split()
         command = [sys.executable, "-m", "frism", "merge", "--text-receiver", "--scope", "all"]
         command += [word for role in ROLES for word in (f"--{role}", str(folder / role))]
         command += ["--method", name, "--out", str(out / "frism")]
         command += [word for parameter in parameters for word in ("--set", parameter)]
-        yield Way("frism", command + (["--threads", str(threads)] if threads else []))
+        command += ["--threads", str(threads)] if threads else []
+        yield from (
+            Way(way, command + option)
+            for way, option in (("frism", []), ("no-sync", ["--no-sync"]))
+            if way in ways
+        )
 
 
 def run(way: Way, folder: Path, cold: bool) -> None:

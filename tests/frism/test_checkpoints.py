@@ -158,7 +158,7 @@ def test_a_file_cut_short_after_it_was_opened(copied_folders: Folders) -> None:
     path = copied_folders["base"] / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100_000])
     last = list(checkpoint.tensors)[-1]
-    with pytest.raises(UserError, match="cut short while it was read"):
+    with pytest.raises(UserError, match="became shorter while it was read"):
         checkpoint.read(last)
 
 
