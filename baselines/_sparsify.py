@@ -20,13 +20,14 @@ def trim_exact(delta: Tensor, density: float) -> Tensor:
     return cut(delta, density, exact=True).keep(delta)
 
 
-def dare(delta: Tensor, density: float, generator: torch.Generator, rescale: bool, restore: str) -> Tensor:
-    """Keep each entry with probability `density`; `rescale` restores the mean, or with "l1" the L1 norm.
+def draw(delta: Tensor, density: float, generator: torch.Generator) -> Tensor:
+    """True for each entry with probability `density`; drawn on the CPU: the same entries on every device."""
+    return (torch.rand(delta.shape, generator=generator) < density).to(delta.device)
 
-    Drawn on the CPU: the same entries on every device.
-    """
-    kept = (torch.rand(delta.shape, generator=generator) < density).float().to(delta.device)
-    thinned = delta * kept
+
+def dare(delta: Tensor, density: float, generator: torch.Generator, rescale: bool, restore: str) -> Tensor:
+    """Keep each entry with probability `density`; `rescale` restores the mean, or with "l1" the L1 norm."""
+    thinned = delta * draw(delta, density, generator)
     if not rescale:
         return thinned
     if restore == "mean":

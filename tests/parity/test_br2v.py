@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines import dare_linear, dare_ties
+from baselines import _sparsify
 from frism.methods import find
 from tests import architectures
 from tests.parity import br2v_cases, peers
@@ -138,13 +138,13 @@ def test_dare_of_the_script_is_ours_without_rescaling(
     stored = tower(folders[family, "distinct"], family)
     only_v, only_r, both = (theirs[family, "distinct", f"{mode} {pair}"] for pair in PAIRS)
     masks = {name: [run[name] != base for run in (only_v, only_r)] for name, base in stored["base"].items()}
-    module, options = {
-        "dare_linear": (dare_linear, {"drop_vlm": True, "vlm_weight": ALPHA, "strength": ALPHA2}),
-        "dare_ties": (dare_ties, {"vlm_weight": ALPHA, "lrm_weight": ALPHA2, "zero_sum": "positive"}),
+    options = {
+        "dare_linear": {"drop_vlm": True, "vlm_weight": ALPHA, "strength": ALPHA2},
+        "dare_ties": {"vlm_weight": ALPHA, "lrm_weight": ALPHA2, "zero_sum": "positive"},
     }[method]
     for rescale in (False, True):
         drawn = iter([mask for name in stored["vlm"] for mask in masks[name]])
-        monkeypatch.setattr(module, "draw", lambda delta, density, generator, drawn=drawn: next(drawn))
+        monkeypatch.setattr(_sparsify, "draw", lambda delta, density, generator, drawn=drawn: next(drawn))
         merged = ours(stored, method, density=KEPT, rescale=rescale, **options)
         same = [torch.allclose(merged[name], both[name], rtol=1e-6, atol=1e-6) for name in merged]
         assert all(same) if not rescale else not any(same)

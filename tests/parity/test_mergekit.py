@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines import dare_linear, dare_ties, slerp
+from baselines import _sparsify, slerp
 from baselines._election import consensus
 from baselines._sparsify import trim_exact
 from frism.methods import find
@@ -162,8 +162,7 @@ def test_dare_with_the_masks_that_mergekit_drew(
     )
     masks = {key: [run[key] != stored[B][key] for run in (only_v, only_r)] for key in stored[B]}
     drawn = iter([mask for key in stored[V] for mask in masks[key]])
-    module = {"dare_linear": dare_linear, "dare_ties": dare_ties}[method]
-    monkeypatch.setattr(module, "draw", lambda delta, density, generator: next(drawn))
+    monkeypatch.setattr(_sparsify, "draw", lambda delta, density, generator: next(drawn))
     options = {
         "dare_linear": {"drop_vlm": True, "strength": 0.6},
         "dare_ties": {"lrm_weight": 0.6, "election": "weighted", "zero_sum": "positive", "divide_by": "one"},
