@@ -5,15 +5,15 @@ Each function returns one data frame with unformatted numbers; `benchmarks.table
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.statistics import Comparison, Interval, Stratum, group_mean, holm, paired
-from benchmarks.study import PARENTS, Study, compact, words
+from benchmarks.answers import Answers
+from benchmarks.intervals import group_mean
+from benchmarks.paired_tests import holm
+from benchmarks.study import PARENTS, Study, compact
 
 COMPARED = (
     "n",
@@ -30,65 +30,9 @@ COMPARED = (
     "detectable",
 )
 
-
+RETENTION = ["retention", "retention_low", "retention_high"]
 TESTED = ("difference", "difference_low", "difference_high", "p", "gained", "lost", "detectable", "retention",
           "retention_low", "retention_high")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Scores side by side: per benchmark a frame (questions, variants), and the benchmark's heading."""
-
-    correct: dict[str, pd.DataFrame]
-    clusters: dict[str, np.ndarray | None]
-    headings: dict[str, str]
-
-    @classmethod
-    def of(cls, scores: pd.DataFrame, benchmarks: Iterable[str]) -> "Answers":
-        """From the long frame of `study.read_scores` or `read_text` (optional column `cluster`)."""
-        correct: dict[str, pd.DataFrame] = {}
-        clusters: dict[str, np.ndarray | None] = {}
-        headings: dict[str, str] = {}
-        for benchmark in benchmarks:
-            rows = scores[scores["benchmark"] == benchmark]
-            correct[benchmark] = rows.pivot(index="index", columns="variant", values="correct").astype(float)
-            headings[benchmark] = str(rows["heading"].iloc[0])
-            clusters[benchmark] = None
-            if "cluster" in rows and rows["cluster"].notna().all():
-                labels = rows.drop_duplicates("index").set_index("index")["cluster"]
-                clusters[benchmark] = labels.reindex(correct[benchmark].index).to_numpy(object)
-        return cls(correct, clusters, headings)
-
-    def by_heading(self) -> dict[str, list[str]]:
-        """Benchmarks under each heading: perception, reasoning, the others as they come, text."""
-        order = dict.fromkeys(
-            [*("perception", "reasoning"), *(h for h in self.headings.values() if h != "text")]
-        )
-        found = {h: [b for b in self.correct if self.headings[b] == h] for h in [*order, "text"]}
-        return {heading: benchmarks for heading, benchmarks in found.items() if benchmarks}
-
-    def mean(self, study: Study, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
-        """A variant's score over `benchmarks`, with its interval."""
-        own = [self.correct[b][variant] for b in benchmarks]
-        return group_mean([float(c.sum()) for c in own], [len(c) for c in own], study.statistics.confidence)
-
-    def compare(
-        self, study: Study, variant: str, against: str, benchmarks: list[str], heading: str
-    ) -> Comparison:
-        """`variant` against another on the questions of `benchmarks` together."""
-        strata = [
-            Stratum(
-                self.correct[b][variant].to_numpy(), self.correct[b][against].to_numpy(), self.clusters[b]
-            )
-            for b in benchmarks
-        ]
-        return paired(
-            strata,
-            confidence=study.statistics.confidence,
-            resamples=study.statistics.resamples,
-            seed=study.seed,
-            key=f"{variant} {against} {heading}",
-        )
 
 
 def benchmark_rows(study: Study, answers: Answers) -> pd.DataFrame:
@@ -98,7 +42,7 @@ def benchmark_rows(study: Study, answers: Answers) -> pd.DataFrame:
         for benchmark in answers.correct:
             names = {"benchmark": benchmark, "group": answers.headings[benchmark]}
             rows.append(row_against(study, answers, variant, study.reference, [benchmark], benchmark, names))
-    return with_holm(rows)
+    return with_holm(rows).drop(columns=RETENTION)
 
 
 def axis_rows(study: Study, *kinds: Answers) -> pd.DataFrame:
@@ -137,6 +81,26 @@ def contrast_rows(study: Study, *kinds: Answers) -> pd.DataFrame:
                     )
     columns = ["variant", "against", "kind", "group", "other", "other_low", "other_high", *COMPARED]
     return with_holm(rows).reindex(columns=columns)
+
+
+def text_rows(study: Study, said: Answers, text: pd.DataFrame) -> pd.DataFrame:
+    """One row per owner of text scores and task. Holm over all; empty without tasks.
+
+    `text` is the frame of `study.read_text`: how answers were cut off stands beside the scores, where known.
+    """
+    rows = []
+    form = {"not_extracted": "extracted", "truncated": "truncated", "tokens_mean": "tokens"}
+    for owner in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
+        for task in said.correct:
+            if owner in said.correct[task]:
+                row = row_against(study, said, owner, study.reference, [task], task, {"task": task})
+                own = text[(text["variant"] == owner) & (text["benchmark"] == task)]
+                known = {name: own[column] for name, column in form.items() if column in own}
+                if "not_extracted" in known:
+                    known["not_extracted"] = known["not_extracted"].isna()
+                rows.append(row | {name: float(column.mean()) for name, column in known.items()})
+    columns = [c for c in with_holm(rows).columns if c not in RETENTION]
+    return with_holm(rows).reindex(columns=columns or ["variant", "task", *COMPARED])
 
 
 def selection_rows(study: Study, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]) -> pd.DataFrame:
@@ -190,11 +154,6 @@ def style_rows(study: Study, scores: pd.DataFrame, headings: list[str]) -> pd.Da
                 }
             )
     return pd.DataFrame(rows)
-
-
-def chosen_words(choices: dict[str, dict[str, Any]], study: Study, variant: str) -> str:
-    """The parameters that a variant runs with on test, as shown beside its name."""
-    return words(choices.get(variant, {}).get("params") or study.variants[variant].params)
 
 
 def row_against(

@@ -22,7 +22,7 @@ def main(
     """Write trade_off, gates and learning as PNG and SVG."""
     study, out = Study.parse(config), out or results / "figures"
     tables = results / "tables"
-    trade_off.draw(study, read_table(tables / "axes.csv"), read_table(tables / "selection.csv"), out)
+    trade_off.draw(study, read_table(tables / "pareto.csv"), read_table(tables / "selection.csv"), out)
     gates.draw(results, study, out)
     learning.draw(results, study, out)
 

@@ -4,6 +4,7 @@
 spends as much time on its own bookkeeping as a small model on its arithmetic.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,16 +21,20 @@ def greedy(
     ids: Tensor,
     mask: Tensor,
     *,
-    max_new_tokens: int,
+    max_new_tokens: int | Sequence[int],
     ends: frozenset[int],
     positions: Tensor | None = None,
     features: Tensor | None = None,
 ) -> list[list[int]]:
     """New tokens of every row, up to and with the first end token, at most `max_new_tokens`.
 
+    For models whose answers follow from embedded tokens and pictures alone; `benchmarks.engines.decoding`
+    is for all others.
+
     Args:
         model: a causal language model or a VLM of transformers with one at `model.model.language_model`.
         ids: left-padded token ids (batch, length). mask: same shape, 0 for padding.
+        max_new_tokens: for all rows, or for each.
         ends: ids of end tokens.
         positions: mRoPE positions (3, batch, length); None counts the tokens that are not padding.
         features: vision tower output (tokens, hidden) for the picture placeholders among `ids`.
@@ -42,18 +47,15 @@ def greedy(
     if features is not None and features.numel():
         places = (ids == model.config.image_token_id).unsqueeze(-1)
         embedded = embedded.masked_scatter(places, features.to(embedded.dtype))
-    cache = DynamicCache(config=model.config.get_text_config())
-    # Sliding-window layers, should a model have any, stay as they are.
-    cache.layers = [
-        RoomyLayer(max_new_tokens) if type(layer) is DynamicLayer else layer for layer in cache.layers
-    ]
-    stop = torch.tensor(sorted(ends), device=ids.device)
+    limits = [max_new_tokens] * len(ids) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+    cache = roomy_cache(model, max(limits))
+    stop = torch.tensor(sorted(ends), dtype=torch.long, device=ids.device)
     rows = torch.arange(ids.shape[0], device=ids.device)  # which rows are still in the batch
     done = torch.zeros_like(rows, dtype=torch.bool)
     written: list[list[int]] = [[] for _ in range(ids.shape[0])]
     # The position after the last one, counted over all three axes of mRoPE.
     following = (positions.amax(0) if positions.ndim == 3 else positions).amax(-1) + 1
-    for _ in range(max_new_tokens):
+    for step in range(1, max(limits) + 1):
         hidden = decoder(
             inputs_embeds=embedded,
             attention_mask=mask,
@@ -66,6 +68,8 @@ def greedy(
             if not finished:
                 written[row].append(token)
         done = done | torch.isin(tokens, stop)
+        if step in limits:
+            done = done | torch.tensor([limits[row] <= step for row in rows.tolist()], device=done.device)
         running = ~done
         left = int(running.sum())
         if left == 0:
@@ -79,6 +83,14 @@ def greedy(
         following = following + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
     return written
+
+
+def roomy_cache(model: Any, room: int) -> DynamicCache:
+    """An empty cache for a model, with room for `room` tokens after the prompt."""
+    cache = DynamicCache(config=model.config.get_text_config())
+    # Sliding-window layers, should a model have any, stay as they are.
+    cache.layers = [RoomyLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
 
 
 class RoomyLayer(DynamicLayer):
@@ -113,6 +125,8 @@ class RoomyLayer(DynamicLayer):
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep only some rows of the batch."""
+        if not self.is_initialized:  # a layer that only pictures reach, asked without one
+            return
         length = self.get_seq_length()
         self._buffers = [buffer[indices] for buffer in self._buffers]
         self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)

@@ -1,82 +1,36 @@
 """Items: every question with its pictures and prompt as VLMEvalKit builds them, in files that stages share.
 
 python -m benchmarks.items --benchmarks a,b --splits '{"dev": 150, "test": 400}' --seed 0 --out FOLDER
-writes FOLDER/<split>/<benchmark>.jsonl, the TSVs and pictures beside them, and FOLDER/manifest.json.
+    [--model V_FOLDER --prompting JSON] [--data FOLDER]
+writes FOLDER/<split>/<benchmark>.jsonl, the TSVs and pictures beside them, FOLDER/benchmarks.json (the
+definitions as they count here) and FOLDER/manifest.json, last.
 """
 
-import hashlib
-import io
+import fcntl
 import json
 import shutil
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from PIL import Image
 
+from benchmarks.drawing import Size
+from benchmarks.item import AGAIN, digest, picture_digest
+from benchmarks.item import Item as Item
 from benchmarks.progress import Progress
+from benchmarks.published import Prompting, Question
+from benchmarks.question_source import Source
 from benchmarks.registry import Definition, find_all
 from frism.errors import UserError, reported
 from frism.files import atomic_write, read_json, sha256_file
 
 MANIFEST = "manifest.json"
-AGAIN = "run python -m benchmarks.items again"
-
-
-@dataclass(frozen=True)
-class Item:
-    """One question.
-
-    Attributes:
-        message: VLMEvalKit's parts, {"type": "image" | "text", "value": ...}; a picture's value is its
-            path in the items folder.
-        images: a digest per picture (see `picture_digest`).
-        folder: the items folder.
-    """
-
-    benchmark: str
-    split: str
-    index: str
-    message: tuple[dict[str, str], ...]
-    answer: str
-    images: tuple[str, ...]
-    folder: Path
-
-    @cached_property
-    def content(self) -> str:
-        """16 hex digits for what a model gets: benchmark, index, texts and pictures; not the answer."""
-        pictures = iter(self.images)
-        parts = [next(pictures) if part["type"] == "image" else part["value"] for part in self.message]
-        return _digest([self.benchmark, self.split, self.index, *parts])[:16]
-
-    def pictures(self) -> list[Image.Image]:
-        """The item's pictures, RGB. Raises UserError when one is missing or not the one described."""
-        found = []
-        for part, digest in zip((p for p in self.message if p["type"] == "image"), self.images, strict=True):
-            path = self.folder / part["value"]
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise UserError(f"cannot read {path} ({error.strerror or error}): {AGAIN}.") from error
-            if picture_digest(content) != digest:
-                raise UserError(f"{path} is not the picture that the question was made with: {AGAIN}.")
-            found.append(Image.open(io.BytesIO(content)).convert("RGB"))
-        return found
-
-
-def picture_digest(content: bytes) -> str:
-    """16 hex digits of a picture: a PNG's pixels (compressors differ), another file's bytes."""
-    try:
-        image = Image.open(io.BytesIO(content))
-        if image.format == "PNG":
-            head = f"{image.mode} {image.size} ".encode()
-            return hashlib.sha256(head + image.tobytes()).hexdigest()[:16]
-    except (OSError, ValueError):
-        pass  # whatever it is, its bytes identify it
-    return hashlib.sha256(content).hexdigest()[:16]
+DEFINITIONS = "benchmarks.json"
 
 
 def load(folder: str | Path, split: str, benchmarks: str | list[str]) -> dict[str, list[Item]]:
@@ -94,55 +48,122 @@ def load(folder: str | Path, split: str, benchmarks: str | list[str]) -> dict[st
 
 
 def write(
-    folder: str | Path, definitions: list[Definition], splits: dict[str, int], seed: int = 0
+    folder: str | Path,
+    definitions: list[Definition],
+    splits: Mapping[str, Size],
+    seed: int = 0,
+    *,
+    data: str | Path | None = None,
+    family: Prompting | None = None,
 ) -> dict[str, Any]:
     """Write the items of every benchmark and split; return the manifest.
 
-    The folder's former items vanish first, so that no picture of another run survives under its number.
-    Raises UserError when it cannot be written, or when the data are not those of a definition's sha256.
-    """
-    from benchmarks import vlmevalkit
-    from benchmarks.miniature import suites
+    The folder's former items vanish first, so that no picture of another run survives under its number; a
+    second process with the same folder waits.
 
+    Args:
+        splits: questions per split. Of published benchmarks a split has at most so many, and "all" means
+            what the others leave over.
+        data: the folder with the TSVs of published benchmarks.
+        family: who writes the prompts; None leaves it to the dataset classes.
+
+    Raises UserError when it cannot be written, or when the data are not those that a definition names.
+    """
     folder = Path(folder)
     for split, n in splits.items():
-        if n < 1:
+        if n != "all" and n < 1:
             raise UserError(f"split '{split}' asks for {n} questions: ask for at least one.")
+    tables = {d.dataset: d.name for d in definitions}
+    for definition in definitions:
+        if tables[definition.dataset] != definition.name:
+            raise UserError(
+                f"benchmarks {definition.name} and {tables[definition.dataset]} are both on"
+                f" {definition.dataset}.tsv: drop one."
+            )
+    with _alone(folder):
+        return _write(folder, definitions, splits, seed, data, family)
+
+
+def _write(
+    folder: Path,
+    definitions: list[Definition],
+    splits: Mapping[str, Size],
+    seed: int,
+    data: str | Path | None,
+    family: Prompting | None,
+) -> dict[str, Any]:
+    from benchmarks import vlmevalkit
+
     _clear(folder, splits)
-    files: dict[str, str] = {}
-    data: dict[str, str] = {}
-    with Progress("items", len(splits) * len(definitions)) as progress:
-        for split, n in splits.items():
-            for definition in definitions:
-                tsv = folder / split / f"{definition.dataset}.tsv"
-                suites.write_tsv(definition, split, n, seed, tsv)
-                prompts = list(vlmevalkit.prompts(vlmevalkit.build(definition, folder / split)))
-                items = [_item(folder, definition.name, split, *prompt) for prompt in prompts]
+    manifest: dict[str, Any] = {
+        "splits": dict(splits),
+        "seed": seed,
+        "benchmarks": {d.name: d.version for d in definitions},
+        "vlmeval": vlmevalkit.version(),
+        "family": family.fingerprint() if family else None,
+        "data": {},
+        "tsv": {},
+        "questions": {},
+        "files": {},
+    }
+    seen: dict[str, dict[str, set[str]]] = {}  # pictures by split and benchmark
+    with Progress("items", len(definitions)) as progress:
+        for definition in definitions:
+            source = Source(definition, folder, splits, seed, data, family)
+            if source.file is not None:
+                about = {"file": source.file.path.name, "bytes": source.file.size}
+                manifest["tsv"][definition.name] = about | {"sha256": source.file.sha256}
+            for split, n in splits.items():
+                questions = source.questions(split, n)
+                if not questions:
+                    continue
+                items = [_item(folder, definition, split, question) for question in questions]
                 jsonl = folder / split / f"{definition.name}.jsonl"
                 with atomic_write(jsonl) as temporary:
                     temporary.write_text("".join(_line(item) for item in items), encoding="utf-8")
                 label = f"{split}-{n}-seed{seed}"
-                digest = _digest([[i.content, i.answer] for i in items])
-                _verify(definition, label, digest)
-                data[f"{definition.name}/{label}"] = digest
-                files |= {str(f.relative_to(folder)): sha256_file(f) for f in (tsv, jsonl)}
-                progress.advance()
-    manifest = {
-        "splits": splits,
-        "seed": seed,
-        "benchmarks": {d.name: d.version for d in definitions},
-        "vlmeval": vlmevalkit.version(),
-        "data": data,
-        "files": files,
-    }
-    with atomic_write(folder / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+                content = digest([[i.content, i.answer] for i in items])
+                _verify(definition, label, content)
+                manifest["data"][f"{definition.name}/{label}"] = content
+                manifest["questions"].setdefault(definition.name, {})[split] = len(items)
+                tsv = folder / split / f"{definition.dataset}.tsv"
+                manifest["files"] |= {str(f.relative_to(folder)): sha256_file(f) for f in (tsv, jsonl)}
+                seen.setdefault(split, {})[definition.name] = {i for item in items for i in item.images}
+            progress.advance()
+    manifest["shared"] = _shared(seen)
+    resolved = {d.name: d.model_dump(mode="json", by_alias=True) for d in definitions}
+    _dump(folder / DEFINITIONS, resolved)
+    _dump(folder / MANIFEST, manifest)  # last: it says that everything is there
     return manifest
 
 
+def _dump(path: Path, value: Any) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def _shared(seen: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:
+    """How many pictures on test another benchmark has on dev, by benchmark."""
+    found: dict[str, dict[str, int]] = {}
+    for name, pictures in seen.get("test", {}).items():
+        for other, theirs in seen.get("dev", {}).items():
+            if number := len(pictures & theirs):
+                found.setdefault(name, {})[other] = number
+                print(f"{name}: {number} pictures on test are on dev in {other}")
+    return found
+
+
 def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
-    """Write the data digests of a manifest into the definitions' `sha256`."""
+    """Write the data digests of a manifest into the definitions' `sha256`.
+
+    Raises UserError for a benchmark without a file of its own: its digest belongs into a study's config.
+    """
     for definition in definitions:
+        if definition.path.stem != definition.name:
+            raise UserError(
+                f"benchmark {definition.name} has no file of its own: pin the"
+                " sha256 of its TSV in the study's config instead."
+            )
         own = {
             key.partition("/")[2]: value
             for key, value in manifest["data"].items()
@@ -154,7 +175,20 @@ def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
             temporary.write_text(kept + block, encoding="utf-8")
 
 
-def _clear(folder: Path, splits: dict[str, int]) -> None:
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time writes a folder; the system releases the lock however a process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / ".lock").open("a")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    with stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _clear(folder: Path, splits: Iterable[str]) -> None:
     try:
         (folder / MANIFEST).unlink(missing_ok=True)
         for name in (*splits, "prepared"):
@@ -163,22 +197,32 @@ def _clear(folder: Path, splits: dict[str, int]) -> None:
         for split in splits:
             (folder / split).mkdir(parents=True)
     except OSError as error:
-        raise UserError(
-            f"cannot write {folder} ({error.strerror or error}): choose a folder that you may write to."
-        ) from error
+        raise _unwritable(folder, error) from error
 
 
-def _item(
-    folder: Path, benchmark: str, split: str, index: str, message: list[dict[str, str]], answer: str
-) -> Item:
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write {folder} ({error.strerror or error}): choose a folder that you may write to."
+    )
+
+
+def _item(folder: Path, definition: Definition, split: str, question: Question) -> Item:
     parts, images = [], []
-    for part in message:
+    for part in question.message:
         if part["type"] == "image":
             path = Path(part["value"])
-            images.append(picture_digest(path.read_bytes()))
+            images.append(_digest_of(path, path.stat().st_mtime_ns))
             part = {"type": "image", "value": str(path.relative_to(folder.resolve()))}
         parts.append(part)
-    return Item(benchmark, split, index, tuple(parts), answer, tuple(images), folder)
+    return Item(
+        definition.name, split, question.index, tuple(parts), question.answer, tuple(images), folder,
+        question.cluster, definition.max_new_tokens,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)  # several questions on one picture
+def _digest_of(path: Path, changed: int) -> str:
+    return picture_digest(path.read_bytes())
 
 
 def _line(item: Item) -> str:
@@ -197,8 +241,8 @@ def _read(folder: Path, split: str, name: str, files: dict[str, str]) -> list[It
     items = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        parts, images = tuple(row["message"]), tuple(row["images"])
-        items.append(Item(row["benchmark"], row["split"], row["index"], parts, row["answer"], images, folder))
+        row["message"], row["images"] = tuple(row["message"]), tuple(row["images"])
+        items.append(Item(**row, folder=folder))
     return items
 
 
@@ -211,16 +255,25 @@ def _verify(definition: Definition, label: str, digest: str) -> None:
         )
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+def _json(text: str, option: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return value
+    except ValueError:
+        pass
+    raise UserError(f'{option} must be JSON like {{"key": value}}, not {text!r}.')
 
 
 @reported()
 def main(
-    benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
-    splits: Annotated[str, typer.Option(help='questions per split as JSON: {"dev": 150, "test": 400}')],
+    benchmarks: Annotated[str, typer.Option(help="names, separated by commas, or a JSON list")],
+    splits: Annotated[str, typer.Option(help='questions per split as JSON: {"dev": 150, "test": "all"}')],
     out: Annotated[Path, typer.Option(help="the items folder")],
     seed: Annotated[int, typer.Option(help="another seed, other questions")] = 0,
+    model: Annotated[Path | None, typer.Option(help="V's folder, whose family writes the prompts")] = None,
+    data: Annotated[Path | None, typer.Option(help="the folder with published TSVs")] = None,
+    prompting: Annotated[str, typer.Option(help="what differs from the family's rules, as JSON")] = "{}",
     record_hashes: Annotated[
         bool, typer.Option("--record", help="write the data's digests into the definitions")
     ] = False,
@@ -229,13 +282,17 @@ def main(
     definitions = find_all(benchmarks)
     if record_hashes:
         definitions = [d.model_copy(update={"sha256": {}}) for d in definitions]
-    try:
-        wanted = json.loads(splits)
-        if not isinstance(wanted, dict) or not all(type(n) is int for n in wanted.values()):
-            raise ValueError
-    except ValueError:
-        raise UserError(f'--splits must be JSON like {{"dev": 150}}, not {splits!r}.') from None
-    manifest = write(out, definitions, wanted, seed)
+    wanted, overrides = _json(splits, "--splits"), _json(prompting, "--prompting")
+    if not wanted or not all(type(n) is int or n == "all" for n in wanted.values()):
+        raise UserError(f'--splits must be JSON like {{"dev": 150, "test": "all"}}, not {splits!r}.')
+    if overrides and model is None:
+        raise UserError("--prompting changes the rules of a model's family: give --model too.")
+    family = None
+    if model is not None:
+        from benchmarks.families import family_of
+
+        family = family_of(model, **overrides)
+    manifest = write(out, definitions, wanted, seed, data=data, family=family)
     if record_hashes:
         record(manifest, definitions)
 

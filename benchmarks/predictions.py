@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from benchmarks.items import Item
+from benchmarks.keys import digest
 from frism.errors import UserError
 from frism.files import atomic_write
 
@@ -30,7 +31,8 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Line:
-    """One stored prediction. `key` identifies everything that it depends on, `item` the question."""
+    """One stored prediction. `key` identifies everything that it depends on, `item` the question; `sum` is
+    16 hex digits of all other fields."""
 
     key: str
     benchmark: str
@@ -40,17 +42,32 @@ class Line:
     tokens: int
     truncated: bool
     seconds: float
+    sum: str = ""
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Line":
         """The line of an engine's prediction."""
         item, seconds = prediction.item, round(prediction.seconds, 6)
-        return cls(prediction.key, item.benchmark, item.index, item.content, prediction.raw,
-                   prediction.tokens, prediction.truncated, seconds)  # fmt: skip
+        fields = {
+            "key": prediction.key,
+            "benchmark": item.benchmark,
+            "index": item.index,
+            "item": item.content,
+            "raw": prediction.raw,
+            "tokens": prediction.tokens,
+            "truncated": prediction.truncated,
+            "seconds": seconds,
+        }
+        return cls(**fields, sum=checksum(fields))  # type: ignore[arg-type]
 
     def text(self) -> str:
         """One line of JSON."""
         return json.dumps(vars(self), ensure_ascii=False) + "\n"
+
+
+def checksum(fields: Mapping[str, Any]) -> str:
+    """16 hex digits of a line's fields; `sum` itself does not count."""
+    return digest({name: value for name, value in fields.items() if name != "sum"})[:16]
 
 
 def read(path: str | Path) -> list[Line]:
@@ -140,6 +157,9 @@ def _parse(path: Path, content: str) -> Iterator[Line]:
     lines.pop()  # after the last newline: nothing, or a line that was cut
     for number, text in enumerate(lines, 1):
         try:
-            yield Line(**json.loads(text))
+            line = Line(**json.loads(text))
         except (ValueError, TypeError) as error:
             raise UserError(f"{path}, line {number} is not a prediction ({error}): {AGAIN}.") from None
+        if checksum(vars(line)) != line.sum:
+            raise UserError(f"{path}, line {number} was changed after it was written: {AGAIN}.")
+        yield line

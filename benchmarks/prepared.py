@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL.Image import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmarks.engines.lookahead import Lookahead
+from benchmarks.engines.rendering import fitted, text_of
+from benchmarks.families import Family, family
 from benchmarks.items import Item
 from frism.errors import UserError
 from frism.files import atomic_write
@@ -57,21 +59,35 @@ class Preparer:
         processor: its processor; chat template, tokenizer and picture sizes come from it.
         weights: digest of V's checkpoint, under which files are kept; None keeps none.
         folder: where files are kept; None keeps none.
+        own: the model's family, with a study's own limits and system prompt.
+        workers: threads that prepare pictures ahead.
     """
 
     def __init__(
-        self, model: Any, processor: Any, *, weights: str | None = None, folder: Path | None = None
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        weights: str | None = None,
+        folder: Path | None = None,
+        own: Family | None = None,
+        workers: int = 0,
     ) -> None:
-        if not hasattr(model.model, "get_rope_index"):
-            raise UserError(
-                f"{type(model).__name__} is not supported: use a Qwen2-VL or Qwen2.5-VL checkpoint."
-            )
         self.model, self.processor = model, processor
+        self.family = own or family(model.config.model_type)
+        self._ahead = Lookahead(self._pixels, workers)
         self.folder, self.weights = folder if weights else None, weights
         self.fingerprint = processor_fingerprint(processor)
         self._kept: OrderedDict[str, Prepared] = OrderedDict()
         # Suites that differ in the request show the same pictures in the same order.
-        self._seen: OrderedDict[tuple[str, ...], tuple[list[Tensor], Tensor]] = OrderedDict()
+        self._seen: OrderedDict[tuple[Any, ...], tuple[list[Tensor], Tensor]] = OrderedDict()
+
+    def announce(self, items: Sequence[Item]) -> None:
+        """Start on the pictures of a batch that will be asked for next, unless they are there already."""
+        key = self._key(items)
+        known = key in self._kept or self._pictures(items) in self._seen
+        if not known and not (self.folder and (self.folder / f"{key}.safetensors").exists()):
+            self._ahead.announce(items)
 
     def __call__(self, items: Sequence[Item]) -> Prepared:
         """The batch, from memory, from its file, or computed. Raises UserError for a bad picture."""
@@ -91,7 +107,8 @@ class Preparer:
 
     def _key(self, items: Sequence[Item]) -> str:
         tower = [str(self.model.dtype), self.weights, torch.__version__, torch.get_num_threads()]
-        content = [VERSION, self.fingerprint, tower, [item.content for item in items]]
+        rules = [self.fingerprint, self.family.fingerprint()]
+        content = [VERSION, rules, tower, [item.content for item in items]]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     @torch.inference_mode()
@@ -114,14 +131,27 @@ class Preparer:
 
     def _see(self, items: Sequence[Item]) -> tuple[list[Tensor], Tensor]:
         """Grid of each picture in patches, and the tower's output for all of them."""
-        digests = tuple(digest for item in items for digest in item.images)
-        if digests not in self._seen:
-            self._seen[digests] = self._look([picture for item in items for picture in item.pictures()])
+        key = self._pictures(items)
+        if key not in self._seen:
+            self._seen[key] = self._look(items)
             while sum(f.nbytes for _, f in self._seen.values()) > MEMORY_LIMIT // 4 and len(self._seen) > 1:
                 self._seen.popitem(last=False)
-        return self._seen[digests]
+        return self._seen[key]
 
-    def _look(self, pictures: Sequence[Image]) -> tuple[list[Tensor], Tensor]:
+    def _pictures(self, items: Sequence[Item]) -> tuple[Any, ...]:
+        """What identifies the pictures of a batch, as the model sees them."""
+        limits = {self.family.limit(item.benchmark, None) for item in items}
+        return (*limits, *(digest for item in items for digest in item.images))
+
+    def _pixels(self, item: Item) -> list[tuple[Tensor, Tensor]]:
+        """Patches and grid of each picture of an item."""
+        found = []
+        for picture in fitted(self.family, item.pictures(), item.benchmark):
+            inputs = self.processor.image_processor(images=[picture], return_tensors="pt")
+            found.append((inputs["pixel_values"], inputs["image_grid_thw"][0]))
+        return found
+
+    def _look(self, items: Sequence[Item]) -> tuple[list[Tensor], Tensor]:
         model = self.model
         grids: list[Tensor] = []
         features: list[Tensor] = []
@@ -135,12 +165,12 @@ class Preparer:
                 features.extend(output)
                 waiting.clear()
 
-        for picture in pictures:
-            inputs = self.processor.image_processor(images=[picture], return_tensors="pt")
-            grids.append(inputs["image_grid_thw"][0])
-            if sum(p.shape[0] for p, _ in waiting) + inputs["pixel_values"].shape[0] > PATCHES:
-                flush()
-            waiting.append((inputs["pixel_values"], inputs["image_grid_thw"][0]))
+        for item in items:
+            for pixels, grid in self._ahead.take(item):
+                grids.append(grid)
+                if sum(p.shape[0] for p, _ in waiting) + pixels.shape[0] > PATCHES:
+                    flush()
+                waiting.append((pixels, grid))
         flush()
         hidden = model.get_input_embeddings().weight.shape[1]
         empty = torch.zeros(0, hidden, dtype=model.dtype, device=model.device)
@@ -149,13 +179,7 @@ class Preparer:
     def _tokens(self, item: Item, grids: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Token ids (length,) with a placeholder per visual token, and positions (3, length)."""
         processor = self.processor
-        content = [
-            {"type": "image"} if part["type"] == "image" else {"type": "text", "text": part["value"]}
-            for part in item.message
-        ]
-        text = processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
+        text = text_of(processor, self.family, item)
         merged = processor.image_processor.merge_size**2
         pieces = text.split(processor.image_token)
         if len(pieces) != len(grids) + 1:

@@ -1,94 +1,187 @@
-"""The benchmarks that exist: one small YAML file each, checked when it is read."""
+"""The benchmarks that exist: definitions of a few lines, a prepared table, and every other VLMEvalKit name.
 
+A name is looked up in definitions/*.yaml, then in catalogue.yaml, then in the installed VLMEvalKit. A study
+may give a mapping instead, {"name": "BLINK", "axis": "perception", ...}, whose other keys take precedence.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from benchmarks import declared
+from benchmarks.definition import Answers, Metric
+from benchmarks.definition import Definition as Definition
 from frism.errors import UserError, nearest
 
 FOLDER = Path(__file__).with_name("definitions")
-Axis = Literal["perception", "reasoning", "text", "other"]
-Answers = Literal["text", "yes_no", "option"]
-
-
-class MiniatureSource(BaseModel):
-    """Questions made from the miniature world: a question family, and what the question asks for."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    family: str
-    request: Literal["short", "steps", "none"]
-
-
-class Source(BaseModel):
-    """Where a benchmark's TSV comes from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    miniature: MiniatureSource
-
-
-class Definition(BaseModel):
-    """One benchmark.
-
-    Attributes:
-        name: the file's name without suffix.
-        dataset: name of the TSV. VLMEvalKit chooses a VQA set's metric by it: "GQA" means exact match.
-        dataset_class: VLMEvalKit's class, or `PlainVQADataset` (ImageVQADataset without its own request).
-        metric: the metric that VLMEvalKit must come to use; checked before anything is scored.
-        answers: what an answer looks like, for the extractor.
-        judge: `exact_matching` alone: a language model as judge would not give the same score twice.
-        sha256: digest of the data per "<split>-<questions>-seed<seed>"; checked where it is given.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    name: str
-    title: str
-    axis: Axis
-    group: str
-    dataset: str = Field(pattern=r"^[A-Za-z0-9_]+$")
-    dataset_class: str = Field(alias="class")
-    metric: Literal["accuracy", "relaxed_accuracy", "anls", "vqa_score", "yes_no", "option"]
-    answers: Answers = "text"
-    judge: Literal["exact_matching"] = "exact_matching"
-    version: int = Field(ge=1)
-    source: Source
-    sha256: dict[str, str] = {}
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.dataset, self.dataset_class))
-
-    @property
-    def path(self) -> Path:
-        """The definition's file."""
-        return FOLDER / f"{self.name}.yaml"
+CATALOGUE = Path(__file__).with_name("catalogue.yaml")
+# Metric, form of the answer and judge by the class whose `evaluate` VLMEvalKit runs; then, as it decides in
+# its general classes, by the first word found in the dataset's name (of multiple choice: in lower case).
+# Other classes are "native".
+_SCORED: dict[str, tuple[Metric, Answers, str]] = {
+    "ImageMCQDataset": ("option", "option", "exact_matching"),
+    "ImageYORNDataset": ("yes_no", "yes_no", "exact_matching"),
+    "ImageVQADataset": ("vqa_score", "text", "exact_matching"),
+    "OCRBench": ("ocrbench", "text", "exact_matching"),
+    "MathVista": ("mathvista", "number", "rule"),
+    "MathVision": ("mathvision", "number", "rule"),
+    "MathVerse": ("mathverse", "number", "rule"),
+    "LogicVista": ("logicvista", "options", "rule"),
+    "Dynamath": ("dynamath", "json", "rule"),
+    "WeMath": ("wemath", "option", "rule"),
+}
+_NAMED: dict[str, dict[str, Metric]] = {
+    "ImageMCQDataset": dict.fromkeys(("mmbench", "ccbench", "circular", "mmcr"), "circular"),
+    "ImageYORNDataset": {"MME": "mme", "Hallusion": "hallusionbench"},
+    "ImageVQADataset": {"TextVQA": "vqa_score", "ChartQA": "relaxed_accuracy", "OCRVQA": "accuracy",
+                        "GQA": "accuracy", "DocVQA": "anls", "InfoVQA": "anls"},
+}  # fmt: skip
 
 
 def available() -> list[str]:
-    """Names of all benchmarks, sorted."""
+    """Names of the benchmarks with a file of their own, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def find(name: str) -> Definition:
-    """The benchmark called `name`. Raises UserError for an unknown name and for a faulty file."""
-    path = FOLDER / f"{name}.yaml"
-    if name not in available():
-        near = nearest(name, available()) or f" There are: {', '.join(available())}."
+def prepared() -> list[str]:
+    """Names in the prepared table, in its order."""
+    return list(_catalogue(CATALOGUE, CATALOGUE.stat().st_mtime_ns))
+
+
+def find(name: str | Mapping[str, Any]) -> Definition:
+    """The benchmark called `name`, or the one that a mapping with the key `name` describes.
+
+    Raises UserError for an unknown name, a faulty file or mapping, and when the axis is not known.
+    """
+    if not isinstance(name, str):
+        return _of_mapping(name)
+    if name in available():
+        return _checked(FOLDER / f"{name}.yaml", name, _yaml(FOLDER / f"{name}.yaml"))
+    found = _known(name)
+    if found is None:
+        everything = [*available(), *prepared(), *_declared_names()]
+        near = nearest(name, everything) or f" There are: {', '.join([*available(), *prepared()])}."
         raise UserError(f"unknown benchmark '{name}'.{near}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Definition.model_validate({**content, "name": name})
-    except (yaml.YAMLError, TypeError) as error:
-        raise UserError(f"{path} is not a YAML mapping ({error}): correct it.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {where}: {first['msg']}: correct the definition.") from error
+    if "axis" not in found:
+        raise UserError(
+            f"VLMEvalKit's {name} is not in the prepared table, so its axis is not known:"
+            f" write {{name: {name}, axis: perception}} (or reasoning, or other)."
+        )
+    return _checked(CATALOGUE, name, found)
 
 
-def find_all(names: str) -> list[Definition]:
-    """The benchmarks of a comma-separated list, in its order, each once. Raises UserError as `find`."""
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+def find_all(text: str) -> list[Definition]:
+    """The benchmarks of a list, in its order, each once: names separated by commas, or a JSON list.
+
+    Raises UserError as `find`, and when two entries share a name.
+    """
+    if text.lstrip().startswith("["):
+        try:
+            wanted = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"the list of benchmarks is not valid JSON ({error}): correct it.") from None
+    else:
+        wanted = [name.strip() for name in text.split(",") if name.strip()]
     if not wanted:
         raise UserError("no benchmark is named: give one or more, separated by commas.")
-    return [find(name) for name in dict.fromkeys(wanted)]
+    found: dict[str, Definition] = {}
+    for entry in wanted:
+        definition = find(entry)
+        if found.setdefault(definition.name, definition) != definition:
+            raise UserError(f"benchmark '{definition.name}' is described twice, differently: keep one.")
+    return list(found.values())
+
+
+def _of_mapping(mapping: Mapping[str, Any]) -> Definition:
+    given = dict(mapping)
+    name = given.pop("name", None)
+    if not isinstance(name, str):
+        raise UserError(f"a benchmark is a name or a mapping with `name`, not {mapping!r}.")
+    where = f"benchmark {name}"
+    if name in available():
+        base: dict[str, Any] | None = _yaml(FOLDER / f"{name}.yaml")
+    else:
+        base = _known(name)
+    if base is None and given.get("kind") == "lm_eval":
+        base = _lm_eval(name)
+    if base is None and "class" not in given:
+        raise UserError(
+            f"VLMEvalKit has no dataset '{name}'.{nearest(name, _declared_names())}"
+            " For a table of your own, name one of its classes: `class: ImageMCQDataset`."
+        )
+    if base is None:
+        base = _table(name, str(given["class"]), str(given["class"]))
+    content = {**base, **given}
+    if "axis" not in content:
+        raise UserError(f"{where}: the axis is missing: add `axis: perception` (or reasoning, or other).")
+    return _checked(where, name, content)
+
+
+def _checked(where: object, name: str, content: dict[str, Any]) -> Definition:
+    try:
+        return Definition.model_validate({"group": content.get("axis"), **content, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}: {place or name}: {first['msg']}: correct the definition.") from error
+
+
+def _known(name: str) -> dict[str, Any] | None:
+    """What the prepared table or else the installed VLMEvalKit says of a name."""
+    table = _catalogue(CATALOGUE, CATALOGUE.stat().st_mtime_ns)
+    if name in table:
+        entry = dict(table[name])
+        return {"dataset": name, "source": {"tsv": {}}, **entry} if "source" not in entry else entry
+    try:
+        found = declared.find(name)
+    except UserError:
+        return None  # VLMEvalKit is not installed, so it knows no name
+    if found is None:
+        return None
+    if found.modality == "VIDEO":
+        raise UserError(f"VLMEvalKit's {name} asks about videos: choose a benchmark on pictures.")
+    if found.class_name == "ConcatDataset":
+        raise UserError(f"VLMEvalKit's {name} is a collection of datasets: name them one by one.")
+    return _table(name, found.class_name, found.evaluates)
+
+
+def _table(name: str, class_name: str, evaluates: str) -> dict[str, Any]:
+    """A TSV that is not in the prepared table, read by one of VLMEvalKit's classes."""
+    metric, answers, judge = _SCORED.get(evaluates, ("native", "text", "exact_matching"))
+    searched = name.lower() if evaluates == "ImageMCQDataset" else name
+    special = (m for word, m in _NAMED.get(evaluates, {}).items() if word in searched)
+    return {
+        "title": name, "dataset": name, "class": class_name, "metric": next(special, metric),
+        "answers": answers, "judge": judge, "source": {"tsv": {}},
+    }  # fmt: skip
+
+
+def _lm_eval(name: str) -> dict[str, Any]:
+    return {
+        "title": name, "axis": "text", "kind": "lm_eval", "dataset": name, "class": "lm_eval",
+        "metric": "lm_eval", "source": {"lm_eval": {"task": name}},
+    }  # fmt: skip
+
+
+def _declared_names() -> list[str]:
+    try:
+        return declared.names()
+    except UserError:
+        return []
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not a YAML mapping ({error}): correct it.") from error
+
+
+@lru_cache(maxsize=4)
+def _catalogue(path: Path, changed: int) -> dict[str, dict[str, Any]]:
+    return _yaml(path)

@@ -1,23 +1,29 @@
 """Score a variant's predictions, question by question.
 
 python -m benchmarks.score --predictions F --items FOLDER --split test --benchmarks a,b
-    --variant V --out scores/V.csv
-The same predictions give the same bytes; times, which differ, go to V.cost.csv beside it.
+    --variant V --out scores/V.csv [--judge JSON]
+The same predictions give the same bytes; times, which differ, go to V.cost.csv beside it, VLMEvalKit's own
+totals to V.official.json, what the scores depend on to V.provenance.json. Replies of a judge model are kept
+in V.judge.jsonl, which only grows.
 """
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
 
+from benchmarks import extraction, judges, vlmevalkit
 from benchmarks import items as item_files
 from benchmarks import predictions as prediction_files
-from benchmarks.scoring import score
+from benchmarks.scoring import score_all
 from frism.errors import UserError, reported
-from frism.files import atomic_write
+from frism.files import atomic_write, sha256_file
+
+PROVENANCE = 1  # version of its layout
 
 
 def matched(
@@ -47,6 +53,21 @@ def matched(
     return result
 
 
+def provenance(
+    predictions: str | Path, items: str | Path, judge: judges.Settings | None = None
+) -> dict[str, Any]:
+    """What scores depend on: both inputs' sha256, the extractor, VLMEvalKit's files and the judges."""
+    return {
+        "version": PROVENANCE,
+        "predictions": sha256_file(predictions),
+        "items": sha256_file(Path(items) / item_files.MANIFEST),
+        "extractor": extraction.VERSION,
+        "rule_judge": judges.RULES,
+        "vlmevalkit": {"version": vlmevalkit.version(), "tree": vlmevalkit.tree_hash()},
+        "judge": judge.identity if judge else None,
+    }
+
+
 @reported()
 def main(
     predictions: Annotated[Path, typer.Option(help="JSON lines of benchmarks.predict")],
@@ -55,16 +76,29 @@ def main(
     benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
     out: Annotated[Path, typer.Option(help="CSV, one row per question")],
     split: Annotated[str, typer.Option(help="which items")] = "test",
+    judge: Annotated[str, typer.Option(help="a judge model as JSON: address, model, ...")] = "",
 ) -> None:
     """Score predictions."""
+    settings = judges.Settings.parse(judge) if judge else None
     asked = item_files.load(items, split, benchmarks)
     answers = matched(asked, prediction_files.read(predictions), predictions)
-    scores = score(variant, asked, answers)
-    costs = scores[["variant", "benchmark", "index", "tokens"]].assign(
+    model = judges.open_judge(settings, out.with_suffix(".judge.jsonl")) if settings else None
+    scored = score_all(variant, asked, answers, model)
+    costs = scored.table[["variant", "benchmark", "index", "tokens"]].assign(
         seconds=[line.seconds for group in answers.values() for line in group]
     )
+    about = provenance(predictions, items, settings)
+    if model is not None:
+        about["judge_unread"] = len(model.unread)
     _write(costs, out.with_suffix(".cost.csv"))
-    _write(scores, out)
+    _dump(scored.official, out.with_suffix(".official.json"))
+    _dump(about, out.with_suffix(".provenance.json"))
+    _write(scored.table, out)
+
+
+def _dump(value: dict[str, Any], path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

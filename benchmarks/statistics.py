@@ -1,37 +1,57 @@
-"""Paired statistics on per-question scores: intervals, exact tests, bootstrap, multiplicity, power.
+"""Two variants on the same questions: scores, paired difference, exact test, detectable difference.
 
 A score is one question's value in [0, 1]. A stratum is one benchmark: the questions that two variants
 both answered. A group's score is the plain mean of its strata's means, so that a benchmark with many
-questions weighs no more than one with few. Everything repeats bit for bit for a seed, whatever else
-is computed before it.
+questions weighs no more than one with few. Questions of one cluster (versions of one problem, a pair on
+one picture) may depend on each other; clusters are drawn whole.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, norm
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
+from numpy.typing import NDArray
+from scipy.stats import norm
 
-Floats = NDArray[np.float64]
-Interval = tuple[float, float]
+from benchmarks.intervals import (
+    Floats,
+    Interval,
+    design_effect,
+    generator,
+    mean_interval,
+    newcombe,
+    percentiles,
+    resampled_means,
+    score_interval,
+)
+from benchmarks.paired_tests import Changes, flip_units, sign_flip
+
+Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """One benchmark's paired scores: `variant`, `reference` of shape (n,); `clusters` (n,) labels or None."""
+    """One benchmark's paired scores: `variant`, `reference` (n,); `clusters` (n,) as numbers, or None."""
 
     variant: Floats
     reference: Floats
-    clusters: NDArray[np.object_] | None = None
+    clusters: Codes | None = None
 
     def __post_init__(self) -> None:
         if self.variant.shape != self.reference.shape or self.variant.ndim != 1 or not self.variant.size:
             raise ValueError(f"paired scores of shapes {self.variant.shape} and {self.reference.shape}")
+
+    @property
+    def changes(self) -> Floats:
+        """Variant minus reference, question by question."""
+        return self.variant - self.reference
+
+    def summed(self) -> Changes:
+        """Gains, losses and design effect, as `paired_tests.non_inferiority` takes them."""
+        rises, falls = np.maximum(self.changes, 0).sum(), np.maximum(-self.changes, 0).sum()
+        effect = design_effect(self.changes, self.clusters)
+        return Changes(float(rises), float(falls), len(self.changes), effect)
 
 
 @dataclass(frozen=True)
@@ -39,7 +59,7 @@ class Comparison:
     """A variant against a reference on the same questions; shares in [0, 1], p two-sided, before Holm.
 
     `gained`/`lost`: questions whose score rose/fell. `retention`: score / reference score.
-    `detectable`: smallest true difference that 80 of 100 such studies would find.
+    `detectable`: smallest true difference that about 80 of 100 such studies would find.
     """
 
     n: int
@@ -56,56 +76,14 @@ class Comparison:
     detectable: float
 
 
-def wilson(correct: float, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a share; conservative for fractional scores (`correct`: their sum)."""
-    low, high = proportion_confint(correct, n, alpha=1 - confidence, method="wilson")
-    # The exact ends at 0 and n are 0 and 1; rounding leaves them a hair off, even outside.
-    return (0.0 if correct == 0 else max(float(low), 0.0), 1.0 if correct == n else min(float(high), 1.0))
-
-
-def newcombe(variant: ArrayLike, reference: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Interval of a paired difference of shares of 0/1 scores: Newcombe 1998, Stat. Med. 17:2635, method 10.
-
-    Unlike the bootstrap it stays honest at the edges: two variants with no flip on 400 questions get an
-    interval of positive width.
-    """
-    a, b = np.asarray(variant, float), np.asarray(reference, float)
-    n = len(a)
-    both, only_a = float((a * b).sum()), float((a * (1 - b)).sum())
-    only_b, neither = float(((1 - a) * b).sum()), float(((1 - a) * (1 - b)).sum())
-    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
-    product = both * neither - only_a * only_b
-    if product > 0:
-        product = max(product - n / 2, 0.0)  # Newcombe's continuity correction of the correlation
-    phi = product / math.sqrt(margins) if margins > 0 else 0.0
-    p1, p2 = (both + only_a) / n, (both + only_b) / n
-    (l1, u1), (l2, u2) = wilson(both + only_a, n, confidence), wilson(both + only_b, n, confidence)
-
-    def reach(x: float, y: float) -> float:
-        return math.sqrt(max(x * x - 2 * phi * x * y + y * y, 0.0))
-
-    return p1 - p2 - reach(p1 - l1, u2 - p2), p1 - p2 + reach(u1 - p1, p2 - l2)
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """Exact two-sided McNemar p: a binomial test of the flips against one half (1 without flips)."""
-    return float(binomtest(gained, gained + lost, 0.5).pvalue) if gained + lost else 1.0
-
-
-def holm(p_values: ArrayLike) -> Floats:
-    """Holm's step-down adjusted p; NaN entries are no tests: they stay NaN and do not count."""
-    p = np.asarray(p_values, float)
-    adjusted, tested = np.full(p.shape, np.nan), ~np.isnan(p)
-    if tested.any():
-        adjusted[tested] = multipletests(p[tested], method="holm")[1]
-    return adjusted
-
-
-def detectable_difference(n: int, discordance: float, confidence: float = 0.95, power: float = 0.8) -> float:
+def detectable_difference(
+    n: float, discordance: float, confidence: float = 0.95, power: float = 0.8
+) -> float:
     """Smallest true paired difference that a two-sided McNemar test on `n` pairs finds with `power`.
 
     Normal approximation (Connor 1987): d sqrt(n) = z_a sqrt(psi) + z_b sqrt(psi - d^2) solved for d,
     psi = `discordance` (mean squared paired difference). As d cannot exceed psi, few flips leave a floor.
+    Under clusters n is the effective number, questions over design effect.
     """
     z_a, z_b = norm.ppf((1 + confidence) / 2), norm.ppf(power)
     root = math.sqrt(max(z_a**2 * n - (n + z_b**2) * (z_a**2 - z_b**2), 0.0))
@@ -113,47 +91,16 @@ def detectable_difference(n: int, discordance: float, confidence: float = 0.95, 
     return min(max(slope * math.sqrt(discordance), slope**2), 1.0)
 
 
-def generator(seed: int, *key: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and the words of `key` alone, not on what was drawn before."""
-    digest = hashlib.sha256("\0".join([str(seed), *key]).encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+def effective_size(strata: Sequence[Stratum]) -> tuple[float, float]:
+    """Questions that a group of benchmarks is worth, and the mean squared change of a question.
 
-
-def resampled_means(
-    values: ArrayLike, *, resamples: int, rng: np.random.Generator, clusters: ArrayLike | None = None
-) -> Floats:
-    """Bootstrap means of the rows of `values` (n, k), drawn together: shape (resamples, k).
-
-    With `clusters` (n,) whole clusters are drawn. Rows that are alike are drawn by one multinomial count,
-    which is the same distribution as drawing indices, and hundreds of times faster on 0/1 scores.
+    Equal, independent benchmarks are worth all their questions; unequal or clustered ones fewer.
     """
-    rows = np.asarray(values, float)
-    if clusters is None:
-        units = np.column_stack([rows, np.ones(len(rows))])
-    else:
-        codes = np.unique(np.asarray(clusters).astype(str), return_inverse=True)[1]
-        units = np.zeros((codes.max() + 1, rows.shape[1] + 1))
-        np.add.at(units, codes, np.column_stack([rows, np.ones(len(rows))]))
-    kinds, counts = np.unique(units, axis=0, return_counts=True)
-    draws = rng.multinomial(len(units), counts / len(units), size=resamples)
-    sums = np.einsum("rk,kj->rj", draws, kinds)  # not BLAS, whose sums depend on its threads
-    return sums[:, :-1] / sums[:, -1:]
-
-
-def group_mean(
-    correct: Sequence[float], n: Sequence[int], confidence: float = 0.95
-) -> tuple[float, Interval]:
-    """Mean over benchmarks of their shares, with an interval: Wilson's, combined by square-and-add.
-
-    MOVER (Zou and Donner 2008): the distance from the mean to each limit is the root of the summed
-    squared distances of the benchmarks' own Wilson limits, over their number. One benchmark: Wilson.
-    """
-    shares = np.array([c / m for c, m in zip(correct, n, strict=True)])
-    limits = np.array([wilson(c, m, confidence) for c, m in zip(correct, n, strict=True)])
-    mean = float(shares.mean())
-    below = float(np.sqrt(((shares - limits[:, 0]) ** 2).sum())) / len(shares)
-    above = float(np.sqrt(((limits[:, 1] - shares) ** 2).sum())) / len(shares)
-    return mean, (mean - below, mean + above)
+    squares = np.array([float((s.changes**2).mean()) for s in strata])
+    spread = np.array([design_effect(s.changes, s.clusters) / len(s.changes) for s in strata])
+    discordance = float(squares.mean())
+    kinds = squares / discordance if discordance > 0 else np.ones(len(strata))
+    return len(strata) ** 2 / float((kinds * spread).sum()), discordance
 
 
 def paired(
@@ -166,19 +113,19 @@ def paired(
 ) -> Comparison:
     """Compare two variants over one benchmark or a group of them.
 
-    Score: `group_mean`. Difference: for one benchmark of unclustered 0/1 scores Newcombe's interval,
-    otherwise the percentile interval of a paired bootstrap within each benchmark. p: exact McNemar on the
-    flips of all benchmarks together (the sign test, for fractional scores); with equal n it tests the mean
-    difference itself, and it holds under "no benchmark differs" for any n. `key` names the comparison
-    for the seed.
+    Score: the mean over benchmarks of `score_interval`. Difference: for one benchmark of unclustered 0/1
+    scores Newcombe's interval, otherwise the percentile interval of a paired bootstrap within each
+    benchmark, of whole clusters where there are any. p: exact McNemar on the flips of all benchmarks
+    together (the sign test, for fractional scores), flipping whole clusters, each benchmark weighing the
+    same: `paired_tests.sign_flip`. `key` names the comparison for the seed.
     """
     first = strata[0]
-    changes = np.concatenate([s.variant - s.reference for s in strata])
-    gained, lost = int((changes > 0).sum()), int((changes < 0).sum())
-    n = len(changes)
-    score, score_interval = group_mean(
-        [float(s.variant.sum()) for s in strata], [len(s.variant) for s in strata], confidence
-    )
+    changes = np.concatenate([s.changes for s in strata])
+    limits = [
+        score_interval(s.variant, s.clusters, confidence=confidence, resamples=resamples, seed=seed)
+        for s in strata
+    ]
+    score, own_interval = mean_interval([s.variant.mean() for s in strata], limits)
     reference = float(np.mean([s.reference.mean() for s in strata]))
     means = np.mean(
         [
@@ -193,27 +140,26 @@ def paired(
         axis=0,
     )
     binary = bool(np.isin(np.concatenate([first.variant, first.reference]), (0, 1)).all())
-    if len(strata) == 1 and first.clusters is None and binary:
-        difference_interval = newcombe(first.variant, first.reference, confidence)
+    differences = means[:, 0] - means[:, 1]
+    if len(strata) == 1 and binary and (first.clusters is None or not changes.any()):
+        # Clusters without a flip: the bootstrap would have no width; each cluster counts once.
+        worth = 1.0 if first.clusters is None else len(np.unique(first.clusters)) / len(changes)
+        difference_interval = newcombe(first.variant, first.reference, confidence, worth)
     else:
-        difference_interval = _percentiles(means[:, 0] - means[:, 1], confidence)
+        difference_interval = percentiles(differences, confidence)
     kept = means[:, 0] / np.where(means[:, 1] > 0, means[:, 1], np.nan)
+    size, discordance = effective_size(strata)
     return Comparison(
-        n=n,
+        n=len(changes),
         score=score,
-        score_interval=score_interval,
+        score_interval=own_interval,
         reference=reference,
         difference=score - reference,
         difference_interval=difference_interval,
-        p=mcnemar(gained, lost),
-        gained=gained,
-        lost=lost,
+        p=sign_flip(flip_units([s.changes for s in strata], [s.clusters for s in strata])),
+        gained=int((changes > 0).sum()),
+        lost=int((changes < 0).sum()),
         retention=score / reference if reference > 0 else math.nan,
-        retention_interval=(math.nan, math.nan) if np.isnan(kept).any() else _percentiles(kept, confidence),
-        detectable=detectable_difference(n, float((changes**2).mean()), confidence),
+        retention_interval=(math.nan, math.nan) if np.isnan(kept).any() else percentiles(kept, confidence),
+        detectable=detectable_difference(size, discordance, confidence),
     )
-
-
-def _percentiles(values: Floats, confidence: float) -> Interval:
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

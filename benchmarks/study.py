@@ -6,25 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from frism.errors import UserError
 from frism.files import read_json
 
-SCORE_COLUMNS = (
-    "benchmark",
-    "axis",
-    "group",
-    "index",
-    "extracted",
-    "correct",
-    "correct_raw",
-    "truncated",
-    "repeated",
-    "tokens",
-)
+SCORE_COLUMNS = ("benchmark", "axis", "group", "index", "extracted", "correct", "correct_raw", "truncated",
+                 "repeated", "tokens")  # fmt: skip
 TEXT_COLUMNS = ("benchmark", "index", "correct")
 DEV_COLUMNS = ("variant", "point", "params", "benchmark", "axis", "group", "n", "correct")
+# Read where a file has them.
+OPTIONAL = ("cluster", "answer", "correct_judge", "extracted", "truncated", "tokens")
 PARENTS = ("base", "lrm")  # the triple's language models: they have text scores and nothing else
 
 
@@ -39,8 +31,17 @@ class Variant(BaseModel):
 
 
 class Selection(BaseModel):
+    """Perception that may be lost: by the choice on dev, and (margin) by the test on the test split."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
     perception_budget: float = Field(default=0.02, ge=0, le=1)
+    margin: float | None = Field(default=None, ge=0, lt=1)
+    oracle: bool = False  # whether every grid point was answered on test, too
+
+    @property
+    def tolerated(self) -> float:
+        """Margin of the non-inferiority test: the budget unless the config says otherwise."""
+        return self.perception_budget if self.margin is None else self.margin
 
 
 class Settings(BaseModel):
@@ -64,6 +65,16 @@ class Study(BaseModel):
     statistics: Settings = Settings()
     calibration: dict[str, Any] = {}
     triple: dict[str, Any] = {}
+
+    @field_validator("benchmarks", "text", mode="before")
+    @classmethod
+    def _names(cls, entries: Any) -> Any:
+        """A benchmark with changed settings is a mapping in the config; here its name is enough."""
+        return (
+            [e.get("name", e) if isinstance(e, dict) else e for e in entries]
+            if isinstance(entries, list)
+            else entries
+        )
 
     @classmethod
     def parse(cls, config: str) -> "Study":
@@ -154,6 +165,29 @@ def read_dev(results: Path, study: Study) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DEV_COLUMNS))
 
 
+def read_points(results: Path, study: Study) -> dict[str, pd.DataFrame]:
+    """Test scores of grid points, per variant that has any: point, params, benchmark, axis, n, correct.
+
+    With `selection.oracle` a study answers the test questions with every grid point, into
+    variants/VARIANT/points/POINT/test.csv; else with the chosen one alone, and there is nothing to read.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    for variant in study.variants if study.selection.oracle else ():
+        parts = []
+        for path in (results / "variants" / variant / "points").glob("*/test.csv"):
+            frame = _csv(path, SCORE_COLUMNS)
+            frame = frame[frame["benchmark"].isin(study.benchmarks)]
+            grouped = frame.groupby("benchmark", sort=False)
+            recipe = read_json(path.with_name("recipe.json"))
+            part = grouped[["axis"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())
+            parts.append(
+                part.reset_index().assign(point=int(path.parent.name), params=compact(recipe["params"]))
+            )
+        if parts:
+            found[variant] = pd.concat(parts, ignore_index=True).sort_values("point", kind="stable")
+    return found
+
+
 def read_choice(results: Path, variant: str) -> dict[str, Any]:
     """The chosen parameters of a variant (choice.json); {} for one that had no choice to make."""
     path = results / "variants" / variant / "choice.json"
@@ -181,11 +215,12 @@ def compact(params: dict[str, Any]) -> str:
 def _csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
     # An answer may read "null", "NA" or "none": only an empty cell is missing.
     kinds = dict.fromkeys(
-        ("index", "variant", "benchmark", "group", "axis", "answer", "raw", "extracted", *text), str
+        ("index", "variant", "benchmark", "group", "axis", "answer", "raw", "extracted", "cluster", *text),
+        str,
     )
     try:
         # Of large files (the raw answers) only what is counted is read.
-        wanted = (lambda c: c in columns or c == "cluster") if columns else None
+        wanted = (lambda c: c in columns or c in OPTIONAL) if columns else None
         frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""], usecols=wanted)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the stage that writes it (snakemake does).") from None

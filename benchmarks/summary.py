@@ -4,13 +4,12 @@
 
 Rules: a difference is called a gain or a loss only if its interval excludes 0 and its p, adjusted by Holm
 over all tests of its table, is below 1 - confidence; otherwise it is "not shown", with the difference the
-study could have seen. Perception is called kept only if the interval's lower end lies above minus the
-budget. No number in the text is written by hand.
+study could have seen. Perception is called kept only if a one-sided test, adjusted by Holm over the
+variants, shows the loss to be smaller than the margin. No number in the text is written by hand.
 """
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +17,11 @@ import jinja2
 import pandas as pd
 import typer
 
+from benchmarks.cells import interval
+from benchmarks.findings import Finding, budgets_of, duels_of, finding
+from benchmarks.official import EVERYBODY
+from benchmarks.pareto import WHOLE
 from benchmarks.study import Study, read_table, words
-from benchmarks.tables import interval, probability
 from frism.errors import reported
 from frism.files import atomic_write
 
@@ -27,72 +29,18 @@ TEMPLATE = Path(__file__).with_name("summary.md.jinja")
 STYLE_SHARE = 0.05  # failures of form rarer than this share are not worth a sentence
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One tested difference: who, against whom, in which group, and what may be said of it."""
-
-    variant: str
-    against: str
-    group: str
-    n: int
-    difference: float
-    low: float
-    high: float
-    p_holm: float
-    detectable: float
-    alpha: float
-    budget: float
-
-    @property
-    def verdict(self) -> str:
-        """`gain`, `loss` or `not shown`."""
-        if self.p_holm < self.alpha and self.low > 0:
-            return "gain"
-        if self.p_holm < self.alpha and self.high < 0:
-            return "loss"
-        return "not shown"
-
-    @property
-    def kept(self) -> bool:
-        """Non-inferiority: whatever was lost is, with confidence, less than the budget."""
-        return self.low > -self.budget
-
-    @property
-    def number(self) -> str:
-        """`+0.120 [+0.080, +0.160]`."""
-        return interval(self.difference, self.low, self.high, signed=True)
-
-    @property
-    def words(self) -> str:
-        """The number with all that belongs to it."""
-        p = probability(self.p_holm)
-        return f"{self.number} (n = {self.n}, Holm p {p if p.startswith('<') else '= ' + p})"
-
-
-@dataclass(frozen=True)
-class Duel:
-    """A learned variant against one opponent, a finding per group."""
-
-    against: str
-    kind: str
-    findings: dict[str, Finding]
-
-    def groups(self, verdict: str) -> list[str]:
-        """The groups with this verdict."""
-        return [g for g, f in self.findings.items() if f.verdict == verdict]
-
-
 def context(study: Study, tables: Path) -> dict[str, Any]:
     """Everything that the template says, from the CSV tables of a study."""
     axes, contrasts = read_table(tables / "axes.csv"), read_table(tables / "contrasts.csv")
     selection, style = read_table(tables / "selection.csv"), read_table(tables / "style.csv")
+    pareto = read_table(tables / "pareto.csv").set_index("variant")
     findings: dict[str, dict[str, Finding]] = {}
     scores: dict[str, dict[str, str]] = {}
     for row in axes.to_dict("records"):
         score = f"{interval(row['score'], row['low'], row['high'])} (n = {row['n']})"
         scores.setdefault(row["variant"], {})[row["group"]] = score
         if not math.isnan(row["difference"]):
-            findings.setdefault(row["variant"], {})[row["group"]] = _finding(study, row, study.reference)
+            findings.setdefault(row["variant"], {})[row["group"]] = finding(study, row, study.reference)
     groups = list(dict.fromkeys(axes["group"]))
     chosen = selection[selection["chosen"] == "yes"].set_index("variant")
     missed = [v for v in chosen.index if str(chosen.loc[v, "rule"]).startswith("budget missed")]
@@ -101,6 +49,7 @@ def context(study: Study, tables: Path) -> dict[str, Any]:
         "level": f"{study.statistics.confidence:.0%}",
         "alpha": f"{1 - study.statistics.confidence:.3g}",
         "budget": f"{study.selection.perception_budget:g}",
+        "margin": f"{study.selection.tolerated:g}",
         "reference": study.reference,
         "groups": groups,
         "sizes": {g: (int(r["benchmarks"]), int(r["n"])) for g, r in _first(axes, study.reference).items()},
@@ -112,11 +61,23 @@ def context(study: Study, tables: Path) -> dict[str, Any]:
         "missed_alone": [v for v in missed if not study.variants[v].grid],
         "dev_n": sorted({(int(r.perception_n), int(r.reasoning_n)) for r in selection.itertuples()}),
         "grid_points": len(selection),
-        "duels": _duels(study, contrasts),
+        "duels": duels_of(study, contrasts),
         "tests": {"axes": int(axes["p"].notna().sum()), "contrasts": int(contrasts["p"].notna().sum())},
         "style_share": f"{STYLE_SHARE:.0%}",
         "style": _style(style),
         "gaps": _gaps(style),
+        "budgets": budgets_of(study, pareto),
+        "front": [
+            f"`{v}` ({share:.3f})"
+            for v, share in pareto.loc[pareto["front"] == "yes", "front_share"]
+            .sort_values(ascending=False)
+            .items()
+        ],
+        "volume": _volume(pareto),
+        "tied": _tied(read_table(tables / "tied.csv")),
+        "oracles": read_table(tables / "oracle.csv").to_dict("records"),
+        "judges": _judges(read_table(tables / "judges.csv")),
+        "tokens": _tokens(study, read_table(tables / "costs.csv")),
         "miniature": study.calibration.get("source") == "miniature",
     }
 
@@ -135,22 +96,6 @@ def render(study: Study, tables: Path) -> str:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(context(study, tables))
 
 
-def _finding(study: Study, row: dict[Any, Any], against: str) -> Finding:
-    return Finding(
-        variant=row["variant"],
-        against=against,
-        group=row["group"],
-        n=int(row["n"]),
-        difference=row["difference"],
-        low=row["difference_low"],
-        high=row["difference_high"],
-        p_holm=row["p_holm"],
-        detectable=row["detectable"],
-        alpha=1 - study.statistics.confidence,
-        budget=study.selection.perception_budget,
-    )
-
-
 def _first(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
     return {r["group"]: r for r in axes[axes["variant"] == variant].to_dict("records")}
 
@@ -162,12 +107,33 @@ def _parameters(study: Study, chosen: pd.DataFrame, variant: str) -> str:
     return words(settings.params | {k: v for k, v in point.items() if k in settings.grid})
 
 
-def _duels(study: Study, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
-    duels: dict[str, dict[str, Duel]] = {v: {} for v in study.learned}
-    for row in contrasts.to_dict("records"):
-        duel = duels[row["variant"]].setdefault(row["against"], Duel(row["against"], row["kind"], {}))
-        duel.findings[row["group"]] = _finding(study, row, row["against"])
-    return {variant: list(found.values()) for variant, found in duels.items()}
+def _volume(pareto: pd.DataFrame) -> str:
+    if WHOLE not in pareto.index:
+        return ""
+    row = pareto.loc[WHOLE]
+    return interval(row["hypervolume"], row["hypervolume_low"], row["hypervolume_high"])
+
+
+def _tied(tied: pd.DataFrame) -> dict[str, list[str]]:
+    """Per group the variants that no test tells from the best, best first."""
+    best = tied[(tied["over"] == "group") & (tied["tied_with_best"] == "yes")]
+    return {str(name): rows["variant"].tolist() for name, rows in best.groupby("name", sort=False)}
+
+
+def _judges(judges: pd.DataFrame) -> list[str]:
+    """Kappa per benchmark over all variants, where it says something."""
+    judges = judges[judges["kappa"].notna()]
+    return [
+        f"{row.benchmark} {row.kappa:.3f} (n = {row.n})"
+        for row in judges[judges["variant"] == EVERYBODY].itertuples()
+    ]
+
+
+def _tokens(study: Study, costs: pd.DataFrame) -> list[str]:
+    """Generated tokens per answer: the reference's, then the others', most first."""
+    per = costs.set_index("variant")["tokens_per_answer"].dropna()
+    order = per.drop(study.reference, errors="ignore").sort_values(ascending=False, kind="stable")
+    return [f"`{v}` {per[v]:.1f}" for v in [*per.index.intersection([study.reference]), *order.index]]
 
 
 def _style(style: pd.DataFrame) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ from torch import Tensor
 from benchmarks import items as item_files
 from benchmarks import predictions as prediction_files
 from benchmarks.engine import Engine, Settings, open_engine, origin
+from benchmarks.engines.settings import LOCAL
 from benchmarks.miniature.calibration import load as load_calibration
-from benchmarks.predict import triple_of
+from benchmarks.predict import answer_missing, triple_of
 from benchmarks.score import matched
 from benchmarks.scoring import score, totals
 from benchmarks.selection import choose
@@ -91,11 +92,10 @@ def dev_scores(
     batches = engine.batches([i for group in items.values() for i in group], origin(triple, point.recipe))
     path = point.folder / "dev.jsonl"
     with prediction_files.opened(path, {key for batch in batches for key in batch.keys}) as store:
-        missing = [batch for batch in batches if any(key not in store.done for key in batch.keys)]
-        if missing:
+        if any(key not in store.done for batch in batches for key in batch.keys):
             variants.apply(engine.model, triple, point.recipe, point.fitted)
-        for batch in missing:
-            store.append(engine.answer(batch))
+        for _ in answer_missing(engine, batches, store):
+            pass
     return totals(score(variant, items, matched(items, prediction_files.read(path), path)))
 
 
@@ -149,6 +149,11 @@ def main(
 ) -> None:
     """Fit a variant and choose its coefficients."""
     settings, found = Settings.parse(engine), find(method)
+    if settings.name not in LOCAL:
+        raise UserError(
+            f"engine.name is {settings.name}, but coefficients are chosen by an engine that merges on load: set"
+            f" it to {' or '.join(LOCAL)}."
+        )
     points = grid_points(found, _json("--params", params), _json("--grid", grid))
     three = triple_of(triple, scope)
     asked = item_files.load(items, "dev", benchmarks)

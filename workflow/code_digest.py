@@ -22,13 +22,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("frism", "baselines", "benchmarks")
 
 
-def code_digest(*modules: str, data: Iterable[str] = (), root: Path = ROOT) -> str:
+def code_digest(
+    *modules: str, data: Iterable[str] = (), without: Iterable[str] = (), root: Path = ROOT
+) -> str:
     """16 hex digits for `modules` with all that they import, and for the bytes of the files in `data`.
 
-    `data` holds glob patterns relative to `root`. Raises FileNotFoundError for a module that is not
-    there and for a pattern that matches nothing: a digest of nothing would never change.
+    `data` holds glob patterns relative to `root`. `without` names modules and packages that are imported
+    on the way but do nothing for the job. Raises FileNotFoundError for a module that is not there and for a
+    pattern that matches nothing: a digest of nothing would never change.
     """
-    sources, libraries = closure(modules, root)
+    sources, libraries = closure(modules, root, without)
     lines = [f"python {sys.version_info.major}.{sys.version_info.minor}"]
     lines += [f"{name} {_content(path)}" for name, path in sorted(sources.items())]
     lines += [f"{library} {version(library)}" for library in sorted(libraries)]
@@ -40,18 +43,23 @@ def code_digest(*modules: str, data: Iterable[str] = (), root: Path = ROOT) -> s
     return _sha256("\n".join(lines).encode())[:16]
 
 
-def closure(modules: Iterable[str], root: Path = ROOT) -> tuple[dict[str, Path], set[str]]:
-    """The project's modules that `modules` import, directly or not, and the distributions they use."""
+def closure(
+    modules: Iterable[str], root: Path = ROOT, without: Iterable[str] = ()
+) -> tuple[dict[str, Path], set[str]]:
+    """The project's modules that `modules` import, directly or not, and the distributions they use.
+
+    What `without` names, its submodules included, is left out, and so is what only they import.
+    """
     sources: dict[str, Path] = {}
     imported: set[str] = set()
-    waiting = list(modules)
-    for module in waiting:
+    waiting, left_out = list(modules), tuple(without)
+    for module in [*waiting, *left_out]:
         if _locate(module, root) is None:
             raise FileNotFoundError(f"no module {module} in {root}")
     while waiting:
         module = waiting.pop()
         path = _locate(module, root)
-        if path is None or module in sources:
+        if path is None or module in sources or f"{module}.".startswith(tuple(f"{m}." for m in left_out)):
             continue
         sources[module] = path
         names = set(_imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"))

@@ -44,6 +44,8 @@ def rows(definition: Definition, split: str, n: int, seed: int = 0) -> list[Row]
     Raises UserError for an unknown family or split.
     """
     source = definition.source.miniature
+    if source is None:
+        raise UserError(f"{definition.path}: benchmark {definition.name} is not one of the miniature world.")
     if source.family not in q.FAMILIES:
         near = nearest(source.family, q.FAMILIES)
         raise UserError(f"{definition.path}: unknown question family '{source.family}'.{near}")

@@ -1,13 +1,15 @@
-"""The trade-off: perception against reasoning, test points with intervals, dev sweeps as lines."""
+"""The trade-off: perception against reasoning, test points with ellipses and front, dev sweeps as lines."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy.stats import chi2
 
 from benchmarks.plots.labels import Box, Label, obstacles_of_line, place
 from benchmarks.plots.style import Mark, drawn, marks
@@ -16,9 +18,9 @@ from benchmarks.study import Study
 NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 
 
-def draw(study: Study, axes: pd.DataFrame, selection: pd.DataFrame, out: Path) -> None:
-    """Write trade_off.{png,svg} from the tables `axes` and `selection`."""
-    points = _test_points(study, axes)
+def draw(study: Study, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> None:
+    """Write trade_off.{png,svg} from the tables `pareto` and `selection`."""
+    points = _test_points(study, pareto)
     look = marks(study)
     numbered = len(points) > NAMES_UP_TO
     names = {v: str(i) if numbered else v for i, v in enumerate(points.index, 1)}
@@ -26,6 +28,11 @@ def draw(study: Study, axes: pd.DataFrame, selection: pd.DataFrame, out: Path) -
     lines = -(-len(points) // 3) if numbered else 0
     panels = 2 if swept else 1
     with drawn(out, "trade_off", 2.5 * panels + 0.3 + 0.14 * lines) as figure:
+        if points.empty:
+            ax = figure.subplots()
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "This study asks for one axis alone.", ha="center", va="center")
+            return
         upper = figure.subplots(panels, 1, squeeze=False)[:, 0]
         _test(upper[0], points, look, study.statistics.confidence)
         if swept:
@@ -34,38 +41,45 @@ def draw(study: Study, axes: pd.DataFrame, selection: pd.DataFrame, out: Path) -
             _key(figure, names, look)
         figure.draw_without_rendering()  # the layout is final now, so pixels mean something
         figure.set_layout_engine("none")
-        _label_points(upper[0], points, names, look)
+        _label_points(upper[0], points, names, look, study.statistics.confidence)
         if swept:
             _label_sweeps(upper[1], selection, swept, names, look, study)
 
 
-def _test_points(study: Study, axes: pd.DataFrame) -> pd.DataFrame:
-    rows: dict[str, dict[str, float]] = {}
-    for variant in study.variants:
-        own = axes[axes["variant"] == variant].set_index("group")
-        if {"perception", "reasoning"} <= set(own.index):
-            rows[variant] = {
-                f"{letter}{end}": float(own.loc[group, column])
-                for letter, group in (("x", "perception"), ("y", "reasoning"))
-                for end, column in (("", "score"), ("0", "low"), ("1", "high"))
-            }
-    return pd.DataFrame.from_dict(rows, orient="index")
+def _test_points(study: Study, pareto: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the variants: x, y, their bootstrap deviations and correlation, and whether on the front."""
+    own = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
+    names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
+    return own.rename(columns=names)[["x", "y", "sx", "sy", "correlation", "front"]]
+
+
+def _ellipse(point: pd.Series, level: float) -> np.ndarray:
+    """Outline (65, 2) of the ellipse that holds `level` of the normal law with the point's covariance."""
+    covariance = np.array(
+        [
+            [point.sx**2, point.correlation * point.sx * point.sy],
+            [point.correlation * point.sx * point.sy, point.sy**2],
+        ]
+    )
+    values, vectors = np.linalg.eigh(covariance)
+    turn = np.linspace(0, 2 * np.pi, 65)
+    circle = np.vstack([np.cos(turn), np.sin(turn)]) * np.sqrt(chi2.ppf(level, 2))
+    centre = np.array([point.x, point.y])
+    return (vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)).T + centre
+
+
+def _staircase(points: pd.DataFrame) -> pd.DataFrame:
+    """Corners of the area that the front dominates, from the top left point to the bottom right one."""
+    front = points[points["front"] == "yes"].sort_values(["x", "y"], ascending=[True, False])
+    return pd.DataFrame({"x": front["x"].repeat(2).iloc[:-1], "y": front["y"].repeat(2).iloc[1:].to_numpy()})
 
 
 def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -> None:
     for variant, p in points.iterrows():
         mark = look[str(variant)]
-        ax.errorbar(
-            p.x,
-            p.y,
-            xerr=[[p.x - p.x0], [p.x1 - p.x]],
-            yerr=[[p.y - p.y0], [p.y1 - p.y]],
-            fmt="none",
-            ecolor=mark.color,
-            elinewidth=0.6,
-            alpha=0.55,
-            zorder=2,
-        )
+        outline = _ellipse(p, level)
+        ax.fill(*outline.T, color=mark.color, alpha=0.08, linewidth=0, zorder=1)
+        ax.plot(*outline.T, color=mark.color, alpha=0.55, linewidth=0.5, zorder=2)
         ax.plot(
             p.x,
             p.y,
@@ -77,11 +91,13 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
             zorder=3 if mark.marker == "*" else 4,
             linestyle="none",
         )
+    stairs = _staircase(points)
+    ax.plot(stairs["x"], stairs["y"], color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=1)
     reference = points.iloc[0]
     ax.axvline(reference.x, color="0.75", linewidth=0.5, zorder=0)
     ax.axhline(reference.y, color="0.75", linewidth=0.5, zorder=0)
     ax.margins(0.14, 0.1)
-    ax.set_title(f"(a) test, chosen points, {level:.0%} intervals")
+    ax.set_title(f"(a) test, chosen points, {level:.0%} ellipses; dotted: front")
     _name_axes(ax)
 
 
@@ -177,16 +193,19 @@ def _key(figure: Figure, names: dict[str, str], look: dict[str, Mark]) -> None:
     )
 
 
-def _label_points(ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark]) -> None:
-    bars: list[Box] = []
+def _label_points(
+    ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark], level: float
+) -> None:
+    stairs = _staircase(points)
+    lines: list[Box] = obstacles_of_line(ax, stairs["x"].tolist(), stairs["y"].tolist(), 0.8)
     for _, p in points.iterrows():
-        bars += obstacles_of_line(ax, [p.x0, p.x1], [p.y, p.y], 0.8)
-        bars += obstacles_of_line(ax, [p.x, p.x], [p.y0, p.y1], 0.8)
+        outline = _ellipse(p, level)
+        lines += obstacles_of_line(ax, outline[:, 0].tolist(), outline[:, 1].tolist(), 0.8)
     labels = [
         Label(names[str(v)], p.x, p.y, look[str(v)].color, reach=look[str(v)].size / 2, weight="bold")
         for v, p in points.iterrows()
     ]
-    place(ax, labels, bars, 6.5)
+    place(ax, labels, lines, 6.5)
 
 
 def _label_sweeps(

@@ -1,10 +1,9 @@
-"""What the lm-eval task needs in Python: the described scenes, and exact match on the extracted answer."""
+"""What the lm-eval task needs in Python: the described scenes."""
 
 from typing import Any
 
 import datasets
 
-from benchmarks.extraction import extract
 from benchmarks.miniature.suites import rows
 from benchmarks.registry import find
 
@@ -16,9 +15,3 @@ def load(benchmark: str, questions: int, seed: int, **_: Any) -> dict[str, datas
     found = rows(find(benchmark), SPLIT, questions, seed)
     content = [{"index": r.index, "question": r.described(), "answer": r.answer} for r in found]
     return {SPLIT: datasets.Dataset.from_list(content)}
-
-
-def judge(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """Exact match, upper and lower case being equal, of the answer that the extractor finds."""
-    answer, _ = extract(results[0])
-    return {"exact_match": float(answer is not None and answer.lower() == doc["answer"].lower())}

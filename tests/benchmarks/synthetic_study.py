@@ -204,7 +204,7 @@ def _scores(folder, variant, params, benchmarks, difficulty, rng):
         )
     frame = pd.concat(parts)
     frame.to_csv(folder / f"{variant}.csv", index=False)
-    cost = frame[["variant", "benchmark", "index"]].assign(seconds=0.01)
+    cost = frame[["variant", "benchmark", "index", "tokens"]].assign(seconds=0.01)
     cost.to_csv(folder / f"{variant}.cost.csv", index=False)
 
 
@@ -219,7 +219,8 @@ def _text(folder, owner, mean, difficulty, rng):
                 "raw": "",
                 "extracted": "three",
                 "correct": right,
-                "truncated": 0,
+                "truncated": False,
+                "tokens": 12,
             }
         )
         for task in TEXT

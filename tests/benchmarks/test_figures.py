@@ -10,6 +10,7 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -67,11 +68,31 @@ def test_every_variant_is_told_apart_without_colour(study):
 
 
 def test_the_points_are_the_tables(results, study):
-    axes = read_table(results / "tables" / "axes.csv")
-    points = trade_off._test_points(study, axes)
+    axes, pareto = (read_table(results / "tables" / f"{n}.csv") for n in ("axes", "pareto"))
+    points = trade_off._test_points(study, pareto)
     assert list(points.index) == list(study.variants)
     row = axes[(axes["variant"] == "inject") & (axes["group"] == "reasoning")].iloc[0]
-    assert tuple(points.loc["inject", ["y", "y0", "y1"]]) == (row["score"], row["low"], row["high"])
+    assert points.loc["inject", "y"] == row["score"]
+    stairs = trade_off._staircase(points)
+    front = points[points["front"] == "yes"]
+    assert len(stairs) == 2 * len(front) - 1
+    assert stairs["x"].is_monotonic_increasing and stairs["y"].is_monotonic_decreasing
+
+
+def test_an_ellipse_holds_its_share():
+    point = pd.Series({"x": 0.9, "y": 0.5, "sx": 0.02, "sy": 0.01, "correlation": 0.6})
+    outline = trade_off._ellipse(point, 0.95)
+    covariance = np.array([[4e-4, 1.2e-4], [1.2e-4, 1e-4]])
+    draws = np.random.default_rng(0).multivariate_normal([0.9, 0.5], covariance, 20000)
+    assert Path(outline).contains_points(draws).mean() == pytest.approx(0.95, abs=0.01)
+    flat = trade_off._ellipse(point.replace(0.01, 0.0), 0.95)
+    assert np.ptp(flat[:, 1]) == pytest.approx(0, abs=1e-9)
+
+
+def test_one_axis_alone_is_said(study, results, tmp_path):
+    pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
+    trade_off.draw(study, pareto.iloc[:0], selection.iloc[:0], tmp_path)
+    assert (tmp_path / "trade_off.png").exists()
 
 
 def test_a_grid_of_two_parameters_is_several_lines(results):
@@ -125,10 +146,10 @@ def test_labels_keep_off_lines():
 
 
 def test_few_variants_are_named_in_place(results, study, tmp_path):
-    axes, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("axes", "selection"))
+    pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
     few = ["vlm", "inject", "frism"]
     small = study.model_copy(update={"variants": {v: study.variants[v] for v in few}})
-    trade_off.draw(small, axes, selection[selection["variant"].isin(few)], tmp_path)
+    trade_off.draw(small, pareto, selection[selection["variant"].isin(few)], tmp_path)
     with (
         Image.open(tmp_path / "trade_off.png") as small_one,
         Image.open(results / "figures" / "trade_off.png") as whole,
@@ -137,8 +158,8 @@ def test_few_variants_are_named_in_place(results, study, tmp_path):
 
 
 def test_no_sweep_no_second_panel(results, study, tmp_path):
-    axes, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("axes", "selection"))
-    trade_off.draw(study, axes, selection[selection["point"] == 0], tmp_path)
+    pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
+    trade_off.draw(study, pareto, selection[selection["point"] == 0], tmp_path)
     with Image.open(tmp_path / "trade_off.png") as picture:
         assert picture.height < 1300
 

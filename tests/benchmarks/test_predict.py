@@ -2,18 +2,21 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from benchmarks import items
+from benchmarks import items, keys
 from benchmarks.engine import Settings
+from benchmarks.engines import cost
 from benchmarks.predict import main, predict
 from benchmarks.predictions import read
 from frism.recipes import Recipe
@@ -42,29 +45,97 @@ def command(
 
 
 def timeless(path: Path) -> list[str]:
-    return [json.dumps({**json.loads(line), "seconds": 0}) for line in path.read_text().splitlines()]
+    """The lines without their times, which the sums cover too."""
+    lines = map(json.loads, path.read_text().splitlines())
+    return [json.dumps({k: v for k, v in line.items() if k not in ("seconds", "sum")}) for line in lines]
 
 
 def test_killed_and_resumed_is_as_if_undisturbed(
-    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+    triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
 ) -> None:
-    recipe, folder = variant("inject", strength=0.5), shutil.copytree(items_folder, tmp_path / "items")
+    """SIGKILL at ten random points, each run going on where the one before was killed."""
+    asked, settings = items.load(items_folder, "test", SUITES), Settings(batch_size=2, max_new_tokens=6)
+    recipe, fitted = Recipe.load(variant("inject", strength=0.5))
+    folder = shutil.copytree(items_folder, tmp_path / "items")
     once, killed = tmp_path / "once.jsonl", tmp_path / "killed.jsonl"
-    subprocess.run(command(triple_json, recipe, folder, once), check=True, capture_output=True)
+    total = QUESTIONS * len(SUITES)
+    assert predict(triple, recipe, fitted, asked, settings, folder, once) == total
+    shutil.rmtree(folder / "prepared")
+
+    def begin() -> int:
+        """A process that predicts into `killed`; forked, which spares ten times the imports."""
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                predict(triple, recipe, fitted, asked, settings, folder, killed)
+            os._exit(0)
+        return child
+
+    rng = random.Random(time.time_ns())
     kills = 0
-    for least in (1, 8, 25):  # kill as soon as so many lines are there
-        process = subprocess.Popen(command(triple_json, recipe, folder, killed), stderr=subprocess.DEVNULL)
-        while process.poll() is None:
-            if killed.exists() and killed.read_bytes().count(b"\n") >= least:
-                os.kill(process.pid, signal.SIGKILL)
-                kills += process.wait() == -signal.SIGKILL
-            time.sleep(0.002)
+    for least in sorted(rng.sample(range(total - 4), 10)):
+        child = begin()
+        while not killed.exists() or killed.read_bytes().count(b"\n") < least:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.02))
+        os.kill(child, signal.SIGKILL)
+        kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         with killed.open("a") as stream:  # what a kill in the middle of a write leaves
             stream.write('{"key": "12')
-    subprocess.run(command(triple_json, recipe, folder, killed), check=True, capture_output=True)
-    assert kills >= 1
+    os.waitpid(begin(), 0)
+    assert kills == 10
     assert timeless(killed) == timeless(once)
+    assert len(read(killed)) == total
+    assert keys.recompute(killed) == keys.recompute(once)
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_what_another_takes_up(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    """The command line itself, killed once."""
+    recipe, folder = variant("inject", strength=0.5), shutil.copytree(items_folder, tmp_path / "items")
+    killed = tmp_path / "killed.jsonl"
+    process = subprocess.Popen(command(triple_json, recipe, folder, killed), stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (killed.exists() and killed.read_bytes().count(b"\n") > 4):
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run(command(triple_json, recipe, folder, killed), check=True, capture_output=True)
     assert len(read(killed)) == QUESTIONS * len(SUITES)
+
+
+@pytest.mark.slow
+def test_several_processes_answer_as_one(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    recipe, out = variant("inject", strength=0.5), {}
+    for devices in (1, 2):
+        out[devices] = tmp_path / f"{devices}.jsonl"
+        engine = json.dumps({**json.loads(ENGINE), "devices": devices})
+        called = command(triple_json, recipe, items_folder, out[devices], {"engine": engine})
+        for _ in range(devices):  # a second time there is nothing to do, and nothing is lost
+            done = subprocess.run(called, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(timeless(out[1])) == sorted(timeless(out[2]))
+    assert keys.recompute(out[1]) == keys.recompute(out[2])
+    assert sorted(path.name for path in tmp_path.glob("2*")) == [
+        "2.batches.jsonl", "2.jsonl", "2.provenance.json",
+    ]  # fmt: skip
+
+
+def test_what_every_batch_cost_is_recorded(
+    triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    asked = items.load(items_folder, "test", SUITES)
+    recipe, fitted = Recipe.load(variant("vlm"))
+    settings, out = Settings(batch_size=4, max_new_tokens=6), tmp_path / "v.jsonl"
+    predict(triple, recipe, fitted, asked, settings, items_folder, out)
+    costs, lines = cost.read(out), read(out)
+    assert [c.questions for c in costs] == [3, 3, 4] * len(SUITES)
+    assert sum(c.tokens for c in costs) == sum(line.tokens for line in lines)
+    assert sum(c.seconds for c in costs) == pytest.approx(sum(line.seconds for line in lines), rel=1e-3)
+    assert all(c.peak_memory > 10**6 and c.parts == 1 for c in costs)
 
 
 def test_half_a_batch_is_completed_with_the_same_answers(

@@ -1,6 +1,7 @@
 """The store: appended to, resumed, never mixed; whatever a kill leaves of its last line."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -47,6 +48,27 @@ def test_a_cut_file_loses_at_most_its_last_line(tmp_path_factory: pytest.TempPat
         assert len(kept) >= 2
     store(path, keys, "drei ☃")
     assert path.read_bytes() == whole
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_changed_line_is_named(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Any other value of any field, in a line that is still valid JSON."""
+    path, keys = tmp_path_factory.mktemp("changed") / "v.jsonl", ["a", "b", "c"]
+    store(path, keys)
+    lines = path.read_text().splitlines()
+    place = data.draw(st.integers(0, 2))
+    fields = json.loads(lines[place])
+    field = data.draw(st.sampled_from(sorted(fields)))
+    other = data.draw(st.one_of(st.text(), st.integers(), st.booleans(), st.floats(allow_nan=False)))
+    if type(other) is type(fields[field]) and other == fields[field]:
+        return
+    fields[field] = other
+    lines[place] = json.dumps(fields)
+    path.write_text("\n".join(lines) + "\n")
+    for use in (lambda: read(path), lambda: store(path, keys)):
+        with pytest.raises(UserError, match=rf"v\.jsonl, line {place + 1} was changed after it was written"):
+            use()
 
 
 def test_only_what_is_missing_is_appended(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Definitions: all valid, unknown names corrected, faults named."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks import registry, vlmevalkit
+from benchmarks import catalogue, registry, vlmevalkit
 from benchmarks.miniature.questions import PERCEPTION, REASONING, SHORT
 from frism.errors import UserError
+
+from .conftest import invoke, refused
 
 
 def test_every_definition_is_valid_and_complete() -> None:
@@ -23,8 +26,8 @@ def test_every_definition_is_valid_and_complete() -> None:
 def test_unknown_name_is_corrected() -> None:
     with pytest.raises(UserError, match=r"unknown benchmark 'mini_totl'\. Did you mean 'mini_total'\?"):
         registry.find("mini_totl")
-    with pytest.raises(UserError, match="There are: mini_add"):
-        registry.find_all("mini_total,xyzzy")
+    with pytest.raises(UserError, match=r"There are: mini_add.*, MathVista_MINI"):
+        registry.find_all("mini_total,xyzzy_qqq")
     with pytest.raises(UserError, match="no benchmark"):
         registry.find_all(" , ")
 
@@ -54,3 +57,91 @@ def test_a_faulty_file_is_named(
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     with pytest.raises(UserError, match=rf"mini_total\.yaml.*{complaint}"):
         registry.find("mini_total")
+
+
+def test_a_prepared_name_needs_nothing_more() -> None:
+    assert len(registry.prepared()) >= 45
+    for name in registry.prepared():
+        definition = registry.find(name)
+        assert definition.path == registry.CATALOGUE
+        assert definition.axis in ("perception", "reasoning", "text")
+        assert set(definition.unverified) <= {"n", "licence", "download_mb"}
+        assert all(getattr(definition, figure) not in (None, "unknown") for figure in definition.unverified)
+        assert definition.on_dev == (definition.axis != "text" and not definition.whole)
+        assert (definition.source.lm_eval is not None) == (definition.kind == "lm_eval")
+    assert [name for name in registry.prepared() if registry.find(name).whole] == [
+        "WeMath",
+        "WeMath_COT",
+        "MME",
+    ]
+
+
+def test_names_of_the_issue_are_prepared() -> None:
+    names = (
+        "MathVista_MINI,MathVerse_MINI_Vision_Only,MathVision_MINI,LogicVista,DynaMath,WeMath,MMMU_DEV_VAL,"
+        "MMStar,POPE,TextVQA_VAL,SEEDBench_IMG,MME,OCRBench,ChartQA_TEST,RealWorldQA,HallusionBench,gsm8k,"
+        "math_500,mmlu"
+    )
+    assert [d.name for d in registry.find_all(names)] == names.split(",")
+
+
+def test_a_mapping_overrides_a_prepared_entry() -> None:
+    definition = registry.find({"name": "POPE", "axis": "other", "group": "objects", "max_new_tokens": 8})
+    assert (definition.axis, definition.group, definition.max_new_tokens) == ("other", "objects", 8)
+    assert definition.metric == registry.find("POPE").metric
+    short = registry.find({"name": "mini_total", "max_new_tokens": 3})
+    assert short.source == registry.find("mini_total").source and short.max_new_tokens == 3
+
+
+def test_any_other_name_of_vlmevalkit_needs_an_axis() -> None:
+    with pytest.raises(
+        UserError, match=r"MMVP is not in the prepared table.*\{name: MMVP, axis: perception\}"
+    ):
+        registry.find("MMVP")
+    found = registry.find({"name": "MMVP", "axis": "perception"})
+    assert (found.dataset_class, found.metric, found.answers) == ("ImageMCQDataset", "option", "option")
+    assert found.source.tsv is not None and found.on_dev
+    with pytest.raises(UserError, match="MVBench asks about videos"):
+        registry.find({"name": "MVBench", "axis": "perception"})
+    with pytest.raises(UserError, match="MMMB is a collection"):
+        registry.find({"name": "MMMB", "axis": "perception"})
+    circular = registry.find({"name": "CCBench", "axis": "perception"})
+    assert circular.metric == "circular"
+    noprompt = registry.find({"name": "DynaMath_noprompt", "axis": "reasoning"})
+    assert (noprompt.metric, noprompt.judge, noprompt.answers) == ("dynamath", "rule", "json")
+
+
+def test_a_table_of_ones_own_needs_a_class() -> None:
+    with pytest.raises(UserError, match=r"no dataset 'M3CoT'.*name one of its classes"):
+        registry.find({"name": "M3CoT", "axis": "reasoning"})
+    found = registry.find({"name": "M3CoT", "axis": "reasoning", "class": "ImageMCQDataset"})
+    assert (found.metric, found.dataset) == ("option", "M3CoT")
+    task = registry.find({"name": "arc_easy", "kind": "lm_eval"})
+    assert task.axis == "text" and task.source.lm_eval is not None and task.source.lm_eval.task == "arc_easy"
+
+
+def test_a_json_list_of_names_and_mappings() -> None:
+    text = '["mini_total", {"name": "BLINK", "sha256": {"tsv": "abc"}}, "mini_total"]'
+    assert [d.name for d in registry.find_all(text)] == ["mini_total", "BLINK"]
+    assert registry.find_all(text)[1].sha256 == {"tsv": "abc"}
+    for faulty, complaint in (
+        ('["mini_total"', "not valid JSON"),
+        ('["POPE", {"name": "POPE", "axis": "other"}]', "described twice"),
+        ('[{"axis": "other"}]', "a mapping with `name`"),
+        ('[{"name": "POPE", "axs": "other"}]', r"benchmark POPE: axs"),
+        ('[{"name": "My bench", "axis": "other", "class": "ImageMCQDataset"}]', "name: String should match"),
+        ('[{"name": "POPE", "source": {}}]', "source: .*exactly one"),
+    ):
+        with pytest.raises(UserError, match=complaint):
+            registry.find_all(faulty)
+
+
+def test_the_catalogue_is_printed() -> None:
+    done = invoke(catalogue.main)
+    assert done.exit_code == 0
+    line = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["DynaMath"])
+    assert line.split()[1:3] == ["reasoning", "5,010"] and "rule judge" in line and " qid " in line
+    assert "5,127?" in done.stdout, "a figure that nobody checked is marked"
+    entries = json.loads(invoke(catalogue.main, "--json", "--axis", "text").stdout)
+    assert [entry["name"] for entry in entries] == ["gsm8k", "math_500", "mmlu"]
+    assert refused(invoke(catalogue.main, "--axis", "tset"), "no benchmark has the axis 'tset'")

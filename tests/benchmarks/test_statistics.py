@@ -1,92 +1,14 @@
-"""Statistics against hand-computed cases, independent implementations, and properties."""
+"""Two variants compared: hand-computed cases, clusters, groups, and properties."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
-from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 
-from benchmarks.statistics import (
-    Stratum,
-    detectable_difference,
-    generator,
-    group_mean,
-    holm,
-    mcnemar,
-    newcombe,
-    paired,
-    resampled_means,
-    wilson,
-)
-
-
-def table(both, only_a, only_b, neither):
-    """Paired 0/1 scores with these four counts."""
-    a = [1] * both + [1] * only_a + [0] * only_b + [0] * neither
-    b = [1] * both + [0] * only_a + [1] * only_b + [0] * neither
-    return np.array(a, float), np.array(b, float)
-
-
-binary = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80).map(
-    lambda pairs: np.array(pairs, float).T
-)
-
-
-def test_wilson_by_hand():
-    # Wilson 1927 for 8 of 10: (p + z^2/2n -+ z sqrt(pq/n + z^2/4n^2)) / (1 + z^2/n).
-    z = norm.ppf(0.975)
-    scale = 1 + z * z / 10
-    centre, half = (0.8 + z * z / 20) / scale, z / scale * np.sqrt(0.016 + z * z / 400)
-    assert wilson(8, 10) == pytest.approx((centre - half, centre + half))
-    assert wilson(0, 10)[0] == 0 and wilson(10, 10)[1] == 1
-
-
-def test_newcombe_published_example():
-    # Newcombe 1998, Stat. Med. 17:2635, the table 20, 12, 2, 16: method 10 gives 0.0562 to 0.3292.
-    assert newcombe(*table(20, 12, 2, 16)) == pytest.approx((0.0562, 0.3292), abs=5e-5)
-
-
-def test_newcombe_has_width_without_flips():
-    low, high = newcombe(*table(380, 0, 0, 20))
-    assert -0.02 < low < 0 < high < 0.02
-
-
-@settings(max_examples=50, deadline=None)
-@given(binary)
-def test_newcombe_contains_the_difference_and_mirrors(pair):
-    a, b = pair
-    low, high = newcombe(a, b)
-    assert -1 <= low <= a.mean() - b.mean() + 1e-9 and a.mean() - b.mean() - 1e-9 <= high <= 1
-    assert newcombe(b, a) == pytest.approx((-high, -low), abs=1e-9)
-
-
-def test_newcombe_covers():
-    rng = np.random.default_rng(0)
-    chances, hits, trials = [0.86, 0.08, 0.03, 0.03], 0, 600
-    for _ in range(trials):
-        low, high = newcombe(*table(*rng.multinomial(120, chances)))
-        hits += low <= 0.05 <= high
-    assert 0.92 <= hits / trials <= 0.985
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 60), st.integers(0, 60))
-def test_mcnemar_is_statsmodels_exact(gained, lost):
-    expected = reference_mcnemar([[5, gained], [lost, 5]], exact=True).pvalue if gained + lost else 1.0
-    assert mcnemar(gained, lost) == pytest.approx(min(expected, 1.0))
-
-
-def test_mcnemar_by_hand():
-    assert mcnemar(5, 0) == pytest.approx(2 / 2**5)
-    assert mcnemar(1, 5) == pytest.approx(2 * (1 + 6) / 2**6)
-
-
-def test_holm_by_hand_and_without_tests():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    mixed = holm([np.nan, 0.01, 0.02])
-    assert np.isnan(mixed[0]) and mixed[1:] == pytest.approx([0.02, 0.02])
-    assert np.isnan(holm([np.nan])).all() and len(holm([])) == 0
+from benchmarks.intervals import newcombe, score_interval
+from benchmarks.paired_tests import mcnemar, sign_flip
+from benchmarks.statistics import Stratum, detectable_difference, effective_size, paired
+from tests.benchmarks.paired_tables import binary, table
 
 
 def test_detectable_difference_has_its_power():
@@ -104,32 +26,6 @@ def test_detectable_difference_has_its_power():
 def test_detectable_difference_is_a_difference(n, discordance):
     d = detectable_difference(n, discordance)
     assert 0 < d <= 1 and detectable_difference(4 * n, discordance) <= d + 1e-12
-
-
-def test_bootstrap_equals_drawing_indices():
-    rng = np.random.default_rng(2)
-    values = rng.integers(0, 2, (200, 2)).astype(float)
-    fast = resampled_means(values, resamples=20000, rng=generator(0, "a"))
-    indices = rng.integers(0, 200, (20000, 200))
-    slow = values[indices].mean(axis=1)
-    assert fast.mean(axis=0) == pytest.approx(slow.mean(axis=0), abs=0.002)
-    assert fast.std(axis=0) == pytest.approx(slow.std(axis=0), rel=0.03)
-    assert np.corrcoef(fast.T)[0, 1] == pytest.approx(np.corrcoef(slow.T)[0, 1], abs=0.03)
-
-
-def test_clusters_widen_the_bootstrap():
-    values = np.repeat(np.random.default_rng(3).integers(0, 2, 40), 5)[:, None]
-    clusters = np.repeat(np.arange(40), 5)
-    alone = resampled_means(values, resamples=4000, rng=generator(0)).std()
-    whole = resampled_means(values, resamples=4000, rng=generator(0), clusters=clusters).std()
-    assert whole / alone == pytest.approx(np.sqrt(5), rel=0.1)
-
-
-def test_group_mean_of_one_is_wilson_and_of_many_narrower():
-    mean, interval = group_mean([30], [40])
-    assert mean == 0.75 and interval == pytest.approx(wilson(30, 40))
-    many = group_mean([30] * 4, [40] * 4)[1]
-    assert many[1] - many[0] == pytest.approx((interval[1] - interval[0]) / 2)
 
 
 def test_paired_by_hand():
@@ -190,3 +86,49 @@ def test_no_retention_of_nothing():
 def test_unpaired_scores_are_refused():
     with pytest.raises(ValueError, match="paired scores"):
         Stratum(np.ones(3), np.ones(4))
+
+
+def clustered(rng, groups=40, size=5):
+    """Scores of two variants that rise or fall together within a cluster, and the clusters."""
+    b = rng.integers(0, 2, groups).repeat(size)
+    moved = rng.random(groups).repeat(size) < 0.3
+    return np.where(moved, 1 - b, b).astype(float), b.astype(float), np.repeat(np.arange(groups), size)
+
+
+def test_clusters_count_once():
+    a, b, clusters = clustered(np.random.default_rng(6))
+    alone, whole = paired([Stratum(a, b)]), paired([Stratum(a, b, clusters)])
+    assert (alone.n, alone.gained, alone.difference) == (whole.n, whole.gained, whole.difference)
+    # Every cluster moves as one question would: the test is McNemar's on clusters.
+    assert whole.p == pytest.approx(mcnemar(whole.gained // 5, whole.lost // 5))
+    assert whole.p > alone.p
+    assert np.ptp(whole.difference_interval) > 1.5 * np.ptp(alone.difference_interval)
+    assert whole.score_interval == score_interval(a, clusters)
+    assert whole.detectable == pytest.approx(
+        detectable_difference(200 / 5 * (39 / 40) / (199 / 200), float(((a - b) ** 2).mean())), rel=1e-6
+    )
+
+
+def test_clusters_without_a_flip_have_width():
+    ones, clusters = np.ones(40), np.repeat(np.arange(10), 4)
+    assert paired([Stratum(ones, ones, clusters)]).difference_interval == newcombe(np.ones(10), np.ones(10))
+
+
+def test_a_group_of_clustered_and_single_questions():
+    a, b, clusters = clustered(np.random.default_rng(6))
+    c, d = table(20, 12, 2, 166)
+    result = paired([Stratum(a, b, clusters), Stratum(c, d)])
+    sums = (a - b).reshape(-1, 5).sum(axis=1)
+    assert result.p == pytest.approx(sign_flip(np.r_[sums, c - d]))
+    assert result.difference == pytest.approx(((a - b).mean() + (c - d).mean()) / 2)
+
+
+def test_effective_size():
+    equal = [Stratum(*table(50, 10, 5, 35)), Stratum(*table(40, 20, 5, 35))]
+    size, discordance = effective_size(equal)
+    assert size == pytest.approx(200) and discordance == pytest.approx(0.2)
+    # By hand: 100 and 400 questions of the same kind: 4 / (1/100 + 1/400).
+    unequal = [Stratum(*table(50, 10, 5, 35)), Stratum(*table(200, 40, 20, 140))]
+    assert effective_size(unequal)[0] == pytest.approx(320)
+    nothing = [Stratum(np.ones(50), np.ones(50), np.repeat(np.arange(25), 2))]
+    assert effective_size(nothing) == (25, 0)

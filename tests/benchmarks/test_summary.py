@@ -9,8 +9,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from benchmarks.findings import Budget, Finding
 from benchmarks.study import Study
-from benchmarks.summary import Finding, main, render
+from benchmarks.summary import main, render
 from benchmarks.tables import build
 from tests.benchmarks.synthetic_study import config, make
 
@@ -53,24 +54,30 @@ def change(folder, table, where, **values):
     frame.to_csv(path, index=False)
 
 
-FINDING = Finding("a", "vlm", "reasoning", 400, 0.1, 0.05, 0.15, 0.01, 0.04, alpha=0.05, budget=0.02)
+FINDING = Finding("a", "vlm", "reasoning", 400, 0.1, 0.05, 0.15, 0.01, 0.04, alpha=0.05)
 
 
 @pytest.mark.parametrize(
-    ("changed", "verdict", "kept"),
+    ("changed", "verdict"),
     [
-        ({}, "gain", True),
-        ({"p_holm": 0.06}, "not shown", True),
-        ({"low": -0.001}, "not shown", True),
-        ({"low": -0.15, "high": -0.05, "difference": -0.1}, "loss", False),
-        ({"low": -0.15, "high": -0.05, "difference": -0.1, "p_holm": 0.2}, "not shown", False),
-        ({"low": -0.019, "high": 0.01, "difference": 0.0}, "not shown", True),
-        ({"p_holm": math.nan}, "not shown", True),
+        ({}, "gain"),
+        ({"p_holm": 0.06}, "not shown"),
+        ({"low": -0.001}, "not shown"),
+        ({"low": -0.15, "high": -0.05, "difference": -0.1}, "loss"),
+        ({"low": -0.15, "high": -0.05, "difference": -0.1, "p_holm": 0.2}, "not shown"),
+        ({"p_holm": math.nan}, "not shown"),
     ],
 )
-def test_rules(changed, verdict, kept):
-    finding = replace(FINDING, **changed)
-    assert finding.verdict == verdict and finding.kept is kept
+def test_rules(changed, verdict):
+    assert replace(FINDING, **changed).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("p", "p_holm", "verdict"), [(0.001, 0.01, "kept"), (0.01, 0.08, "before Holm"), (0.3, 1, "not shown")]
+)
+def test_rules_of_the_budget(p, p_holm, verdict):
+    budget = Budget(loss=0.01, limit=0.018, p=p, p_holm=p_holm, alpha=0.05)
+    assert budget.verdict == verdict and budget.words.startswith("at most 0.018 lost, Holm p = ")
 
 
 def test_a_number_comes_with_interval_n_and_p():
@@ -105,7 +112,7 @@ def test_sections_and_every_variant(results, study):
 def test_every_number_is_in_the_tables(results, study):
     text = render(study, results / "tables")
     known = set()
-    for name in ("axes", "contrasts", "style"):
+    for name in ("axes", "contrasts", "style", "pareto", "oracle"):
         frame = pd.read_csv(results / "tables" / f"{name}.csv").select_dtypes("number")
         known |= {f"{abs(v):.3f}" for v in frame.to_numpy().ravel() if not math.isnan(v)}
     style = pd.read_csv(results / "tables" / "style.csv")
@@ -139,6 +146,55 @@ def test_a_null_against_plain_injection_is_said(own, study):
     change(own, "contrasts", {"against": "inject", "group": "reasoning"}, **worse)
     text = section(render(study, own), title)
     assert "In reasoning, against plain injection: better than none, worse than `inject`, of 1." in text
+
+
+def shown_budget(own, study, **values):
+    """The lines on non-inferiority after changing the test of `inject`."""
+    shown = {"difference": 0.2, "difference_low": 0.1, "difference_high": 0.3, "p_holm": 0.001}
+    change(own, "axes", {"variant": "inject", "group": "reasoning"}, **shown)
+    change(own, "pareto", {"variant": "inject"}, **values)
+    return {line.split(":")[0]: line for line in section(render(study, own), "Perception").splitlines()}
+
+
+def test_kept_takes_the_test_and_holm(own, study):
+    lines = shown_budget(own, study, p=0.0001, p_holm=0.001)
+    assert "`inject`" in lines["- Kept within 0.02"]
+    assert "**`inject`" in lines["A shown reasoning gain together with perception kept in that sense"]
+    lines = shown_budget(own, study, p=0.01, p_holm=0.08, loss_limit=0.0123)
+    assert "`inject`" not in lines["- Kept within 0.02"]
+    assert "`inject`" in lines["- Only before Holm's adjustment, so not shown here"]
+    both = lines["A shown reasoning gain together with perception kept in that sense"]
+    assert "Only before Holm's adjustment: `inject` (at most 0.012 lost, Holm p = 0.080)" in both
+    lines = shown_budget(own, study, p=0.4, p_holm=1)
+    assert "`inject`" not in "".join(lines[k] for k in lines if k.startswith(("- Kept", "- Only")))
+
+
+def test_front_and_ties(results, own, study):
+    text = section(render(study, own), "Front and ties")
+    pareto = pd.read_csv(own / "pareto.csv")
+    for variant in FEW:
+        on_front = (pareto["variant"] == variant) & (pareto["front"] == "yes")
+        assert (f"`{variant}` (" in text.split("The front dominates")[0]) == bool(on_front.any())
+    assert "- perception: " in text and "- text: " in text
+
+
+def test_oracles_are_no_results(own, study):
+    text = section(render(study, own), "Oracles, which are no results")
+    assert "nothing above uses it" in text and " choices" in text
+    assert "Oracle" not in render(study, own).split("## Oracles")[0]
+
+
+def test_judges_are_told_when_there_are_two(own, study):
+    assert "## Judges" not in render(study, own)
+    columns = pd.read_csv(own / "judges.csv").columns
+    row = dict.fromkeys(columns, 0) | {"variant": "all", "benchmark": "mini_total", "n": 900, "kappa": 0.8125}
+    pd.DataFrame([row]).to_csv(own / "judges.csv", index=False)
+    assert "over all variants: mini_total 0.812 (n = 900)." in section(render(study, own), "Judges")
+
+
+def test_tokens_are_told(own, study):
+    text = section(render(study, own), "Cost")
+    assert re.search(r"first: `vlm` \d+\.\d, `\w+` \d+\.\d", text) and "tables/costs.md" in text
 
 
 def test_habit_is_told_from_ability(own, study):

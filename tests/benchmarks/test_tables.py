@@ -12,15 +12,18 @@ import pytest
 
 from benchmarks import score as score_cli
 from benchmarks import study
-from benchmarks.statistics import holm, mcnemar
+from benchmarks.cells import interval, probability
+from benchmarks.paired_tests import holm, mcnemar, non_inferiority
+from benchmarks.statistics import Stratum
 from benchmarks.study import Study
-from benchmarks.tables import build, interval, probability
+from benchmarks.tables import build
 from frism.errors import UserError
 from tests.benchmarks.synthetic_study import config, make
 
 SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
 
-NAMES = ["axes", "benchmarks", "contrasts", "selection", "style", "text"]
+NAMES = ["axes", "benchmarks", "contrasts", "flips", "judges", "official", "oracle", "pareto", "selection",
+         "style", "text", "tied"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -140,23 +143,155 @@ def test_another_variant_leaves_the_others_intervals_alone(results, settings, ow
     pd.testing.assert_frame_equal(before[columns], table(own, "axes")[columns])
 
 
-def test_clusters_and_fractions_are_taken(settings, own):
-    for path in (own / "scores").glob("[!.]*.csv"):
-        if path.name.endswith(".cost.csv"):
-            continue
-        frame = pd.read_csv(path, keep_default_na=False)
-        frame["cluster"] = frame["index"] // 4
-        frame["correct"] = frame["correct"] * 0.5
-        frame.to_csv(path, index=False)
+def rewrite(results, change):
+    """Change the scores of every variant."""
+    for path in (results / "scores").glob("[!.]*.csv"):
+        if not path.name.endswith(".cost.csv"):
+            change(pd.read_csv(path, keep_default_na=False)).to_csv(path, index=False)
+
+
+def test_clusters_and_fractions_are_taken(results, settings, own):
+    rewrite(own, lambda frame: frame.assign(cluster=frame["index"] // 4, correct=frame["correct"] * 0.5))
     build(own, Study.parse(json.dumps(settings)), own / "tables")
     assert table(own, "benchmarks")["score"].max() <= 0.5
+
+
+def test_an_empty_cluster_column_changes_nothing(results, settings, own):
+    rewrite(own, lambda frame: frame.assign(cluster=""))
+    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    for name in ("benchmarks", "axes", "tied", "pareto"):
+        assert (own / "tables" / f"{name}.csv").read_bytes() == (
+            results / "tables" / f"{name}.csv"
+        ).read_bytes()
+
+
+def test_clusters_widen_where_answers_go_together(results, settings, own):
+    # Every question four times over: the same shares, and no more evidence than before.
+    def repeated(frame):
+        copies = [frame.assign(index=frame["index"] + 1000 * k, cluster=frame["index"]) for k in range(4)]
+        return pd.concat(copies, ignore_index=True)
+
+    rewrite(own, repeated)
+    build(own, Study.parse(json.dumps(settings | {"text": []})), own / "tables")
+    before, after = (table(r, "benchmarks").set_index(["variant", "benchmark"]) for r in (results, own))
+    pd.testing.assert_series_equal(before["score"], after["score"])
+    pd.testing.assert_series_equal(before["p"], after["p"], check_exact=False, rtol=2e-3)
+    assert (after["n"] == 4 * before["n"]).all() and (after["gained"] == 4 * before["gained"]).sum() > 5
+    width = [(f["high"] - f["low"]) for f in (before, after)]
+    assert (width[1] / width[0]).median() == pytest.approx(1, abs=0.1)
+
+
+def test_tied_stands_in_for_bold_maxima(results, settings):
+    rows = table(results, "tied")
+    assert set(rows["over"]) == {"group", "benchmark"}
+    for _, own in rows.groupby(["over", "name"]):
+        assert own["score"].is_monotonic_decreasing and own["tied_with_best"].iloc[0] == "yes"
+        assert len(own) == len(settings["variants"])
+    text = (results / "tables" / "tied.md").read_text()
+    assert "| **" in text and "(75 tests)" in text and "(90 tests)" in text
+
+
+def test_pareto_tests_the_budget(results, settings):
+    rows = table(results, "pareto").set_index("variant")
+    suites = ["mini_number", "mini_count"]
+    scores = {
+        v: pd.read_csv(results / "scores" / f"{v}.csv").set_index("benchmark") for v in ("vlm", "frism")
+    }
+    strata = [
+        Stratum(*(scores[v].loc[b, "correct"].to_numpy(float) for v in ("frism", "vlm"))).summed()
+        for b in suites
+    ]
+    assert rows.loc["frism", "p"] == pytest.approx(non_inferiority(strata, 0.02), rel=1e-3)
+    assert rows.loc["frism", "margin"] == 0.02 and list(rows.index)[-1] == "all variants"
+    axes = table(results, "axes").set_index(["variant", "group"])
+    assert rows.loc["frism", "reasoning"] == axes.loc[("frism", "reasoning"), "score"]
+
+
+def test_flips_are_the_counted_ones(results):
+    flips, rows = table(results, "flips"), table(results, "benchmarks").set_index(["variant", "benchmark"])
+    counts = flips.groupby(["variant", "benchmark"])["flip"].value_counts().unstack(fill_value=0)
+    for key, row in counts.iterrows():
+        assert (row["gained"], row["lost"]) == tuple(rows.loc[key, ["gained", "lost"]])
+    assert len(flips) == rows["gained"].sum() + rows["lost"].sum()
+    scores = {
+        v: pd.read_csv(results / "scores" / f"{v}.csv", dtype={"index": str}) for v in ("vlm", "inject")
+    }
+    one = flips[flips["variant"] == "inject"].iloc[0]
+    for variant, column in (("vlm", "reference_correct"), ("inject", "correct")):
+        frame = scores[variant]
+        row = frame[(frame["benchmark"] == one["benchmark"]) & (frame["index"] == str(one["index"]))]
+        assert row["correct"].iloc[0] == one[column]
+    assert (results / "tables" / "flips.md").read_text().count("\n") < 50
+
+
+def test_awkward_answers_stay_one_flip(settings, own):
+    path = own / "scores" / "inject.csv"
+    frame = pd.read_csv(path, keep_default_na=False).assign(extracted='a,"b\rc')
+    frame.to_csv(path, index=False, quoting=1)
+    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    flips = table(own, "flips").query("variant == 'inject'")
+    assert len(flips) and flips["extracted"].eq('a,"b\rc').all()
+
+
+def test_costs_are_added_up(results, settings, own):
+    folder = own / "costs" / "predict"
+    folder.mkdir(parents=True)
+    (folder / "inject.tsv").write_text("s\th:m:s\tmax_rss\n53.5\t0:00:53\t1085.95\n")
+    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    rows = table(own, "costs").set_index("variant")
+    scores = pd.read_csv(own / "scores" / "inject.csv")
+    row = rows.loc["inject"]
+    assert row["tokens"] == scores["tokens"].sum() and row["seconds"] == pytest.approx(0.01 * len(scores))
+    assert row["tokens_per_answer"] == pytest.approx(scores["tokens"].mean(), abs=0.01)
+    assert (row["wall_seconds"], row["peak_memory_mib"]) == (53.5, 1085.95)
+    assert rows.loc["vlm", ["wall_seconds", "tune_seconds", "peak_memory_mib"]].isna().all()
+
+
+def test_official_totals_stand_side_by_side(settings, own):
+    totals = {"mini_total": {"extracted": {"Overall": 0.5, "note": "x"}, "raw": {"Overall": 0.25}}}
+    totals["mini_total"]["judge"] = {"Overall": 0.75}
+    (own / "scores" / "inject.official.json").write_text(json.dumps(totals))
+    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    rows = table(own, "official").set_index("metric")
+    assert rows.loc["Overall", ["variant", "extracted_total", "raw_total", "judge_total"]].tolist() == [
+        "inject",
+        "0.5000",
+        0.25,
+        0.75,
+    ]
+    assert rows.loc["note", "extracted_total"] == "x"
+    (own / "scores" / "inject.official.json").write_text(json.dumps({"mini_total": {"extracted": {}}}))
+    with pytest.raises(UserError, match=r"inject\.official\.json lacks the raw totals of mini_total"):
+        build(own, Study.parse(json.dumps(settings)), own / "tables")
+
+
+def test_judges_are_compared(settings, own):
+    def judged(frame):
+        return frame.assign(
+            correct_judge=np.where(frame.index % 10 == 0, 1 - frame["correct"], frame["correct"])
+        )
+
+    rewrite(own, judged)
+    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    rows = table(own, "judges")
+    everyone = rows[rows["variant"] == "all"]
+    assert list(everyone["benchmark"]) == SUITES and (everyone["n"] == 80 * len(settings["variants"])).all()
+    assert everyone["agreement"].to_numpy() == pytest.approx(0.9, abs=1e-4)
+    assert (everyone["kappa_low"] < everyone["kappa"]).all()
+
+
+def test_benchmarks_named_by_mappings(results, settings, tmp_path):
+    mapped = settings | {"benchmarks": [{"name": SUITES[0], "axis": "perception"}, *SUITES[1:]]}
+    build(results, Study.parse(json.dumps(mapped)), tmp_path)
+    assert (tmp_path / "axes.csv").read_bytes() == (results / "tables" / "axes.csv").read_bytes()
 
 
 def test_only_the_reference(settings, own):
     alone = settings | {"variants": {"vlm": {"method": "vlm"}}, "text": []}
     build(own, Study.parse(json.dumps(alone)), own / "tables")
     assert table(own, "axes")["difference"].isna().all()
-    assert table(own, "contrasts").empty and table(own, "text").empty
+    assert table(own, "contrasts").empty and table(own, "text").empty and table(own, "flips").empty
+    assert table(own, "tied")["tied_with_best"].eq("yes").all()
 
 
 def test_unequal_questions_are_refused(settings, own):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,35 +20,39 @@ def truth(folder: Path, name: str) -> list[str]:
     return [item.answer for item in items.load(folder, "test", name)[name]]
 
 
+def scores(folder: Path, name: str, texts: list[str]) -> list[float]:
+    return vlmevalkit.evaluate(find(name), folder / "test", texts).scores
+
+
 @pytest.mark.parametrize("name", ["mini_number", "mini_existence", "mini_total"])
 def test_right_answers_score_one_and_wrong_ones_zero(items_folder: Path, name: str) -> None:
-    right, root = truth(items_folder, name), items_folder / "test"
-    assert vlmevalkit.evaluate(find(name), root, right) == ([1.0] * QUESTIONS, 1.0)
-    assert vlmevalkit.evaluate(find(name), root, ["NA"] * QUESTIONS) == ([0.0] * QUESTIONS, 0.0)
-    some = [*right[:3], *[vlmevalkit.UNANSWERED] * (QUESTIONS - 3)]
-    scores, total = vlmevalkit.evaluate(find(name), root, some)
-    assert scores == [1.0] * 3 + [0.0] * (QUESTIONS - 3)
-    assert total == pytest.approx(0.3)
+    right = truth(items_folder, name)
+    found = vlmevalkit.evaluate(find(name), items_folder / "test", right)
+    assert found.scores == [1.0] * QUESTIONS and found.totals["Overall"] == 100
+    assert scores(items_folder, name, ["NA"] * QUESTIONS) == [0.0] * QUESTIONS
+    missing = [e.told(None) for e in vlmevalkit.expected(find(name), items_folder / "test")]
+    some = vlmevalkit.evaluate(find(name), items_folder / "test", [*right[:3], *missing[3:]])
+    assert some.scores == [1.0] * 3 + [0.0] * (QUESTIONS - 3)
+    assert some.totals["Overall"] == pytest.approx(30)
 
 
 def test_style_counts_for_the_raw_text_only(items_folder: Path) -> None:
     """What VLMEvalKit makes of a right answer at the end of its steps."""
     worked = [f"red one . Answer {answer}" for answer in truth(items_folder, "mini_total")]
-    assert vlmevalkit.evaluate(find("mini_total"), items_folder / "test", worked)[1] == 0
+    assert sum(scores(items_folder, "mini_total", worked)) == 0
     doubtful = ["There is no doubt . yes" for _ in range(QUESTIONS)]
-    assert vlmevalkit.evaluate(find("mini_existence"), items_folder / "test", doubtful)[1] == 0
+    assert sum(scores(items_folder, "mini_existence", doubtful)) == 0
 
 
 def test_texts_stay_texts(items_folder: Path) -> None:
     """pandas would read these as numbers or as nothing, and xlsx cut or compute them."""
     odd = ["007", "nan", "", "None", "=1+1", 'a\tb\n"c"', "x" * 40_000, "1e5", "true", "null"]
-    assert vlmevalkit.evaluate(find("mini_number"), items_folder / "test", odd) == ([0.0] * QUESTIONS, 0.0)
+    assert scores(items_folder, "mini_number", odd) == [0.0] * QUESTIONS
 
 
 def test_a_second_scoring_does_not_reuse_the_first(items_folder: Path) -> None:
-    root = items_folder / "test"
-    assert vlmevalkit.evaluate(find("mini_existence"), root, ["maybe"] * QUESTIONS)[1] == 0
-    assert vlmevalkit.evaluate(find("mini_existence"), root, truth(items_folder, "mini_existence"))[1] == 1
+    assert sum(scores(items_folder, "mini_existence", ["maybe"] * QUESTIONS)) == 0
+    assert sum(scores(items_folder, "mini_existence", truth(items_folder, "mini_existence"))) == QUESTIONS
 
 
 def test_prompts_are_pictures_and_the_question_without_another_request(items_folder: Path) -> None:
@@ -82,6 +87,25 @@ def test_a_changed_table_of_a_known_name_is_not_replaced(tmp_path: Path, items_f
     assert len(vlmevalkit.build(definition, tmp_path).data) == QUESTIONS
     assert (tmp_path / "POPE.tsv").read_bytes() == source.read_bytes()
     assert "LMUData" not in os.environ
+
+
+def test_scoring_leaves_the_process_as_it_was(items_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing stays replaced, nothing is written, nothing is printed."""
+    module = sys.modules[vlmevalkit.dataset_class("ImageVQADataset").evaluate.__module__]  # type: ignore[attr-defined]
+    before, environment, temporary = (
+        dict(vars(module)),
+        dict(os.environ),
+        set(Path(tempfile.gettempdir()).iterdir()),
+    )
+    scores(items_folder, "mini_number", ["x"] * QUESTIONS)
+    assert dict(vars(module)) == before and dict(os.environ) == environment
+    left = {p.name for p in set(Path(tempfile.gettempdir()).iterdir()) - temporary}
+    assert not [name for name in left if name.startswith("score-") or name.endswith(".tsv")]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_hash_is_of_every_file() -> None:
+    assert vlmevalkit.tree_hash() == vlmevalkit.tree_hash() and len(vlmevalkit.tree_hash()) == 16
 
 
 def test_it_loads_no_model_code() -> None:

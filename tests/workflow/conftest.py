@@ -43,6 +43,18 @@ class Project:
             timeout=900,
         )
 
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the tests' Python in the project's folder."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment() | {"PYTHONPATH": str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+        )
+
     def plan(self, *options: str) -> list[str]:
         """The messages of the jobs that Snakemake would run."""
         run = self.run("-n", *options)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflow.code_digest import closure, code_digest
@@ -72,6 +72,16 @@ def test_an_edit_far_below_counts(project, module):
     assert digest(project, "benchmarks.plot") == elsewhere
 
 
+def test_what_does_nothing_for_a_job_can_be_left_out(project):
+    """With what it alone imports: its submodules and libraries too."""
+    (project / "benchmarks/all.py").write_text("from . import plot, run\nfrom .deep import leaf\n")
+    kept, libraries = closure(["benchmarks.all"], project, ["benchmarks.plot", "benchmarks.deep"])
+    assert set(kept) == {"benchmarks", "benchmarks.all", "benchmarks.run", "frism", "frism.core"}
+    assert libraries == {"torch"}
+    with pytest.raises(FileNotFoundError, match=r"no module benchmarks\.polt"):
+        digest(project, "benchmarks.all", without=["benchmarks.polt"])
+
+
 def test_only_the_edited_method_changes(project):
     (project / "baselines/ties.py").write_text("def merge(vlm):\n    return -vlm\n")
     before = {m: digest(project, "benchmarks.run", f"baselines.{m}") for m in ("inject", "ties")}
@@ -99,6 +109,7 @@ def test_import_circles_end(project):
     assert set(closure(["benchmarks.run"], project)[0]) >= {"benchmarks.run", "frism.core"}
 
 
+@settings(deadline=None)  # a busy machine is not a failure
 @given(st.permutations(["benchmarks.run", "benchmarks.plot", "baselines.inject"]))
 def test_order_does_not_count(order):
     root = Path(__file__).resolve().parents[2]

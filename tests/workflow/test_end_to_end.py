@@ -1,5 +1,6 @@
 """A small study for real: every stage in its own process, a method dropped in, faults, and kills."""
 
+import json
 import os
 import random
 import signal
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from tests.benchmarks import mirrors, tsvs
+from tests.workflow.conftest import Project
 
 METHOD = '''"""Half way: V + strength * tau_R / 2.
 
@@ -26,7 +30,8 @@ STUDY = {
     "engine": {"name": "transformers", "max_new_tokens": 6, "batch_size": 16},
     "calibration": {"source": "miniature", "questions": 8},
     "benchmarks": ["mini_number", "mini_total", "mini_add"],
-    "text": ["mini_total"],
+    "text": ["mini_total", {"name": "gsm8k", "max_new_tokens": 8}],
+    "data": {"folder": "data"},
     "questions": {"dev": 4, "test": 6},
     "statistics": {"resamples": 100},
     "variants": {
@@ -35,6 +40,15 @@ STUDY = {
         "half_way": {"method": "half_way", "params": {"strength": 0.5}},
     },
 }
+
+
+def with_data(project: Project) -> Project:
+    """Add a published benchmark and a mirrored data set, of the true columns, made here."""
+    folder = project.folder / "data"
+    mirrors.gsm8k(folder)
+    published = tsvs.pinned(tsvs.make("MMStar", folder, 12))
+    project.configure(benchmarks=[*STUDY["benchmarks"], published])
+    return project
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -50,7 +64,7 @@ def tables(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, new_project):
     """The study, run once; a new method and its line of config are all that was added to the project."""
-    project = new_project(tmp_path_factory.mktemp("study"), **STUDY)
+    project = with_data(new_project(tmp_path_factory.mktemp("study"), **STUDY))
     (project.folder / "baselines/half_way.py").write_text(METHOD)
     start = time.monotonic()
     run = project.run()
@@ -63,12 +77,45 @@ def test_a_study_runs_from_weights_to_summary(finished):
     results = finished.folder / "results/tiny"
     benchmarks = pd.read_csv(results / "tables/benchmarks.csv")
     assert set(benchmarks["variant"]) == {"vlm", "inject", "half_way"}
-    assert set(benchmarks["benchmark"]) >= set(STUDY["benchmarks"])
+    assert set(benchmarks["benchmark"]) >= {*STUDY["benchmarks"], "MMStar"}
     assert (benchmarks["n"] > 0).all()
     for name in ("trade_off", "gates", "learning"):
         assert (results / f"figures/{name}.png").stat().st_size > 1000
     assert not list(results.rglob("model*.safetensors")), "no variant is written as a checkpoint"
     assert finished.plan() == []
+
+
+def test_published_benchmarks_and_text_tasks_are_in_it(finished):
+    results = finished.folder / "results/tiny"
+    split = json.loads((results / "items/manifest.json").read_text())["questions"]["MMStar"]
+    assert split == {"dev": 4, "test": 6}
+    table = pd.read_parquet(results / "questions.parquet")
+    asked = table.groupby(["variant", "axis"])["benchmark"].unique()
+    assert "MMStar" in set(asked["inject"].explode())
+    assert set(asked["lrm", "text"]) == {"mini_total", "gsm8k"}
+    assert len(table) == len(pd.read_csv(results / "questions.csv"))
+    assert table.loc[table["benchmark"] == "gsm8k", "truncated"].any(), "eight tokens are not enough"
+
+
+def test_the_chain_holds(finished):
+    done = finished.python("-m", "benchmarks.verify", "results/tiny")
+    assert done.returncode == 0, done.stdout
+    assert "The chain of tiny holds" in done.stdout
+
+
+def test_a_changed_scorer_scores_again_and_generates_nothing(finished, tmp_path):
+    """Coefficients are chosen by scores, so jobs behind the choice run again; they find their answers."""
+    project = finished.copy(tmp_path / "copy")
+    results = project.folder / "results/tiny"
+    before = {path: path.read_bytes() for path in (results / "journal").rglob("*.jsonl")}
+    assert len(before) > 5
+    project.edit("benchmarks/extraction.py", "VERSION = ", "VERSION = 1 + ")
+    run = project.run("results/tiny/scores/inject.csv", "results/tiny/text/lrm.csv")
+    assert run.returncode == 0, run.stdout
+    assert "Score the answers of inject" in run.stdout
+    assert {path: path.read_bytes() for path in (results / "journal").rglob("*.jsonl")} == before
+    said = json.loads((results / "scores/inject.provenance.json").read_text())
+    assert said["extractor"] == json.loads((results / "text/lrm.provenance.json").read_text())["extractor"]
 
 
 def test_a_method_dropped_in_is_everywhere(finished):
@@ -92,10 +139,31 @@ def test_a_nan_is_named_and_fails(finished, tmp_path, edit_weights):
 
 
 @pytest.mark.slow
+def test_the_oracle_is_shown_apart(finished, tmp_path):
+    """Every grid point answers the test questions; nothing that was chosen or reported changes."""
+    project = finished.copy(tmp_path / "copy")
+    results = project.folder / "results/tiny"
+    before = tables(results)
+    project.configure(selection={"perception_budget": 0.02, "oracle": True})
+    run = project.run()
+    assert run.returncode == 0, run.stdout
+    chosen = json.loads((results / "variants/inject/choice.json").read_text())["point"]
+    columns = ["benchmark", "index", "raw", "correct"]
+    point, reported = (
+        pd.read_csv(path)[columns]
+        for path in (results / f"variants/inject/points/{chosen}/test.csv", results / "scores/inject.csv")
+    )
+    pd.testing.assert_frame_equal(point, reported)
+    changed = {name for name, content in tables(results).items() if before[name] != content}
+    assert changed <= {"tables/oracle.csv", "tables/oracle.md", "summary.md"}
+    assert (pd.read_csv(results / "tables/oracle.csv")["variant"] == "inject").any()
+
+
+@pytest.mark.slow
 def test_kills_lose_nothing(finished, new_project, tmp_path):
     """SIGKILL at three random moments; what was under way may outlive its Snakemake, as on a real machine."""
     expected = tables(finished.folder / "results/tiny")
-    project = new_project(tmp_path, **STUDY)
+    project = with_data(new_project(tmp_path, **STUDY))
     (project.folder / "baselines/half_way.py").write_text(METHOD)
     rng = random.Random(time.time_ns())
     for _ in range(3):

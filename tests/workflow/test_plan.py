@@ -19,6 +19,8 @@ VARIANTS = {
     "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
 }
 AGGREGATES = [
+    "Record what the study is run with",
+    "Put all answers into one table",
     "Write the tables",
     "Draw the figures",
     "Say in words what the study shows",
@@ -31,7 +33,7 @@ def own_jobs(variant: str) -> list[str]:
         f"Fit {variant} and",
         f"Answer the test questions with {variant}",
         f"Score the answers of {variant}",
-        f"Answer questions on described scenes with {variant}",
+        f"Answer questions in words alone with {variant}",
     ]
 
 
@@ -71,7 +73,7 @@ def test_a_new_study_is_planned_whole(project):
     shutil.rmtree(project.folder / "results")
     shutil.rmtree(project.folder / ".snakemake")
     jobs = [job for variant in VARIANTS for job in own_jobs(variant)]
-    parents = [f"Answer questions on described scenes with {parent}" for parent in ("base", "lrm")]
+    parents = [f"Answer questions in words alone with {parent}" for parent in ("base", "lrm")]
     assert_plan(project.plan(), [*jobs, *parents, "Write the questions of 2 benchmarks", *AGGREGATES])
 
 
@@ -106,6 +108,17 @@ def test_a_new_variant_runs_alone(project):
     assert_plan(project.plan(), [*own_jobs("inject_late"), *AGGREGATES])
 
 
+def test_the_oracle_asks_every_grid_point_and_nothing_else(project):
+    project.configure(selection={"perception_budget": 0.02, "oracle": True})
+    points = dict.fromkeys(VARIANTS, 1) | {"inject": 2}
+    asked = [
+        f"Answer the test questions with grid point {point} of {variant}"
+        for variant, count in points.items()
+        for point in range(count)
+    ]
+    assert_plan(project.plan(), [*asked, *AGGREGATES])
+
+
 def test_a_changed_grid_runs_its_variant(project):
     changed = {"inject": {"method": "inject", "grid": {"strength": [0.25, 0.5, 1.0]}}}
     project.configure(variants=VARIANTS | changed)
@@ -115,6 +128,23 @@ def test_a_changed_grid_runs_its_variant(project):
 def test_statistics_alone_run_the_tables(project):
     project.configure(statistics={"confidence": 0.9, "resamples": 2000})
     assert_plan(project.plan(), AGGREGATES)
+
+
+def test_prose_of_a_benchmark_runs_nothing_and_its_axis_what_follows_from_it(project):
+    project.edit("benchmarks/definitions/mini_total.yaml", "title: Sum", "title: The sum")
+    assert project.plan() == []
+    project.edit("benchmarks/definitions/mini_total.yaml", "metric: accuracy", "metric: anls")
+    plan = project.plan()
+    assert any(job.startswith("Score the answers of vlm") for job in plan)
+
+
+def test_a_changed_scorer_changes_no_job_that_asks(project):
+    """By itself: what was chosen on dev may change, so the jobs behind the choice look for their answers."""
+    project.edit("benchmarks/extraction.py", "VERSION = ", "VERSION = 1 + ")
+    changed = project.run("--list-changes", "params").stdout
+    assert "results/tiny/scores/vlm.csv" in changed
+    for untouched in ("predictions/vlm.jsonl", "items/manifest.json"):
+        assert f"results/tiny/{untouched}" not in changed
 
 
 def test_changed_weights_run_everything_but_the_questions(project):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from frism.errors import UserError
-from workflow import settings
+from workflow import schema, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
@@ -98,11 +98,107 @@ FAULTS = {
     "needless reference": (put("variants.inject.reference", "frism"), "method inject uses no reference"),
     "name of a parent": (put("variants.base", {"method": "inject"}), "variant base: the name is taken"),
     "nothing to compare with": (drop("variants.vlm"), "no variant has `method: vlm`"),
+    "unknown engine": (
+        put("engine.name", "transformer"),
+        "engine.name must be one of transformers, vlmeval, vllm, openai, not 'transformer'",
+        "Did you mean 'transformers'?",
+    ),
+    "engine's settings at odds": (
+        put("engine", {"name": "vlmeval", "max_new_tokens": 8, "token_budget": 100}),
+        "engine: token_budget is a setting of transformers, not of vlmeval",
+    ),
+    "optional number of the wrong kind": (
+        put("engine.token_budget", "many"),
+        "engine.token_budget must be a whole number or nothing, not 'many'",
+    ),
+    "optional number too small": (put("engine.token_budget", 0), "engine.token_budget is 0, which is too"),
+    "number of test questions": (
+        put("questions.test", "most"),
+        "questions.test must be a whole number or 'all', not 'most'",
+    ),
+    "unknown key of the judge": (
+        put("judge", {"adress": "http://localhost/v1", "model": "m"}),
+        "unknown key 'adress' in judge",
+        "Did you mean 'address'?",
+    ),
+    "judge without a model": (put("judge", {"address": "http://x"}), "the key 'model' is missing in judge"),
+    "margin too large": (put("selection.margin", 1.5), "selection.margin"),
+    "unknown way of prompting": (
+        put("prompting", {"custom_prompt": True}),
+        "unknown key 'custom_prompt' in prompting",
+        "'custom_prompts'",
+    ),
+    "a benchmark without a name": (
+        lambda config: config["benchmarks"].append({"axis": "reasoning"}),
+        "the key 'name' is missing in benchmarks.16",
+    ),
+    "a benchmark of no kind": (
+        lambda config: config["benchmarks"].append(7),
+        "benchmarks.16 must be a text or a mapping, not 7",
+    ),
+    "a benchmark twice": (
+        lambda config: config["benchmarks"].append({"name": "mini_total", "max_new_tokens": 9}),
+        "benchmarks: mini_total is named twice",
+    ),
+    "a published benchmark without an axis": (
+        lambda config: config["benchmarks"].append("BLINK2"),
+        "benchmarks: unknown benchmark 'BLINK2'",
+    ),
+    "a faulty mapping": (
+        lambda config: config["benchmarks"].append({"name": "POPE", "axis": "seeing"}),
+        "benchmarks: benchmark POPE: axis: Input should be 'perception'",
+    ),
+    "published tables without a folder": (
+        lambda config: config["benchmarks"].append("POPE"),
+        "benchmarks: POPE needs a TSV: name the folder that holds it as data.folder",
+    ),
+    "no such folder": (put("data", {"folder": "nowhere"}), "data.folder nowhere is not a folder"),
+    "text among pictures": (
+        lambda config: config["benchmarks"].append("gsm8k"),
+        "benchmarks: gsm8k asks without pictures: name it under `text`",
+    ),
+    "pictures among texts": (
+        lambda config: config["text"].append("POPE"),
+        "text: POPE asks about pictures: name it under `benchmarks`",
+    ),
+    "unknown lm-eval task": (
+        lambda config: config["text"].append({"name": "gsm9k", "kind": "lm_eval"}),
+        "text: lm-eval has no task 'gsm9k'",
+        "Did you mean 'gsm8k'?",
+    ),
+    "all of an endless benchmark": (
+        put("questions.test", "all"),
+        "questions.test is all, but mini_number has no last question",
+    ),
 }
 
 
 def test_the_shipped_config_is_sound():
     settings.check(copy.deepcopy(CONFIG), "config/miniature.yaml")
+
+
+def test_the_example_of_published_benchmarks_is_sound(tmp_path):
+    config = yaml.safe_load((ROOT / "config/qwen2_5_vl_3b.yaml").read_text())
+    config["data"]["folder"] = str(tmp_path)
+    for name in ("POPE", "TextVQA_VAL", "OCRBench", "RealWorldQA", "MMStar", "MathVista_MINI",
+                 "MathVerse_MINI_Vision_Only", "MathVision_MINI", "LogicVista"):  # fmt: skip
+        (tmp_path / f"{name}.tsv").touch()
+    settings.check(config, "config/qwen2_5_vl_3b.yaml")
+    (tmp_path / "POPE.tsv").unlink()
+    with pytest.raises(UserError, match=r"POPE.tsv is missing"):
+        settings.check(config, "config/qwen2_5_vl_3b.yaml")
+
+
+def test_defaults_are_those_of_the_modules():
+    config = copy.deepcopy(CONFIG)
+    for key in ("selection", "statistics"):
+        del config[key]
+    schema.fill(config)
+    assert config["selection"] == {"perception_budget": 0.02, "margin": None, "oracle": False}
+    assert config["statistics"]["confidence"] == 0.95
+    assert config["engine"]["workers"] == 2
+    assert config["variants"]["vlm"] == {"method": "vlm", "params": {}, "grid": {}}
+    assert "judge" not in config
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,9 +1,28 @@
 # From scores to what a reader opens: tables, figures and the summary in words.
-TABLES = ["benchmarks", "axes", "contrasts", "text", "selection", "style", "costs"]
+TABLES = [
+    "benchmarks",
+    "axes",
+    "tied",
+    "pareto",
+    "contrasts",
+    "flips",
+    "text",
+    "selection",
+    "oracle",
+    "style",
+    "official",
+    "judges",
+    "costs",
+]
+STAGES = [
+    f"benchmarks.{name}" for name in ("items", "tune", "predict", "score", "text", "questions")
+]
 FIGURES = ["trade_off", "gates", "learning"]
 FINAL = [
+    f"results/{config['study']}/study.json",
     *expand("results/{study}/tables/{name}.csv", study=config["study"], name=TABLES),
     *expand("results/{study}/figures/{name}.png", study=config["study"], name=FIGURES),
+    *multiext(f"results/{config['study']}/questions", ".parquet", ".csv"),
     f"results/{config['study']}/summary.md",
 ]
 SETTINGS = slice_of(
@@ -16,7 +35,50 @@ SETTINGS = slice_of(
     "variants",
     "selection",
     "statistics",
+    "judge",
 )
+
+
+# What the results were made of and with; `frism verify` begins here.
+rule record:
+    output:
+        "results/{study}/study.json",
+    log:
+        "results/{study}/logs/record.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        config=json.dumps(config),
+        # A change in any code that results come from is a change of what they were made with.
+        code=code("benchmarks.record", *STAGES, *map(method_of, VARIANTS)),
+    message:
+        "Record what the study is run with"
+    shell:
+        "python -m benchmarks.record --config {params.config:q} --out {output} &> {log}"
+
+
+rule questions:
+    input:
+        expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
+        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
+    output:
+        "results/{study}/questions.parquet",
+        "results/{study}/questions.csv",
+    log:
+        "results/{study}/logs/questions.log",
+    benchmark:
+        "results/{study}/costs/questions.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        config=SETTINGS,
+        code=code("benchmarks.questions"),
+    message:
+        "Put all answers into one table"
+    shell:
+        "python -m benchmarks.questions --results results/{wildcards.study} --config {params.config:q}"
+        " --out results/{wildcards.study} &> {log}"
 
 
 rule tables:
@@ -24,6 +86,11 @@ rule tables:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
         expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
         expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
+        [
+            f"{folder_of(variant)}/points/{point}/test.csv"
+            for variant in VARIANTS
+            for point in points_of(variant)
+        ],
     output:
         report(
             expand("results/{{study}}/tables/{name}.csv", name=TABLES),
@@ -33,6 +100,8 @@ rule tables:
         expand("results/{{study}}/tables/{name}.md", name=TABLES),
     log:
         "results/{study}/logs/tables.log",
+    benchmark:
+        "results/{study}/costs/tables.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -57,6 +126,8 @@ rule figures:
         expand("results/{{study}}/figures/{name}.svg", name=FIGURES),
     log:
         "results/{study}/logs/figures.log",
+    benchmark:
+        "results/{study}/costs/figures.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -77,6 +148,8 @@ rule summary:
         "results/{study}/summary.md",
     log:
         "results/{study}/logs/summary.log",
+    benchmark:
+        "results/{study}/costs/summary.tsv"
     conda:
         "../../environment.yml"
     params:

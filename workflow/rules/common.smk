@@ -2,15 +2,13 @@
 import fcntl
 import json
 import os
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
 
-from snakemake.utils import validate
-
-from benchmarks.registry import find
 from frism.errors import UserError
-from workflow import settings
+from workflow import benchmark_list, schema, settings
 from workflow.code_digest import code_digest
 from workflow.remember import remembered, states
 
@@ -42,16 +40,37 @@ def check_everything():
 
 
 check_everything()
-validate(config, "../schemas/config.schema.yaml")
+schema.fill(config)
 
 VARIANTS = list(config["variants"])
 REFERENCE = next(name for name, v in config["variants"].items() if v["method"] == "vlm")
 OWNERS = ["base", "lrm", *VARIANTS] if config["text"] else []
-# Coefficients are chosen by these two axes; the other benchmarks are asked on test alone.
-DEV_BENCHMARKS = [
-    name for name in config["benchmarks"] if find(name).axis in ("perception", "reasoning")
-]
-GPU = int(config["engine"]["device"] != "cpu")
+BENCHMARKS = benchmark_list.listed(config["benchmarks"])
+# Coefficients are chosen by the perception and reasoning benchmarks that can be split; the others are asked
+# on test alone.
+ON_DEV = [d["name"] for d in benchmark_list.resolved(config["benchmarks"]) if d["on_dev"]]
+DEV_BENCHMARKS = benchmark_list.listed(config["benchmarks"], ON_DEV)
+SPLITS = {split: n for split, n in config["questions"].items() if split in ("dev", "test")}
+TEXTS = benchmark_list.listed(config["text"])
+TEXT_QUESTIONS = config["questions"][settings.text_number(config["questions"])]
+JUDGE = f"--judge {shlex.quote(json.dumps(config['judge']))}" if "judge" in config else ""
+# What scores and does not ask: it is imported on the way to the questions, but no prompt or answer depends
+# on it, so that a changed scorer neither writes questions nor looks for answers by itself.
+SCORING = (
+    "benchmarks.extraction",
+    "benchmarks.answer_forms",
+    "benchmarks.judges",
+    "benchmarks.chat_judge",
+    "benchmarks.vlmevalkit.evaluation",
+    "benchmarks.vlmevalkit.metrics",
+    "benchmarks.vlmevalkit.questions",
+    "benchmarks.vlmevalkit.surroundings",
+)
+ENGINE = config["engine"]
+# vLLM always runs on GPUs, a server elsewhere.
+GPU = {"vllm": ENGINE["devices"], "openai": 0}.get(
+    ENGINE["name"], ENGINE["devices"] * (ENGINE["device"] != "cpu")
+)
 
 held = []  # the open lock file: the operating system releases it however this process ends
 
@@ -88,10 +107,29 @@ def weights():
 
 
 @cache
-def code(*modules, benchmarks=(), data=()):
+def code(*modules, data=(), without=()):
     """What a job's Python does, and the data files of the project that it goes by."""
-    definitions = [f"benchmarks/definitions/{name}.yaml" for name in benchmarks]
-    return code_digest(*modules, data=[*definitions, *data])
+    return code_digest(*modules, data=data, without=without)
+
+
+@cache
+def definitions(key):
+    """What the definitions of the config's benchmarks say: under `benchmarks` or `text`."""
+    return benchmark_list.digest(config[key])
+
+
+def model_type():
+    """The architecture that V's config names: prompts follow it, whatever the weights."""
+    try:
+        said = json.loads(Path(config["triple"]["vlm"], "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""  # what is wrong with the folder is said by whoever opens it
+    return said.get("model_type", "")
+
+
+def option(name, value):
+    """An option of a command line, or nothing."""
+    return f"--{name} {shlex.quote(str(value))}" if value else ""
 
 
 def method_of(variant):
@@ -101,7 +139,7 @@ def method_of(variant):
 
 def slice_of(*keys):
     """Some keys of the config as JSON: a job sees, and depends on, these alone."""
-    return json.dumps({key: config[key] for key in keys})
+    return json.dumps({key: config[key] for key in keys if key in config})
 
 
 def folder_of(variant):
@@ -131,3 +169,10 @@ def text_model(wildcards):
     if wildcards.owner in VARIANTS:
         return f"--recipe {folder_of(wildcards.owner)}"
     return f"--model {wildcards.owner}"
+
+
+def points_of(variant):
+    """Numbers of a variant's grid points, where the study asks for all of them on test."""
+    if not config["selection"]["oracle"]:
+        return []
+    return range(len(settings.points(config["variants"][variant])))

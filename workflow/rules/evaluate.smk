@@ -6,7 +6,8 @@ rule predict:
         "results/{study}/items/manifest.json",
         "results/{study}/variants/{variant}/recipe.json",
     output:
-        "results/{study}/predictions/{variant}.jsonl",
+        answers="results/{study}/predictions/{variant}.jsonl",
+        origins="results/{study}/predictions/{variant}.provenance.json",
     log:
         "results/{study}/logs/predict/{variant}.log",
     benchmark:
@@ -17,20 +18,21 @@ rule predict:
         gpu=GPU,
     params:
         # Grows line by line and is no output: Snakemake deletes the outputs of jobs that were cut off.
-        journal="results/{study}/journal/{variant}.jsonl",
+        journal="results/{study}/journal/{variant}",
         triple=json.dumps(config["triple"]),
-        engine=json.dumps(config["engine"]),
-        benchmarks=",".join(config["benchmarks"]),
-        code=code("benchmarks.predict"),
+        engine=json.dumps(ENGINE),
+        benchmarks=BENCHMARKS,
+        code=code("benchmarks.predict", without=SCORING),
     message:
         "Answer the test questions with {wildcards.variant}"
     shell:
         "mkdir -p $(dirname {params.journal});"
         " flock {log}.lock python -m benchmarks.predict --triple {params.triple:q}"
         " --recipe results/{wildcards.study}/variants/{wildcards.variant}"
-        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks}"
-        " --engine {params.engine:q} --out {params.journal} 2>&1 | tee {log};"
-        " cp {params.journal} {output}.$$; mv {output}.$$ {output}"
+        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
+        " --engine {params.engine:q} --out {params.journal}.jsonl 2>&1 | tee {log};"
+        " cp {params.journal}.provenance.json {output.origins};"
+        " cp {params.journal}.jsonl {output.answers}.$$; mv {output.answers}.$$ {output.answers}"
 
 
 rule score:
@@ -40,6 +42,8 @@ rule score:
     output:
         scores="results/{study}/scores/{variant}.csv",
         costs="results/{study}/scores/{variant}.cost.csv",
+        official="results/{study}/scores/{variant}.official.json",
+        provenance="results/{study}/scores/{variant}.provenance.json",
     log:
         "results/{study}/logs/score/{variant}.log",
     benchmark:
@@ -47,14 +51,52 @@ rule score:
     conda:
         "../../environment.yml"
     params:
-        benchmarks=",".join(config["benchmarks"]),
-        code=code("benchmarks.score", benchmarks=tuple(config["benchmarks"])),
+        benchmarks=BENCHMARKS,
+        definitions=definitions("benchmarks"),
+        judge=JUDGE,
+        code=code("benchmarks.score"),
     message:
         "Score the answers of {wildcards.variant}"
     shell:
         "python -m benchmarks.score --predictions {input.predictions}"
-        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks}"
-        " --variant {wildcards.variant} --out {output.scores} &> {log}"
+        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
+        " --variant {wildcards.variant} {params.judge} --out {output.scores} &> {log}"
+
+
+# Every grid point on test: an upper bound that looks at the test questions, shown apart from the choice.
+rule oracle:
+    input:
+        "results/{study}/items/manifest.json",
+        "results/{study}/variants/{variant}/recipe.json",
+    output:
+        "results/{study}/variants/{variant}/points/{point}/test.csv",
+    log:
+        "results/{study}/logs/oracle/{variant}/{point}.log",
+    benchmark:
+        "results/{study}/costs/oracle/{variant}.{point}.tsv"
+    wildcard_constraints:
+        point=r"\d+",
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        journal="results/{study}/journal/points/{variant}/{point}.jsonl",
+        triple=json.dumps(config["triple"]),
+        engine=json.dumps(ENGINE),
+        benchmarks=BENCHMARKS,
+        definitions=definitions("benchmarks"),
+        code=code("benchmarks.predict", "benchmarks.score"),
+    message:
+        "Answer the test questions with grid point {wildcards.point} of {wildcards.variant} (for the oracle)"
+    shell:
+        "mkdir -p $(dirname {params.journal});"
+        " (flock {log}.lock python -m benchmarks.predict --triple {params.triple:q}"
+        " --recipe $(dirname {output}) --items results/{wildcards.study}/items --split test"
+        " --benchmarks {params.benchmarks:q} --engine {params.engine:q} --out {params.journal}"
+        " && python -m benchmarks.score --predictions {params.journal}"
+        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
+        " --variant {wildcards.variant} --out {output}) 2>&1 | tee {log}"
 
 
 rule text:
@@ -63,7 +105,11 @@ rule text:
             f"{folder_of(wildcards.owner)}/recipe.json" if wildcards.owner in VARIANTS else []
         ),
     output:
-        "results/{study}/text/{owner}.csv",
+        scores="results/{study}/text/{owner}.csv",
+        costs="results/{study}/text/{owner}.cost.csv",
+        provenance="results/{study}/text/{owner}.provenance.json",
+        answers="results/{study}/predictions/text/{owner}.jsonl",
+        origins="results/{study}/predictions/text/{owner}.provenance.json",
     log:
         "results/{study}/logs/text/{owner}.log",
     benchmark:
@@ -75,21 +121,24 @@ rule text:
     resources:
         gpu=GPU,
     params:
+        journal="results/{study}/journal/text/{owner}",
         model=text_model,
-        tasks=",".join(config["text"]),
-        questions=config["questions"]["test"],
+        tasks=TEXTS,
+        definitions=definitions("text"),
+        questions=TEXT_QUESTIONS,
         seed=config["seed"],
         triple=json.dumps(config["triple"]),
         weights=lambda wildcards: weights(),
-        engine=json.dumps(config["engine"]),
-        code=code(
-            "benchmarks.text",
-            benchmarks=tuple(config["text"]),
-            data=("benchmarks/tasks/described_scenes.yaml",),
-        ),
+        data=option("data", config["data"]["folder"]),
+        engine=json.dumps(ENGINE),
+        code=code("benchmarks.text", data=("benchmarks/tasks/*",)),
     message:
-        "Answer questions on described scenes with {wildcards.owner}"
+        "Answer questions in words alone with {wildcards.owner}"
     shell:
-        "python -m benchmarks.text --triple {params.triple:q} {params.model}"
-        " --tasks {params.tasks} --questions {params.questions} --seed {params.seed}"
-        " --engine {params.engine:q} --out {output} 2>&1 | tee {log}"
+        "mkdir -p $(dirname {params.journal});"
+        " flock {log}.lock python -m benchmarks.text --triple {params.triple:q} {params.model}"
+        " --tasks {params.tasks:q} --questions {params.questions} --seed {params.seed} {params.data}"
+        " --engine {params.engine:q} --journal {params.journal}.jsonl --out {output.scores}"
+        " 2>&1 | tee {log};"
+        " cp {params.journal}.provenance.json {output.origins};"
+        " cp {params.journal}.jsonl {output.answers}.$$; mv {output.answers}.$$ {output.answers}"

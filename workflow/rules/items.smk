@@ -4,6 +4,7 @@
 rule items:
     output:
         "results/{study}/items/manifest.json",
+        "results/{study}/items/benchmarks.json",
     log:
         "results/{study}/logs/items.log",
     benchmark:
@@ -12,12 +13,19 @@ rule items:
         "../../environment.yml"
     params:
         number=len(config["benchmarks"]),
-        benchmarks=",".join(config["benchmarks"]),
-        splits=json.dumps(config["questions"]),
+        benchmarks=BENCHMARKS,
+        definitions=definitions("benchmarks"),
+        splits=json.dumps(SPLITS),
         seed=config["seed"],
-        code=code("benchmarks.items", benchmarks=tuple(config["benchmarks"])),
+        # Who is asked decides how: prompts and pixel limits belong to a family of models.
+        vlm=config["triple"]["vlm"],
+        model_type=model_type(),
+        data=option("data", config["data"]["folder"]),
+        prompting=json.dumps(config["prompting"]),
+        code=code("benchmarks.items", without=SCORING),
     message:
         "Write the questions of {params.number} benchmarks"
     shell:
-        "python -m benchmarks.items --benchmarks {params.benchmarks} --splits {params.splits:q}"
-        " --seed {params.seed} --out results/{wildcards.study}/items &> {log}"
+        "python -m benchmarks.items --benchmarks {params.benchmarks:q} --splits {params.splits:q}"
+        " --seed {params.seed} --model {params.vlm:q} {params.data} --prompting {params.prompting:q}"
+        " --out results/{wildcards.study}/items &> {log}"

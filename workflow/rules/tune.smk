@@ -33,11 +33,10 @@ rule tune:
         weights=lambda wildcards: weights(),
         calibration=json.dumps(config["calibration"]),
         engine=json.dumps(config["engine"]),
-        benchmarks=",".join(DEV_BENCHMARKS),
-        selection=json.dumps(config["selection"]),
-        code=lambda wildcards: code(
-            "benchmarks.tune", method_of(wildcards.variant), benchmarks=tuple(DEV_BENCHMARKS)
-        ),
+        benchmarks=DEV_BENCHMARKS,
+        definitions=definitions("benchmarks"),
+        selection=json.dumps({"perception_budget": config["selection"]["perception_budget"]}),
+        code=lambda wildcards: code("benchmarks.tune", method_of(wildcards.variant)),
     message:
         "Fit {wildcards.variant} and choose its coefficients on dev (grid points: {params.points})"
     shell:
@@ -45,6 +44,6 @@ rule tune:
         " --method {params.method} --params {params.params:q} --grid {params.grid:q} {params.reference}"
         " {params.unmodified} --scope {params.scope} --seed {params.seed} --triple {params.triple:q}"
         " --calibration {params.calibration:q} --engine {params.engine:q}"
-        " --items results/{wildcards.study}/items --benchmarks {params.benchmarks}"
+        " --items results/{wildcards.study}/items --benchmarks {params.benchmarks:q}"
         " --selection {params.selection:q} --code {params.merging}"
         " --out results/{wildcards.study}/variants/{wildcards.variant} 2>&1 | tee {log}"

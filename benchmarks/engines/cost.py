@@ -1,0 +1,46 @@
+"""What answering a batch cost, and the file beside the predictions that says so."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from frism.files import refusal
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One batch: seconds, new tokens, peak memory of the device (bytes; of the process on a CPU, 0 where it
+    is another machine's), and in how many parts it was answered (more than one: memory ran out)."""
+
+    digest: str
+    questions: int
+    tokens: int
+    seconds: float
+    peak_memory: int
+    parts: int
+
+
+def costs_path(predictions: str | Path) -> Path:
+    """Where the costs of a predictions file lie: V.jsonl has V.batches.jsonl beside it."""
+    return Path(predictions).with_suffix(".batches.jsonl")
+
+
+def append(predictions: str | Path, costs: Sequence[Cost]) -> None:
+    """Add batches to the costs of a predictions file; a batch that is answered again has two lines.
+
+    Raises UserError when the disk refuses.
+    """
+    path = costs_path(predictions)
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(asdict(cost)) + "\n" for cost in costs)
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def read(predictions: str | Path) -> list[Cost]:
+    """The costs of a predictions file, as far as they were written; none where there are none."""
+    path = costs_path(predictions)
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    return [Cost(**json.loads(line)) for line in lines if line.endswith("}")]

@@ -1,0 +1,88 @@
+"""VLMEvalKit's own inference loop with its own model class: the reference that other engines must agree with.
+
+One question at a time, prompts and inputs made by VLMEvalKit alone. Its classes want a GPU, sample, and carry
+token limits of their own; `benchmarks.engines.speakers` puts them around the same weights on any device.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks import model_classes, vlmevalkit
+from benchmarks.engines import batching
+from benchmarks.engines.batching import Batch
+from benchmarks.engines.cost import Cost
+from benchmarks.engines.local import Engine, peak_memory
+from benchmarks.engines.settings import Settings
+from benchmarks.engines.speakers import Speaker
+from benchmarks.families import Family
+from benchmarks.items import Item
+from benchmarks.predictions import Prediction
+from benchmarks.registry import Definition, find
+from benchmarks.vlmevalkit.loading import environment
+from frism.errors import UserError
+
+
+class Reference(Engine):
+    """Answers items by VLMEvalKit's `infer_data_job`.
+
+    Args:
+        definitions: from a benchmark's name to its definition.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        settings: Settings,
+        own: Family | None = None,
+        definitions: Callable[[str], Definition] = find,
+    ) -> None:
+        super().__init__(model, processor, settings.model_copy(update={"workers": 0}), own=own)
+        self.definitions = definitions
+        self.speaker = Speaker.of(model, processor, self.family, self.ends)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """As the default engine's; VLMEvalKit's source decides too."""
+        return {**super().fingerprint, "vlmeval": vlmevalkit.tree_hash()}
+
+    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
+        """How many questions are done before their answers are stored; it changes none of them."""
+        return batching.batches(items, self.settings, origin, self.fingerprint)
+
+    def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
+        """Answer batches in order."""
+        return map(self.answer, batches)
+
+    def answer(self, batch: Batch) -> list[Prediction]:
+        """Run the loop on the batch's rows of the benchmark's TSV. Raises UserError when rows are missing."""
+        start = time.perf_counter()
+        inference = model_classes.package("inference")
+        dataset = self._dataset(batch.items)
+        self.speaker.begin([batching.room(item, self.settings) for item in batch.items])
+        with tempfile.TemporaryDirectory(prefix="loop-") as folder, environment(PRED_FORMAT="tsv"):
+            inference.infer_data_job(self.speaker.model, folder, "reference", dataset)
+        said = self.speaker.said
+        seconds = time.perf_counter() - start
+        tokens = sum(reply.tokens for reply in said)
+        memory = peak_memory(self.model.device)
+        self.costs.append(Cost(batch.digest, len(said), tokens, round(seconds, 6), memory, 1))
+        return [
+            Prediction(item, key, reply.text, reply.tokens, reply.truncated, seconds / len(said))
+            for item, key, reply in zip(batch.items, batch.keys, said, strict=True)
+        ]
+
+    def _dataset(self, items: Sequence[Item]) -> Any:
+        definition = self.definitions(items[0].benchmark)
+        dataset = vlmevalkit.build(definition, items[0].folder / items[0].split)
+        places = {str(index): place for place, index in enumerate(dataset.data["index"])}
+        missing = [item.index for item in items if item.index not in places]
+        if missing:
+            raise UserError(
+                f"{definition.dataset}.tsv lacks question {missing[0]} of {definition.name}: run"
+                " python -m benchmarks.items again."
+            )
+        dataset.data = dataset.data.iloc[[places[item.index] for item in items]]
+        return dataset

@@ -1,0 +1,105 @@
+"""Title and legend of every table: what the numbers are, how they were tested, what they do not say."""
+
+from benchmarks.study import Study
+
+SCORES = """Scores are shares of right answers on the test split, in brackets the {level} interval
+    (Wilson's; of benchmarks with clusters a bootstrap of whole clusters)."""
+TESTED = """The difference is to {against} on the same questions; p: exact McNemar test, two-sided (for
+    questions in clusters its sign-flip form, whole clusters at a time); p Holm: adjusted for all tests
+    of this table. Gained, lost: questions that became right or wrong."""
+POWER = """Detectable: the smallest true difference that about 80 of 100 such studies would find before
+    Holm's adjustment (normal approximation; the exact test finds a few less)."""
+MEANS = """A group's score is the mean over its benchmarks, each weighing the same. Retention: score
+    relative to the reference's."""
+
+LEGENDS = {
+    "benchmarks": ("Benchmarks", f"{SCORES} {TESTED} {POWER}"),
+    "axes": ("Axes and groups", f"{SCORES} {TESTED} {MEANS} {POWER}"),
+    "contrasts": ("Learned variants against their controls and plain injection", f"{SCORES} {TESTED}"),
+    "text": (
+        "Text only: no image",
+        f"""{SCORES} {TESTED} Truncated: answers cut off at the token limit, which count as wrong unless
+        they had already said their answer; not extracted: answers in which none was found.""",
+    ),
+    "tied": (
+        "Statistically tied variants",
+        """Variants of a column that share a letter are not told apart by an exact paired test (McNemar;
+        whole clusters flipped) at {alpha}, adjusted by Holm over all pairs of variants of all groups
+        ({group_pairs} tests), and apart from that of all benchmarks ({benchmark_pairs} tests). Letters
+        by insert and absorb (Piepho 2004). Bold: shares a letter with the highest score of its column,
+        which stands in for a bold maximum. Tied means not told apart by so many questions; it does not
+        mean equal.""",
+    ),
+    "pareto": (
+        "The trade-off: Pareto front, hypervolume, perception budget",
+        """Mean test scores of both axes with {level} intervals; sd and correlation: paired bootstrap of
+        {resamples} resamples, the same drawn questions for all variants (the axes ask different
+        questions, so the correlation is near 0). Front: no other variant is as good on both axes and
+        better on one; front share: how many resamples agree. Hypervolume: area of the unit square that
+        the front dominates (last row), and what it would lose without that variant; its bootstrap leans
+        upward, as maxima of noisy numbers do. Loss: perception lost against `{reference}`; loss limit:
+        its upper one-sided {level} limit. p: one-sided score test (Tango 1998) of non-inferiority, its
+        hypothesis a loss of {margin} or more; p Holm: adjusted over the variants; kept: p Holm below
+        {alpha}, that is a loss shown to be smaller than {margin}.""",
+    ),
+    "flips": (
+        "Flipped questions",
+        """How many questions each variant gained and lost against `{reference}`. flips.csv lists every
+        one of them with the right answer and both models' extracted answers; the raw texts are in
+        questions.csv.""",
+    ),
+    "selection": (
+        "What was chosen on the dev split",
+        """Dev scores of every grid point, with {level} intervals. Chosen: best reasoning among the
+        points whose perception is at most {budget} below the reference's.""",
+    ),
+    "oracle": (
+        "Oracles: what choosing by looking would have given (no results)",
+        """Not a result, and part of no comparison. Grid on test: the rule of the choice applied to test
+        scores of the grid points that were answered on test (with `selection.oracle`; else the chosen
+        one alone is). One method's variants on test: the variant that the rule takes by dev against the
+        one it takes by test. Dev, budget ignored: best dev reasoning of the sweep whatever its
+        perception, against the chosen point's. Gap: the oracle's reasoning minus that of the choice.""",
+    ),
+    "style": (
+        "Style of the answers",
+        """Shares of answers from which nothing could be extracted, that were cut at the token limit,
+        and that repeat themselves; tokens per answer; the score of the extracted answers, then of the
+        raw text.""",
+    ),
+    "official": (
+        "VLMEvalKit's own totals",
+        """As VLMEvalKit's scorer prints them, on its own scale, once fed with the extracted answers and
+        once with the raw text. Where the two differ, style is part of the score.""",
+    ),
+    "judges": (
+        "Rule judge and judge model on the same answers",
+        """How often both judge an answer alike, and Cohen's kappa (1: always, 0: no more than by
+        chance). A benchmark that a judge model alone can score has no other judge and agrees with
+        itself. Empty unless the study configures a judge model.""",
+    ),
+    "costs": (
+        "Costs",
+        """Seconds of generation and generated tokens over the test questions; seconds of the whole
+        answering and tuning jobs and the peak memory of their process, where Snakemake measured them.
+        Times differ from run to run.""",
+    ),
+}
+
+
+def legend(name: str, study: Study, pairs: tuple[int, int] = (0, 0)) -> tuple[str, str]:
+    """Title and legend of a table with the study's numbers in it; `pairs`: tests of `tied`'s families."""
+    title, text = LEGENDS[name]
+    against = "the variant named under `against`" if name == "contrasts" else f"`{study.reference}`"
+    words = text.format(
+        level=f"{study.statistics.confidence:.0%}",
+        alpha=f"{1 - study.statistics.confidence:.3g}",
+        resamples=study.statistics.resamples,
+        reference=study.reference,
+        against=against,
+        budget=f"{study.selection.perception_budget:g}",
+        margin=f"{study.selection.tolerated:g}",
+        group_pairs=pairs[0],
+        benchmark_pairs=pairs[1],
+    )
+    return title, " ".join(words.split())

@@ -1,0 +1,69 @@
+"""Chat templates: how a conversation becomes a prompt, and which tokens end an answer."""
+
+from pathlib import Path
+from typing import Any
+
+from frism.errors import UserError
+
+_PROBE = "What is written here?"
+
+
+class Chat:
+    """A tokenizer's chat template.
+
+    Args:
+        tokenizer: of transformers. Raises UserError when it has no template, or one that loses the question.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.in_parts = _wants_parts(tokenizer)
+
+    def prompt(self, turns: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
+        """The text of a conversation, whose turns' contents are texts."""
+        if self.in_parts:
+            turns = [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+        return self.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=add_generation_prompt
+        )
+
+    def ends(self, folder: str | Path) -> frozenset[int]:
+        """Ids of the tokens that end an answer of the checkpoint in `folder`.
+
+        Its generation config's, the tokenizer's own, and the one with which the template closes an answer:
+        a base model's tokenizer names another, and its answers would run to the limit.
+        """
+        from transformers import GenerationConfig
+
+        found = {self.tokenizer.eos_token_id}
+        try:
+            given = GenerationConfig.from_pretrained(folder).eos_token_id
+        except OSError:  # none was stored
+            given = None
+        found |= {given} if isinstance(given, int) else set(given or [])
+        closing = self.prompt(
+            [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}], False
+        )
+        after = self.tokenizer(closing.rpartition(_PROBE)[2], add_special_tokens=False).input_ids
+        found |= set(after[:1]) & {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        return frozenset(found - {None})
+
+
+def _wants_parts(tokenizer: Any) -> bool:
+    """Whether the template takes a turn's content as a list of parts, as those of some VLMs do.
+
+    Given a text, such a template writes nothing and says nothing: the model would be asked an empty question.
+    """
+    if not tokenizer.chat_template:
+        raise UserError(f"{tokenizer.name_or_path} has no chat template: add its chat_template.jinja.")
+    for parts in (False, True):
+        content: Any = [{"type": "text", "text": _PROBE}] if parts else _PROBE
+        try:
+            shown = tokenizer.apply_chat_template(
+                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            )
+        except Exception:  # whatever a template does with what it does not expect
+            continue
+        if _PROBE in shown:
+            return parts
+    raise UserError(f"the chat template of {tokenizer.name_or_path} leaves the question out: correct it.")

@@ -1,0 +1,89 @@
+"""The data of an lm-eval task, from a local mirror or the hub's cache, never downloaded; files hashed.
+
+A mirror is a folder with a folder per data set, laid out as on the hub:
+    hf download --repo-type dataset openai/gsm8k --local-dir MIRROR/openai/gsm8k
+Whatever `datasets` reads will do: parquet, JSON (lines), CSV. The files are read anew each time: the Arrow
+copies that `datasets` keeps are recognised by names and times, not by content.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from frism.errors import UserError
+from frism.files import sha256_file
+
+
+def load(
+    path: str, name: str | None, split: str, mirror: Path | None, options: Mapping[str, Any] | None = None
+) -> tuple[Any, dict[str, str]]:
+    """One split of a data set as a `datasets.Dataset`, and the sha256 of the files it came from.
+
+    Args:
+        path, name: the data set on the hub and its configuration: "openai/gsm8k", "main".
+        mirror: the folder that stands for the hub, or None for the hub's cache on this machine.
+        options: further arguments of the task for `datasets.load_dataset`.
+
+    Raises UserError when the data are not there or cannot be read. Files of the cache have no digests.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    keywords = {k: v for k, v in (options or {}).items() if k != "trust_remote_code"}
+    if mirror is None:
+        try:
+            with _offline(datasets):
+                return datasets.load_dataset(path, name, split=split, **keywords), {}
+        except Exception as error:  # a dozen types, of three libraries
+            raise UserError(
+                f"the data of {path} are not in the hub's cache ({_first_line(error)}): mirror them with"
+                f" `hf download --repo-type dataset {path} --local-dir MIRROR/{path}` and name the mirror as"
+                " data.folder."
+            ) from error
+    root = mirror / path
+    if not root.is_dir():
+        raise UserError(
+            f"{mirror} holds no {path}: fetch it with `hf download --repo-type dataset {path} --local-dir"
+            f" {root}`."
+        )
+    with tempfile.TemporaryDirectory(prefix="data-") as cache:
+        try:
+            builder = _builder(datasets, root, name, {**keywords, "cache_dir": cache})
+            files = sorted({str(file) for file in builder.config.data_files[split]})
+            # That split alone: MMLU's training questions take longer to unpack than its test to answer.
+            found = datasets.load_dataset(
+                builder.name, data_files={split: files}, split=split, cache_dir=cache, keep_in_memory=True
+            )
+        except Exception as error:
+            raise UserError(
+                f"{root} holds no readable split '{split}'{f' of {name}' if name else ''}"
+                f" ({_first_line(error)}): download the data set again."
+            ) from error
+    return found, {str(Path(file).relative_to(mirror.resolve())): sha256_file(file) for file in files}
+
+
+@contextmanager
+def _offline(datasets: Any) -> Iterator[None]:
+    """`datasets` looks into its cache alone, whatever the environment says."""
+    before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+def _builder(datasets: Any, root: Path, name: str | None, keywords: dict[str, Any]) -> Any:
+    """The configuration `name` as the data set's card declares it, else the folder of that name."""
+    root = root.resolve()
+    try:
+        return datasets.load_dataset_builder(str(root), name, **keywords)
+    except ValueError:
+        if name is None or not (root / name).is_dir():
+            raise
+        return datasets.load_dataset_builder(str(root / name), **keywords)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
