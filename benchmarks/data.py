@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import declared
 from benchmarks.progress import Progress
 from benchmarks.registry import Definition, find_all
+from benchmarks.sources import declared
 from frism.errors import UserError, reported
 from frism.files import atomic_write, refusal
 

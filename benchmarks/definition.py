@@ -66,7 +66,7 @@ class Definition(BaseModel):
             a language model and a deterministic rule stands in, or `model` where no rule can.
         stock_judge: what VLMEvalKit asks a language model for by default; "" for nothing.
         clusters: how questions form clusters that are right or wrong together: a column of the TSV, or a
-            rule of benchmarks.clusters. None: every question stands for itself.
+            rule of benchmarks.sources.clusters. None: every question stands for itself.
         whole: the metric needs all questions, so the benchmark is neither split nor cut.
         max_new_tokens: limit of the answer's length; None leaves it to the engine's settings.
         n: number of questions. Figures named in `unverified` were not checked on the published file.

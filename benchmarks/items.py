@@ -19,13 +19,13 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from benchmarks.drawing import Size
 from benchmarks.item import AGAIN, digest, picture_digest
 from benchmarks.item import Item as Item
 from benchmarks.progress import Progress
-from benchmarks.published import Prompting, Question
-from benchmarks.question_source import Source
 from benchmarks.registry import Definition, find_all
+from benchmarks.sources.drawing import Size
+from benchmarks.sources.published import Prompting, Question
+from benchmarks.sources.question_source import Source
 from frism.errors import UserError, reported
 from frism.files import atomic_write, read_json, sha256_file
 

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from benchmarks import declared
 from benchmarks.definition import Answers, Metric
 from benchmarks.definition import Definition as Definition
+from benchmarks.sources import declared
 from frism.errors import UserError, nearest
 
 FOLDER = Path(__file__).with_name("definitions")

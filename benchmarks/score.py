@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from benchmarks import extraction, judges, vlmevalkit
 from benchmarks import items as item_files
 from benchmarks import predictions as prediction_files
-from benchmarks.scoring import score_all
+from benchmarks import vlmevalkit
+from benchmarks.judging import extraction, judges
+from benchmarks.judging.scoring import score_all
 from frism.errors import UserError, reported
 from frism.files import atomic_write, sha256_file
 

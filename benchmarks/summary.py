@@ -17,10 +17,10 @@ import jinja2
 import pandas as pd
 import typer
 
-from benchmarks.cells import interval
-from benchmarks.findings import Finding, budgets_of, duels_of, finding
-from benchmarks.official import EVERYBODY
-from benchmarks.pareto import WHOLE
+from benchmarks.reporting.cells import interval
+from benchmarks.reporting.findings import Finding, budgets_of, duels_of, finding
+from benchmarks.reporting.official import EVERYBODY
+from benchmarks.reporting.pareto import WHOLE
 from benchmarks.study import Study, read_table, words
 from frism.errors import reported
 from frism.files import atomic_write

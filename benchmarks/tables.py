@@ -12,9 +12,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks import cells, comparisons, costs, flips, official, oracle, pareto, ties
-from benchmarks.answers import Answers
-from benchmarks.legends import legend
+from benchmarks.reporting import cells, comparisons, costs, flips, official, oracle, pareto, ties
+from benchmarks.reporting.answers import Answers
+from benchmarks.reporting.legends import legend
 from benchmarks.study import (
     Study,
     read_choice,

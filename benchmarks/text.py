@@ -19,8 +19,9 @@ import pandas as pd
 import torch
 import typer
 
-from benchmarks import extraction, keys
+from benchmarks import keys
 from benchmarks.engines.settings import Settings
+from benchmarks.judging import extraction
 from benchmarks.predict import triple_of
 from benchmarks.registry import Definition, find_all
 from benchmarks.tasks import installed

@@ -20,10 +20,10 @@ from benchmarks import items as item_files
 from benchmarks import predictions as prediction_files
 from benchmarks.engine import Engine, Settings, open_engine, origin
 from benchmarks.engines.settings import LOCAL
+from benchmarks.judging.scoring import score, totals
 from benchmarks.miniature.calibration import load as load_calibration
 from benchmarks.predict import answer_missing, triple_of
 from benchmarks.score import matched
-from benchmarks.scoring import score, totals
 from benchmarks.selection import choose
 from frism import variants
 from frism.errors import UserError, reported
@@ -151,8 +151,8 @@ def main(
     settings, found = Settings.parse(engine), find(method)
     if settings.name not in LOCAL:
         raise UserError(
-            f"engine.name is {settings.name}, but coefficients are chosen by an engine that merges on load: set"
-            f" it to {' or '.join(LOCAL)}."
+            f"engine.name is {settings.name}, but coefficients are chosen by an engine that merges on load:"
+            f" set it to {' or '.join(LOCAL)}."
         )
     points = grid_points(found, _json("--params", params), _json("--grid", grid))
     three = triple_of(triple, scope)

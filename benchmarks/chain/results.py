@@ -14,7 +14,8 @@ from frism.files import read_json, sha256_file
 
 def score_files(chain: Chain) -> str:
     """What the scores name as their source is what is there: answers, questions, extractor, scorers."""
-    from benchmarks import extraction, score
+    from benchmarks import score
+    from benchmarks.judging import extraction
 
     for variant in chain.variants:
         path = chain.results / "scores" / f"{variant}.provenance.json"
@@ -46,14 +47,14 @@ def scores_again(chain: Chain) -> str:
 
 
 def _judge(chain: Chain) -> Any:
-    from benchmarks.judges import Settings
+    from benchmarks.judging.judges import Settings
 
     return Settings.model_validate(chain.config["judge"]) if "judge" in chain.config else None
 
 
 def text_files(chain: Chain) -> str:
     """The text answers' sums and keys, and what their scores name as their source."""
-    from benchmarks import extraction
+    from benchmarks.judging import extraction
 
     count = 0
     for owner in chain.owners:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.greedy import KEEP, roomy_cache
+from benchmarks.engines.greedy import KEEP, roomy_cache
 
 # What only the first step reads; later ones find it in the cache.
 _PICTURES = ("pixel_values", "pixel_attention_mask", "image_grid_thw", "image_sizes", "aspect_ratio_ids",

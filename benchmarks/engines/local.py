@@ -13,13 +13,13 @@ from benchmarks.engines import batching
 from benchmarks.engines.batching import Batch
 from benchmarks.engines.cost import Cost
 from benchmarks.engines.decoding import decode
+from benchmarks.engines.greedy import greedy
 from benchmarks.engines.inputs import Inputs, prompt_length
+from benchmarks.engines.prepared import Preparer, processor_fingerprint
 from benchmarks.engines.settings import Settings
 from benchmarks.families import Family, family
-from benchmarks.greedy import greedy
 from benchmarks.items import Item
 from benchmarks.predictions import Prediction
-from benchmarks.prepared import Preparer, processor_fingerprint
 from frism.errors import UserError
 
 VERSION = 2  # raised when the same settings may give other predictions

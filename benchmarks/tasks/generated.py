@@ -15,7 +15,7 @@ from typing import Any
 
 from lm_eval.api.task import ConfigurableTask
 
-from benchmarks import extraction
+from benchmarks.judging import extraction
 from benchmarks.registry import Definition
 from benchmarks.tasks import data
 from frism.errors import UserError

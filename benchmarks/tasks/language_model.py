@@ -16,8 +16,8 @@ from lm_eval.models.huggingface import HFLM
 from benchmarks import keys, predictions
 from benchmarks.engines.batching import Batch, batches
 from benchmarks.engines.decoding import decode
+from benchmarks.engines.greedy import greedy
 from benchmarks.engines.settings import Settings
-from benchmarks.greedy import greedy
 from benchmarks.item import Item
 from benchmarks.predictions import Prediction
 from benchmarks.progress import Progress

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.judges import Judge, RuleJudge
+from benchmarks.judging.judges import Judge, RuleJudge
 from benchmarks.registry import Definition
 from benchmarks.vlmevalkit import metrics
 from benchmarks.vlmevalkit.questions import metric, questions

@@ -66,7 +66,8 @@ def build(definition: Definition, root: str | Path, *, pictures: bool = True) ->
     ):
         dataset = found(dataset=definition.dataset)
     if "image" not in dataset.data and "image_path" in dataset.data:
-        dataset.img_root = str(path.parent / "images" / definition.dataset)  # as benchmarks.published writes
+        # As benchmarks.sources.published writes them.
+        dataset.img_root = str(path.parent / "images" / definition.dataset)
         dataset.data["image_path"] = [_located(cell, dataset.img_root) for cell in dataset.data["image_path"]]
     if not pictures:
         dataset.data = dataset.data.drop(columns="image", errors="ignore")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from benchmarks.extraction import SHORT
+from benchmarks.judging.extraction import SHORT
 from benchmarks.vlmevalkit.loading import reader, replaced_in
 
 Judged = Literal["never", "unread", "always"]

@@ -31,7 +31,7 @@ class Expected:
     """What an answer to one question looks like.
 
     Attributes:
-        kind: as `benchmarks.extraction.extract` takes it.
+        kind: as `benchmarks.judging.extraction.extract` takes it.
         options: option texts by letter.
         longest: words up to which an unmarked text is an answer.
         json: whether a JSON object was asked for.

@@ -28,7 +28,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.judges import Judge
+from benchmarks.judging.judges import Judge
 from benchmarks.vlmevalkit.literals import is_equal, literal
 from benchmarks.vlmevalkit.loading import environment, modules_of, reader, replaced, replaced_in
 

@@ -23,7 +23,7 @@ from benchmarks import items, registry
 from benchmarks.engine import Engine, Settings
 from benchmarks.engines.reference import Reference
 from benchmarks.families import family
-from benchmarks.scoring import definition_of
+from benchmarks.judging.scoring import definition_of
 
 SUITE = "mini_number"  # asks for a short answer
 SIZES = (32, 64, 200)

@@ -16,8 +16,8 @@ import pandas as pd
 
 from benchmarks import items, predictions
 from benchmarks.engines import cost
+from benchmarks.judging.scoring import score
 from benchmarks.score import matched
-from benchmarks.scoring import score
 
 ANSWERING = ("predict", "tune", "oracle", "text")  # folders below costs/ whose jobs run a model
 

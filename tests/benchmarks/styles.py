@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import vlmevalkit
-from benchmarks.extraction import extract
+from benchmarks.judging.extraction import extract
 from benchmarks.registry import Definition
 
 from .tsvs import right_answers

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data, declared
+from benchmarks import data
 from benchmarks.registry import find
+from benchmarks.sources import declared
 from frism.errors import UserError
 
 from . import tsvs

@@ -15,8 +15,8 @@ from benchmarks import items, registry
 from benchmarks.engine import Engine, Settings
 from benchmarks.engines.reference import Reference
 from benchmarks.families import family
+from benchmarks.judging.scoring import definition_of, score_all
 from benchmarks.predictions import Prediction
-from benchmarks.scoring import definition_of, score_all
 
 from . import tiny_vlms, tsvs
 

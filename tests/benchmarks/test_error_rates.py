@@ -8,10 +8,10 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import binom, binomtest
 
-from benchmarks import comparisons, pareto, ties
-from benchmarks.answers import Answers
-from benchmarks.paired_tests import Changes, mcnemar, non_inferiority
-from benchmarks.statistics import Stratum, detectable_difference, paired
+from benchmarks.reporting import comparisons, pareto, ties
+from benchmarks.reporting.answers import Answers
+from benchmarks.statistics.comparison import Stratum, detectable_difference, paired
+from benchmarks.statistics.paired_tests import Changes, mcnemar, non_inferiority
 from benchmarks.study import Study
 
 LEVEL = 0.05

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmarks.findings import Budget, Finding
+from benchmarks.reporting.findings import Budget, Finding
 from benchmarks.study import Study
 from benchmarks.summary import main, render
 from benchmarks.tables import build

@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks import score as score_cli
 from benchmarks import study
-from benchmarks.cells import interval, probability
-from benchmarks.paired_tests import holm, mcnemar, non_inferiority
-from benchmarks.statistics import Stratum
+from benchmarks.reporting.cells import interval, probability
+from benchmarks.statistics.comparison import Stratum
+from benchmarks.statistics.paired_tests import holm, mcnemar, non_inferiority
 from benchmarks.study import Study
 from benchmarks.tables import build
 from frism.errors import UserError

@@ -13,7 +13,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks import keys, predictions
 from benchmarks.engines.settings import Settings
-from benchmarks.extraction import extract
+from benchmarks.judging.extraction import extract
 from benchmarks.miniature.suites import rows
 from benchmarks.predictions import Prediction
 from benchmarks.registry import find

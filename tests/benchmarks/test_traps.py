@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from benchmarks import items, vlmevalkit
-from benchmarks.chat_judge import ChatJudge
 from benchmarks.engines.settings import Settings as Engine
-from benchmarks.judges import Settings
+from benchmarks.judging.chat_judge import ChatJudge
+from benchmarks.judging.judges import Settings
 from benchmarks.predictions import Line, Prediction, opened
 from benchmarks.registry import Definition, find
 from benchmarks.score import main

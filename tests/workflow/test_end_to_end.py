@@ -109,7 +109,7 @@ def test_a_changed_scorer_scores_again_and_generates_nothing(finished, tmp_path)
     results = project.folder / "results/tiny"
     before = {path: path.read_bytes() for path in (results / "journal").rglob("*.jsonl")}
     assert len(before) > 5
-    project.edit("benchmarks/extraction.py", "VERSION = ", "VERSION = 1 + ")
+    project.edit("benchmarks/judging/extraction.py", "VERSION = ", "VERSION = 1 + ")
     run = project.run("results/tiny/scores/inject.csv", "results/tiny/text/lrm.csv")
     assert run.returncode == 0, run.stdout
     assert "Score the answers of inject" in run.stdout

@@ -140,7 +140,7 @@ def test_prose_of_a_benchmark_runs_nothing_and_its_axis_what_follows_from_it(pro
 
 def test_a_changed_scorer_changes_no_job_that_asks(project):
     """By itself: what was chosen on dev may change, so the jobs behind the choice look for their answers."""
-    project.edit("benchmarks/extraction.py", "VERSION = ", "VERSION = 1 + ")
+    project.edit("benchmarks/judging/extraction.py", "VERSION = ", "VERSION = 1 + ")
     changed = project.run("--list-changes", "params").stdout
     assert "results/tiny/scores/vlm.csv" in changed
     for untouched in ("predictions/vlm.jsonl", "items/manifest.json"):

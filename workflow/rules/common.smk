@@ -57,10 +57,10 @@ JUDGE = f"--judge {shlex.quote(json.dumps(config['judge']))}" if "judge" in conf
 # What scores and does not ask: it is imported on the way to the questions, but no prompt or answer depends
 # on it, so that a changed scorer neither writes questions nor looks for answers by itself.
 SCORING = (
-    "benchmarks.extraction",
-    "benchmarks.answer_forms",
-    "benchmarks.judges",
-    "benchmarks.chat_judge",
+    "benchmarks.judging.extraction",
+    "benchmarks.judging.answer_forms",
+    "benchmarks.judging.judges",
+    "benchmarks.judging.chat_judge",
     "benchmarks.vlmevalkit.evaluation",
     "benchmarks.vlmevalkit.metrics",
     "benchmarks.vlmevalkit.questions",
