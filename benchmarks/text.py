@@ -27,7 +27,7 @@ from benchmarks.registry import Definition, find_all
 from benchmarks.tasks import installed
 from benchmarks.tasks.owners import Owner, device_of, owner
 from frism.errors import UserError, reported
-from frism.files import atomic_write, sha256_file
+from frism.files import atomic_write, read_json, sha256_file
 from frism.recipes import Recipe
 
 if TYPE_CHECKING:  # lm-eval loads slowly
@@ -51,12 +51,19 @@ def tasks_of(
     }
 
 
-def ask(who: Owner, tasks: "Mapping[str, Generated]", settings: Settings, journal: Path) -> pd.DataFrame:
+def ask(
+    who: Owner,
+    tasks: "Mapping[str, Generated]",
+    settings: Settings,
+    journal: Path,
+    decided: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
     """One row per question (COLUMNS, and seconds). `correct` and `correct_raw` are the task's own metric on
     the extracted answer and on what lm-eval's first pattern finds in the raw text.
 
     Args:
         journal: the predictions file that answers are kept in; its provenance is written beside it.
+        decided: the `fingerprint` of stored answers, where they are checked on another machine.
 
     Raises UserError when a metric is no number in [0, 1].
     """
@@ -77,7 +84,7 @@ def ask(who: Owner, tasks: "Mapping[str, Generated]", settings: Settings, journa
         return found.definition.name, found.index(place), _target(found, place)
 
     language_model = lm.Journalled(
-        who.chat, tower, settings, who.origin, fingerprint(who, settings), journal, named
+        who.chat, tower, settings, who.origin, decided or fingerprint(who, settings), journal, named
     )
     manager = TaskManager(include_defaults=False)
     result = evaluate(
@@ -212,9 +219,7 @@ def main(
     questions: Annotated[str, typer.Option(help="per benchmark: a number, or all")] = "400",
     seed: Annotated[int, typer.Option(help="of the questions' draw")] = 0,
     data: Annotated[Path | None, typer.Option(help="a mirror of the hub's data sets")] = None,
-    journal: Annotated[
-        Path | None, typer.Option(help="JSON lines, appended to (default: beside OUT)")
-    ] = None,
+    journal: Annotated[Path | None, typer.Option(help="JSON lines; default: beside OUT")] = None,
     stored: Annotated[bool, typer.Option("--stored", help="fail if an answer must be generated")] = False,
 ) -> None:
     """Ask text-only questions."""
@@ -225,7 +230,10 @@ def main(
     opened = triple_of(triple, scope, text_receiver=True)
     journal = journal or out.with_suffix(".answers.jsonl")
     who = owner(opened, model, recipe, settings)
-    table = ask(replace(who, load=_refuse) if stored else who, asked, settings, journal)
+    decided = None
+    if stored:
+        who, decided = replace(who, load=_refuse), read_json(keys.provenance_path(journal)).get("engine")
+    table = ask(who, asked, settings, journal, decided)
     _write(table[["variant", "benchmark", "index", "tokens", "seconds"]], out.with_suffix(".cost.csv"))
     with atomic_write(out.with_suffix(".provenance.json")) as temporary:
         temporary.write_text(json.dumps(provenance(asked, digests, journal), indent=1) + "\n")

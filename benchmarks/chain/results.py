@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import predictions
+from benchmarks import keys, predictions
 from benchmarks.chain.sources import check_keys
 from benchmarks.chain.study import AGAIN, BrokenLinkError, Chain, called, compare, same
 from frism.files import read_json, sha256_file
@@ -82,7 +82,9 @@ def text_again(chain: Chain) -> str:
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             written = chain.results / "text" / f"{owner}.csv"
             out, journal = Path(folder, written.name), Path(folder, "answers.jsonl")
-            journal.write_bytes((chain.results / "predictions" / "text" / f"{owner}.jsonl").read_bytes())
+            stored = chain.results / "predictions" / "text" / f"{owner}.jsonl"
+            shutil.copy(stored, journal)
+            shutil.copy(keys.provenance_path(stored), keys.provenance_path(journal))
             numbers = chain.config["questions"]
             called(
                 text.main, triple=json.dumps(chain.config["triple"]), tasks=chain.listed("text"),

@@ -55,11 +55,8 @@ def compare(label: str, model: Any, processor: Any, asked: list[items.Item], new
         runs = [timed(lambda e=engine: [p.raw for batch in e.generate(asked) for p in batch]) for _ in "12"]
         first, again = (len(asked) / seconds for seconds, _ in runs)
         same = sum(a == b for a, b in zip(runs[0][1], said, strict=True))
-        print(
-            f"{label:22}{size:6}{rate:10.1f}{first:11.1f}{again:11.1f}{first / rate:7.1f}x{again / rate:6.1f}x"
-            f"{same:6} of {len(asked)}",
-            flush=True,
-        )
+        rates = f"{rate:10.1f}{first:11.1f}{again:11.1f}{first / rate:7.1f}x{again / rate:6.1f}x"
+        print(f"{label:22}{size:6}{rates}{same:6} of {len(asked)}", flush=True)
 
 
 def main(n: int = 200, folder: Path = WEIGHTS) -> None:

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import transformers
 
 from benchmarks import items, registry
-from benchmarks.engine import Engine, Settings
+from benchmarks.engine import Engine, Settings, open_engine
 from benchmarks.engines.reference import Reference
 from benchmarks.families import family
 from benchmarks.judging.scoring import definition_of, score_all
 from benchmarks.predictions import Prediction
+from frism.recipes import Recipe
+from frism.triples import Triple
 
+from ..conftest import perturb
 from . import tiny_vlms, tsvs
 
 # Multiple choice, several pictures in a question, yes or no, free answers, numbers, JSON.
@@ -28,7 +32,7 @@ SETTINGS = Settings(batch_size=4, max_new_tokens=6)
 # Their classes mean to leave out special tokens but do not; a trained model says none, a random one does.
 LEAVING_SPECIALS = ("llava", "llava_next", "mllama")
 Asked = dict[str, list[items.Item]]
-Ask = Callable[[str, list[str]], Asked]
+Ask = Callable[..., Asked]
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +44,10 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     def path(name: str) -> Path:
         return tsvs.make(name, data, 5)
 
-    def make(kind: str, names: list[str]) -> Asked:
+    def make(kind: str, names: list[str], **overrides: object) -> Asked:
         folder = tmp_path_factory.mktemp("items")
         definitions = [registry.find(tsvs.pinned(path(name))) for name in names]
-        items.write(folder, definitions, {"test": "all"}, data=data, family=family(kind))
+        items.write(folder, definitions, {"test": "all"}, data=data, family=family(kind, **overrides))
         return items.load(folder, "test", names)
 
     return make
@@ -61,11 +65,12 @@ def said(predictions: list[Prediction], kind: str = "") -> list[tuple[str, int, 
     return [(text, p.tokens, p.truncated) for text, p in zip(texts, predictions, strict=True)]
 
 
-def compare(kind: str, asked: Asked, settings: Settings = SETTINGS) -> tuple[dict, dict]:
+def compare(kind: str, asked: Asked, **overrides: object) -> tuple[dict, dict]:
     """Both engines on the same model; their predictions by benchmark, the loop's first."""
     model, processor = tiny_vlms.make(kind)
-    loop = Reference(model, processor, settings, definitions=lambda name: definition_of(asked[name][0]))
-    ours = Engine(model, processor, settings)
+    own = family(kind, **overrides)
+    loop = Reference(model, processor, SETTINGS, own, lambda name: definition_of(asked[name][0]))
+    ours = Engine(model, processor, SETTINGS, own=own)
     expected = {name: answers(loop, questions) for name, questions in asked.items()}
     found = {name: answers(ours, questions) for name, questions in asked.items()}
     for name in asked:
@@ -100,6 +105,43 @@ def test_answers_of_the_other_families_too(kind: str, ask: Ask) -> None:
     # One picture a question: PaliGemma takes no more, and mllama's class sends them in another order.
     names = [name for name in DATASETS if name != "MMMU_DEV_VAL"]
     assert different(compare(kind, ask(kind, names))[0]) > 3
+
+
+def test_a_studys_own_prompting_reaches_both_engines(ask: Ask) -> None:
+    names = ["MMStar", "OCRBench"]
+    plain, _ = compare("qwen2_5_vl", ask("qwen2_5_vl", names))
+    for overrides in (
+        {"system_prompt": "Think."}, {"custom_prompts": True}, {"min_pixels": 50_000, "max_pixels": 90_000},
+    ):  # fmt: skip
+        expected, _ = compare("qwen2_5_vl", ask("qwen2_5_vl", names, **overrides), **overrides)
+        assert said(expected["MMStar"]) != said(plain["MMStar"]), overrides
+
+
+def test_a_variant_of_another_family_is_merged_on_load_and_answers_as_the_loop(
+    ask: Ask, tmp_path: Path
+) -> None:
+    """From folders on disk: the tower's weights change, processor and tokenizer are read back."""
+    model, processor = tiny_vlms.make("smolvlm")
+    text = transformers.LlamaForCausalLM(model.config.text_config)
+    text.model.load_state_dict(model.model.text_model.state_dict())
+    text.lm_head.load_state_dict(model.lm_head.state_dict())
+    model.save_pretrained(tmp_path / "vlm")
+    processor.save_pretrained(tmp_path / "vlm")
+    for role, noise in (("base", 0.1), ("lrm", 0.3)):
+        perturb(text, seed=7, size=noise)
+        text.save_pretrained(tmp_path / role)
+        processor.tokenizer.save_pretrained(tmp_path / role)
+    triple = Triple.open(**{role: tmp_path / role for role in ("base", "vlm", "lrm")})
+    recipe = Recipe.make(triple, "inject", {"strength": 1.0})
+    asked = ask("smolvlm", ["MMStar"])
+    folder = asked["MMStar"][0].folder
+    found = {}
+    for name, variant in (("transformers", recipe), ("vlmeval", recipe), ("transformers", None)):
+        settings = SETTINGS.model_copy(update={"name": name})
+        engine = open_engine(triple, variant, {}, settings, folder)
+        found[name, variant is None] = said(answers(engine, asked["MMStar"]))
+    assert found["transformers", False] == found["vlmeval", False]
+    assert found["transformers", False] != found["transformers", True]
 
 
 def test_sorted_by_length_within_a_token_budget_the_answers_are_the_same(ask: Ask) -> None:

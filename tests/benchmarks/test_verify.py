@@ -18,6 +18,7 @@ from typer.testing import Result
 
 from benchmarks import (
     items,
+    keys,
     predict,
     predictions,
     questions,
@@ -30,11 +31,13 @@ from benchmarks import (
     verify,
 )
 from benchmarks.study import Study
+from frism.files import sha256_file
 
 from .conftest import invoke
 from .tsvs import make, pinned
 
 ROOT = Path(__file__).resolve().parents[2]
+R = Path("results/small")
 CONFIG: dict[str, Any] = {
     "study": "small", "seed": 0, "scope": "mat",
     "engine": {"name": "transformers", "max_new_tokens": 4, "batch_size": 8},
@@ -137,6 +140,43 @@ def test_the_chain_of_a_finished_study_holds(project):
     assert "scored again" not in shown.stdout
 
 
+def test_a_study_made_on_a_gpu_can_be_checked_without_one(project):
+    """Only the record says where it ran: nothing is generated."""
+    for path in [*R.glob("predictions/*.provenance.json"), *R.glob("predictions/text/*.provenance.json")]:
+        rekeyed(path, device="NVIDIA H200")
+    config = json.loads((R / "study.json").read_text())
+    config["config"]["engine"]["device"] = "cuda"
+    (R / "study.json").write_text(json.dumps(config))
+    for folder in ("scores", "text"):
+        for path in R.glob(f"{folder}/*.provenance.json"):
+            source = (
+                R / "predictions" / ("text" if folder == "text" else "") / f"{path.name.split('.')[0]}.jsonl"
+            )
+            put(path, "predictions", value=sha256_file(source))
+    done = checked()
+    assert done.exit_code == 0, done.stderr
+
+
+def rekeyed(path: Path, **engine: Any) -> None:
+    """Let the answers beside a provenance have been made with other settings: keys, sums and all."""
+    answers = path.with_name(path.name.replace(".provenance.json", ".jsonl"))
+    old, said = keys.recompute(answers), json.loads(path.read_text())
+    said["engine"] |= engine
+    batches = {
+        keys.batch_digest(said["origin"], said["engine"], contents): contents
+        for contents in said["batches"].values()
+    }
+    new: dict[str, str] = {}
+    for name, contents in batches.items():
+        new |= dict(zip(contents, keys.keys(name, contents), strict=True))
+    changed = []
+    for line in predictions.read(answers):
+        fields = vars(line) | {"key": new[old[line.key]]}
+        changed.append(predictions.Line(**fields | {"sum": predictions.checksum(fields)}).text())
+    keys.write(answers, said["origin"], said["engine"], batches)
+    answers.write_text("".join(changed), encoding="utf-8")
+
+
 def lines_of(path: Path, change: Callable[[predictions.Line], predictions.Line]) -> None:
     """Change the first line of a predictions file; its sum is made to fit."""
     kept = predictions.read(path)
@@ -167,7 +207,6 @@ def swap_in_text(path: Path, old: str, new: str) -> None:
     path.write_text(content.replace(old, new, 1))
 
 
-R = Path("results/small")
 DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     "recipe": (
         lambda: put(R / "variants/inject/recipe.json", "params", "strength", value=0.7),
