@@ -1,8 +1,8 @@
 """Judges: what VLMEvalKit asks whether an answer is right: a fixed rule by default, or a language model.
 
 VLMEvalKit's metrics for MathVista, MathVerse, MathVision, LogicVista, DynaMath and WeMath ask a model to
-extract the answer and to compare it. Here the answer is extracted before (`benchmarks.judging.extraction`), so
-that the rule judge has to repeat it and, for MathVerse, to compare it as a formula.
+extract the answer and to compare it. Here the answer is extracted before, so that the rule judge has to
+repeat it and, for MathVerse, to compare it as a formula.
 """
 
 import re
