@@ -154,7 +154,8 @@ def test_no_address_and_no_server(tmp_path: Path, published_at) -> None:
 def test_from_the_hub(tmp_path: Path, address: str) -> None:
     """AMBER lies on the hub; here on a server that answers as the hub does."""
     code = (
-        "from benchmarks import declared, data; from benchmarks.registry import find\n"
+        "from benchmarks import data; from benchmarks.registry import find\n"
+        "from benchmarks.sources import declared\n"
         "import dataclasses, pathlib, sys\n"
         "known = declared.find('AMBER'); assert 'huggingface' in known.url\n"
         "declared.find = lambda name: dataclasses.replace(known, md5=None)\n"

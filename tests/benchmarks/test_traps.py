@@ -24,8 +24,8 @@ from frism.triples import Triple
 
 from . import tsvs
 from .conftest import invoke, refused
+from .judging.test_judges import served
 from .styles import answered, extracted
-from .test_judges import served
 from .test_predictions import prediction
 
 Table = tuple[Path, Definition]

@@ -21,8 +21,8 @@ from benchmarks.judging.judges import RuleJudge, Settings, same
 from benchmarks.registry import find
 from frism.errors import UserError
 
-from . import tsvs
-from .styles import answered
+from .. import tsvs
+from ..styles import answered
 
 Reply = Callable[[dict[str, Any]], str | None]
 

@@ -21,9 +21,9 @@ from benchmarks.score import main
 from frism.errors import UserError
 from frism.files import sha256_file
 
-from . import tsvs
-from .conftest import QUESTIONS, SUITES, invoke, refused
-from .styles import answered
+from .. import tsvs
+from ..conftest import QUESTIONS, SUITES, invoke, refused
+from ..styles import answered
 from .test_judges import reads_letters, served
 
 

@@ -11,7 +11,7 @@ from benchmarks.sources import clusters, tsv
 from benchmarks.sources.drawing import Size, draw
 from frism.errors import UserError
 
-from . import tsvs
+from .. import tsvs
 
 PLAIN = find("MMStar")
 LABELS = st.lists(st.integers(0, 30).map(lambda n: "" if n > 20 else f"c{n}"), min_size=1, max_size=200)

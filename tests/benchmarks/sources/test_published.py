@@ -19,8 +19,8 @@ from benchmarks.registry import find
 from benchmarks.vlmevalkit.loading import environment, replaced
 from frism.errors import UserError
 
-from . import tsvs
-from .conftest import invoke, refused
+from .. import tsvs
+from ..conftest import invoke, refused
 
 NAMES = sorted(tsvs.MAKERS)
 

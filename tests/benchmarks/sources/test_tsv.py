@@ -11,7 +11,7 @@ import pytest
 from benchmarks.sources import tsv
 from frism.errors import UserError
 
-from . import tsvs
+from .. import tsvs
 
 
 @pytest.mark.parametrize("name", sorted(tsvs.MAKERS))
@@ -77,7 +77,7 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
         stream.write("index\tquestion\timage\n")
         stream.writelines(f"{i}\tWhat is {i}?\t{row}\n" for i in range(60))
     code = (
-        "import sys, resource, pandas, benchmarks.vlmevalkit; from benchmarks import tsv\n"
+        "import sys, resource, pandas, benchmarks.vlmevalkit; from benchmarks.sources import tsv\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "table = tsv.read(sys.argv[1])\n"
         "assert all(len(table.pictures(cell)) == 2_000_000 for cell in table.frame['image'])\n"
