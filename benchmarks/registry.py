@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from benchmarks.definition import Answers, Metric
 from benchmarks.definition import Definition as Definition
 from benchmarks.sources import declared
-from frism.errors import UserError, nearest
+from frism.errors import UserError, first_fault, nearest
 
 FOLDER = Path(__file__).with_name("definitions")
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
@@ -126,9 +126,7 @@ def _checked(where: object, name: str, content: dict[str, Any]) -> Definition:
     try:
         return Definition.model_validate({"group": content.get("axis"), **content, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: {place or name}: {first['msg']}: correct the definition.") from error
+        raise UserError(f"{where}: {first_fault(error, name)}: correct the definition.") from error
 
 
 def _known(name: str) -> dict[str, Any] | None:

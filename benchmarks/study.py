@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from frism.errors import UserError
+from frism.errors import UserError, first_fault
 from frism.files import read_json
 
 SCORE_COLUMNS = ("benchmark", "axis", "group", "index", "extracted", "correct", "correct_raw", "truncated",
@@ -82,9 +82,7 @@ class Study(BaseModel):
         try:
             study = cls.model_validate_json(config)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the whole"
-            raise UserError(f"--config is not a study's settings: {where}: {first['msg']}.") from None
+            raise UserError(f"--config is not a study's settings: {first_fault(error)}.") from None
         study._find_reference()
         return study
 

@@ -4,6 +4,10 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(Exception):
@@ -14,6 +18,13 @@ def nearest(word: str, options: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the option closest to `word`, or "" when none is close."""
     found = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
     return f" Did you mean '{found[0]}'?" if found else ""
+
+
+def first_fault(error: "ValidationError", whole: str = "the whole") -> str:
+    """Return pydantic's first complaint as "place: what is wrong"; `whole` stands for an empty place."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or whole
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from frism.errors import UserError
+from frism.errors import UserError, first_fault
 
 if TYPE_CHECKING:
     import torch
@@ -85,9 +85,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the whole"
-            raise UserError(f"--engine: {where}: {first['msg'].removeprefix('Value error, ')}.") from None
+            raise UserError(f"--engine: {first_fault(error)}.") from None
 
     @property
     def torch_dtype(self) -> "torch.dtype":

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmarks.judging.answer_forms import reduce
 from benchmarks.judging.stated_numbers import is_formula
-from frism.errors import UserError
+from frism.errors import UserError, first_fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +49,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the whole"
-            raise UserError(f"--judge: {where}: {first['msg']}.") from None
+            raise UserError(f"--judge: {first_fault(error)}.") from None
 
     @property
     def identity(self) -> dict[str, Any]:
