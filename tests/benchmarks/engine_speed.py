@@ -2,7 +2,7 @@
 
 PYTHONPATH=. python tests/benchmarks/engine_speed.py [QUESTIONS] [MODEL_FOLDER]
 fp32 on a CPU. Two models: the miniature's VLM (or MODEL_FOLDER, of the same world) on its own questions, and
-a random Qwen2.5-VL of 0.1 million parameters on MMStar's table, where the loop's own bookkeeping weighs most.
+a random Qwen2.5-VL of a few layers on MMStar's table, where the loop's own bookkeeping weighs most.
 Two cases: short answers, and 64 new tokens for everybody. "first" includes every picture's way through
 processor and vision tower; further variants are spared that ("again"). Set OMP_NUM_THREADS to what the study
 will use.
@@ -62,7 +62,7 @@ def compare(label: str, model: Any, processor: Any, asked: list[items.Item], new
 def main(n: int = 200, folder: Path = WEIGHTS) -> None:
     """Measure both models in both cases."""
     names = f"{'model, answers':22}{'batch':>6}{'loop q/s':>10}{'first q/s':>11}{'again q/s':>11}"
-    print(f"{names}{'ratio first, again':>15}{'same':>9}")
+    print(f"{names}{'first':>8}{'again':>7}{'same':>9}")
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         mini = registry.find(SUITE).model_copy(update={"sha256": {}})
