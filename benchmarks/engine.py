@@ -38,7 +38,7 @@ def open_engine(
     """Make a variant (None: V itself) answer: load V and merge into it, or address a server.
 
     Args:
-        triple: a `frism.triples.Triple`. recipe, fitted: what `Recipe.load` returned.
+        triple: a `frism.triples.triple.Triple`. recipe, fitted: what `Recipe.load` returned.
         items: the items folder; it says how the items were prompted, and below it prepared batches are kept.
     """
     own = _family(triple, items)

@@ -21,7 +21,7 @@ from benchmarks.predictions import Store, opened
 from benchmarks.progress import Progress
 from frism.errors import UserError, reported
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 
 def predict(

@@ -30,7 +30,7 @@ from frism.errors import UserError, reported
 from frism.files import atomic_write
 from frism.methods import Method, find
 from frism.recipes import RECIPE, Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 
 @dataclass(frozen=True)

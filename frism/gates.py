@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frism.spectra import Spectrum, decompose
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 
 class GatedInjection:

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError, nearest
 from frism.parameters import Parameter, Value, read_signature
-from frism.triples import DEFAULT_SCOPE, ROLES, SCOPES, Triple
+from frism.triples.triple import DEFAULT_SCOPE, ROLES, SCOPES, Triple
 
 if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     import torch

@@ -13,8 +13,8 @@ from frism.errors import UserError
 from frism.files import atomic_write, read_json
 from frism.methods import find
 from frism.parameters import Value
-from frism.scopes import check_scope
-from frism.triples import Triple
+from frism.triples.scopes import check_scope
+from frism.triples.triple import Triple
 
 if TYPE_CHECKING:  # seconds to import; a recipe without coefficients does without
     from torch import Tensor

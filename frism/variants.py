@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError
-from frism.merging import Merger, Piece, Result, for_each, total_norm
+from frism.merging.pieces import Merger, Piece, Result, for_each, total_norm
 from frism.methods import find
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 if TYPE_CHECKING:
     import torch

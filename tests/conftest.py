@@ -16,7 +16,7 @@ from benchmarks.miniature import questions
 from benchmarks.miniature.models import new_language_model, new_vlm
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.world import render
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 logging.disable_progress_bar()
 

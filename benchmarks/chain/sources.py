@@ -12,7 +12,7 @@ from benchmarks import keys, predictions
 from benchmarks.chain.study import AGAIN, BrokenLinkError, Chain
 from frism.files import read_json, sha256_file
 from frism.recipes import RECIPE, Recipe
-from frism.triples import ROLES
+from frism.triples.triple import ROLES
 
 
 def checkpoints(chain: Chain) -> str:
@@ -115,7 +115,7 @@ def _matched(chain: Chain, path: Path, lines: list[predictions.Line]) -> None:
 
 @contextmanager
 def _unremembered() -> Iterator[None]:
-    """Hashes of large files are computed and not looked up (`frism.digests`)."""
+    """Hashes of large files are computed and not looked up (`frism.checkpoints.digests`)."""
     before = os.environ.get("FRISM_CACHE")
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         os.environ["FRISM_CACHE"] = folder

@@ -15,7 +15,7 @@ from benchmarks import items as item_files
 from frism.errors import UserError
 from frism.files import read_json
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 RECORD = "study.json"
 AGAIN = "restore it, or run snakemake again"

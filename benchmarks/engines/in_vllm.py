@@ -20,7 +20,7 @@ from benchmarks.families import Family
 from benchmarks.items import Item
 from benchmarks.predictions import Prediction
 from frism.errors import UserError
-from frism.export import Job, export
+from frism.merging.export import Job, export
 from frism.recipes import Recipe
 
 VERSION = 1  # raised when the same settings may give other predictions

@@ -13,7 +13,7 @@ from benchmarks.tasks.chat import Chat
 from frism import variants
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 
 @dataclass(frozen=True)

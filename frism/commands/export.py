@@ -43,9 +43,9 @@ def export(
 ) -> None:
     """Write a variant of a study as a checkpoint."""
     settle()
-    from frism.export import Job
+    from frism.merging.export import Job
     from frism.recipes import Recipe
-    from frism.triples import Triple
+    from frism.triples.triple import Triple
 
     recipe, fitted = Recipe.load(variant)
     triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)

@@ -15,8 +15,8 @@ from frism.errors import reported
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from frism.alignment import Norms
-    from frism.inspection import Report
+    from frism.inspection.alignment import Norms
+    from frism.inspection.report import Report
 
 
 @reported()
@@ -34,9 +34,9 @@ def inspect_triple(
 
     Exit code 1 with the reasons when merging makes no sense, 2 for files that are missing or damaged.
     """
-    from frism.checkpoints import Checkpoint
-    from frism.inspection import inspect
-    from frism.triples import Triple
+    from frism.checkpoints.checkpoint import Checkpoint
+    from frism.inspection.report import inspect
+    from frism.triples.triple import Triple
 
     sources = {"base": base, "vlm": vlm, "lrm": lrm}
     triple = Triple({r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}, scope)

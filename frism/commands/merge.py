@@ -10,8 +10,8 @@ import typer
 from frism.errors import UserError, reported
 
 if TYPE_CHECKING:
-    from frism.export import Job
-    from frism.model_card import Outcome
+    from frism.merging.export import Job
+    from frism.merging.model_card import Outcome
     from frism.parameters import Value
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -68,10 +68,10 @@ def merge(
 ) -> None:
     """Merge a reasoning model into a vision-language model and write the checkpoint."""
     settle()
-    from frism.export import Job
+    from frism.merging.export import Job
     from frism.methods import find
-    from frism.scopes import check_scope
-    from frism.triples import Triple
+    from frism.triples.scopes import check_scope
+    from frism.triples.triple import Triple
 
     found = find(method)
     params = found.validate(dict(map(_assignment, assignments or [])))
@@ -102,8 +102,8 @@ def settle() -> None:
 def writing(
     dtype: str | None, shard_size: str | None, device: str | None, threads: int | None, no_sync: bool
 ) -> dict[str, Any]:
-    """The options on how to write as `frism.export.Job` takes them. Raises UserError for a bad one."""
-    from frism.sharding import bytes_from, dtype_from
+    """The options on how to write as `Job` takes them. Raises UserError for a bad one."""
+    from frism.merging.sharding import bytes_from, dtype_from
 
     return {
         "dtype": dtype_from(dtype) if dtype else None,
@@ -133,7 +133,7 @@ def perform(job: "Job", dry_run: bool) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from frism.export import export
+    from frism.merging.export import export
 
     plan = job.plan()
     if dry_run:
@@ -150,8 +150,8 @@ def perform(job: "Job", dry_run: bool) -> None:
 def _show_plan(job: "Job") -> None:
     from rich.table import Table
 
-    from frism.accounting import tally
     from frism.commands.console import console
+    from frism.triples.accounting import tally
 
     plan, out = job.plan(), console()
     fates = Table(title="What happens to V's tensors")

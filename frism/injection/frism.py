@@ -17,7 +17,7 @@ from torch import Tensor
 from frism.distillation import answer_log_probs, forward_kl, teacher_batches
 from frism.gates import GatedInjection
 from frism.spectra import decompose
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ into matrix l. Separates per-matrix scale from per-direction choice. A control o
 from torch import Tensor
 
 from frism.gates import gate_gains
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 ELEMENTWISE = True
 

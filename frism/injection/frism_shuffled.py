@@ -10,7 +10,7 @@ from torch import Tensor
 
 from frism.methods import seeded
 from frism.spectra import decompose
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 
 def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) -> Tensor:

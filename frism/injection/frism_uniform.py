@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from frism.gates import gate_gains
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 ELEMENTWISE = True
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from frism import methods
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 from frism.variants import apply, load, merged
 
 # Enough to run a fit through, not to learn anything.

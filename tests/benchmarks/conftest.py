@@ -14,7 +14,7 @@ from benchmarks import items
 from benchmarks.engine import Engine, Settings, open_engine
 from benchmarks.registry import find
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
 settings.load_profile("patient")

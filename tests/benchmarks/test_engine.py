@@ -16,7 +16,7 @@ from benchmarks.engine import Engine, Settings, open_engine, origin
 from benchmarks.registry import find
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 from .conftest import QUESTIONS, SETTINGS, SUITES
 

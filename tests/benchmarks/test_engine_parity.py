@@ -19,7 +19,7 @@ from benchmarks.families import family
 from benchmarks.judging.scoring import definition_of, score_all
 from benchmarks.predictions import Prediction
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 from ..conftest import perturb
 from . import tiny_vlms, tsvs

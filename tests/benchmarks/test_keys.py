@@ -11,7 +11,7 @@ from benchmarks.predict import predict
 from benchmarks.predictions import read
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 from .conftest import SUITES
 

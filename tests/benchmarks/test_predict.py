@@ -20,7 +20,7 @@ from benchmarks.engines import cost
 from benchmarks.predict import main, predict
 from benchmarks.predictions import read
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 from .conftest import QUESTIONS, SUITES, invoke, refused
 

@@ -12,7 +12,7 @@ from benchmarks.predict import predict
 from benchmarks.predictions import read
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 from .chat_server import Chat, serving
 from .conftest import QUESTIONS

@@ -23,7 +23,7 @@ from benchmarks.tasks.generated import LETTER, STEPS
 from benchmarks.tasks.owners import Owner, owner
 from benchmarks.text import ask, check_data, main, tasks_of
 from frism.errors import UserError
-from frism.triples import Triple
+from frism.triples.triple import Triple
 from tests import architectures
 
 from . import mirrors

@@ -20,7 +20,7 @@ from benchmarks.judging.judges import Settings
 from benchmarks.predictions import Line, Prediction, opened
 from benchmarks.registry import Definition, find
 from benchmarks.score import main
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 from . import tsvs
 from .conftest import invoke, refused

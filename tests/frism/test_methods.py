@@ -10,7 +10,7 @@ import baselines
 from frism import methods
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 from frism.variants import merged
 
 TEN_LINES = '''"""Half way: V + half * (R - V).

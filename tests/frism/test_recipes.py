@@ -8,7 +8,7 @@ import torch
 
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 
 def test_saved_and_loaded_recipe_are_equal(triple: Triple, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
 from frism import variants
 from frism.errors import UserError
 from frism.recipes import Recipe
-from frism.triples import WIDEST_SCOPE, Triple
+from frism.triples.triple import WIDEST_SCOPE, Triple
 from tests import architectures
 
 

@@ -93,14 +93,15 @@ def weights():
     """
 
     def inspect():
-        from frism.triples import Triple
+        from frism.triples.triple import Triple
 
         return Triple.open(**config["triple"], scope=config["scope"]).digest
 
     triple = config["triple"]
     try:
         return remembered(
-            [triple, config["scope"], states(triple.values()), code("frism.triples")], inspect
+            [triple, config["scope"], states(triple.values()), code("frism.triples.triple")],
+            inspect,
         )
     except UserError as error:
         fail(error)

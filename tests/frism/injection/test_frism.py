@@ -7,7 +7,7 @@ import torch
 
 from frism.injection import frism, frism_matrix, frism_shuffled, frism_uniform
 from frism.spectra import decompose
-from frism.triples import Triple
+from frism.triples.triple import Triple
 
 PARAMS = {"strength": 1.2}
 

@@ -1,0 +1,211 @@
+"""One checkpoint folder: its config, the header of every tensor, one tensor at a time, and a digest of its
+content."""
+
+import functools
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from frism.checkpoints.digests import remembered_sha256
+from frism.checkpoints.headers import Header as Header
+from frism.checkpoints.headers import read_headers
+from frism.checkpoints.sources import locate
+from frism.errors import UserError, nearest
+from frism.files import read_json
+from frism.merging.tensor_files import SourceFiles
+
+if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
+    from torch import Tensor
+
+State = tuple[Path, int, int, int]  # a file: where it is, its size, time of last change and inode
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
+# What from_pretrained reads beside the weights: configs, tokenizer, chat template, remote code; no prose.
+COMPANIONS = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
+_PICKLES = ("*.bin", "*.pt", "*.pth")
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}  # fmt: skip
+
+
+class Checkpoint:
+    """A `from_pretrained` folder with safetensors weights, single or sharded; no tensor is kept in memory.
+
+    `tensors` is in stored order: shard by shard, byte by byte. Raises UserError when the folder, its config
+    or a shard is missing, a file is truncated, index and shards disagree, or the weights are quantised, only
+    an adapter, or pickled.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise UserError(f"{folder} is not a folder: give a local checkpoint (download it first).")
+        _refuse_adapter(self.folder)
+        if not (self.folder / "config.json").is_file():
+            raise UserError(
+                f"{folder} has no config.json: point at the folder that from_pretrained would load."
+            )
+        self.config: dict[str, Any] = read_json(self.folder / "config.json")
+        for config in (self.config, self.text_config):
+            if method := config.get("quantization_config"):
+                kind = method.get("quant_method", "quantization_config") if isinstance(method, dict) else ""
+                raise UserError(
+                    f"{folder} is quantised ({kind}): use the checkpoint that it was quantised from."
+                )
+        self.tensors: dict[str, Header] = _headers(self.folder)
+
+    @classmethod
+    def open(cls, source: str | Path, revision: str | None = None, allow_pickle: bool = False) -> Self:
+        """Open a local folder or a hub id ("owner/name", "owner/name@revision").
+
+        `allow_pickle`: pickled weights are read by torch's weights-only unpickler and converted once, into a
+        cache folder that the result points to.
+        """
+        folder = locate(source, revision, allow_pickle=allow_pickle)
+        if allow_pickle and not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
+            from frism.checkpoints.pickles import converted
+
+            folder = converted(folder)
+        return cls(folder)
+
+    @property
+    def model_type(self) -> str:
+        """The architecture's name in config.json, such as "qwen2_5_vl"."""
+        return str(self.config.get("model_type", ""))
+
+    @property
+    def text_config(self) -> dict[str, Any]:
+        """The language model's part of the config (older configs hold it flat)."""
+        nested = self.config.get("text_config")
+        return nested if isinstance(nested, dict) else self.config
+
+    def shards(self) -> list[Path]:
+        """The weight files, in the order of their names (which number them)."""
+        return list(dict.fromkeys(header.file for header in self.tensors.values()))
+
+    def header(self, name: str) -> Header:
+        """Return a stored tensor's header. Raises UserError when there is none of that name."""
+        if name not in self.tensors:
+            raise UserError(f"{self.folder} has no tensor {name}.{nearest(name, self.tensors)}")
+        return self.tensors[name]
+
+    def read(self, name: str) -> "Tensor":
+        """Return one tensor as stored (CPU). Raises UserError when it is absent, unreadable or not finite."""
+        import torch
+
+        header = self.header(name)
+        if header.dtype not in _DTYPES:
+            raise UserError(f"{header.file}: tensor {name} is {header.dtype}, which torch has no type for.")
+        values = bytearray(header.bytes)
+        # Read, not mapped: resident memory stays at the tensors in hand.
+        with SourceFiles() as files:
+            files.read(header.file, header.start, memoryview(values))
+        dtype: torch.dtype = getattr(torch, _DTYPES[header.dtype])
+        flat = torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
+        tensor = flat.reshape(header.shape)
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise UserError(
+                f"{header.file}: tensor {name} has {bad} NaN or infinite values of {tensor.numel()}: "
+                "download the checkpoint again or export it again from training."
+            )
+        return tensor
+
+    @property
+    def digest(self) -> str:
+        """sha256 over weights, configs and tokenizer files; computed once per process and file state."""
+        return folder_digests([self])[0]
+
+
+def _refuse_adapter(folder: Path) -> None:
+    if (folder / ADAPTER).is_file():
+        base = read_json(folder / ADAPTER).get("base_model_name_or_path") or "its base model"
+        raise UserError(
+            f"{folder} holds a LoRA adapter ({ADAPTER}), not a whole model: merge it into {base} first "
+            "(merge_and_unload of peft) and give that folder."
+        )
+
+
+def _headers(folder: Path) -> dict[str, Header]:
+    if (folder / WEIGHTS).is_file():
+        return read_headers(folder / WEIGHTS)
+    if not (folder / INDEX).is_file():
+        pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+        if pickles:
+            raise UserError(
+                f"{folder} has pickled weights only ({pickles[0]}): convert them to safetensors first, "
+                "or pass --allow-pickle to have them converted."
+            )
+        raise UserError(
+            f"{folder} has no weights ({WEIGHTS} or {INDEX}): copy or download the checkpoint again."
+        )
+    return _sharded_headers(folder)
+
+
+def _sharded_headers(folder: Path) -> dict[str, Header]:
+    weight_map = shard_names(folder / INDEX)
+    headers: dict[str, Header] = {}
+    strays: list[tuple[str, str]] = []
+    for shard in sorted(set(weight_map.values())):
+        if not (folder / shard).is_file():
+            raise UserError(
+                f"{folder} lacks the shard {shard} named by its index: copy or download it again."
+            )
+        for name, header in read_headers(folder / shard).items():
+            if weight_map.get(name) == shard:
+                headers[name] = header
+            else:
+                strays.append((name, shard))
+    for name, shard in weight_map.items():
+        if name not in headers:
+            raise UserError(
+                f"{folder / shard} lacks the tensor {name} that the index puts there: download both again."
+            )
+    for name, shard in strays:
+        raise UserError(
+            f"{folder / shard} holds the tensor {name}, which the index does not put there: download both "
+            "again."
+        )
+    return headers
+
+
+def shard_names(index: Path) -> dict[str, str]:
+    """Return an index's weight_map: tensor name to file name. Raises UserError when it leaves the folder."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UserError(f"{index} has no weight_map: copy or download the index again.")
+    for shard in weight_map.values():
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise UserError(f"{index} points outside its folder ({shard}): use shards beside the index.")
+    return weight_map
+
+
+def folder_digests(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """sha256 of each folder's content: weights, configs and tokenizer files.
+
+    Large files are hashed side by side across the folders, in the order in which a merge reads them, so that
+    what one of the two has read from the disk is still in memory for the other.
+    """
+    folders = [_states(checkpoint.folder, set(checkpoint.shards())) for checkpoint in checkpoints]
+    order = [state for row in zip_longest(*folders) for state in row if state is not None]
+    with ThreadPoolExecutor(max_workers=max(3, len(checkpoints))) as pool:
+        hashes = dict(zip(order, pool.map(_hash, order), strict=True))
+    contents = [[[state[0].name, hashes[state]] for state in states] for states in folders]
+    return [sha256(json.dumps(content).encode()).hexdigest() for content in contents]
+
+
+def _states(folder: Path, weights: set[Path]) -> list[State]:
+    files = {path for path in folder.iterdir() if path.suffix in COMPANIONS and path.is_file()} | weights
+    return [(path, (stat := path.stat()).st_size, stat.st_mtime_ns, stat.st_ino) for path in sorted(files)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _hash(state: State) -> str:
+    """The file's sha256, computed once per process; the rest of the state is only the cache's key."""
+    return remembered_sha256(state[0])

@@ -1,0 +1,111 @@
+"""Pickled weights, only when asked for: torch's weights-only unpickler, converted once to safetensors.
+
+Positional reads and byte-wise copies need files whose offsets are known, which a pickle's are not. The
+converted folder lies in $FRISM_CACHE (default: the user's cache folder), named by the pickles' content, and
+is a whole checkpoint: the other files of the original are copied beside the weights.
+"""
+
+import json
+import os
+import pickle
+import shutil
+import tempfile
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from frism.checkpoints.checkpoint import INDEX, shard_names
+from frism.errors import UserError
+from frism.files import sha256_file
+
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+
+
+def converted(folder: Path) -> Path:
+    """Return a folder with the same checkpoint in safetensors, made now or earlier.
+
+    One shard is in memory at a time. Raises UserError when there are no pickles or they hold more than
+    tensors.
+    """
+    shards = _shards(folder)
+    content = [[shard.name, sha256_file(shard)] for shard in shards]
+    key = sha256(json.dumps([str(folder.resolve()), content]).encode()).hexdigest()[:16]
+    final = _cache() / f"{folder.name}-{key}"
+    if final.is_dir():
+        return final
+    final.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=final.parent))
+    try:
+        for path in folder.iterdir():
+            if path.is_file() and path not in shards and path.name != PICKLE_INDEX:
+                shutil.copyfile(path, scratch / path.name)
+        _convert(shards, scratch)
+        scratch.chmod(0o755)
+        try:
+            scratch.replace(final)
+        except OSError:
+            if not final.is_dir():  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return final
+
+
+def _convert(shards: list[Path], scratch: Path) -> None:
+    weight_map: dict[str, str] = {}
+    total = 0
+    for number, shard in enumerate(shards, start=1):
+        tensors = _unshared(_load(shard))
+        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        save_file(tensors, scratch / name, {"format": "pt"})
+        (scratch / name).chmod(0o644)
+        total += sum(tensor.nbytes for tensor in tensors.values())
+        weight_map |= dict.fromkeys(tensors, name)
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    (scratch / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
+
+
+def _load(shard: Path) -> dict[str, Tensor]:
+    # Files written before torch 1.6 are no zip archives, which cannot be mapped.
+    mapped = zipfile.is_zipfile(shard)
+    try:
+        loaded = torch.load(shard, map_location="cpu", weights_only=True, mmap=mapped)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UserError(
+            f"{shard} holds more than tensors or is damaged ({reason}): do not use it."
+        ) from error
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise UserError(f"{shard} is no dictionary of tensors: give the folder that from_pretrained loads.")
+    return loaded
+
+
+def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors that share no memory, as safetensors demands."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        storage = tensor.untyped_storage().data_ptr()
+        found[name] = (tensor.clone() if storage in seen else tensor).contiguous()
+        seen.add(storage)
+    return found
+
+
+def _shards(folder: Path) -> list[Path]:
+    if (folder / PICKLE_INDEX).is_file():
+        shards = [folder / name for name in sorted(set(shard_names(folder / PICKLE_INDEX).values()))]
+    else:
+        shards = [folder / PICKLE]
+    for shard in shards:
+        if not shard.is_file():
+            raise UserError(f"{folder} has no weights ({shard.name}): copy or download the checkpoint again.")
+    return shards
+
+
+def _cache() -> Path:
+    given, user = os.environ.get("FRISM_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(given) if given else Path(user or Path.home() / ".cache") / "frism" / "converted"

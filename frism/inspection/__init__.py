@@ -1,0 +1,1 @@
+"""What `frism inspect` says of a triple."""

@@ -1,0 +1,102 @@
+"""Task vectors side by side: norms of B, tau_V and tau_R and the cosine between them, tensor by tensor."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from frism.triples.scopes import split
+from frism.triples.triple import Triple
+
+_CHUNK = 1 << 20  # values widened to fp64 at a time
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Frobenius norms over some tensors in scope, and cos(tau_V, tau_R), which is 0 where one vanishes."""
+
+    tensors: int
+    base: float
+    tau_vlm: float
+    tau_lrm: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class LayerNorms(Norms):
+    """One decoder layer; None: what lies outside the layers."""
+
+    layer: int | None
+
+
+@dataclass(frozen=True)
+class ModuleNorms(Norms):
+    """One kind of tensor over all layers, such as "self_attn.q_proj.weight"."""
+
+    module: str
+
+
+@dataclass(frozen=True)
+class TensorNorms(Norms):
+    """One tensor, by its canonical name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class TaskVectors:
+    """The same sums grouped by layer, by module and by tensor, and over everything in scope."""
+
+    layers: list[LayerNorms]
+    modules: list[ModuleNorms]
+    tensors: list[TensorNorms]
+    total: Norms
+
+
+def task_vectors(
+    triple: Triple, scope: str | None = None, progress: Callable[[str], None] | None = None
+) -> TaskVectors:
+    """Read every tensor in scope once and return norms and cosines (sums in fp64).
+
+    `progress` is called with each tensor's name. Raises UserError where the three do not align.
+    """
+    sums: dict[str, Tensor] = {}
+    for name in triple.names(scope):
+        if progress is not None:
+            progress(name)
+        sums[name] = inner_products(*(triple.read(role, name) for role in ("base", "vlm", "lrm")))
+    layers: dict[int | None, list[Tensor]] = defaultdict(list)
+    modules: dict[str, list[Tensor]] = defaultdict(list)
+    for name, values in sums.items():
+        layer, module = split(name)
+        layers[layer].append(values)
+        modules[module].append(values)
+    return TaskVectors(
+        [LayerNorms(*_norms(values), layer) for layer, values in layers.items()],
+        [ModuleNorms(*_norms(values), module) for module, values in modules.items()],
+        [TensorNorms(*_norms([values]), name) for name, values in sums.items()],
+        Norms(*_norms(sums.values())),
+    )
+
+
+def inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
+    """|B|^2, |tau_V|^2, |tau_R|^2 and <tau_V, tau_R> of one tensor: fp64 (4,), widened by chunks."""
+    total = torch.zeros(4, dtype=torch.float64)
+    chunks = (tensor.reshape(-1).split(_CHUNK) for tensor in (base, vlm, lrm))
+    for one, two, three in zip(*chunks, strict=True):
+        b = one.double()
+        tau_vlm, tau_lrm = two.double() - b, three.double() - b
+        pairs = ((b, b), (tau_vlm, tau_vlm), (tau_lrm, tau_lrm), (tau_vlm, tau_lrm))
+        total += torch.stack([left @ right for left, right in pairs])
+    return total
+
+
+def _norms(sums: Iterable[Tensor]) -> tuple[int, float, float, float, float]:
+    found = list(sums)
+    base, vlm, lrm, product = torch.stack(found).sum(0).tolist()
+    both = math.sqrt(vlm) * math.sqrt(lrm)
+    cosine = product / both if both else 0.0
+    return len(found), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine

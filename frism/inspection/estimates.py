@@ -1,0 +1,131 @@
+"""What merging would cost: seconds and memory per method, from bytes, measured rates and a small trial merge.
+
+Estimates: files are read as fast as a sample of them is now (perhaps from memory), written as fast as read,
+and arithmetic scales with the number of values from one matrix of 512 x 512 on one core.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from frism import methods
+from frism.errors import UserError
+from frism.merging.backends import NumpyBackend, TorchBackend
+from frism.merging.pieces import PIECE, cores
+from frism.methods import Method
+from frism.spectra import decompose
+from frism.triples.triple import Triple
+
+_SIDE, _SAMPLE = 512, 64 << 20
+_PROCESS, _PLAIN_PROCESS = 650 << 20, 60 << 20  # an interpreter with torch, or with numpy alone: measured
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One method at its defaults; None where it must be fitted first, which is not estimated."""
+
+    method: str
+    seconds: float | None
+    bytes: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Estimates for writing one merged checkpoint, and what they rest on."""
+
+    read_bytes_per_second: float
+    svd_seconds: float  # of one singular value decomposition of every matrix of tau_R
+    methods: list[Estimate]
+
+
+def estimate(triple: Triple, scope: str | None = None) -> Costs:
+    """Return estimates for every method on this triple and machine; takes a few seconds."""
+    rate = _read_rate(triple)
+    names = triple.names(scope)
+    shapes = [triple.header("vlm", name).shape for name in names]
+    values = sum(triple.header("vlm", name).values for name in names)
+    largest = max(triple.header("vlm", name).values for name in names)
+    whole = sum(header.bytes for header in triple.checkpoints["vlm"].tensors.values())
+    rows = []
+    for name in methods.available():
+        method = methods.find(name)
+        # V is read once for the copy, B and R where the method asks for them; V's size is written.
+        read = whole + sum(
+            triple.header(role, tensor).bytes
+            for role in set(method.sources) - {"vlm"}
+            for tensor in names
+        )  # fmt: skip
+        rows.append(_row(method, (read + whole) / rate, values, largest))
+    return Costs(rate, _svd_seconds(shapes), rows)
+
+
+def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
+    if method.fit is not None:
+        needs = ("on calibration questions", "from a reference variant")[method.needs_reference]
+        return Estimate(method.name, None, None, f"fitted {needs} first")
+    try:
+        seconds = _trial(method.name)
+    except UserError as error:
+        return Estimate(method.name, None, None, str(error))
+    pieces = method.elementwise(method.validate({}))
+    arrays = (len(method.sources) + 2) * (cores() if pieces else 1)
+    process, backend = (_PLAIN_PROCESS, NumpyBackend) if method.arithmetic else (_PROCESS, TorchBackend)
+    piece = PIECE if "generator" in method.merge_names else backend.piece
+    held = arrays * 4 * (min(piece, largest) if pieces else largest)
+    return Estimate(
+        method.name, io + seconds * values, process + held, "in pieces" if pieces else "whole tensors"
+    )
+
+
+@lru_cache
+def _trial(name: str) -> float:
+    """Seconds per value of one method at its defaults, on random matrices; measured once per process."""
+    method = methods.find(name)
+    params = method.validate({})
+    tensors = {
+        role: torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(seed))
+        for seed, role in enumerate(("base", "vlm", "lrm"))
+    }
+
+    def trial() -> None:
+        method.run_merge(
+            tensors, params, name="layers.0.self_attn.q_proj.weight", layer=0, layers=1, seed=0, fitted={}
+        )
+
+    return _best(trial) / _SIDE**2
+
+
+def _best(run: Callable[[], object], times: int = 3) -> float:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def _read_rate(triple: Triple) -> float:
+    """Bytes a second over at most 64 MiB from the start of the three checkpoints' files."""
+    total, start = 0, time.perf_counter()
+    for checkpoint in triple.checkpoints.values():
+        with checkpoint.shards()[0].open("rb", buffering=0) as stream:
+            block = bytearray(1 << 20)
+            left = _SAMPLE // 3
+            while left > 0 and (got := stream.readinto(block)):
+                total, left = total + got, left - got
+    return total / max(time.perf_counter() - start, 1e-9)
+
+
+def _svd_seconds(shapes: Iterable[tuple[int, ...]]) -> float:
+    """Time for all matrices, scaled by longer x shorter^2 from one of 256 x 256."""
+    return sum(_svd_unit() * max(shape) * min(shape) ** 2 for shape in shapes if len(shape) == 2)
+
+
+@lru_cache
+def _svd_unit() -> float:
+    sample = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
+    return _best(lambda: decompose(sample)) / 256**3

@@ -1,0 +1,115 @@
+"""The report of `frism inspect`: checkpoints, fates, task vectors, costs and a verdict, as plain values."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from frism.errors import UserError
+from frism.inspection.verdict import Verdict, judge
+from frism.triples.accounting import Fate, account, tally
+from frism.triples.facts import Facts
+from frism.triples.triple import ROLES, Triple
+from frism.triples.vocabularies import read_vocabulary
+
+if TYPE_CHECKING:
+    from frism.inspection.alignment import TaskVectors
+    from frism.inspection.estimates import Costs
+
+
+@dataclass(frozen=True)
+class Side:
+    """One checkpoint of the triple; `digest` is None where the content was not read."""
+
+    role: str
+    folder: str
+    model_type: str
+    shards: int
+    dtypes: dict[str, int]  # stored dtype -> number of tensors
+    tensors: int
+    values: int
+    bytes: int
+    facts: Facts | None
+    tokens: int | None
+    added_tokens: int | None
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `frism inspect` shows; the parts that need a possible merge are empty where it is refused."""
+
+    scope: str
+    aligned: int  # tensors in scope with an equal-shaped partner in all three
+    shapes: dict[str, int]  # shape -> number of aligned tensors
+    sides: list[Side]
+    fates: dict[Fate, dict[str, int]]
+    vectors: "TaskVectors | None"
+    costs: "Costs | None"
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values; layers, modules and tensors on the first level."""
+        plain = asdict(self)
+        vectors = plain.pop("vectors") or {"layers": [], "modules": [], "tensors": [], "total": None}
+        plain["verdict"] = {"status": self.verdict.status, **plain["verdict"]}
+        return {**plain, **vectors}
+
+
+def inspect(
+    triple: Triple,
+    scope: str | None = None,
+    *,
+    text_receiver: bool = False,
+    norms: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Judge a triple, whether it can be merged or not (`Triple.open` would refuse it).
+
+    With `norms` every tensor in scope is read, and every file hashed; without, headers and tokenizers only.
+    Raises UserError for files that are missing or damaged.
+    """
+    scope = scope or triple.scope
+    verdict = judge(triple, scope, text_receiver=text_receiver)
+    sides = [_side(triple, role, norms and not verdict.refusals) for role in ROLES]
+    if verdict.refusals:
+        return Report(scope, 0, {}, sides, {}, None, None, verdict)
+    fates = tally(account(triple, scope))
+    names = triple.names(scope)
+    shapes = Counter("x".join(map(str, triple.header("vlm", name).shape)) for name in names)
+    vectors, costs = None, None
+    if norms:
+        from frism.inspection.alignment import task_vectors
+        from frism.inspection.estimates import estimate
+
+        vectors = task_vectors(triple, scope, progress)
+        verdict = judge(triple, scope, text_receiver=text_receiver, vectors=vectors)
+        costs = estimate(triple, scope)
+    return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict)
+
+
+def _side(triple: Triple, role: str, hashed: bool) -> Side:
+    checkpoint = triple.checkpoints[role]
+    headers = checkpoint.tensors.values()
+    vocabulary = read_vocabulary(checkpoint)
+    return Side(
+        role=role,
+        folder=str(checkpoint.folder),
+        model_type=checkpoint.model_type,
+        shards=len(checkpoint.shards()),
+        dtypes=dict(Counter(header.dtype for header in headers)),
+        tensors=len(headers),
+        values=sum(header.values for header in headers),
+        bytes=sum(header.bytes for header in headers),
+        facts=_facts(triple, role),
+        tokens=len(vocabulary.tokens) if vocabulary else None,
+        added_tokens=len(vocabulary.added) if vocabulary else None,
+        digest=checkpoint.digest if hashed else None,
+    )
+
+
+def _facts(triple: Triple, role: str) -> Facts | None:
+    try:
+        return triple.towers[role].facts
+    except UserError:
+        return None  # the verdict says why

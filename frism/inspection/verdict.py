@@ -1,0 +1,110 @@
+"""The verdict on a triple: refused, ok with warnings, or ok, and the sentences that say why."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from frism.errors import UserError
+from frism.triples.compatibility import differences, refusals, tokenizer_notes
+from frism.triples.scopes import kind
+from frism.triples.triple import ROLES, Triple
+
+if TYPE_CHECKING:
+    from frism.inspection.alignment import TaskVectors
+
+Status = Literal["ok", "ok with warnings", "refused"]
+# Two models of equal shape and unrelated training differ by about sqrt(2) of either's norm.
+_UNRELATED = 0.7
+# Where V and R share much more than B, B is not what both grew from.
+_COMMON = 0.7
+_HARMLESS = ("vocab_size", "tie_word_embeddings")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`refusals` are reasons not to merge, `warnings` may spoil a merge, `notes` are differences to know."""
+
+    refusals: list[str]
+    warnings: list[str]
+    notes: list[str]
+
+    @property
+    def status(self) -> Status:
+        """refused, ok with warnings or ok."""
+        return "refused" if self.refusals else "ok with warnings" if self.warnings else "ok"
+
+
+def judge(
+    triple: Triple, scope: str, *, text_receiver: bool = False, vectors: "TaskVectors | None" = None
+) -> Verdict:
+    """Collect every reason and warning; `vectors` adds what only the values show."""
+    found = list(refusals(triple.towers, text_receiver=text_receiver))
+    if not found:
+        try:
+            triple.names(scope)
+        except UserError as error:
+            found.append(str(error))
+    if found:
+        return Verdict(found, [], [])
+    facts = differences(triple.towers)
+    warnings = [note for note in facts if not note.startswith(_HARMLESS)]
+    notes = [note for note in facts if note.startswith(_HARMLESS)]
+    warnings = [_explained(note) for note in warnings] + _other_biases(triple)
+    tokenizers = tokenizer_notes(triple.towers)
+    if vectors is not None:
+        reasons, doubts = _from_values(vectors)
+        found, warnings = reasons, warnings + doubts
+    return Verdict(found, warnings, notes + tokenizers)
+
+
+def _explained(note: str) -> str:
+    if note.startswith(("rope_theta", "rope_scaling", "rope_local_theta")):
+        return (
+            f"{note} R's change of q_proj and k_proj was learned against other rotary frequencies than V's."
+        )
+    return note
+
+
+def _other_biases(triple: Triple) -> list[str]:
+    """Warn of tensors in layers that not all three have, outside the scope or not."""
+    warnings = []
+    names = {role: set(triple.towers[role].names) for role in ROLES}
+    for role in ("base", "lrm"):
+        for what in ("bias", "norm"):
+            odd = sorted(name for name in names["vlm"] ^ names[role] if kind(name) == what)
+            if odd:
+                owner = "vlm" if odd[0] in names["vlm"] else role
+                warnings.append(
+                    f"V and {role} do not have the same {what} tensors ({len(odd)} differ, such as {odd[0]} "
+                    f"in {owner})."
+                )
+    return warnings
+
+
+def _from_values(vectors: "TaskVectors") -> tuple[list[str], list[str]]:
+    total = vectors.total
+    refused, warned = [], []
+    if total.tau_lrm == 0:
+        refused.append("R equals B in every tensor of the scope: there is nothing to merge.")
+    if total.tau_vlm == 0:
+        warned.append("V equals B in every tensor of the scope: interpolating with R is injecting tau_R.")
+    base, tau_vlm, tau_lrm, cosine = _of_matrices(vectors)
+    for role, norm in (("V", tau_vlm), ("R", tau_lrm)):
+        if norm > _UNRELATED * base:
+            warned.append(f"|{role} - B| is {norm / base:.2f} of |B|: {role} looks trained from another B.")
+    if cosine > _COMMON:
+        warned.append(
+            f"cos(tau_V, tau_R) is {cosine:+.2f}: V and R share what B lacks, as if "
+            "trained from another base."
+        )
+    return refused, warned
+
+
+def _of_matrices(vectors: "TaskVectors") -> tuple[float, float, float, float]:
+    """|B|, |tau_V|, |tau_R| and their cosine over matrices: norm weights are near 1 in any model."""
+    rows = [row for row in vectors.tensors if kind(row.name) == "matrix"]
+    base, vlm, lrm = (
+        math.hypot(*values) for values in zip(*((r.base, r.tau_vlm, r.tau_lrm) for r in rows), strict=True)
+    )
+    product = sum(row.cosine * row.tau_vlm * row.tau_lrm for row in rows)
+    return base or 1.0, vlm, lrm, product / (vlm * lrm) if vlm and lrm else 0.0

@@ -1,0 +1,248 @@
+"""A merged variant as a checkpoint folder: weights streamed, V's other files verbatim, card and provenance.
+
+The folder grows beside its final place under a name of its own and takes the final name when it is whole.
+What an interrupted run completed there is kept by the next one, if it asks for the same.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frism import __version__
+from frism.checkpoints.checkpoint import COMPANIONS, INDEX
+from frism.errors import UserError
+from frism.files import read_json, refusal, synchronise
+from frism.merging.model_card import Outcome, write_card
+from frism.merging.pieces import Merger
+from frism.merging.sharding import Plan, make_plan
+from frism.merging.streaming import RECEIPTS, Progress, Writer
+from frism.methods import find
+from frism.parameters import Value
+from frism.recipes import Recipe
+from frism.triples.accounting import account
+from frism.triples.triple import ROLES, Triple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PLAN, LOCK, REPORT = "plan.json", "lock", "merge_report.json"
+# What belongs to a model beside its weights: configs, tokenizer, processor, templates, remote code, licences.
+_NAMES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
+_FOLDERS = ("additional_chat_templates",)
+_OURS = {REPORT, "recipe.json", "mergekit_config.yml", "README.md"}
+_CARD_BYTES = 1 << 20  # allowed for card, recipe and report when space is checked
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to write, and how.
+
+    `recipe` is known when a variant is exported; a merge asked for on the command line gets its own at the
+    end, since it holds digests that are computed meanwhile.
+    """
+
+    triple: Triple
+    method: str
+    params: Mapping[str, Value]
+    scope: str
+    out: Path
+    seed: int = 0
+    fitted: "Mapping[str, Tensor] | None" = None
+    recipe: Recipe | None = None
+    dtype: str | None = None
+    shard_size: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    sync: bool = True  # have everything on the disk before the folder gets its name
+
+    @classmethod
+    def of(
+        cls, triple: Triple, recipe: Recipe, fitted: "Mapping[str, Tensor]", out: Path, **how: object
+    ) -> "Job":
+        """The job of a recipe. Raises UserError when it was made for other checkpoints or coefficients."""
+        recipe.check(triple, fitted)
+        params = find(recipe.method).validate(recipe.params)
+        return cls(
+            triple, recipe.method, params, recipe.scope, out, recipe.seed, fitted, recipe,
+            **how,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def plan(self) -> Plan:
+        """Lay out the files and account for every tensor of V."""
+        entries = account(self.triple, self.scope)
+        return make_plan(self.triple, entries, dtype=self.dtype, shard_size=self.shard_size)
+
+    def key(self, plan: Plan) -> str:
+        """What a half-done folder must agree on to be taken up again."""
+        files = [path for role in ROLES for path in self.triple.checkpoints[role].shards()]
+        content = {
+            "version": __version__,
+            "method": [self.method, dict(self.params), self.scope, self.seed],
+            "coefficients": self.recipe.coefficients if self.recipe else None,
+            "files": [[str(p), (s := p.stat()).st_size, s.st_mtime_ns, s.st_ino] for p in files],
+            "layout": [[shard.file, shard.layout.head[8:].decode()] for shard in plan.shards],
+            "merged": [entry.stored for entry in plan.entries if entry.fate == "merged"],
+            "device": self.device,
+        }
+        return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def companions(folder: Path) -> Iterator[Path]:
+    """The files of V, relative to its folder, that a merged checkpoint takes over as they are."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in _OURS or path.name.endswith(".index.json"):
+            continue
+        if path.is_file() and (path.suffix in COMPANIONS or path.name.upper().startswith(_NAMES)):
+            yield path.relative_to(folder)
+        elif path.is_dir() and path.name in _FOLDERS:
+            yield from (found.relative_to(folder) for found in sorted(path.iterdir()) if found.is_file())
+
+
+def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
+    """Write the merged checkpoint to `job.out`; return what was done.
+
+    Raises UserError, with nothing under the final name, when `out` is taken, a source is bad or the disk is
+    full.
+    """
+    _refuse_taken(job.out)
+    plan = job.plan()
+    method = find(job.method)
+    if method.fit is not None and not job.fitted:
+        raise UserError(
+            f"method {job.method} is fitted, with calibration or from another variant, which `frism merge` "
+            "cannot do: fit it in a study and write the variant's folder with `frism export`."
+        )
+    scratch = job.out.with_name(f".{job.out.name}.partial")
+    with _digesting(job) as digests, _held(scratch, job.key(plan)):
+        with Merger(
+            job.triple,
+            method,
+            job.params,
+            scope=job.scope,
+            seed=job.seed,
+            fitted=job.fitted,
+            device=job.device,
+        ) as merger:
+            writer = Writer(plan, merger, scratch, threads=job.threads, sync=job.sync, progress=progress)
+            others = list(companions(job.triple.vlm_folder))
+            _check_space(scratch, writer.remaining() + _CARD_BYTES, job)
+            changes = writer.run()
+        recipe = job.recipe or Recipe(
+            method=job.method,
+            params=dict(job.params),
+            scope=job.scope,
+            seed=job.seed,
+            triple=digests.result(),
+        )
+        outcome = Outcome(job.triple, recipe, plan, changes, job.dtype)
+        try:
+            _write_others(job, plan, outcome, scratch, others)
+        except OSError as error:
+            raise refusal(scratch, error) from error
+        _publish(scratch, job, plan)
+    return outcome
+
+
+def _refuse_taken(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists already: remove it or choose another --out.")
+
+
+@contextmanager
+def _digesting(job: Job) -> Iterator[Future[dict[str, str]]]:
+    """Hash the three checkpoints while the merge runs (a recipe that is known was checked against them)."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        digests = pool.submit(lambda: {} if job.recipe else job.triple.digest)
+        try:
+            yield digests
+        finally:
+            digests.cancel()
+
+
+@contextmanager
+def _held(scratch: Path, key: str) -> Iterator[None]:
+    """The scratch folder, ours alone; emptied first unless it was begun for the same job."""
+    try:
+        (scratch / RECEIPTS).mkdir(parents=True, exist_ok=True)
+        lock = os.open(scratch / LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise refusal(scratch, error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is writing {scratch}: wait for it or choose another --out."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        if not _begun(scratch, key):
+            _empty(scratch)
+            (scratch / PLAN).write_text(json.dumps({"key": key}), encoding="utf-8")
+        for left in scratch.glob("*.part"):  # of a run that was killed
+            left.unlink()
+        yield
+    finally:
+        os.close(lock)
+
+
+def _begun(scratch: Path, key: str) -> bool:
+    try:
+        return read_json(scratch / PLAN).get("key") == key
+    except UserError:
+        return False
+
+
+def _empty(scratch: Path) -> None:
+    for path in scratch.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+    (scratch / RECEIPTS).mkdir()
+
+
+def _check_space(scratch: Path, needed: int, job: Job) -> None:
+    free = shutil.disk_usage(scratch).free
+    if free < needed:
+        raise UserError(
+            f"{job.out} needs {needed / 1e9:.2f} GB and {free / 1e9:.2f} GB are free there: free some space "
+            "or choose another --out."
+        )
+
+
+def _write_others(job: Job, plan: Plan, outcome: Outcome, scratch: Path, others: list[Path]) -> None:
+    for path in others:
+        (scratch / path).parent.mkdir(exist_ok=True)
+        (scratch / path).write_bytes((job.triple.vlm_folder / path).read_bytes())
+    if plan.index is not None:
+        (scratch / INDEX).write_text(json.dumps(plan.index, indent=2) + "\n", encoding="utf-8")
+    outcome.recipe.save(scratch, job.fitted)
+    report = json.dumps(outcome.report(), indent=1) + "\n"
+    (scratch / REPORT).write_text(report, encoding="utf-8")
+    write_card(outcome, scratch, job.out.name)
+
+
+def _publish(scratch: Path, job: Job, plan: Plan) -> None:
+    """Give the folder its name, with everything in it on the disk before."""
+    shutil.rmtree(scratch / RECEIPTS)
+    for name in (PLAN, LOCK):
+        (scratch / name).unlink()
+    try:
+        weights = {shard.file for shard in plan.shards}  # synchronised when they were complete
+        small = [path for path in scratch.rglob("*") if path.name not in weights]
+        for path in [*small, scratch] if job.sync else []:
+            synchronise(path)
+        scratch.rename(job.out)
+        if job.sync:
+            synchronise(job.out.parent)
+    except OSError as error:
+        raise refusal(job.out, error) from error

@@ -1,0 +1,140 @@
+"""What a merged checkpoint says of itself: a model card, a report on every tensor, mergekit's words."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from frism import __version__
+from frism.merging.mergekit_config import mergekit_config
+from frism.merging.sharding import Plan
+from frism.merging.streaming import Change
+from frism.methods import find
+from frism.recipes import Recipe
+from frism.triples.accounting import tally
+from frism.triples.triple import ROLES, Triple
+
+TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.jinja"
+TITLES = {"base": "base language model (B)", "vlm": "receiver (V)", "lrm": "reasoning model (R)"}
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished merge."""
+
+    triple: Triple
+    recipe: Recipe
+    plan: Plan
+    changes: Mapping[str, Change]  # by stored name
+    dtype: str | None = None
+
+    @property
+    def total(self) -> Change:
+        """Norms over all merged tensors, and the largest single error of the cast."""
+        values = self.changes.values()
+        injected = sum(change.injected**2 for change in values) ** 0.5
+        cast = sum(change.cast**2 for change in values) ** 0.5
+        return Change(injected, cast, max((change.largest for change in values), default=0.0))
+
+    @property
+    def lost(self) -> float | None:
+        """Norm of the cast's error relative to what was injected; None where nothing was."""
+        total = self.total
+        return total.cast / total.injected if total.injected else None
+
+    def report(self) -> dict[str, Any]:
+        """The fate of every tensor of V and what merging did to it, as plain JSON values."""
+        tensors = {
+            entry.stored: {"fate": entry.fate, "reason": entry.reason}
+            | (asdict(self.changes[entry.stored]) if entry.stored in self.changes else {})
+            for entry in self.plan.entries
+        }
+        total = asdict(self.total) | {"cast_relative_to_injected": self.lost}
+        return {"frism": __version__, "counts": self.plan.counts(), "total": total, "tensors": tensors}
+
+
+@dataclass(frozen=True)
+class Parent:
+    """One of the three checkpoints, as a card names it."""
+
+    title: str
+    name: str
+    revision: str | None
+    licence: str
+    digest: str
+
+
+def write_card(outcome: Outcome, folder: Path, title: str) -> None:
+    """Write README.md and mergekit_config.yml into a folder."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    recipe, plan, triple = outcome.recipe, outcome.plan, outcome.triple
+    found = {role: parent(triple, role, recipe) for role in ROLES}
+    method = find(recipe.method)
+    config = mergekit_config(recipe, {role: found[role].name for role in ROLES}, outcome.dtype)
+    card = environment.get_template(TEMPLATE.name).render(
+        title=title, recipe=recipe, method=method, parents=found, tally=tally(plan.entries),
+        counts=plan.counts(), total=outcome.total, lost=outcome.lost, dtype=outcome.dtype,
+        text=triple.text_receiver, version=__version__, roles=ROLES,
+        command=command(recipe, method.fit is not None, outcome), notes=triple.notes(),
+    )  # fmt: skip
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / "mergekit_config.yml").write_text(config, encoding="utf-8")
+
+
+def command(recipe: Recipe, fitted: bool, outcome: Outcome) -> str:
+    """The command line that makes this folder again."""
+    places = "--vlm VLM --lrm LRM --base BASE"
+    dtype = f" --dtype {outcome.dtype}" if outcome.dtype else ""
+    receiver = " --text-receiver" if outcome.triple.text_receiver else ""
+    if fitted:
+        return f"frism export FOLDER_OF_THIS_RECIPE {places}{receiver}{dtype} --out OUT"
+    values = "".join(f" --set {name}={_spelled(value)}" for name, value in recipe.params.items())
+    return (
+        f"frism merge {places}{receiver} --method {recipe.method}{values} --scope {recipe.scope} "
+        f"--seed {recipe.seed}{dtype} --out OUT"
+    )
+
+
+def parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
+    """What is known of one checkpoint; a machine's own paths are nobody's business."""
+    folder = triple.checkpoints[role].folder
+    hub = re.search(r"models--([^/]+)--([^/]+)/snapshots/([^/]+)$", str(folder.absolute()))
+    name, revision = (f"{hub[1]}/{hub[2]}", hub[3]) if hub else (folder.resolve().name, None)
+    return Parent(TITLES[role], name, revision, licence(folder), recipe.triple[role])
+
+
+def licence(folder: Path) -> str:
+    """The licence that a checkpoint's README states in its metadata, else its LICENSE file's title."""
+    import yaml
+
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if match := re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL):
+        try:
+            stated = yaml.safe_load(match[1])
+        except yaml.YAMLError:
+            stated = None
+        if isinstance(stated, dict) and stated.get("license"):
+            named = stated.get("license_name")
+            return f"{stated['license']} ({named})" if named else str(stated["license"])
+    for path in sorted(folder.glob("LICEN[CS]E*")):
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if first := next((line.strip(" #\t") for line in lines if line.strip(" #\t")), ""):
+            return f"{first} (its {path.name})"
+    return NOT_STATED
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

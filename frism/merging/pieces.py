@@ -1,0 +1,261 @@
+"""One variant's tensors, merged whole or in pieces: the one way that files and loaded models are filled.
+
+A method that is ELEMENTWISE gets pieces of fixed size, so that memory does not grow with the tensor and
+threads share the work; a random method draws per piece, so its result depends on neither threads nor order.
+Other methods get whole tensors, one at a time, with all of torch's own threads.
+"""
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from frism.errors import UserError
+from frism.merging.backends import Array, Backend, NumpyBackend, TorchBackend, check_dtype
+from frism.merging.tensor_files import SourceFiles, place
+from frism.methods import Method
+from frism.parameters import Value
+from frism.triples.triple import Triple
+
+if TYPE_CHECKING:
+    import torch
+
+PIECE = 1 << 19  # entries that a random method draws at a time: part of what a seed means
+RUN = 1 << 22  # entries of a task: enough to be worth one, few enough to share out
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Entries [first, last) of a flattened tensor; `index` counts the tensor's pieces."""
+
+    name: str
+    index: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """One merged piece: fp32 values, V's own, and the Frobenius norm of what was injected (merged - V)."""
+
+    merged: Array
+    original: Array
+    injected: float
+
+
+class Desk:
+    """One thread's reusable blocks of bytes, a block per role."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._blocks: dict[str, tuple[Any, Any]] = {}
+
+    def block(self, role: str, size: int) -> tuple[Any, Any]:
+        """A block of at least `size` bytes (cut to it) and the backend's handle."""
+        if role not in self._blocks or len(self._blocks[role][0]) < size:
+            self._blocks.pop(role, None)  # before the larger one is made
+            self._blocks[role] = self._backend.buffer(size)
+        block, handle = self._blocks[role]
+        return block[:size], handle
+
+
+class Merger:
+    """Merges the tensors of a scope, piece by piece, from files to fp32 arrays.
+
+    Args:
+        params: complete (`Method.validate`).
+        fitted: what the method's `fit` returned.
+        device: a torch device; None chooses numpy where the method is plain arithmetic, else the CPU.
+    """
+
+    def __init__(
+        self,
+        triple: Triple,
+        method: Method,
+        params: Mapping[str, Value],
+        *,
+        scope: str,
+        seed: int = 0,
+        fitted: "Mapping[str, torch.Tensor] | None" = None,
+        device: "str | torch.device | None" = None,
+    ) -> None:
+        self.triple, self.method, self.params, self.seed = triple, method, params, seed
+        self.names = triple.names(scope)
+        self.elementwise = method.elementwise(params)
+        plain = method.arithmetic and device is None
+        self.backend: Backend = NumpyBackend() if plain else TorchBackend(device or "cpu")
+        self.files = SourceFiles()
+        self._roles = tuple(dict.fromkeys((*method.sources, "vlm")))
+        for name in self.names:
+            for role in self._roles:
+                header = triple.header(role, name)
+                check_dtype(header.dtype, f"{header.file}: tensor {triple.stored(name, role)}")
+        self._fitted: dict[str, dict[str, torch.Tensor]] = {}
+        for key, tensor in (fitted or {}).items():
+            name, _, part = key.partition("/")
+            self._fitted.setdefault(name, {})[part or "value"] = tensor.to(device or "cpu")
+
+    def __enter__(self) -> "Merger":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.files.__exit__()
+
+    def desk(self) -> Desk:
+        """Blocks for one thread."""
+        return Desk(self.backend)
+
+    def pieces(self, name: str, runs: range | None = None) -> Iterator[Piece]:
+        """The pieces of one tensor, or those of some indices; one for a method that needs it whole."""
+        size, step = self.triple.header("vlm", name).values, self._step(name)
+        for index in runs if runs is not None else range(_count(size, step)):
+            yield Piece(name, index, index * step, min((index + 1) * step, size))
+
+    def _step(self, name: str) -> int:
+        """Entries of a piece."""
+        if not self.elementwise:
+            return self.triple.header("vlm", name).values
+        return PIECE if "generator" in self.method.merge_names else self.backend.piece
+
+    def measure(self, name: str, desk: Desk) -> Any:
+        """What the method has to know of the whole tensor before its pieces can be merged, or None."""
+        if self.method.measure is None or not self.elementwise:
+            return None
+
+        def pieces() -> Iterator[dict[str, Array]]:
+            for piece in self.pieces(name):
+                yield {role: self._read(role, piece, desk) for role in self.method.sources}
+
+        layer, layers = self.triple.layer(name), self.triple.layers
+        return self.method.run_measure(pieces, self.params, name=name, layer=layer, layers=layers)
+
+    def merge(self, piece: Piece, desk: Desk, measured: Any = None) -> Result:
+        """Merge one piece. The arrays may share the desk's memory: use them before its next piece.
+
+        Raises UserError when a file or the method's result is bad.
+        """
+        tensors = {role: self._read(role, piece, desk) for role in self._roles}
+        layer, layers = self.triple.layer(piece.name), self.triple.layers
+        merged = self.method.run_merge(
+            tensors, self.params, name=piece.name, layer=layer, layers=layers, seed=self.seed,
+            fitted=self._fitted.get(piece.name, {}), measured=measured, start=piece.first, finite=False,
+        )  # fmt: skip
+        original = tensors["vlm"]
+        # Also for V itself: the norm of its zeros is NaN where V is not finite.
+        injected = self.backend.norm(merged - original)
+        if not math.isfinite(injected):
+            self._explain(piece, tensors)
+        return Result(merged, original, injected)
+
+    def work(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
+        """Tasks that merge one tensor and hand every piece to `use` (in any order, from any thread).
+
+        One task where something has to be measured first, else one for every run of pieces.
+        """
+        # Tasks hold indices, not pieces: a large model has tens of thousands of them.
+        step = self._step(name)
+        count = _count(self.triple.header("vlm", name).values, step)
+        together = count if self.method.measure else max(1, RUN // max(step, 1))
+        for start in range(0, count, together):
+            yield partial(self._work, name, range(start, min(start + together, count)), use)
+
+    def _work(self, name: str, runs: range, use: Callable[[Piece, Result], None], desk: Desk) -> None:
+        measured = self.measure(name, desk)
+        for piece in self.pieces(name, runs):
+            use(piece, self.merge(piece, desk, measured))
+
+    def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
+        header = self.triple.header(role, piece.name)
+        start, size = place(header, piece.first, piece.last)
+        block, handle = desk.block(role, size)
+        self.files.read(header.file, start, block)
+        shape = (piece.last - piece.first,) if self.elementwise else header.shape
+        return self.backend.widen(handle, header.dtype, shape)
+
+    def _explain(self, piece: Piece, tensors: Mapping[str, Array]) -> None:
+        """Raise for the source that is not finite, or else for the method."""
+        for role in self._roles:
+            if bad := self.backend.bad(tensors[role]):
+                header = self.triple.header(role, piece.name)
+                raise UserError(
+                    f"{header.file}: tensor {self.triple.stored(piece.name, role)} has {bad} NaN or infinite "
+                    f"values of {piece.last - piece.first}: download the checkpoint again or export it again "
+                    "from training."
+                )
+        raise self.method.not_finite(piece.name)
+
+
+def _count(size: int, step: int) -> int:
+    """How many pieces of `step` entries a tensor has; one if it is empty."""
+    return max(1, -(-size // max(step, 1)))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+Task = Callable[[Desk], None]
+
+
+def for_each(tasks: Iterable[Task], merger: Merger, threads: int | None = None) -> None:
+    """Run tasks in threads, each with its own desk, beginning in their order; stop at the first error.
+
+    `threads` (default: all cores) share the work of a method that is ELEMENTWISE, each with one of torch's;
+    others run one task at a time, with all of torch's threads.
+    """
+    threads = (threads or cores()) if merger.elementwise else 1
+    with _one_torch_thread(merger):
+        if threads == 1:
+            desk = merger.desk()
+            for task in tasks:
+                task(desk)
+            return
+        source, lock, failed = iter(tasks), threading.Lock(), threading.Event()
+
+        def run() -> None:
+            desk = merger.desk()
+            try:
+                while not failed.is_set():
+                    with lock:
+                        task = next(source, None)
+                    if task is None:
+                        return
+                    task(desk)
+            except BaseException:
+                failed.set()
+                raise
+
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            futures = [pool.submit(run) for _ in range(threads)]
+            try:
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            finally:
+                failed.set()
+
+
+@contextmanager
+def _one_torch_thread(merger: Merger) -> Iterator[None]:
+    """Inside, torch computes with one thread per operation where our own threads share the pieces."""
+    if not isinstance(merger.backend, TorchBackend) or not merger.elementwise:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def total_norm(parts: Sequence[float]) -> float:
+    """The norm of the whole from the norms of its pieces, in their order."""
+    return math.hypot(*parts)

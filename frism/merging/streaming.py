@@ -1,0 +1,235 @@
+"""The streaming merge: three checkpoints' bytes become the merged files, in bounded memory, resumable.
+
+Tensors that a method does not touch are copied as byte ranges, so they cannot change. The files grow in a
+scratch folder under temporary names; a complete one gets its name and a receipt, and a run that finds both
+(with the file untouched since) does not write it again.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from frism.checkpoints.headers import BITS
+from frism.errors import UserError
+from frism.files import read_json
+from frism.merging.backends import Buffer
+from frism.merging.pieces import Desk, Merger, Piece, Result, Task, for_each, total_norm
+from frism.merging.sharding import Plan, Shard, source
+from frism.merging.tensor_files import COPY, OutputFile, Slot
+
+RECEIPTS = "receipts"
+Progress = Callable[[int], None]  # told how many more bytes are written
+
+
+@dataclass(frozen=True)
+class Change:
+    """What merging did to one tensor: the norm of merged - V, and the error of the cast to its dtype."""
+
+    injected: float
+    cast: float  # Frobenius norm of (stored - merged)
+    largest: float  # largest |stored - merged|
+
+
+@dataclass
+class _Open:
+    """A file in the making."""
+
+    shard: Shard
+    pending: int
+    output: OutputFile | None = None
+    changes: dict[str, dict[int, Change]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def written(self, part: Path) -> OutputFile:
+        """The file, made when it is first written to."""
+        with self.lock:
+            if self.output is None:
+                self.output = OutputFile(part, self.shard.layout.size)
+            return self.output
+
+
+class Writer:
+    """Writes the files of a plan into a folder.
+
+    Args:
+        folder: the scratch folder; exists.
+        threads: None for all cores.
+        sync: have a file on the disk before it counts as complete.
+        progress: called from any thread.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        merger: Merger,
+        folder: Path,
+        *,
+        threads: int | None = None,
+        sync: bool = True,
+        progress: Progress = lambda size: None,
+    ) -> None:
+        self._plan, self._merger, self._folder = plan, merger, folder
+        self._threads, self._sync, self._progress = threads, sync, progress
+        self._merged = {entry.stored: entry.name for entry in plan.entries if entry.fate == "merged"}
+
+    def remaining(self) -> int:
+        """Bytes of the files that are not yet complete."""
+        return sum(s.layout.size for s in self._plan.shards if self._receipt(s) is None)
+
+    def run(self) -> dict[str, Change]:
+        """Write what is missing; return the change of every merged tensor, by its stored name.
+
+        Raises UserError when a source is bad or the disk full; complete files stay for the next run.
+        """
+        changes: dict[str, Change] = {}
+        missing: list[_Open] = []
+        for shard in self._plan.shards:
+            receipt = self._receipt(shard)
+            if receipt is None:
+                missing.append(_Open(shard, 0))
+            else:
+                changes |= receipt
+                self._progress(shard.layout.size)
+        tasks = []
+        for opened in missing:
+            own = list(self._tasks(opened))
+            opened.pending = len(own)
+            tasks += [partial(self._run, opened, task) for task in own]
+        try:
+            for_each(tasks, self._merger, self._threads)
+        finally:
+            for opened in missing:
+                self._abandon(opened)
+        for opened in missing:
+            changes |= self._receipt(opened.shard) or {}
+        return {name: changes[name] for name in self._merged}
+
+    def _run(self, opened: _Open, task: Task, desk: Desk) -> None:
+        task(desk)
+        with opened.lock:
+            opened.pending -= 1
+            if opened.pending:
+                return
+        self._finish(opened)
+
+    def _tasks(self, opened: _Open) -> Iterator[Task]:
+        """The work on one file: its head, runs of copied bytes, and merged pieces."""
+        yield lambda desk: self._head(opened)
+        run: list[Slot] = []
+        for slot in opened.shard.layout.slots:
+            if slot.name in self._merged:
+                yield from self._copies(opened, run)
+                run = []
+                yield from self._merges(opened, slot)
+            else:
+                if run and not self._adjoin(run[-1], slot):
+                    yield from self._copies(opened, run)
+                    run = []
+                run.append(slot)
+        yield from self._copies(opened, run)
+
+    def _head(self, opened: _Open) -> None:
+        head = memoryview(opened.shard.layout.head)
+        opened.written(self._part(opened.shard)).write(head, 0)
+        self._progress(len(head))
+
+    def _adjoin(self, one: Slot, other: Slot) -> bool:
+        before, after = source(self._merger.triple, one), source(self._merger.triple, other)
+        return before.file == after.file and before.end == after.start and one.end == other.start
+
+    def _copies(self, opened: _Open, run: list[Slot]) -> Iterator[Task]:
+        if not run:
+            return
+        origin, size = source(self._merger.triple, run[0]), run[-1].end - run[0].start
+
+        def copy(offset: int, desk: Desk) -> None:
+            part = min(COPY, size - offset)
+            output = opened.written(self._part(opened.shard))
+            output.copy(self._merger.files, origin.file, origin.start + offset, part, run[0].start + offset)
+            self._progress(part)
+
+        yield from (partial(copy, offset) for offset in range(0, size, COPY))
+
+    def _merges(self, opened: _Open, slot: Slot) -> Iterator[Task]:
+        name = self._merged[slot.name]
+        assert name is not None
+        changes = opened.changes.setdefault(slot.name, {})
+
+        def use(piece: Piece, result: Result) -> None:
+            block, changes[piece.index] = self._narrow(slot, result)
+            opened.written(self._part(opened.shard)).write(block, slot.start + piece.first * _width(slot))
+            self._progress(len(block))
+
+        yield from self._merger.work(name, use)
+
+    def _narrow(self, slot: Slot, result: Result) -> tuple[Buffer, Change]:
+        """The bytes of a merged piece, and what the cast did to it."""
+        backend = self._merger.backend
+        block, stored = backend.narrow(result.merged, slot.dtype)
+        error = stored - result.merged
+        cast = backend.norm(error)
+        if not cast < float("inf"):
+            raise UserError(
+                f"tensor {slot.name} has merged values out of {slot.dtype}'s range: choose another --dtype."
+            )
+        return block, Change(result.injected, cast, backend.largest(error))
+
+    def _part(self, shard: Shard) -> Path:
+        return self._folder / f"{shard.file}.part"
+
+    def _receipt_path(self, shard: Shard) -> Path:
+        return self._folder / RECEIPTS / f"{shard.file}.json"
+
+    def _finish(self, opened: _Open) -> None:
+        assert opened.output is not None
+        if self._sync:
+            opened.output.sync()
+        opened.output.close()
+        opened.output = None
+        path = self._folder / opened.shard.file
+        self._part(opened.shard).replace(path)
+        totals = {}
+        for name, parts in opened.changes.items():
+            ordered = [parts[index] for index in sorted(parts)]
+            totals[name] = [
+                total_norm([part.injected for part in ordered]),
+                total_norm([part.cast for part in ordered]),
+                max(part.largest for part in ordered),
+            ]
+        opened.changes.clear()  # the totals are in the receipt: a record for each piece is no longer needed
+        receipt = {"state": _state(path), "head": opened.shard.layout.head[8:].decode(), "changes": totals}
+        # No more than a note: one that was cut short is not believed.
+        self._receipt_path(opened.shard).write_text(json.dumps(receipt), encoding="utf-8")
+
+    def _receipt(self, shard: Shard) -> dict[str, Change] | None:
+        """The changes in a complete file; None if there is none, or it was touched since."""
+        path, receipt = self._folder / shard.file, self._receipt_path(shard)
+        if not (path.is_file() and receipt.is_file()):
+            return None
+        try:
+            found = read_json(receipt)
+            if found["state"] != _state(path) or found["head"] != shard.layout.head[8:].decode():
+                return None
+            return {name: Change(*values) for name, values in found["changes"].items()}
+        except (UserError, KeyError, TypeError):  # of another version: write the file again
+            return None
+
+    def _abandon(self, opened: _Open) -> None:
+        """After an error: an incomplete file only takes space."""
+        if opened.output is not None:
+            opened.output.close()
+            opened.output = None
+            self._part(opened.shard).unlink(missing_ok=True)
+
+
+def _state(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _width(slot: Slot) -> int:
+    """Bytes of one value."""
+    return BITS[slot.dtype] // 8

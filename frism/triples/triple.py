@@ -1,0 +1,194 @@
+"""The triple: base B, VLM V, reasoning model R, aligned tensor by tensor under canonical names."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from frism.checkpoints.checkpoint import Checkpoint, Header, folder_digests
+from frism.errors import UserError
+from frism.merging.backends import FLOATS
+from frism.triples.compatibility import differences, refusals
+from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
+from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split
+from frism.triples.scopes import SCOPES as SCOPES
+from frism.triples.scopes import WIDEST_SCOPE as WIDEST_SCOPE
+from frism.triples.towers import Tower
+from frism.triples.vocabularies import forget_vocabularies
+
+if TYPE_CHECKING:  # a plan reads headers only
+    import torch
+    from torch import Tensor
+
+ROLES = ("base", "vlm", "lrm")
+
+
+class Triple:
+    """Three checkpoints of one architecture, read one tensor at a time.
+
+    Canonical names are those of the text model: "layers.0.self_attn.q_proj.weight", "norm.weight" (see
+    `frism.triples.scopes`). `text_receiver`: V is a text model itself, so scope "all" is open to methods.
+    """
+
+    def __init__(self, checkpoints: dict[str, Checkpoint], scope: str) -> None:
+        self.checkpoints = checkpoints
+        self.scope = scope
+        self.towers = {role: Tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
+        self.text_receiver = not self.towers["vlm"].architecture.sees
+        self._names: dict[str, list[str]] = {}
+
+    @classmethod
+    def open(
+        cls,
+        base: str | Path,
+        vlm: str | Path,
+        lrm: str | Path,
+        scope: str = DEFAULT_SCOPE,
+        *,
+        text_receiver: bool = False,
+        allow_pickle: bool = False,
+    ) -> Self:
+        """Open three checkpoints (folders or hub ids) and check that they can be merged in `scope`.
+
+        `text_receiver` lets V be a text model. Raises UserError, naming file and tensor, for anything
+        missing, truncated, misshapen, quantised or of another family.
+        """
+        sources = {"base": base, "vlm": vlm, "lrm": lrm}
+        checkpoints = {r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}
+        triple = cls(checkpoints, scope)
+        for reason in refusals(triple.towers, text_receiver=text_receiver):
+            raise UserError(reason)
+        forget_vocabularies()  # tens of megabytes that a merge has no use for
+        triple.names(scope)
+        return triple
+
+    def names(self, scope: str | None = None) -> list[str]:
+        """Return the canonical names of a scope, layer by layer, checked in all three checkpoints."""
+        scope = scope or self.scope
+        if scope not in self._names:
+            per_role = {role: self.tower_names(scope, role) for role in ROLES}
+            for role in ("base", "lrm"):
+                self._check_alignment(role, per_role["vlm"], per_role[role])
+            self._names[scope] = per_role["vlm"]
+        return self._names[scope]
+
+    def tower_names(self, scope: str, role: str = "vlm") -> list[str]:
+        """Return the canonical names of a scope in one checkpoint alone."""
+        check_scope(scope)
+        if scope == WHOLE_SCOPE and not self.text_receiver:
+            raise UserError(
+                f"scope '{WHOLE_SCOPE}' is for text models: a vision-language model keeps its embedding and "
+                f"head, so choose {WIDEST_SCOPE}."
+            )
+        found = [name for name in self.towers[role].names if in_scope(name, scope)]
+        if scope == WHOLE_SCOPE and role != "vlm":
+            found = self._with_tied_head(found)
+        return sorted(found, key=lambda name: _position(name, scope))
+
+    def read(self, role: str, name: str, device: "str | torch.device" = "cpu") -> "Tensor":
+        """Return one tensor of "base", "vlm" or "lrm" in fp32.
+
+        Raises UserError naming file and tensor when it is missing, not finite or not of V's shape.
+        """
+        import torch
+
+        header = self.header(role, name)
+        if header.shape != self.header("vlm", name).shape:
+            raise self._misshapen(role, name)
+        return self.checkpoints[role].read(self.stored(name, role)).to(device=device, dtype=torch.float32)
+
+    def stored(self, name: str, role: str = "vlm") -> str:
+        """Return the name that a tensor has in the files of V (or of another role)."""
+        return self.towers[role].stored(name)
+
+    def parameter_name(self, name: str) -> str:
+        """Return the name that a tensor of V has in the loaded model (`model.get_parameter`)."""
+        return self.towers["vlm"].parameter(name)
+
+    def header(self, role: str, name: str) -> Header:
+        """Return file, stored dtype, shape and place of a tensor without reading it."""
+        return self.checkpoints[role].header(self.stored(name, role))
+
+    def layer(self, name: str) -> int | None:
+        """Return the decoder layer of a tensor (the text model's number), None outside the layers."""
+        return split(name)[0]
+
+    @cached_property
+    def layers(self) -> int:
+        """Number of decoder layers of the text model."""
+        return 1 + max(layer for name in self.names() if (layer := self.layer(name)) is not None)
+
+    @property
+    def widest_scope(self) -> str:
+        """The widest scope that V allows: everything that any method may have touched."""
+        return WHOLE_SCOPE if self.text_receiver else WIDEST_SCOPE
+
+    @property
+    def digest(self) -> dict[str, str]:
+        """sha256 of each checkpoint's content (weights, configs, tokenizer), by role."""
+        return dict(zip(ROLES, folder_digests([self.checkpoints[role] for role in ROLES]), strict=True))
+
+    @property
+    def base_folder(self) -> Path:
+        """Folder of B."""
+        return self.checkpoints["base"].folder
+
+    @property
+    def vlm_folder(self) -> Path:
+        """Folder of V, which also holds the processor."""
+        return self.checkpoints["vlm"].folder
+
+    @property
+    def lrm_folder(self) -> Path:
+        """Folder of R."""
+        return self.checkpoints["lrm"].folder
+
+    @property
+    def tower_module(self) -> str:
+        """Path of the language tower among the modules of the loaded V."""
+        return self.towers["vlm"].architecture.module
+
+    def notes(self) -> list[str]:
+        """Say where configs differ without forbidding a merge (RoPE base, epsilon, vocabulary)."""
+        return differences(self.towers)
+
+    def _with_tied_head(self, names: list[str]) -> list[str]:
+        """B's and R's names with the head that V stores: where they do not, it is their embedding."""
+        head = OUTSIDE[WHOLE_SCOPE][-1]
+        others = [name for name in names if name != head]
+        return [*others, head] if head in self.towers["vlm"].names else others
+
+    def _check_alignment(self, role: str, expected: list[str], present: list[str]) -> None:
+        folder, missing = self.checkpoints[role].folder, sorted(set(expected) - set(present))
+        if missing:
+            raise UserError(
+                f"{folder} ({role}) lacks the tensor {self.stored(missing[0], role)} ({len(missing)} missing "
+                "in all): use a checkpoint of the VLM's own base family, or download it again."
+            )
+        extra = sorted(set(present) - set(expected))
+        if extra:
+            raise UserError(
+                f"{folder} ({role}) has the tensor {self.stored(extra[0], role)}, which {self.vlm_folder} "
+                f"(vlm) lacks ({len(extra)} in all): use checkpoints of one architecture and size."
+            )
+        for name in expected:
+            if self.header(role, name).shape != self.header("vlm", name).shape:
+                raise self._misshapen(role, name)
+            for header in (self.header(role, name), self.header("vlm", name)):
+                if header.dtype not in FLOATS:
+                    raise UserError(
+                        f"{header.file}: tensor {name} is stored as {header.dtype}, so it is quantised: use "
+                        "the checkpoint that it was quantised from."
+                    )
+
+    def _misshapen(self, role: str, name: str) -> UserError:
+        one, other = self.header(role, name), self.header("vlm", name)
+        return UserError(
+            f"{one.file}: tensor {self.stored(name, role)} has shape {list(one.shape)}, but "
+            f"{list(other.shape)} in {other.file}: use checkpoints of one architecture and size."
+        )
+
+
+def _position(name: str, scope: str) -> tuple[int, int]:
+    """Layer by layer in the scope's order; what lies outside the layers comes last."""
+    layer, rest = split(name)
+    return (layer, SCOPES[scope].index(rest)) if layer is not None else (1 << 30, OUTSIDE[scope].index(rest))
