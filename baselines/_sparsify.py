@@ -1,23 +1,15 @@
-"""Which entries of a task vector stay: the largest by magnitude, or a random share of them."""
+"""A random share of a task vector's entries, and the check of what share a method may keep."""
 
 import torch
 from torch import Tensor
 
-from baselines._trimming import cut
+from frism.errors import UserError
 
 
-def trim(delta: Tensor, density: float) -> Tensor:
-    """Zero all but the `density` largest entries by magnitude (at least one; ties are kept)."""
-    return cut(delta, density, exact=False).keep(delta)
-
-
-def trim_exact(delta: Tensor, density: float) -> Tensor:
-    """Zero all but the int(density * size) largest entries (at least one), the first ones among equals.
-
-    mergekit 0.1.5 and the code of Bring Reason to Vision keep as many; they choose among equals as an
-    unstable sort does.
-    """
-    return cut(delta, density, exact=True).keep(delta)
+def check_density(density: float, method: str) -> None:
+    """Raise UserError unless `density` is a share that can be kept."""
+    if not 0 < density <= 1:
+        raise UserError(f"method {method}: parameter 'density' must lie in (0, 1], not {density}.")
 
 
 def draw(delta: Tensor, density: float, generator: torch.Generator) -> Tensor:

@@ -14,8 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from baselines._sparsify import dare
-from frism.errors import UserError
+from baselines._sparsify import check_density, dare
 
 ELEMENTWISE = {"restore": "mean"}
 
@@ -34,8 +33,7 @@ def merge(
     restore: Literal["mean", "l1"] = "mean",
 ) -> Tensor:
     """One tensor, fp32. `density` in (0, 1]; 1 is plain injection at `strength`."""
-    if not 0 < density <= 1:
-        raise UserError(f"method dare_linear: parameter 'density' must lie in (0, 1], not {density}.")
+    check_density(density, "dare_linear")
 
     thinning = (density, generator, rescale, restore)
     anchor = base + vlm_weight * dare(vlm - base, *thinning) if drop_vlm else vlm

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines._election import consensus
-from baselines._sparsify import dare
-from frism.errors import UserError
+from baselines._sparsify import check_density, dare
 
 ELEMENTWISE = {"restore": "mean"}
 
@@ -36,8 +35,7 @@ def merge(
     divide_by: Literal["count", "weights", "one"] = "count",
 ) -> Tensor:
     """One tensor, fp32. `density` in (0, 1]; 1 is `ties` without trimming."""
-    if not 0 < density <= 1:
-        raise UserError(f"method dare_ties: parameter 'density' must lie in (0, 1], not {density}.")
+    check_density(density, "dare_ties")
 
     thinning = (density, generator, rescale, restore)
     taus = dare(vlm - base, *thinning), dare(lrm - base, *thinning)

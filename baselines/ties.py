@@ -15,9 +15,8 @@ from typing import Literal
 from torch import Tensor
 
 from baselines._election import consensus
-from baselines._sparsify import trim as trim
+from baselines._sparsify import check_density
 from baselines._trimming import Cut, cuts
-from frism.errors import UserError
 
 ELEMENTWISE = True  # once `measure` knows where to cut
 
@@ -53,8 +52,7 @@ def measure(
     trimming: Literal["threshold", "exact"] = "threshold",
 ) -> list[Cut]:
     """Where tau_V and tau_R of one tensor are cut."""
-    if not 0 < density <= 1:
-        raise UserError(f"method ties: parameter 'density' must lie in (0, 1], not {density}.")
+    check_density(density, "ties")
     return cuts(
         lambda: ((p["vlm"] - p["base"], p["lrm"] - p["base"]) for p in pieces()), density, trimming == "exact"
     )

@@ -1,6 +1,6 @@
 """The engine: turns a variant and items into predictions; one interface, several ways behind it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,9 +9,8 @@ from benchmarks.engines.batching import Batch
 from benchmarks.engines.cost import Cost
 from benchmarks.engines.local import Engine
 from benchmarks.engines.settings import Settings
-from benchmarks.items import DEFINITIONS, MANIFEST, Item
+from benchmarks.items import MANIFEST, Item
 from benchmarks.predictions import Prediction
-from benchmarks.registry import Definition, find
 from frism.files import read_json
 
 
@@ -67,7 +66,7 @@ def open_engine(
     if settings.name == "vlmeval":
         from benchmarks.engines.reference import Reference
 
-        return Reference(model, processor, settings, own, definitions_of(items))
+        return Reference(model, processor, settings, own)
     folder = Path(items) / "prepared" if items else None
     return Engine(model, processor, settings, weights=triple.digest["vlm"], folder=folder, own=own)
 
@@ -75,14 +74,6 @@ def open_engine(
 def origin(triple: Any, recipe: Any) -> dict[str, Any]:
     """What identifies a variant's weights: the three checkpoints' digests and the recipe's key."""
     return {"triple": triple.digest, "recipe": recipe.key if recipe else None}
-
-
-def definitions_of(items: str | Path | None) -> Callable[[str], Definition]:
-    """From a benchmark's name to its definition, as the items were made by; without items, the known ones."""
-    if items is None or not (Path(items) / DEFINITIONS).is_file():
-        return find
-    resolved = read_json(Path(items) / DEFINITIONS)
-    return lambda name: Definition.model_validate(resolved[name])
 
 
 def _family(triple: Any, items: str | Path | None) -> families.Family:

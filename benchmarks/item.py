@@ -4,14 +4,16 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from benchmarks.definition import Definition
 from frism.errors import UserError
 
+DEFINITIONS = "benchmarks.json"  # in an items folder: how its benchmarks were defined
 AGAIN = "run python -m benchmarks.items again"
 
 
@@ -91,3 +93,18 @@ def _digest_of(image: Image.Image | None, content: bytes) -> str:
 def digest(value: Any) -> str:
     """sha256 of a JSON value, 64 hex digits."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+
+
+def definition_of(item: Item) -> Definition:
+    """The definition that an item was made by, from its folder. Raises UserError when it is not there."""
+    path = item.folder / DEFINITIONS
+    try:
+        return _definitions(path, path.stat().st_mtime_ns)[item.benchmark]
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path} does not describe {item.benchmark} ({error}): {AGAIN}.") from None
+
+
+@lru_cache(maxsize=8)
+def _definitions(path: Path, changed: int) -> dict[str, Definition]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Definition.model_validate(content) for name, content in found.items()}

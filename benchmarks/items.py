@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from benchmarks.item import AGAIN, digest, picture_digest
+from benchmarks.item import AGAIN, DEFINITIONS, digest, picture_digest
 from benchmarks.item import Item as Item
 from benchmarks.progress import Progress
 from benchmarks.registry import Definition, find_all
@@ -30,7 +30,6 @@ from frism.errors import UserError, reported
 from frism.files import atomic_write, read_json, sha256_file
 
 MANIFEST = "manifest.json"
-DEFINITIONS = "benchmarks.json"
 
 
 def load(folder: str | Path, split: str, benchmarks: str | list[str]) -> dict[str, list[Item]]:

@@ -5,7 +5,6 @@ writes questions.parquet and questions.csv. It joins what scoring (scores/, text
 left; a variant at a time, so that memory does not grow with the number of variants.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
+from benchmarks.answer_csv import QUOTED
 from benchmarks.study import PARENTS, Study, read_table
 from frism.errors import UserError, reported
 from frism.files import atomic_write
@@ -61,10 +61,7 @@ def write(results: Path, study: Study, out: Path) -> int:
     ):
         for frame in rows(results, study):
             writer.write_table(pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False))
-            # Texts are quoted: a bare carriage return in an answer would end the line for whoever reads it.
-            frame.to_csv(
-                stream, index=False, header=total == 0, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
-            )
+            frame.to_csv(stream, header=total == 0, **QUOTED)
             total += len(frame)
     return total
 

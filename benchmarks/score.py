@@ -7,18 +7,16 @@ totals to V.official.json, what the scores depend on to V.provenance.json. Repli
 in V.judge.jsonl, which only grows.
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
+from benchmarks import answer_csv, vlmevalkit
 from benchmarks import items as item_files
 from benchmarks import predictions as prediction_files
-from benchmarks import vlmevalkit
 from benchmarks.judging import extraction, judges
 from benchmarks.judging.scoring import score_all
 from frism.errors import UserError, reported
@@ -91,21 +89,15 @@ def main(
     about = provenance(predictions, items, settings)
     if model is not None:
         about["judge_unread"] = len(model.unread)
-    _write(costs, out.with_suffix(".cost.csv"))
+    answer_csv.write(costs, out.with_suffix(".cost.csv"))
     _dump(scored.official, out.with_suffix(".official.json"))
     _dump(about, out.with_suffix(".provenance.json"))
-    _write(scored.table, out)
+    answer_csv.write(scored.table, out)
 
 
 def _dump(value: dict[str, Any], path: Path) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        # Texts are quoted: a bare carriage return in an answer would end the line for whoever reads it.
-        table.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 if __name__ == "__main__":

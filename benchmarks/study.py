@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from frism.errors import UserError, first_fault
+from benchmarks import options
+from frism.errors import UserError
 from frism.files import read_json
 
 SCORE_COLUMNS = ("benchmark", "axis", "group", "index", "extracted", "correct", "correct_raw", "truncated",
@@ -79,10 +80,7 @@ class Study(BaseModel):
     @classmethod
     def parse(cls, config: str) -> "Study":
         """Read the JSON of the command line. Raises UserError in one sentence."""
-        try:
-            study = cls.model_validate_json(config)
-        except ValidationError as error:
-            raise UserError(f"--config is not a study's settings: {first_fault(error)}.") from None
+        study = options.parse(cls, config, "--config is not a study's settings")
         study._find_reference()
         return study
 

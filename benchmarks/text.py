@@ -6,7 +6,6 @@ lm-eval gives data, prompts and metrics; the decoding loop, the extractor and th
 that the journal holds are not generated again: a changed extractor scores them anew without a model.
 """
 
-import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import pandas as pd
 import torch
 import typer
 
-from benchmarks import keys
+from benchmarks import answer_csv, keys
 from benchmarks.engines.settings import Settings
 from benchmarks.judging import extraction
 from benchmarks.predict import triple_of
@@ -234,16 +233,11 @@ def main(
     if stored:
         who, decided = replace(who, load=_refuse), read_json(keys.provenance_path(journal)).get("engine")
     table = ask(who, asked, settings, journal, decided)
-    _write(table[["variant", "benchmark", "index", "tokens", "seconds"]], out.with_suffix(".cost.csv"))
+    costs = table[["variant", "benchmark", "index", "tokens", "seconds"]]
+    answer_csv.write(costs, out.with_suffix(".cost.csv"))
     with atomic_write(out.with_suffix(".provenance.json")) as temporary:
         temporary.write_text(json.dumps(provenance(asked, digests, journal), indent=1) + "\n")
-    _write(table.drop(columns="seconds"), out)
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        # Texts are quoted: a bare carriage return in an answer would end the line for whoever reads it.
-        table.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    answer_csv.write(table.drop(columns="seconds"), out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ token limits of their own; `benchmarks.engines.speakers` puts them around the sa
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks import model_classes, vlmevalkit
@@ -17,19 +17,15 @@ from benchmarks.engines.local import Engine, peak_memory
 from benchmarks.engines.settings import Settings
 from benchmarks.engines.speakers import Speaker
 from benchmarks.families import Family
+from benchmarks.item import definition_of
 from benchmarks.items import Item
 from benchmarks.predictions import Prediction
-from benchmarks.registry import Definition, find
 from benchmarks.vlmevalkit.loading import environment
 from frism.errors import UserError
 
 
 class Reference(Engine):
-    """Answers items by VLMEvalKit's `infer_data_job`.
-
-    Args:
-        definitions: from a benchmark's name to its definition.
-    """
+    """Answers items by VLMEvalKit's `infer_data_job`."""
 
     def __init__(
         self,
@@ -37,10 +33,8 @@ class Reference(Engine):
         processor: Any,
         settings: Settings,
         own: Family | None = None,
-        definitions: Callable[[str], Definition] = find,
     ) -> None:
         super().__init__(model, processor, settings.model_copy(update={"workers": 0}), own=own)
-        self.definitions = definitions
         self.speaker = Speaker.of(model, processor, self.family, self.ends)
 
     @property
@@ -75,7 +69,7 @@ class Reference(Engine):
         ]
 
     def _dataset(self, items: Sequence[Item]) -> Any:
-        definition = self.definitions(items[0].benchmark)
+        definition = definition_of(items[0])
         dataset = vlmevalkit.build(definition, items[0].folder / items[0].split)
         places = {str(index): place for place, index in enumerate(dataset.data["index"])}
         missing = [item.index for item in items if item.index not in places]

@@ -5,9 +5,10 @@ Imports no torch: a plan is made without it. `Settings.model_json_schema()` is t
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from frism.errors import UserError, first_fault
+from benchmarks import options
+from frism.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -82,10 +83,7 @@ class Settings(BaseModel):
     @classmethod
     def parse(cls, text: str) -> "Settings":
         """Read the JSON of a command line. Raises UserError in one sentence."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise UserError(f"--engine: {first_fault(error)}.") from None
+        return options.parse(cls, text, "--engine")
 
     @property
     def torch_dtype(self) -> "torch.dtype":

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from benchmarks import options
 from benchmarks.judging.answer_forms import reduce
 from benchmarks.judging.stated_numbers import is_formula
-from frism.errors import UserError, first_fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +46,7 @@ class Settings(BaseModel):
     @classmethod
     def parse(cls, text: str) -> "Settings":
         """Read the JSON of a command line. Raises UserError in one sentence."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise UserError(f"--judge: {first_fault(error)}.") from None
+        return options.parse(cls, text, "--judge")
 
     @property
     def identity(self) -> dict[str, Any]:

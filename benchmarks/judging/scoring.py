@@ -1,17 +1,15 @@
 """Scores: extracted answers judged by VLMEvalKit's metric, and beside them the raw texts by it alone."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
 from benchmarks import vlmevalkit
-from benchmarks.item import AGAIN
-from benchmarks.items import DEFINITIONS, Item
+from benchmarks.item import AGAIN, definition_of
+from benchmarks.items import Item
 from benchmarks.judging import extraction
 from benchmarks.registry import Definition
 from frism.errors import UserError
@@ -83,21 +81,6 @@ def score_all(
     if judge is not None:
         columns.insert(columns.index("correct_raw") + 1, JUDGED)
     return Scored(pd.concat(parts, ignore_index=True)[columns], official)
-
-
-def definition_of(item: Item) -> Definition:
-    """The definition that an item was made by, from its folder. Raises UserError when it is not there."""
-    path = item.folder / DEFINITIONS
-    try:
-        return _definitions(path, path.stat().st_mtime_ns)[item.benchmark]
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} does not describe {item.benchmark} ({error}): {AGAIN}.") from None
-
-
-@lru_cache(maxsize=8)
-def _definitions(path: Path, changed: int) -> dict[str, Definition]:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Definition.model_validate(content) for name, content in found.items()}
 
 
 def totals(scores: pd.DataFrame) -> pd.DataFrame:

@@ -74,13 +74,6 @@ def build(definition: Definition, root: str | Path, *, pictures: bool = True) ->
     return dataset
 
 
-def prompts(dataset: Any) -> Iterator[tuple[str, list[dict[str, str]], str]]:
-    """(index, message, answer) of every question; the message as VLMEvalKit sends it to a model."""
-    for position in range(len(dataset.data)):
-        line = dataset.data.iloc[position]
-        yield str(line["index"]), dataset.build_prompt(line), str(line["answer"])
-
-
 def version() -> str:
     """The installed VLMEvalKit, as "ms-vlmeval 0.0.20"."""
     return f"ms-vlmeval {importlib.metadata.version('ms-vlmeval')}"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError
-from frism.inspection.verdict import Verdict, judge
+from frism.inspection.verdict import Verdict, judge, with_values
 from frism.triples.accounting import Fate, account, tally
 from frism.triples.facts import Facts
 from frism.triples.triple import ROLES, Triple
@@ -83,7 +83,7 @@ def inspect(
         from frism.inspection.estimates import estimate
 
         vectors = task_vectors(triple, scope, progress)
-        verdict = judge(triple, scope, text_receiver=text_receiver, vectors=vectors)
+        verdict = with_values(verdict, vectors)
         costs = estimate(triple, scope)
     return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict)
 

@@ -34,10 +34,8 @@ class Verdict:
         return "refused" if self.refusals else "ok with warnings" if self.warnings else "ok"
 
 
-def judge(
-    triple: Triple, scope: str, *, text_receiver: bool = False, vectors: "TaskVectors | None" = None
-) -> Verdict:
-    """Collect every reason and warning; `vectors` adds what only the values show."""
+def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict:
+    """Collect every reason and warning that configs, headers and tokenizers give."""
     found = list(refusals(triple.towers, text_receiver=text_receiver))
     if not found:
         try:
@@ -50,11 +48,13 @@ def judge(
     warnings = [note for note in facts if not note.startswith(_HARMLESS)]
     notes = [note for note in facts if note.startswith(_HARMLESS)]
     warnings = [_explained(note) for note in warnings] + _other_biases(triple)
-    tokenizers = tokenizer_notes(triple.towers)
-    if vectors is not None:
-        reasons, doubts = _from_values(vectors)
-        found, warnings = reasons, warnings + doubts
-    return Verdict(found, warnings, notes + tokenizers)
+    return Verdict([], warnings, notes + tokenizer_notes(triple.towers))
+
+
+def with_values(verdict: Verdict, vectors: "TaskVectors") -> Verdict:
+    """Add to a verdict without refusals what only the tensors' values show."""
+    refused, warned = _from_values(vectors)
+    return Verdict(refused, verdict.warnings + warned, verdict.notes)
 
 
 def _explained(note: str) -> str:

@@ -142,11 +142,6 @@ class Triple:
         """Folder of R."""
         return self.checkpoints["lrm"].folder
 
-    @property
-    def tower_module(self) -> str:
-        """Path of the language tower among the modules of the loaded V."""
-        return self.towers["vlm"].architecture.module
-
     def notes(self) -> list[str]:
         """Say where configs differ without forbidding a merge (RoPE base, epsilon, vocabulary)."""
         return differences(self.towers)

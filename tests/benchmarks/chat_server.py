@@ -1,10 +1,10 @@
-"""A real OpenAI-compatible server on loopback that runs a tiny model: chat completions with pictures."""
+"""A real OpenAI-compatible server on loopback: a tiny model or a function answers its chats."""
 
 import base64
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +12,9 @@ from typing import Any
 
 import torch
 from PIL import Image
+
+Reply = Callable[[dict[str, Any]], str | None]
+Answer = Callable[[dict[str, Any], Mapping[str, str]], tuple[int, dict[str, Any]]]
 
 
 @dataclass
@@ -70,27 +73,63 @@ class Chat:
 
 @contextmanager
 def serving(chat: Chat) -> Iterator[str]:
-    """The address of a running server."""
+    """The address of a running server that lets `chat` answer."""
+
+    def answer(body: dict[str, Any], _: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        with chat.lock:
+            chat.requests.append(body)
+            chat.open += 1
+            chat.most = max(chat.most, chat.open)
+            failing = chat.failures > 0
+            chat.failures -= failing
+        try:
+            return (503, {"error": {"message": "overloaded"}}) if failing else (200, chat.reply(body))
+        finally:
+            with chat.lock:
+                chat.open -= 1
+
+    with listening(answer, chat.name) as address:
+        yield address
+
+
+@contextmanager
+def served(reply: Reply) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address of a server that says what `reply` gives (None: a 500), and the requests it has had."""
+    requests: list[dict[str, Any]] = []
+    lock = threading.Lock()
+
+    def answer(body: dict[str, Any], about: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        with lock:
+            requests.append(body | about)
+            said = reply(body)
+        if said is None:
+            return 500, {"error": {"message": "down"}}
+        return 200, {
+            "id": "1", "object": "chat.completion", "created": 0, "model": "served",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": said},
+                         "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        }  # fmt: skip
+
+    with listening(answer, "served") as address:
+        yield address, requests
+
+
+@contextmanager
+def listening(answer: Answer, name: str) -> Iterator[str]:
+    """The address of a loopback server with one model called `name`.
+
+    `answer` gets a chat request's body, and its authorization and path; it gives status and body.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._send(200, {"object": "list", "data": [{"id": chat.name, "object": "model", "created": 0,
-                                                         "owned_by": "tests"}]})  # fmt: skip
+            model = {"id": name, "object": "model", "created": 0, "owned_by": "tests"}
+            self._send(200, {"object": "list", "data": [model]})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with chat.lock:
-                chat.requests.append(body)
-                chat.open += 1
-                chat.most = max(chat.most, chat.open)
-                failing = chat.failures > 0
-                chat.failures -= failing
-            if failing:
-                self._send(503, {"error": {"message": "overloaded"}})
-            else:
-                self._send(200, chat.reply(body))
-            with chat.lock:
-                chat.open -= 1
+            self._send(*answer(body, {"authorization": self.headers["Authorization"], "path": self.path}))
 
         def _send(self, status: int, body: dict[str, Any]) -> None:
             content = json.dumps(body).encode()
@@ -103,8 +142,7 @@ def serving(chat: Chat) -> Iterator[str]:
         def log_message(self, *_: Any) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"
     finally:

@@ -149,7 +149,7 @@ def main(size: str = "3b", n: int = 128, new: int = 64, looped: int = 8) -> None
         )
         asked = items.load(root / "items", "test", ["MMStar"])["MMStar"]
         settings = Settings(device="auto", batch_size=n, max_new_tokens=new)
-        loop = Reference(made, ready, settings, definitions=lambda _: definition)
+        loop = Reference(made, ready, settings)
         loop.speaker.greedy.ends = frozenset()
         list(loop.generate(asked[:1]))  # kernels are chosen, and VLMEvalKit imported
         start = time.perf_counter()

@@ -23,7 +23,6 @@ from benchmarks import items, registry
 from benchmarks.engine import Engine, Settings
 from benchmarks.engines.reference import Reference
 from benchmarks.families import family
-from benchmarks.judging.scoring import definition_of
 
 SUITE = "mini_number"  # asks for a short answer
 SIZES = (32, 64, 200)
@@ -41,7 +40,7 @@ def timed(work: Callable[[], Result]) -> tuple[float, Result]:
 def compare(label: str, model: Any, processor: Any, asked: list[items.Item], new: int, forced: bool) -> None:
     """Print rates, ratios to the loop and how many answers are the same; `forced`: nobody ends."""
     settings = Settings(batch_size=len(asked), max_new_tokens=new)
-    loop = Reference(model, processor, settings, definitions=lambda _: definition_of(asked[0]))
+    loop = Reference(model, processor, settings)
     list(loop.generate(asked[:2]))  # VLMEvalKit is imported, which is not its loop's fault
     if forced:
         model.generation_config.eos_token_id = None

@@ -16,7 +16,7 @@ from benchmarks import items, registry
 from benchmarks.engine import Engine, Settings, open_engine
 from benchmarks.engines.reference import Reference
 from benchmarks.families import family
-from benchmarks.judging.scoring import definition_of, score_all
+from benchmarks.judging.scoring import score_all
 from benchmarks.predictions import Prediction
 from frism.recipes import Recipe
 from frism.triples.triple import Triple
@@ -69,7 +69,7 @@ def compare(kind: str, asked: Asked, **overrides: object) -> tuple[dict, dict]:
     """Both engines on the same model; their predictions by benchmark, the loop's first."""
     model, processor = tiny_vlms.make(kind)
     own = family(kind, **overrides)
-    loop = Reference(model, processor, SETTINGS, own, lambda name: definition_of(asked[name][0]))
+    loop = Reference(model, processor, SETTINGS, own)
     ours = Engine(model, processor, SETTINGS, own=own)
     expected = {name: answers(loop, questions) for name, questions in asked.items()}
     found = {name: answers(ours, questions) for name, questions in asked.items()}

@@ -23,8 +23,8 @@ from benchmarks.score import main
 from frism.triples.triple import Triple
 
 from . import tsvs
+from .chat_server import served
 from .conftest import invoke, refused
-from .judging.test_judges import served
 from .styles import answered, extracted
 from .test_predictions import prediction
 

@@ -58,10 +58,11 @@ def test_a_second_scoring_does_not_reuse_the_first(items_folder: Path) -> None:
 def test_prompts_are_pictures_and_the_question_without_another_request(items_folder: Path) -> None:
     dataset = vlmevalkit.build(find("mini_total"), items_folder / "test")
     expected = rows(find("mini_total"), "test", QUESTIONS)
-    for (index, message, answer), row in zip(vlmevalkit.prompts(dataset), expected, strict=True):
+    for (_, line), row in zip(dataset.data.iterrows(), expected, strict=True):
+        message = dataset.build_prompt(line)
         assert [part["type"] for part in message] == ["image", "text"]
         assert message[1]["value"] == row.question
-        assert (index, answer) == (str(row.index), row.answer)
+        assert (str(line["index"]), str(line["answer"])) == (str(row.index), row.answer)
 
 
 def test_the_metric_must_be_the_declared_one(items_folder: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from baselines import _sparsify, slerp
 from baselines._election import consensus
-from baselines._sparsify import trim_exact
+from baselines._trimming import cut
 from frism.methods import find
 from tests.parity import peers
 from tests.parity.conftest import Weights
@@ -104,7 +104,7 @@ def test_bfloat16_ties_differ_among_equal_magnitudes_alone(
         kept_or_not = []
         for role in (V, R):
             tau = stored[role][key].float() - base
-            exact = trim_exact(tau, params["density"])
+            exact = cut(tau, params["density"], exact=True).keep(tau)
             smallest = exact[exact != 0].abs().min()
             kept_or_not.append([tau * (tau.abs() >= smallest), tau * (tau.abs() > smallest)])
         explained, agreed = torch.zeros_like(base, dtype=torch.bool), torch.ones_like(base, dtype=torch.bool)

@@ -1,11 +1,6 @@
 """Judges: the rule judge's comparisons; a judge model behind a real server, its cache and its failures."""
 
-import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,45 +17,8 @@ from benchmarks.registry import find
 from frism.errors import UserError
 
 from .. import tsvs
+from ..chat_server import served
 from ..styles import answered
-
-Reply = Callable[[dict[str, Any]], str | None]
-
-
-@contextmanager
-def served(reply: Reply) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of a chat server on loopback, and the requests it has had; None of `reply` is a 500."""
-    requests: list[dict[str, Any]] = []
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with lock:
-                requests.append(body | {"authorization": self.headers["Authorization"], "path": self.path})
-                said = reply(body)
-            message = {"role": "assistant", "content": said}
-            answer = {
-                "id": "1", "object": "chat.completion", "created": 0, "model": "served",
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-            }  # fmt: skip
-            content = json.dumps(answer if said is not None else {"error": {"message": "down"}}).encode()
-            self.send_response(200 if said is not None else 500)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", requests
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def reads_letters(body: dict[str, Any]) -> str:

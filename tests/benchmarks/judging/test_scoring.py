@@ -22,9 +22,10 @@ from frism.errors import UserError
 from frism.files import sha256_file
 
 from .. import tsvs
+from ..chat_server import served
 from ..conftest import QUESTIONS, SUITES, invoke, refused
 from ..styles import answered
-from .test_judges import reads_letters, served
+from .test_judges import reads_letters
 
 
 def answers(asked: dict[str, list[items.Item]], style: str = " {}") -> dict[str, list[SimpleNamespace]]:
