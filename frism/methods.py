@@ -3,8 +3,9 @@
 A method is one module in `frism/injection/` or `baselines/` with a function `merge(base, vlm, lrm, *, ...)
 -> Tensor` (any of the three, by name; one tensor at a time, fp32 in and out), and optionally `fit(triple,
 calibration, *, ...) -> dict[str, Tensor]`, `measure(pieces, *, ...)` and constants. Keyword-only arguments
-are parameters (int, float, str, bool or a Literal of strings, with a default), except the reserved names
-below, which the caller supplies. Modules whose name starts with "_" are no methods.
+are parameters (int, float, str, bool or a Literal of strings, with a default; or a dataclass of such fields,
+for parameters that several methods share), except the reserved names below, which the caller supplies.
+Modules whose name starts with "_" are no methods.
 
 Constants: SCOPE; ELEMENTWISE, true if `merge` treats every entry on its own, so that large tensors are merged
 in pieces, flat runs of entries (a dict of parameter values says when: {"restore": "mean"}); ARITHMETIC, true
@@ -17,10 +18,13 @@ iterates over the pieces, each a dict of the method's tensors (flat), as often a
 Reserved in `merge`: `fitted` (what `fit` returned under "<tensor name>" as "value", and under "<tensor
 name>/part" as "part"), `layer` (int, or None outside the layers), `layers` (their number), `name` (canonical
 tensor name), `generator` (a CPU torch.Generator seeded by the variant's seed, the tensor's name and the
-piece), `measured` (None where `measure` did not run: `merge` has the whole tensor then), `start` (place of
-the piece's first entry in the flattened tensor). Reserved in `measure`: `layer`, `layers`, `name`. Reserved
-in `fit`: `triple`, `calibration`, `reference` and `reference_params` (what another variant fitted, and its
-parameters), `seed`, `progress` (a label).
+piece), `spectrum` (the singular directions of tau_R, a `frism.spectra.spectrum.Spectrum`), `measured` (None
+where `measure` did not run: `merge` has the whole tensor then), `start` (place of the piece's first entry in
+the flattened tensor). Reserved in `measure`: `layer`, `layers`, `name`. Reserved in `fit`: `triple`,
+`calibration`, `reference` and `reference_params` (what another variant fitted, and its parameters), `spectra`
+(a `frism.spectra.spectra.Spectra`: the spectrum of every matrix), `compute` (device and precision, a
+`frism.compute.Compute`), `workspace` (a folder for what a long fit keeps between kills, or None), `seed`,
+`progress` (a label).
 """
 
 from __future__ import annotations
@@ -35,18 +39,28 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from frism.compute import Compute
 from frism.errors import UserError, nearest
-from frism.parameters import Parameter, Value, read_signature
+from frism.parameters import Parameter, Signature, Value, read_signature
 from frism.triples.triple import DEFAULT_SCOPE, ROLES, SCOPES, Triple
 
 if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     import torch
     from torch import Tensor
 
+    from frism.spectra.spectrum import Spectrum
+
 PACKAGES = ["frism.injection", "baselines"]
-RESERVED_MERGE = ("fitted", "layer", "layers", "name", "generator", "measured", "start")
+RESERVED_MERGE = ("fitted", "layer", "layers", "name", "generator", "measured", "start", "spectrum")
 RESERVED_MEASURE = ("pieces", "layer", "layers", "name")
-RESERVED_FIT = ("triple", "calibration", "reference", "reference_params", "seed", "progress")
+RESERVED_FIT = (
+    "triple", "calibration", "reference", "reference_params", "spectra", "compute", "workspace", "seed",
+    "progress",
+)  # fmt: skip
+OPTIONAL_FIT = ("workspace",)  # what may be None
+
+
+NOTHING = Signature((), {}, frozenset(), {})  # of a function that a module does not have
 
 
 @dataclass(frozen=True)
@@ -58,16 +72,30 @@ class Method:
     doc: str
     module: str
     scope: str
-    sources: tuple[str, ...]  # what merge reads, of "base", "vlm", "lrm"
     parameters: dict[str, Parameter]
     merge: Callable[..., Tensor]
+    merging: Signature
     fit: Callable[..., dict[str, Tensor]] | None
-    merge_names: frozenset[str]
-    fit_names: frozenset[str]
+    fitting: Signature
     measure: Callable[..., Any] | None
-    measure_names: frozenset[str]
+    measuring: Signature
     pieces: bool | Mapping[str, Value]  # ELEMENTWISE
     arithmetic: bool
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What merge reads, of "base", "vlm" and "lrm"."""
+        return self.merging.positional
+
+    @property
+    def merge_names(self) -> frozenset[str]:
+        """The keyword arguments of merge."""
+        return self.merging.names
+
+    @property
+    def fit_names(self) -> frozenset[str]:
+        """All arguments of fit."""
+        return self.fitting.names | set(self.fitting.positional)
 
     def elementwise(self, params: Mapping[str, Value]) -> bool:
         """Whether `merge`, with these complete parameters, treats every entry on its own."""
@@ -84,6 +112,11 @@ class Method:
     def needs_reference(self) -> bool:
         """Whether fitting starts from what another variant fitted."""
         return bool(self.fit_names & {"reference", "reference_params"})
+
+    @property
+    def needs_spectrum(self) -> bool:
+        """Whether fitting or merging works on the singular directions of tau_R."""
+        return "spectrum" in self.merge_names or "spectra" in self.fit_names
 
     @property
     def stochastic(self) -> bool:
@@ -110,19 +143,26 @@ class Method:
     def run_fit(self, triple: Triple, params: Mapping[str, object], **supplied: object) -> dict[str, Tensor]:
         """Run `fit` with checked parameters and the reserved names it asks for; return finite CPU tensors.
 
-        `supplied` holds calibration, reference, reference_params, seed and progress, as far as the caller has
-        them. A method without `fit` gives {}.
+        `supplied` holds calibration, reference, reference_params, spectra, compute, workspace, seed and
+        progress, as far as the caller has them. A method without `fit` gives {}.
         """
         complete = self.validate(params)
         if self.fit is None:
             return {}
-        offered: dict[str, object] = {"seed": 0, "progress": self.name, **supplied, "triple": triple}
-        for name in sorted(self.fit_names & set(RESERVED_FIT)):
+        offered: dict[str, object] = {
+            "seed": 0, "progress": self.name, "compute": Compute(), "workspace": None, **supplied,
+            "triple": triple,
+        }  # fmt: skip
+        if offered.get("spectra") is None and "spectra" in self.fit_names:
+            from frism.spectra.spectra import Spectra
+
+            offered["spectra"] = Spectra(triple)
+        for name in sorted(self.fit_names & set(RESERVED_FIT) - set(OPTIONAL_FIT)):
             if offered.get(name) is None:
                 hint = " Name a variant in `reference:`." if name.startswith("reference") else ""
                 raise UserError(f"method {self.name} needs '{name}' to be fitted, and none was given.{hint}")
         fitted = self.fit(
-            **{n: offered[n] if n in RESERVED_FIT else complete[n] for n in sorted(self.fit_names)}
+            *(offered[name] for name in self.fitting.positional), **self.fitting.keywords(offered, complete)
         )
         import torch
 
@@ -145,8 +185,8 @@ class Method:
         """Run `measure` over the pieces of one tensor; None for a method without one."""
         if self.measure is None:
             return None
-        supplied = {"name": name, "layer": layer, "layers": layers, **params}
-        return self.measure(pieces, **{n: supplied[n] for n in self.measure_names})
+        supplied = {"name": name, "layer": layer, "layers": layers}
+        return self.measure(pieces, **self.measuring.keywords(supplied, params))
 
     def run_merge(
         self,
@@ -158,6 +198,7 @@ class Method:
         layers: int,
         seed: int,
         fitted: dict[str, Tensor],
+        spectrum: Spectrum | None = None,
         measured: Any = None,
         start: int = 0,
         finite: bool = True,
@@ -174,13 +215,13 @@ class Method:
             "name": name,
             "measured": measured,
             "start": start,
-            **params,
+            "spectrum": spectrum,
         }
         if "generator" in self.merge_names:
             supplied["generator"] = seeded(seed, name if start == 0 else f"{name}@{start}")
         try:
             merged = self.merge(
-                *(tensors[s] for s in self.sources), **{n: supplied[n] for n in self.merge_names}
+                *(tensors[s] for s in self.sources), **self.merging.keywords(supplied, params)
             )
         except KeyError as error:
             if "fitted" not in self.merge_names:
@@ -263,32 +304,33 @@ def describe(module: ModuleType) -> Method:
     scope = getattr(module, "SCOPE", DEFAULT_SCOPE)
     if scope not in SCOPES:
         raise UserError(f"{where}: SCOPE is '{scope}': choose one of {', '.join(SCOPES)}.")
-    sources, parameters, merge_names = read_signature(merge, where, ROLES, RESERVED_MERGE)
-    if not sources:
+    merging = read_signature(merge, where, ROLES, RESERVED_MERGE)
+    if not merging.positional:
         raise UserError(f"{where}: merge takes none of base, vlm, lrm: name the tensors that it reads.")
-    fit_names: frozenset[str] = frozenset()
+    parameters, fitting = dict(merging.parameters), NOTHING
     if fit is not None:
-        supplied, more, keywords = read_signature(fit, where, RESERVED_FIT, RESERVED_FIT)
-        for parameter in more.values():
+        fitting = read_signature(fit, where, RESERVED_FIT, RESERVED_FIT)
+        for parameter in fitting.parameters.values():
             if parameters.setdefault(parameter.name, parameter) != parameter:
                 raise UserError(
                     f"{where}: parameter '{parameter.name}' differs between merge and fit: make them equal."
                 )
-        fit_names = keywords | set(supplied)
+    groups = dict.fromkeys([*merging.groups.values(), *fitting.groups.values()])
+    doc = "\n\n".join([doc, *(inspect.cleandoc(group.__doc__ or "") for group in groups)])
     return Method(
-        name, label, doc, module.__name__, scope, sources, parameters, merge, fit, merge_names, fit_names,
+        name, label, doc, module.__name__, scope, parameters, merge, merging, fit, fitting,
         *_pieces(module, where, parameters),
     )  # fmt: skip
 
 
 def _pieces(
     module: ModuleType, where: str, parameters: Mapping[str, Parameter]
-) -> tuple[Callable[..., Any] | None, frozenset[str], bool | Mapping[str, Value], bool]:
-    """What a module says of merging in pieces: measure, its names, ELEMENTWISE, ARITHMETIC."""
-    measure, names = getattr(module, "measure", None), frozenset[str]()
+) -> tuple[Callable[..., Any] | None, Signature, bool | Mapping[str, Value], bool]:
+    """What a module says of merging in pieces: measure, its signature, ELEMENTWISE, ARITHMETIC."""
+    measure, measuring = getattr(module, "measure", None), NOTHING
     if measure is not None:
-        _, more, names = read_signature(measure, where, ("pieces",), RESERVED_MEASURE)
-        for parameter in more.values():
+        measuring = read_signature(measure, where, ("pieces",), RESERVED_MEASURE)
+        for parameter in measuring.parameters.values():
             if parameters.get(parameter.name) != parameter:
                 raise UserError(
                     f"{where}: parameter '{parameter.name}' differs between merge and measure: make them one."
@@ -299,4 +341,4 @@ def _pieces(
             if name not in parameters:
                 raise UserError(f"{where}: ELEMENTWISE names '{name}', which is no parameter.")
             parameters[name].check(value, module.__name__.rpartition(".")[2])
-    return measure, names, pieces or arithmetic, arithmetic
+    return measure, measuring, pieces or arithmetic, arithmetic

@@ -1,9 +1,12 @@
-"""A function's keyword-only arguments as typed, checked parameters."""
+"""A function's keyword-only arguments as typed, checked parameters.
+
+An argument whose annotation is a dataclass stands for its fields: parameters that several functions share.
+"""
 
 import inspect
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from frism.errors import UserError
@@ -39,16 +42,46 @@ class Parameter:
         return value  # type: ignore[return-value]
 
 
+@dataclass(frozen=True)
+class Signature:
+    """What a function asks for.
+
+    Attributes:
+        positional: names, in order.
+        parameters: by name; the fields of a dataclass count one by one.
+        names: of all keyword-only arguments.
+        groups: the dataclasses among them.
+    """
+
+    positional: tuple[str, ...]
+    parameters: dict[str, Parameter]
+    names: frozenset[str]
+    groups: dict[str, type]
+
+    def keywords(self, supplied: Mapping[str, object], complete: Mapping[str, object]) -> dict[str, Any]:
+        """The keyword arguments from reserved names that the caller supplies and complete parameters."""
+        values: dict[str, Any] = {**complete, **supplied}
+        return {
+            name: (
+                self.groups[name](**{field.name: values[field.name] for field in fields(self.groups[name])})
+                if name in self.groups
+                else values[name]
+            )
+            for name in sorted(self.names)
+        }
+
+
 def read_signature(
     function: Callable[..., Any], where: str, positional: tuple[str, ...], reserved: tuple[str, ...]
-) -> tuple[tuple[str, ...], dict[str, Parameter], frozenset[str]]:
-    """Return (positional names, parameters, all keyword-only names) of `merge` or `fit`.
+) -> Signature:
+    """Read the signature of `merge`, `measure` or `fit`.
 
     Raises UserError, beginning with `where`, for an argument that breaks the interface.
     """
     sources: list[str] = []
     parameters: dict[str, Parameter] = {}
     keywords: set[str] = set()
+    groups: dict[str, type] = {}
     for argument in inspect.signature(function).parameters.values():
         what = f"{where}: argument '{argument.name}' of {function.__name__}"
         if argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
@@ -59,13 +92,19 @@ def read_signature(
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise UserError(f"{what} must be a named argument: the signature is the parameter schema.")
         keywords.add(argument.name)
-        if argument.name not in reserved:
-            parameters[argument.name] = _parameter(argument, what)
-    return tuple(sources), parameters, frozenset(keywords)
+        if argument.name in reserved:
+            continue
+        if isinstance(argument.annotation, type) and is_dataclass(argument.annotation):
+            groups[argument.name] = argument.annotation
+            for field in fields(argument.annotation):
+                what = f"{where}: field '{field.name}' of {argument.annotation.__name__}"
+                parameters[field.name] = _parameter(field.name, field.type, field.default, what)
+        else:
+            parameters[argument.name] = _parameter(argument.name, argument.annotation, argument.default, what)
+    return Signature(tuple(sources), parameters, frozenset(keywords), groups)
 
 
-def _parameter(argument: inspect.Parameter, what: str) -> Parameter:
-    annotation, default = argument.annotation, argument.default
+def _parameter(name: str, annotation: Any, default: Any, what: str) -> Parameter:
     choices = get_args(annotation) if get_origin(annotation) is Literal else ()
     kind = (
         "str"
@@ -76,7 +115,7 @@ def _parameter(argument: inspect.Parameter, what: str) -> Parameter:
     )
     if kind not in TYPES or not all(isinstance(choice, str) for choice in choices):
         raise UserError(f"{what} needs a type: int, float, str, bool or a Literal of strings.")
-    if default is inspect.Parameter.empty:
+    if default in (inspect.Parameter.empty, MISSING):
         raise UserError(f"{what} needs a default.")
-    plain = Parameter(argument.name, kind, default, choices)
-    return Parameter(argument.name, kind, plain.check(default, what), choices)
+    plain = Parameter(name, kind, default, choices)
+    return Parameter(name, kind, plain.check(default, what), choices)

@@ -13,6 +13,7 @@ from frism.errors import UserError
 from frism.files import atomic_write, read_json
 from frism.methods import find
 from frism.parameters import Value
+from frism.spectra.settings import SpectrumSettings
 from frism.triples.scopes import check_scope
 from frism.triples.triple import Triple
 
@@ -25,8 +26,10 @@ RECIPE, COEFFICIENTS = "recipe.json", "coefficients.safetensors"
 class Recipe(BaseModel):
     """A method, its complete parameters and seed, and the digests of checkpoints and coefficients.
 
-    `code` identifies the code that fits and merges; the caller computes it. `coefficients` is the sha256 of
-    the fitted tensors as safetensors bytes, None for a method that fits nothing.
+    `spectrum` says how the singular directions were computed that the coefficients belong to, None for a
+    method that needs none. `code` identifies the code that fits and merges; the caller computes it.
+    `coefficients` is the sha256 of the fitted tensors as safetensors bytes, None for a method that fits
+    nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +40,7 @@ class Recipe(BaseModel):
     scope: str
     seed: int = 0
     triple: dict[str, str]
+    spectrum: SpectrumSettings | None = None
     code: str = ""
     coefficients: str | None = None
 
@@ -49,10 +53,13 @@ class Recipe(BaseModel):
         *,
         scope: str | None = None,
         seed: int = 0,
+        spectrum: SpectrumSettings | None = None,
         code: str = "",
         fitted: "Mapping[str, Tensor] | None" = None,
     ) -> Self:
         """Check method, parameters and scope (default: the method's own) and return the recipe.
+
+        `spectrum` is left out for a method that needs none, and the default's for one that does.
 
         Raises UserError for an unknown method, parameter or scope.
         """
@@ -66,6 +73,7 @@ class Recipe(BaseModel):
             params=params,
             scope=scope,
             seed=seed,
+            spectrum=(spectrum or SpectrumSettings()) if found.needs_spectrum else None,
             triple=triple.digest,
             code=code,
             coefficients=digest,

@@ -1,8 +1,13 @@
-"""Merged variants without merged checkpoints: stream the tensors, or fill a loaded VLM's language tower."""
+"""Merged variants without merged checkpoints: stream the tensors, or fill a loaded VLM's language tower.
+
+`spectra` is throughout the folder that keeps spectra (`frism spectrum`); without it, a method that works on
+singular directions has them computed on the spot.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError
@@ -19,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def merged(
-    triple: Triple, recipe: Recipe, fitted: Mapping[str, Tensor] | None = None, device: Device = "cpu"
+    triple: Triple,
+    recipe: Recipe,
+    fitted: Mapping[str, Tensor] | None = None,
+    device: Device = "cpu",
+    spectra: Path | None = None,
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield (canonical name, merged tensor in fp32) for every tensor in the recipe's scope, one at a time.
 
@@ -28,7 +37,7 @@ def merged(
     """
     import torch
 
-    with _merger(triple, recipe, fitted, device) as merger:
+    with _merger(triple, recipe, fitted, device, spectra) as merger:
         for name in merger.names:
             filled = torch.empty(triple.header("vlm", name).shape, device=device)
             _fill(merger, {name: filled})
@@ -36,15 +45,23 @@ def merged(
 
 
 def injected_norms(
-    triple: Triple, recipe: Recipe, fitted: Mapping[str, Tensor] | None = None, device: Device = "cpu"
+    triple: Triple,
+    recipe: Recipe,
+    fitted: Mapping[str, Tensor] | None = None,
+    device: Device = "cpu",
+    spectra: Path | None = None,
 ) -> dict[str, float]:
     """Return the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast."""
-    with _merger(triple, recipe, fitted, device) as merger:
+    with _merger(triple, recipe, fitted, device, spectra) as merger:
         return _fill(merger, dict.fromkeys(merger.names))
 
 
 def apply(
-    model: nn.Module, triple: Triple, recipe: Recipe | None, fitted: Mapping[str, Tensor] | None = None
+    model: nn.Module,
+    triple: Triple,
+    recipe: Recipe | None,
+    fitted: Mapping[str, Tensor] | None = None,
+    spectra: Path | None = None,
 ) -> dict[str, float]:
     """Fill a loaded VLM's language tower with a variant, in place; return the injected norm per tensor.
 
@@ -62,7 +79,7 @@ def apply(
             names = triple.names(recipe.scope)
             for device in dict.fromkeys(parameters[name].device for name in names):
                 own = [name for name in names if parameters[name].device == device]
-                with _merger(triple, recipe, fitted, device) as merger:
+                with _merger(triple, recipe, fitted, device, spectra) as merger:
                     norms |= _fill(merger, {name: parameters[name].data for name in own})
         untouched = [name for name in parameters if name not in norms]
         for device in dict.fromkeys(parameters[name].device for name in untouched):
@@ -79,6 +96,7 @@ def load(
     dtype: torch.dtype | str | None = None,
     device: Device = "cpu",
     device_map: str | Mapping[str, Any] | None = None,
+    spectra: Path | None = None,
 ) -> Any:
     """Load V with transformers, fill in the variant (None: V itself) and return the model in eval mode.
 
@@ -111,15 +129,29 @@ def load(
         model = model.to(device)
     model = model.eval()
     if recipe is not None:
-        apply(model, triple, recipe, fitted)
+        apply(model, triple, recipe, fitted, spectra)
     return model
 
 
-def _merger(triple: Triple, recipe: Recipe, fitted: Mapping[str, Tensor] | None, device: Device) -> Merger:
+def _merger(
+    triple: Triple,
+    recipe: Recipe,
+    fitted: Mapping[str, Tensor] | None,
+    device: Device,
+    folder: Path | None,
+) -> Merger:
     recipe.check(triple, fitted)
     method = find(recipe.method)
     params = method.validate(recipe.params)
-    return Merger(triple, method, params, scope=recipe.scope, seed=recipe.seed, fitted=fitted, device=device)
+    spectra = None
+    if recipe.spectrum is not None:
+        from frism.spectra.spectra import Spectra
+
+        spectra = Spectra(triple, recipe.spectrum, folder)
+    return Merger(
+        triple, method, params,
+        scope=recipe.scope, seed=recipe.seed, fitted=fitted, spectra=spectra, device=device,
+    )  # fmt: skip
 
 
 def _plain(triple: Triple, device: Device) -> Merger:

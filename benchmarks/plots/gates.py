@@ -8,19 +8,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from scipy.special import expit
 
 from benchmarks.plots.style import drawn
 from benchmarks.study import Study
 from frism.errors import UserError
 
-KEY = re.compile(r"layers\.(\d+)\.(?:\w+\.)*?(\w+?)(?:_proj)?\.weight/gate")
+KEY = re.compile(r"layers\.(\d+)\.(?:\w+\.)*?(\w+?)(?:_proj)?\.weight/open")
 MODULES = ("q", "k", "v", "o", "gate", "up", "down")
 WRITTEN_UP_TO = 12  # layers; with more the numbers in the cells would be too small to read
 
 
 def draw(results: Path, study: Study, out: Path) -> None:
-    """Write gates.{png,svg} from variants/*/coefficients.safetensors: "<tensor name>/gate" are logits."""
+    """Write gates.{png,svg} from variants/*/coefficients.safetensors: "<tensor name>/open"."""
     maps = {v: m for v in study.variants if (m := mean_gates(results, v)) is not None}
     layers = max((len(m) for m in maps.values()), default=4)
     height = 0.55 + 0.35 + (0.19 if layers <= WRITTEN_UP_TO else 0.1) * layers
@@ -35,7 +34,7 @@ def draw(results: Path, study: Study, out: Path) -> None:
 
 
 def mean_gates(results: Path, variant: str) -> pd.DataFrame | None:
-    """Mean of sigmoid(logits): rows layers, columns modules, NaN where there is none; None without gates."""
+    """Mean open fraction: rows layers, columns modules, NaN where there is none; None without gates."""
     path = results / "variants" / variant / "coefficients.safetensors"
     if not path.exists():
         return None
@@ -46,9 +45,7 @@ def mean_gates(results: Path, variant: str) -> pd.DataFrame | None:
             f"{path} is not a readable safetensors file ({error}): delete it and run again."
         ) from None
     found = {key: KEY.fullmatch(key) for key in tensors}
-    means = {
-        (int(m[1]), m[2]): float(expit(tensors[k].astype(np.float64)).mean()) for k, m in found.items() if m
-    }
+    means = {(int(m[1]), m[2]): float(tensors[k].astype(np.float64).mean()) for k, m in found.items() if m}
     if not means:
         return None
     frame = pd.Series(means).unstack()

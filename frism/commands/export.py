@@ -15,6 +15,7 @@ from frism.commands.merge import (
     NoSync,
     Out,
     ShardSize,
+    SpectraFolder,
     TextReceiver,
     Threads,
     Vlm,
@@ -39,6 +40,7 @@ def export(
     text_receiver: TextReceiver = False,
     allow_pickle: AllowPickle = False,
     no_sync: NoSync = False,
+    spectra: SpectraFolder = None,
     dry_run: DryRun = False,
 ) -> None:
     """Write a variant of a study as a checkpoint."""
@@ -50,4 +52,4 @@ def export(
     recipe, fitted = Recipe.load(variant)
     triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     how = writing(dtype, shard_size, device, threads, no_sync)
-    perform(Job.of(triple, recipe, fitted, out, **how), dry_run)
+    perform(Job.of(triple, recipe, fitted, out, spectra=spectra, **how), dry_run)

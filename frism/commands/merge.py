@@ -39,6 +39,9 @@ NoSync = Annotated[
     bool,
     typer.Option("--no-sync", help="Do not wait for the disk; a power failure may then undo the merge."),
 ]
+SpectraFolder = Annotated[
+    Path | None, typer.Option("--spectra", help="The folder that keeps spectra (`frism spectrum`).")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")]
 
 
@@ -64,6 +67,7 @@ def merge(
     text_receiver: TextReceiver = False,
     allow_pickle: AllowPickle = False,
     no_sync: NoSync = False,
+    spectra: SpectraFolder = None,
     dry_run: DryRun = False,
 ) -> None:
     """Merge a reasoning model into a vision-language model and write the checkpoint."""
@@ -80,7 +84,7 @@ def merge(
     triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     job = Job(
         triple, method, params, scope, out, seed,
-        **writing(dtype, shard_size, device, threads, no_sync),
+        spectra=spectra, **writing(dtype, shard_size, device, threads, no_sync),
     )  # fmt: skip
     perform(job, dry_run)
 

@@ -6,8 +6,8 @@ into matrix l. Separates per-matrix scale from per-direction choice. A control o
 
 from torch import Tensor
 
-from frism.gates import gate_gains
-from frism.triples.triple import Triple
+from frism.gates.injection import gate_gains
+from frism.spectra.spectra import Spectra
 
 ELEMENTWISE = True
 
@@ -17,7 +17,7 @@ def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) 
     return vlm + fitted["value"].to(vlm.device) * (lrm - base)
 
 
-def fit(triple: Triple, reference: dict[str, Tensor], reference_params: dict) -> dict[str, Tensor]:
+def fit(reference: dict[str, Tensor], reference_params: dict, *, spectra: Spectra) -> dict[str, Tensor]:
     """The factor c_l of every matrix of the reference, keyed by tensor name."""
-    gains = gate_gains(triple, reference, reference_params["strength"])
+    gains = gate_gains(spectra, reference, reference_params["strength"])
     return {name: g.injected / g.whole.clamp(min=1e-30) for name, g in gains.items()}

@@ -7,8 +7,8 @@ all matrices. Separates *how much* is injected from *which* directions. A contro
 import torch
 from torch import Tensor
 
-from frism.gates import gate_gains
-from frism.triples.triple import Triple
+from frism.gates.injection import gate_gains
+from frism.spectra.spectra import Spectra
 
 ELEMENTWISE = True
 
@@ -18,9 +18,9 @@ def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) 
     return vlm + fitted["value"].to(vlm.device) * (lrm - base)
 
 
-def fit(triple: Triple, reference: dict[str, Tensor], reference_params: dict) -> dict[str, Tensor]:
+def fit(reference: dict[str, Tensor], reference_params: dict, *, spectra: Spectra) -> dict[str, Tensor]:
     """The factor c for every matrix of the reference, keyed by tensor name."""
-    gains = gate_gains(triple, reference, reference_params["strength"])
+    gains = gate_gains(spectra, reference, reference_params["strength"])
     injected = torch.stack([g.injected for g in gains.values()]).norm()
     whole = torch.stack([g.whole for g in gains.values()]).norm()
     return dict.fromkeys(gains, injected / whole)

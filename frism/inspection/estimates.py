@@ -16,7 +16,7 @@ from frism.errors import UserError
 from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import PIECE, cores
 from frism.methods import Method
-from frism.spectra import decompose
+from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
 
 _SIDE, _SAMPLE = 512, 64 << 20
@@ -92,9 +92,12 @@ def _trial(name: str) -> float:
     }
 
     def trial() -> None:
+        # A spectrum is decomposed on the spot where none is kept.
+        spectrum = decompose(tensors["lrm"] - tensors["base"]) if method.needs_spectrum else None
         method.run_merge(
-            tensors, params, name="layers.0.self_attn.q_proj.weight", layer=0, layers=1, seed=0, fitted={}
-        )
+            tensors, params, name="layers.0.self_attn.q_proj.weight", layer=0, layers=1, seed=0, fitted={},
+            spectrum=spectrum,
+        )  # fmt: skip
 
     return _best(trial) / _SIDE**2
 

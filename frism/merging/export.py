@@ -27,6 +27,7 @@ from frism.merging.streaming import RECEIPTS, Progress, Writer
 from frism.methods import find
 from frism.parameters import Value
 from frism.recipes import Recipe
+from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
 from frism.triples.triple import ROLES, Triple
 
@@ -62,6 +63,14 @@ class Job:
     device: str | None = None
     threads: int | None = None
     sync: bool = True  # have everything on the disk before the folder gets its name
+    spectra: Path | None = None  # the folder that keeps spectra, if there is one
+
+    @property
+    def spectrum(self) -> SpectrumSettings | None:
+        """What singular directions the method works on; None for one that needs none."""
+        if self.recipe is not None:
+            return self.recipe.spectrum
+        return SpectrumSettings() if find(self.method).needs_spectrum else None
 
     @classmethod
     def of(
@@ -87,6 +96,7 @@ class Job:
             "version": __version__,
             "method": [self.method, dict(self.params), self.scope, self.seed],
             "coefficients": self.recipe.coefficients if self.recipe else None,
+            "spectrum": self.spectrum.model_dump() if self.spectrum else None,
             "files": [[str(p), (s := p.stat()).st_size, s.st_mtime_ns, s.st_ino] for p in files],
             "layout": [[shard.file, shard.layout.head[8:].decode()] for shard in plan.shards],
             "merged": [entry.stored for entry in plan.entries if entry.fate == "merged"],
@@ -120,6 +130,11 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             f"method {job.method} is fitted, with calibration or from another variant, which `frism merge` "
             "cannot do: fit it in a study and write the variant's folder with `frism export`."
         )
+    spectra = None
+    if job.spectrum is not None:
+        from frism.spectra.spectra import Spectra
+
+        spectra = Spectra(job.triple, job.spectrum, job.spectra)
     scratch = job.out.with_name(f".{job.out.name}.partial")
     with _digesting(job) as digests, _held(scratch, job.key(plan)):
         with Merger(
@@ -129,6 +144,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             scope=job.scope,
             seed=job.seed,
             fitted=job.fitted,
+            spectra=spectra,
             device=job.device,
         ) as merger:
             writer = Writer(plan, merger, scratch, threads=job.threads, sync=job.sync, progress=progress)
@@ -140,6 +156,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             params=dict(job.params),
             scope=job.scope,
             seed=job.seed,
+            spectrum=job.spectrum,
             triple=digests.result(),
         )
         outcome = Outcome(job.triple, recipe, plan, changes, job.dtype)

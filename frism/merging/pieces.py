@@ -25,6 +25,9 @@ from frism.triples.triple import Triple
 if TYPE_CHECKING:
     import torch
 
+    from frism.spectra.spectra import Spectra
+    from frism.spectra.spectrum import Spectrum
+
 PIECE = 1 << 19  # entries that a random method draws at a time: part of what a seed means
 RUN = 1 << 22  # entries of a task: enough to be worth one, few enough to share out
 
@@ -70,6 +73,7 @@ class Merger:
     Args:
         params: complete (`Method.validate`).
         fitted: what the method's `fit` returned.
+        spectra: where a method that works on singular directions gets them; None decomposes on the spot.
         device: a torch device; None chooses numpy where the method is plain arithmetic, else the CPU.
     """
 
@@ -82,6 +86,7 @@ class Merger:
         scope: str,
         seed: int = 0,
         fitted: "Mapping[str, torch.Tensor] | None" = None,
+        spectra: "Spectra | None" = None,
         device: "str | torch.device | None" = None,
     ) -> None:
         self.triple, self.method, self.params, self.seed = triple, method, params, seed
@@ -90,6 +95,11 @@ class Merger:
         plain = method.arithmetic and device is None
         self.backend: Backend = NumpyBackend() if plain else TorchBackend(device or "cpu")
         self.files = SourceFiles()
+        self._spectra = spectra
+        if spectra is None and "spectrum" in method.merge_names:
+            from frism.spectra.spectra import Spectra
+
+            self._spectra = Spectra(triple)
         self._roles = tuple(dict.fromkeys((*method.sources, "vlm")))
         for name in self.names:
             for role in self._roles:
@@ -143,7 +153,8 @@ class Merger:
         layer, layers = self.triple.layer(piece.name), self.triple.layers
         merged = self.method.run_merge(
             tensors, self.params, name=piece.name, layer=layer, layers=layers, seed=self.seed,
-            fitted=self._fitted.get(piece.name, {}), measured=measured, start=piece.first, finite=False,
+            fitted=self._fitted.get(piece.name, {}), spectrum=self._spectrum(piece.name), measured=measured,
+            start=piece.first, finite=False,
         )  # fmt: skip
         original = tensors["vlm"]
         # Also for V itself: the norm of its zeros is NaN where V is not finite.
@@ -168,6 +179,14 @@ class Merger:
         measured = self.measure(name, desk)
         for piece in self.pieces(name, runs):
             use(piece, self.merge(piece, desk, measured))
+
+    def _spectrum(self, name: str) -> "Spectrum | None":
+        """What a method that asks for it gets; None for tensors without singular directions."""
+        if "spectrum" not in self.method.merge_names or len(self.triple.header("vlm", name).shape) != 2:
+            return None
+        assert self._spectra is not None
+        assert isinstance(self.backend, TorchBackend)
+        return self._spectra.of(name, self.backend.device)
 
     def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
         header = self.triple.header(role, piece.name)

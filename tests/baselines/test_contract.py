@@ -12,6 +12,7 @@ from torch import Tensor
 from frism import methods
 from frism.errors import UserError
 from frism.recipes import Recipe
+from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
 from frism.variants import apply, load, merged
 
@@ -82,7 +83,7 @@ def test_results_are_finite_repeatable_and_leave_inputs_alone(
     name: str, triple: Triple, prepare: Callable[[str], tuple[Recipe, Fitted]]
 ) -> None:
     recipe, fitted = prepare(name)
-    method = methods.find(name)
+    method, spectra = methods.find(name), Spectra(triple)
     for tensor_name in triple.names(recipe.scope)[:7]:
         tensors = {source: triple.read(source, tensor_name) for source in method.sources}
         own = {
@@ -93,6 +94,7 @@ def test_results_are_finite_repeatable_and_leave_inputs_alone(
         inputs = [*tensors.values(), *own.values()]
         kept = [tensor.clone() for tensor in inputs]
         where = {"name": tensor_name, "layer": triple.layer(tensor_name), "layers": triple.layers}
+        where["spectrum"] = spectra.of(tensor_name) if method.needs_spectrum else None
         first = method.run_merge(tensors, recipe.params, seed=0, fitted=own, **where).clone()
         second = method.run_merge(tensors, recipe.params, seed=0, fitted=own, **where)
         assert torch.equal(first, second)

@@ -231,7 +231,7 @@ def _text(folder, owner, mean, difficulty, rng):
 
 def _learned(home: Path, rng: np.random.Generator) -> None:
     gates = {
-        f"layers.{layer}.{module}.weight/gate": torch.tensor(
+        f"layers.{layer}.{module}.weight/open": torch.tensor(
             rng.normal(0.35 * layer - 1 + 0.5 * (module[0] == "m"), 1.5, 64), dtype=torch.float32
         )
         for layer in range(6)

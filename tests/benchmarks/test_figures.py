@@ -168,8 +168,8 @@ def test_mean_gates(tmp_path):
     folder = tmp_path / "variants" / "frism"
     folder.mkdir(parents=True)
     tensors = {
-        "layers.0.self_attn.q_proj.weight/gate": torch.tensor([0.0, 0.0]),
-        "layers.2.mlp.down_proj.weight/gate": torch.tensor([-50.0, 50.0, 50.0, 50.0]),
+        "layers.0.self_attn.q_proj.weight/open": torch.tensor([0.5, 0.5]),
+        "layers.2.mlp.down_proj.weight/open": torch.tensor([0.0, 1.0, 1.0, 1.0]),
         "curve/kl": torch.zeros(3),
     }
     save_file(tensors, folder / "coefficients.safetensors")

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import score as score_cli
-from benchmarks import study
+from benchmarks import answer_csv, study
 from benchmarks.reporting.cells import interval, probability
 from benchmarks.statistics.comparison import Stratum
 from benchmarks.statistics.paired_tests import holm, mcnemar, non_inferiority
@@ -342,7 +341,7 @@ def test_answers_with_any_line_break_stay_one_row(tmp_path: Path) -> None:
         "repeated": False,
         "tokens": 3,
     }
-    score_cli._write(pd.DataFrame(rows), tmp_path / "v.csv")
+    answer_csv.write(pd.DataFrame(rows), tmp_path / "v.csv")
     read = study._csv(tmp_path / "v.csv", study.SCORE_COLUMNS)
     assert read["correct"].tolist() == [1.0, 1.0]
     assert read["index"].tolist() == ["0", "1"]

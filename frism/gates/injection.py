@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from frism.spectra import Spectrum, decompose
-from frism.triples.triple import Triple
+from frism.spectra.spectra import Spectra
+from frism.spectra.spectrum import Spectrum
 
 
 class GatedInjection:
@@ -77,13 +77,24 @@ class Gain:
     whole: Tensor
 
 
-def gate_gains(triple: Triple, fitted: Mapping[str, Tensor], strength: float) -> dict[str, Gain]:
-    """Injected and whole norm of tau_R for every matrix that `fitted` holds a "<name>/gate" of."""
+def gate_gains(spectra: Spectra, fitted: Mapping[str, Tensor], strength: float) -> dict[str, Gain]:
+    """Injected and whole norm of tau_R for every matrix that `fitted` holds a "<name>/open" of."""
     result = {}
-    for key, logits in fitted.items():
-        if key.endswith("/gate"):
-            name = key.removesuffix("/gate")
-            spectrum = decompose(triple.read("lrm", name) - triple.read("base", name))
-            injected = strength * spectrum.energy(torch.sigmoid(logits)).sqrt()
-            result[name] = Gain(injected, spectrum.s.norm())
+    for key, opened in fitted.items():
+        if key.endswith("/open"):
+            name = key.removesuffix("/open")
+            spectrum = spectra.of(name)
+            injected = strength * spectrum.energy(opened, fitted.get(f"{key}_tail")).sqrt()
+            result[name] = Gain(injected, spectrum.total.sqrt())
     return result
+
+
+def injected(
+    vlm: Tensor, base: Tensor, lrm: Tensor, spectrum: Spectrum, fitted: Mapping[str, Tensor], strength: float
+) -> Tensor:
+    """FRISM eq. 7 for one matrix (d_out, d_in), fp32: vlm + strength * the gated task vector.
+
+    `fitted`: "open", the fraction of every direction that is injected, (k,); where the spectrum has a tail
+    also "open_tail", a scalar.
+    """
+    return vlm + strength * spectrum.gated(fitted["open"], fitted.get("open_tail"), lrm - base)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frism.spectra import decompose
+from frism.spectra.spectrum import decompose
 
 SHAPES = st.tuples(st.integers(1, 24), st.integers(1, 24))
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from frism.gates import GatedInjection, gate_gains
-from frism.spectra import decompose
+from frism.gates.injection import GatedInjection, gate_gains
+from frism.spectra.spectra import Spectra
+from frism.spectra.spectrum import decompose
 
 
 @pytest.fixture
@@ -61,6 +62,6 @@ def test_gains_measure_the_injected_norm(triple) -> None:
     name = triple.names("mat")[0]
     tau = triple.read("lrm", name) - triple.read("base", name)
     logits = torch.linspace(-3, 3, min(tau.shape))
-    gain = gate_gains(triple, {f"{name}/gate": logits}, strength=1.5)[name]
+    gain = gate_gains(Spectra(triple), {f"{name}/open": torch.sigmoid(logits)}, strength=1.5)[name]
     torch.testing.assert_close(gain.whole, tau.norm())
     torch.testing.assert_close(gain.injected, decompose(tau).gated(1.5 * torch.sigmoid(logits)).norm())
