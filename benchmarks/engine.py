@@ -32,13 +32,19 @@ class Answers(Protocol):
 
 
 def open_engine(
-    triple: Any, recipe: Any, fitted: Any, settings: Settings, items: str | Path | None = None
+    triple: Any,
+    recipe: Any,
+    fitted: Any,
+    settings: Settings,
+    items: str | Path | None = None,
+    spectra: Path | None = None,
 ) -> Any:
     """Make a variant (None: V itself) answer: load V and merge into it, or address a server.
 
     Args:
         triple: a `frism.triples.triple.Triple`. recipe, fitted: what `Recipe.load` returned.
         items: the items folder; it says how the items were prompted, and below it prepared batches are kept.
+        spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
     own = _family(triple, items)
     if settings.name == "openai":
@@ -48,7 +54,7 @@ def open_engine(
     if settings.name == "vllm":
         from benchmarks.engines.in_vllm import InVllm
 
-        return InVllm.open(triple, recipe, fitted, settings, own)
+        return InVllm.open(triple, recipe, fitted, settings, own, spectra)
     from transformers import AutoProcessor, logging
 
     from frism import variants
@@ -61,6 +67,7 @@ def open_engine(
         dtype=settings.torch_dtype,
         device=settings.torch_device,
         device_map=settings.device_map,
+        spectra=spectra,
     )
     processor = AutoProcessor.from_pretrained(triple.vlm_folder)
     if settings.name == "vlmeval":

@@ -6,9 +6,10 @@ python -m benchmarks.figures --results results/miniature --config JSON --out res
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
-from benchmarks.plots import gates, learning, trade_off
+from benchmarks.plots import bimodality, gates, learning, overlap, rank_blocks, sweep, trade_off
 from benchmarks.study import Study, read_table
 from frism.errors import reported
 
@@ -19,11 +20,18 @@ def main(
     config: Annotated[str, typer.Option(help="the study's settings as JSON")],
     out: Annotated[Path | None, typer.Option(help="default: RESULTS/figures")] = None,
 ) -> None:
-    """Write trade_off, gates and learning as PNG and SVG."""
+    """Write every figure as PNG and SVG; one that a study has nothing for says so."""
     study, out = Study.parse(config), out or results / "figures"
-    tables = results / "tables"
-    trade_off.draw(study, read_table(tables / "pareto.csv"), read_table(tables / "selection.csv"), out)
-    gates.draw(results, study, out)
+
+    def table(name: str) -> pd.DataFrame:
+        return read_table(results / "tables" / f"{name}.csv")
+
+    trade_off.draw(study, table("pareto"), table("selection"), out)
+    sweep.draw(study, table("selection"), out)
+    gates.draw(study, table("gates_by_layer"), table("gates_by_rank"), table("energy_by_layer"), out)
+    overlap.draw(study, table("overlap"), out)
+    rank_blocks.draw(study, table("rank_blocks"), out)
+    bimodality.draw(study, table("bimodality"), out)
     learning.draw(results, study, out)
 
 

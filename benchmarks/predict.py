@@ -33,6 +33,7 @@ def predict(
     folder: Path,
     out: Path,
     part: tuple[int, int] = (0, 1),
+    spectra: Path | None = None,
 ) -> int:
     """Answer what `out` does not hold yet; return how many questions that were.
 
@@ -41,8 +42,9 @@ def predict(
 
     Args:
         part: (i, n): every n-th batch from the i-th on, where n processes share the work.
+        spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
-    engine = open_engine(triple, recipe, fitted, settings, folder)
+    engine = open_engine(triple, recipe, fitted, settings, folder, spectra)
     whence = origin(triple, recipe)
     batches = engine.batches([i for group in items.values() for i in group], whence)
     batches = batches[part[0] :: part[1]]
@@ -91,16 +93,18 @@ def main(
     out: Annotated[Path, typer.Option(help="JSON lines, appended to")],
     split: Annotated[str, typer.Option(help="which items")] = "test",
     part: Annotated[str, typer.Option(help="i/n: only every n-th batch from the i-th on")] = "0/1",
+    spectra: Annotated[Path | None, typer.Option(help="the folder that keeps spectra")] = None,
 ) -> None:
     """Answer a split's questions with one variant."""
     settings, share = Settings.parse(engine), processes.share_of(part)
     if settings.name == "transformers" and settings.devices > 1 and share == (0, 1):
-        options = {"triple": triple, "recipe": recipe, "items": items, "benchmarks": benchmarks}
-        processes.predict_in_parts({**options, "split": split, "engine": engine}, settings, out)
+        options = {"triple": triple, "recipe": recipe, "items": items, "benchmarks": benchmarks,
+                   "split": split, "engine": engine, **({"spectra": spectra} if spectra else {})}  # fmt: skip
+        processes.predict_in_parts(options, settings, out)
         return
     made, fitted = Recipe.load(recipe)
     asked = item_files.load(items, split, benchmarks)
-    predict(triple_of(triple, made.scope), made, fitted, asked, settings, items, out, share)
+    predict(triple_of(triple, made.scope), made, fitted, asked, settings, items, out, share, spectra)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from benchmarks import options
+from benchmarks.explaining.settings import Explain
 from frism.errors import UserError
 from frism.files import read_json
 
@@ -64,7 +65,9 @@ class Study(BaseModel):
     variants: dict[str, Variant]
     selection: Selection = Selection()
     statistics: Settings = Settings()
+    explain: Explain = Explain()
     calibration: dict[str, Any] = {}
+    published: str | None = None  # a file of results/reference/papers
     triple: dict[str, Any] = {}
 
     @field_validator("benchmarks", "text", mode="before")

@@ -17,6 +17,7 @@ import jinja2
 import pandas as pd
 import typer
 
+from benchmarks.explaining.words import explained
 from benchmarks.reporting.cells import interval
 from benchmarks.reporting.findings import Finding, budgets_of, duels_of, finding
 from benchmarks.reporting.official import EVERYBODY
@@ -78,6 +79,7 @@ def context(study: Study, tables: Path) -> dict[str, Any]:
         "oracles": read_table(tables / "oracle.csv").to_dict("records"),
         "judges": _judges(read_table(tables / "judges.csv")),
         "tokens": _tokens(study, read_table(tables / "costs.csv")),
+        "explained": explained(study, tables),
         "miniature": study.calibration.get("source") == "miniature",
     }
 

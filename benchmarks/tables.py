@@ -12,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks.reporting import cells, comparisons, costs, flips, official, oracle, pareto, ties
+from benchmarks.reporting import cells, comparisons, costs, flips, official, oracle, pareto, published, ties
 from benchmarks.reporting.answers import Answers
 from benchmarks.reporting.legends import legend
 from benchmarks.study import (
@@ -49,6 +49,7 @@ def build(results: Path, study: Study, out: Path) -> None:
         "judges": official.judge_rows(study, scores),
         "costs": costs.cost_rows(results, study),
     }
+    tables["published"] = published.published_rows(study, tables["benchmarks"], tables["axes"])
     # In Markdown: the ties as one column a benchmark, the flips as counts instead of thousands of rows.
     shown: dict[str, list[pd.DataFrame]] = {
         "tied": [side_by_side(study, tied, over) for over in ("group", "benchmark")],

@@ -219,6 +219,7 @@ def main(
     seed: Annotated[int, typer.Option(help="of the questions' draw")] = 0,
     data: Annotated[Path | None, typer.Option(help="a mirror of the hub's data sets")] = None,
     journal: Annotated[Path | None, typer.Option(help="JSON lines; default: beside OUT")] = None,
+    spectra: Annotated[Path | None, typer.Option(help="the folder that keeps spectra")] = None,
     stored: Annotated[bool, typer.Option("--stored", help="fail if an answer must be generated")] = False,
 ) -> None:
     """Ask text-only questions."""
@@ -228,7 +229,7 @@ def main(
     scope = Recipe.load(recipe)[0].scope if recipe else "mat"
     opened = triple_of(triple, scope, text_receiver=True)
     journal = journal or out.with_suffix(".answers.jsonl")
-    who = owner(opened, model, recipe, settings)
+    who = owner(opened, model, recipe, settings, spectra)
     decided = None
     if stored:
         who, decided = replace(who, load=_refuse), read_json(keys.provenance_path(journal)).get("engine")

@@ -2,35 +2,48 @@
 
 python -m benchmarks.tune --variant inject --method inject --params '{}' --grid '{"strength": [0.1, 0.3]}' ...
 writes FOLDER/{recipe.json, coefficients.safetensors, dev.csv, choice.json, learning.csv}; what it finished
-of a grid is kept in FOLDER/points and not done again after a kill.
+of a grid is kept in FOLDER/points and not done again after a kill, and a fit that was cut off goes on from
+what it left in FOLDER/work, with its learning curve as it grows. All points are fitted before any answers,
+so that the model that learns and the model that answers are never in memory together.
 """
 
+import gc
+import hashlib
 import itertools
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
+import torch
 import typer
 from torch import Tensor
 
+from benchmarks import calibration as calibrations
 from benchmarks import items as item_files
+from benchmarks import options
 from benchmarks import predictions as prediction_files
 from benchmarks.engine import Engine, Settings, open_engine, origin
 from benchmarks.engines.settings import LOCAL
 from benchmarks.judging.scoring import score, totals
-from benchmarks.miniature.calibration import load as load_calibration
 from benchmarks.predict import answer_missing, triple_of
 from benchmarks.score import matched
 from benchmarks.selection import choose
 from frism import variants
+from frism.compute import Compute
 from frism.errors import UserError, reported
 from frism.files import atomic_write
 from frism.methods import Method, find
 from frism.recipes import RECIPE, Recipe
+from frism.spectra.settings import SpectrumSettings
+from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
+
+WORK = "work"  # below the variant's folder
+Factors = Literal["auto", "resident", "streamed"]
 
 
 @dataclass(frozen=True)
@@ -63,37 +76,61 @@ def fit_point(
     seed: int,
     code: str,
     folder: Path,
+    spectrum: SpectrumSettings | None = None,
+    workspace: Path | None = None,
 ) -> Point:
     """Fit one grid point, or take up what an earlier, interrupted run fitted for the very same inputs.
 
-    `code` digests code, calibration and reference: a change in any of them makes another recipe.
+    `code` digests code, calibration, precision and reference: a change in any of them makes another recipe.
     """
+
+    def recipe_with(fitted: dict[str, Tensor]) -> Recipe:
+        return Recipe.make(
+            triple, method.name, params,
+            scope=scope, seed=seed, spectrum=spectrum, code=code, fitted=fitted,
+        )  # fmt: skip
+
     if (folder / RECIPE).exists():
         try:
             recipe, fitted = Recipe.load(folder)
         except UserError:  # cut short or of another version: fitted again below
             pass
         else:
-            wanted = Recipe.make(
-                triple, method.name, params, scope=scope, seed=seed, code=code, fitted=fitted
-            )
-            if recipe == wanted:
+            if recipe == recipe_with(fitted):
                 return Point(recipe, fitted, folder)
-    fitted = method.run_fit(triple, params, seed=seed, **supplied)
-    recipe = Recipe.make(triple, method.name, params, scope=scope, seed=seed, code=code, fitted=fitted)
+    fitted = method.run_fit(triple, params, seed=seed, workspace=workspace, **supplied)
+    recipe = recipe_with(fitted)
     recipe.save(folder, fitted)
     return Point(recipe, fitted, folder)
 
 
+def working_folder(out: Path, identity: Sequence[object]) -> Path:
+    """Where the fits of a variant keep their state between kills, under a key of their common inputs.
+
+    The points share it, and with it what does not depend on their parameters, such as the teacher's answers;
+    a method keys by its parameters what does. What other inputs left there goes.
+    """
+    own = out / WORK / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    for stale in (out / WORK).glob("*"):
+        if stale != own:
+            shutil.rmtree(stale)
+    return own
+
+
 def dev_scores(
-    engine: Engine, triple: Triple, point: Point, items: Mapping[str, Sequence[item_files.Item]], variant: str
+    engine: Engine,
+    triple: Triple,
+    point: Point,
+    items: Mapping[str, Sequence[item_files.Item]],
+    variant: str,
+    spectra: Path | None = None,
 ) -> pd.DataFrame:
     """Answer and score the dev questions with one point: benchmark, axis, group, n, correct, score."""
     batches = engine.batches([i for group in items.values() for i in group], origin(triple, point.recipe))
     path = point.folder / "dev.jsonl"
     with prediction_files.opened(path, {key for batch in batches for key in batch.keys}) as store:
         if any(key not in store.done for batch in batches for key in batch.keys):
-            variants.apply(engine.model, triple, point.recipe, point.fitted)
+            variants.apply(engine.model, triple, point.recipe, point.fitted, spectra)
         for _ in answer_missing(engine, batches, store):
             pass
     return totals(score(variant, items, matched(items, prediction_files.read(path), path)))
@@ -104,6 +141,25 @@ def learning_curve(fitted: Mapping[str, Tensor]) -> pd.DataFrame:
     # Sorted: what was read back from a file has another order than what was just fitted.
     curves = {k.removeprefix("curve/"): fitted[k].tolist() for k in sorted(fitted) if k.startswith("curve/")}
     return pd.DataFrame(curves).rename_axis("step").reset_index() if curves else pd.DataFrame()
+
+
+def _supplied(
+    method: Method, calibration: str, seed: int, compute: Compute, reference: Path | None
+) -> tuple[dict[str, Any], str]:
+    """What fitting is given beside triple and parameters, and what of it a recipe's identity depends on.
+
+    A recipe belongs to its inputs: what it was calibrated on, in which precision and on what kind of device,
+    and what it started from are part of it.
+    """
+    supplied, identity = _reference(reference), [""]
+    started = supplied.pop("reference_key", "")
+    if method.needs_calibration:
+        supplied["calibration"] = calibrations.load(calibrations.Settings.parse(calibration), seed)
+        identity = [supplied["calibration"].digest]
+    if "compute" in method.fit_names:
+        supplied["compute"] = compute
+        identity.append(f"{compute.dtype} on {compute.torch_device.type}")
+    return supplied, ":".join([*identity, started])
 
 
 def _reference(folder: Path | None) -> dict[str, Any]:
@@ -123,6 +179,13 @@ def _json(option: str, text: str) -> dict[str, Any]:
     return value
 
 
+def _release(settings: Settings) -> None:
+    """Give back what a fit held: its model is referred to in circles."""
+    gc.collect()
+    if settings.torch_device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def _write(table: pd.DataFrame, path: Path) -> None:
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
@@ -136,7 +199,6 @@ def main(
     items: Annotated[Path, typer.Option(help="the items folder")],
     benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
     engine: Annotated[str, typer.Option(help="the engine's settings as JSON")],
-    calibration: Annotated[str, typer.Option(help="source and number of unlabelled questions as JSON")],
     selection: Annotated[str, typer.Option(help="the rule's settings as JSON: perception_budget")],
     out: Annotated[Path, typer.Option(help="the variant's folder")],
     params: Annotated[str, typer.Option(help="fixed parameters as JSON")] = "{}",
@@ -144,6 +206,10 @@ def main(
     scope: Annotated[str, typer.Option(help="tensors that may be merged")] = "mat",
     seed: Annotated[int, typer.Option(help="for fits and random masks")] = 0,
     code: Annotated[str, typer.Option(help="digest of the code that fits and merges")] = "",
+    calibration: Annotated[str, typer.Option(help="the unlabelled questions' settings as JSON")] = "{}",
+    spectrum: Annotated[str, typer.Option(help="the spectrum's settings as JSON")] = "{}",
+    spectra: Annotated[Path | None, typer.Option(help="the folder that keeps spectra")] = None,
+    factors: Annotated[Factors, typer.Option(help="where U and V lie while gates are learned")] = "auto",
     reference: Annotated[Path | None, typer.Option(help="folder of the variant to start from")] = None,
     compare_with: Annotated[Path | None, typer.Option(help="folder of the unmodified VLM's variant")] = None,
 ) -> None:
@@ -155,25 +221,30 @@ def main(
             f" set it to {' or '.join(LOCAL)}."
         )
     points = grid_points(found, _json("--params", params), _json("--grid", grid))
+    decomposed = options.parse(SpectrumSettings, spectrum, "--spectrum")
     three = triple_of(triple, scope)
     asked = item_files.load(items, "dev", benchmarks)
-    supplied, source = _reference(reference), _json("--calibration", calibration)
-    # A recipe belongs to its inputs: what it was calibrated on and what it started from are part of it.
-    identity = ":".join(
-        [code, calibration if found.needs_calibration else "", supplied.pop("reference_key", "")]
-    )
-    if found.needs_calibration:
-        supplied["calibration"] = load_calibration(**source, seed=seed)
-    running, rows, made = open_engine(three, None, None, settings, items), [], []
+    compute = Compute(str(settings.torch_device), settings.dtype, settings.device_map, factors)
+    supplied, identity = _supplied(found, calibration, seed, compute, reference)
+    if found.needs_spectrum:
+        supplied["spectra"] = Spectra(three, decomposed, spectra)
+    inputs = [three.digest, method, code, identity, scope, seed, decomposed.model_dump()]
+    workspace, made = working_folder(out, inputs), []
     for number, complete in enumerate(points):
         print(f"{variant}: point {number + 1} of {len(points)}: {json.dumps(complete)}", flush=True)
-        folder = out / "points" / str(number)
-        point = fit_point(
-            three, found, complete, supplied, scope=scope, seed=seed, code=identity, folder=folder
-        )
-        scores = dev_scores(running, three, point, asked, variant)
+        made.append(
+            fit_point(
+                three, found, complete, supplied,
+                scope=scope, seed=seed, code=f"{code}:{identity}", folder=out / "points" / str(number),
+                spectrum=decomposed, workspace=workspace,
+            )
+        )  # fmt: skip
+        _release(settings)
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    running, rows = open_engine(three, None, None, settings, items), []
+    for number, (complete, point) in enumerate(zip(points, made, strict=True)):
+        scores = dev_scores(running, three, point, asked, variant, spectra)
         rows.append(scores.assign(variant=variant, point=number, params=json.dumps(complete, sort_keys=True)))
-        made.append(point)
     columns = ["variant", "point", "params", "benchmark", "axis", "group", "n", "correct", "score"]
     dev = pd.concat(rows, ignore_index=True)[columns]
     budget = float(_json("--selection", selection)["perception_budget"])
@@ -184,7 +255,7 @@ def main(
             f"variant {variant} has a grid: name the unmodified VLM's folder with --compare-with."
         )
     chosen = made[choice.point]
-    norms = variants.injected_norms(three, chosen.recipe, chosen.fitted)
+    norms = variants.injected_norms(three, chosen.recipe, chosen.fitted, settings.torch_device, spectra)
     _write(dev, out / "dev.csv")
     _write(pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv")
     if len(curve := learning_curve(chosen.fitted)):

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from frism.commands import export, inspect, merge, methods
+from frism.commands import export, inspect, merge, methods, spectrum
 
 GROUP = "frism.commands"
 
@@ -55,6 +55,7 @@ app = typer.Typer(
 )
 app.command("methods")(methods.list_methods)
 app.command("inspect")(inspect.inspect_triple)
+app.command("spectrum")(spectrum.spectrum)
 app.command("merge")(merge.merge)
 app.command("export")(export.export)
 

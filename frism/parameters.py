@@ -1,6 +1,7 @@
 """A function's keyword-only arguments as typed, checked parameters.
 
-An argument whose annotation is a dataclass stands for its fields: parameters that several functions share.
+An argument whose annotation is a dataclass stands for its fields: parameters that several functions share. An
+instance as that argument's default gives the function defaults of its own.
 """
 
 import inspect
@@ -98,7 +99,8 @@ def read_signature(
             groups[argument.name] = argument.annotation
             for field in fields(argument.annotation):
                 what = f"{where}: field '{field.name}' of {argument.annotation.__name__}"
-                parameters[field.name] = _parameter(field.name, field.type, field.default, what)
+                default = getattr(argument.default, field.name, field.default)
+                parameters[field.name] = _parameter(field.name, field.type, default, what)
         else:
             parameters[argument.name] = _parameter(argument.name, argument.annotation, argument.default, what)
     return Signature(tuple(sources), parameters, frozenset(keywords), groups)

@@ -56,10 +56,15 @@ def closure(
     for module in [*waiting, *left_out]:
         if _locate(module, root) is None:
             raise FileNotFoundError(f"no module {module} in {root}")
+    unwanted = tuple(f"{module}." for module in left_out)
+    seen: set[str] = set()  # a name is looked for on the disk once: a plan takes many digests
     while waiting:
         module = waiting.pop()
-        path = _locate(module, root)
-        if path is None or module in sources or f"{module}.".startswith(tuple(f"{m}." for m in left_out)):
+        if module in seen:
+            continue
+        seen.add(module)
+        path = None if f"{module}.".startswith(unwanted) else _locate(module, root)
+        if path is None:
             continue
         sources[module] = path
         names = set(_imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"))

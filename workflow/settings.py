@@ -6,7 +6,6 @@ parameters and the benchmarks exist, that settings go together, that variants re
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from pydantic import ValidationError as ModelError
 
 from benchmarks import data, registry
 from frism.errors import UserError, nearest
-from workflow import schema
+from workflow import schema, variant_list
 from workflow.benchmark_list import resolved
 from workflow.code_digest import ROOT, code_digest
 from workflow.remember import remembered
 
-METHODS = ("frism.injection", "baselines")  # where frism.methods looks; that module itself would import torch
+PAPERS = ROOT / "results" / "reference" / "papers"
 KINDS = {"object": "a mapping", "array": "a list", "string": "a text", "integer": "a whole number",
          "number": "a number", "boolean": "true or false", "null": "nothing"}  # fmt: skip
 
@@ -30,24 +29,6 @@ def check(config: Mapping[str, Any], source: str) -> None:
     """Raise UserError, beginning with `source` (the file's name), for the first fault of a config."""
     for fault in _faults(config):
         raise UserError(f"{source}: {fault}")
-
-
-def method_modules() -> dict[str, str]:
-    """The module of every method, by name."""
-    return {
-        file.stem: f"{package}.{file.stem}"
-        for package in METHODS
-        for file in sorted(ROOT.joinpath(*package.split(".")).glob("[!_]*.py"))
-    }
-
-
-def points(variant: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The parameters of every grid point of a variant, fixed ones included; the last key varies fastest."""
-    grid = variant.get("grid", {})
-    return [
-        {**variant.get("params", {}), **dict(zip(grid, values, strict=True))}
-        for values in product(*grid.values())
-    ]
 
 
 def _faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -60,13 +41,37 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _model_faults(config)
     yield from _benchmark_faults(config)
     yield from _data_faults(config)
-    code = code_digest("frism.methods", *method_modules().values())
     try:
-        remembered(["variants", code, config["variants"]], lambda: _check_variants(config["variants"]))
+        wanted = variant_list.needs(config["variants"])
     except UserError as error:
         yield str(error)
+        return
+    yield from _missing_parts(config, wanted)
     if not any(v["method"] == "vlm" for v in config["variants"].values()):
         yield "no variant has `method: vlm`, which all others are compared with: add `vlm: {method: vlm}`."
+
+
+def _missing_parts(config: Mapping[str, Any], wanted: Mapping[str, list[str]]) -> Iterator[str]:
+    """What variants or tables go by and the config does not name."""
+    learning = [name for name, parts in wanted.items() if "calibration" in parts]
+    if learning and "calibration" not in config:
+        yield (
+            f"variant {learning[0]} learns from unlabelled pictures and questions: say which under"
+            " `calibration` (config/README.md)."
+        )
+    for axis, name in config.get("explain", {}).items():
+        known = [d["name"] for d in resolved(config["benchmarks"]) if d["axis"] == axis]
+        if name is not None and name not in known:
+            yield (
+                f"explain.{axis} is '{name}', which is no benchmark of this config on that axis (there are:"
+                f" {', '.join(known)}).{nearest(name, known)}"
+            )
+    papers = sorted(path.stem for path in PAPERS.glob("*.yaml"))
+    if (wished := config.get("published")) is not None and wished not in papers:
+        yield (
+            f"published: there are no published numbers called '{wished}' (there are: {', '.join(papers)})."
+            f"{nearest(wished, papers)}"
+        )
 
 
 def _sentence(error: ValidationError) -> str:
@@ -189,35 +194,3 @@ def _data_faults(config: Mapping[str, Any]) -> Iterator[str]:
                 data.locate(definition, folder)
             except UserError as error:
                 yield str(error)
-
-
-def _check_variants(variants: Mapping[str, Any]) -> bool:
-    for name, variant in variants.items():
-        for fault in _variant_faults(name, variant, variants):
-            raise UserError(f"variant {name}: {fault}")
-    return True
-
-
-def _variant_faults(name: str, variant: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[str]:
-    if name in ("base", "lrm"):
-        yield "the name is taken by a model of the triple: choose another."
-    from frism import methods
-
-    try:
-        method = methods.find(variant["method"])
-        for values in points(variant):
-            method.validate(values)
-    except UserError as error:
-        yield str(error)
-        return
-    if twice := set(variant.get("grid", {})) & set(variant.get("params", {})):
-        yield f"'{twice.pop()}' is both fixed (params) and swept (grid): drop one."
-    reference = variant.get("reference")
-    if reference is None and method.needs_reference:
-        yield f"method {method.name} starts from what another variant learned: name it (`reference: frism`)."
-    if reference is not None and not method.needs_reference:
-        yield f"method {method.name} uses no reference: drop `reference: {reference}`."
-    if reference is not None and (reference not in variants or reference == name):
-        yield f"reference '{reference}' is not another variant of this config.{nearest(reference, variants)}"
-    elif reference is not None and variants[reference].get("reference"):
-        yield f"reference '{reference}' is itself made from a reference: name the one it started from."

@@ -1,12 +1,12 @@
 """The links of a study's chain, in their order.
 
-checkpoints -> recipes -> questions -> answers -> scores -> text -> one table -> tables and summary
+checkpoints -> recipes -> spectra -> questions -> answers -> scores -> text -> one table -> tables and summary
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.chain import results, sources
+from benchmarks.chain import results, sources, spectra
 from benchmarks.chain.study import Chain
 
 
@@ -22,6 +22,8 @@ class Link:
 LINKS = (
     Link("checkpoints", sources.checkpoints),
     Link("recipes", sources.recipes),
+    Link("spectra", spectra.files),
+    Link("spectra again", spectra.again, slow=True),
     Link("questions", sources.questions),
     Link("answers", sources.answers),
     Link("scores", results.score_files),

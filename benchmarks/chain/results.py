@@ -110,7 +110,8 @@ def one_table(chain: Chain) -> str:
 
 
 def tables(chain: Chain) -> str:
-    """All tables and the summary are made again from the scores."""
+    """All tables and the summary are made again from the scores, and from what was learned."""
+    from benchmarks import explain
     from benchmarks.study import Study
     from benchmarks.summary import render
     from benchmarks.tables import build
@@ -118,6 +119,8 @@ def tables(chain: Chain) -> str:
     study = Study.parse(chain.slice)
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         build(chain.results, study, Path(folder))
+        spectra = chain.results / "spectra"
+        explain.build(chain.results, study, Path(folder), spectra if spectra.is_dir() else None)
         made = sorted(Path(folder).iterdir())
         for path in made:
             same(chain.results / "tables" / path.name, path)

@@ -49,7 +49,9 @@ class InVllm:
         self.costs: list[Cost] = []
 
     @classmethod
-    def open(cls, triple: Any, recipe: Any, fitted_: Any, settings: Settings, own: Family) -> "InVllm":
+    def open(
+        cls, triple: Any, recipe: Any, fitted_: Any, settings: Settings, own: Family, spectra: Path | None
+    ) -> "InVllm":
         """Load a variant (None: V itself) into vLLM, exported for the run or from `settings.checkpoint`.
 
         Raises UserError when vLLM is not installed, or the checkpoint is not this variant's.
@@ -72,7 +74,7 @@ class InVllm:
         else:
             exported = tempfile.TemporaryDirectory(prefix="exported-")
             folder = Path(exported.name) / "variant"
-            export(Job.of(triple, recipe, fitted_, folder))
+            export(Job.of(triple, recipe, fitted_, folder, spectra=spectra))
         model = vllm.LLM(
             model=str(folder),
             dtype=settings.dtype,

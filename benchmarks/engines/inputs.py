@@ -1,8 +1,7 @@
 """A batch's inputs by the model's own processor: each question alone, then padded on the left together.
 
-Called once per question, a processor gives exactly what VLMEvalKit's loop feeds the model; what it would pad
-or cut in a batch of its own never matters. Pictures are prepared ahead in threads, and kept for the next
-variant.
+Called once per question, a processor gives exactly what VLMEvalKit's loop feeds the model. Pictures are
+prepared ahead in threads, and kept for the next variant.
 """
 
 from collections import OrderedDict
@@ -12,16 +11,14 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import pad
 
 from benchmarks.engines.lookahead import Lookahead
 from benchmarks.engines.rendering import fitted, fitted_size, options, text_of
 from benchmarks.families import Family
 from benchmarks.items import Item
+from frism.distillation.collation import Row, collate
 
 MEMORY_LIMIT = 2**30  # bytes of inputs kept in memory for the next variant
-_TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "cross_attention_mask")
-_Row = dict[str, Tensor]
 
 
 class Inputs:
@@ -34,7 +31,7 @@ class Inputs:
     def __init__(self, model: Any, processor: Any, family: Family, workers: int = 0) -> None:
         self.model, self.processor, self.family = model, processor, family
         self._ahead = Lookahead(self._one, workers)
-        self._kept: OrderedDict[str, _Row] = OrderedDict()
+        self._kept: OrderedDict[str, Row] = OrderedDict()
         self._size = 0
 
     def announce(self, items: Sequence[Item]) -> None:
@@ -50,7 +47,7 @@ class Inputs:
             for name, value in collate([self._row(item) for item in items], token or 0).items()
         }
 
-    def _row(self, item: Item) -> _Row:
+    def _row(self, item: Item) -> Row:
         row = self._kept.get(item.content)
         if row is None:
             row = self._kept[item.content] = self._ahead.take(item)
@@ -59,7 +56,7 @@ class Inputs:
                 self._size -= _bytes(self._kept.popitem(last=False)[1])
         return row
 
-    def _one(self, item: Item) -> _Row:
+    def _one(self, item: Item) -> Row:
         text = text_of(self.processor, self.family, item)
         pictures = fitted(self.family, item.pictures(), item.benchmark)
         further = options(self.family, self.processor, text, len(pictures), item.benchmark)
@@ -93,29 +90,5 @@ def prompt_length(processor: Any, family: Family, item: Item) -> int:
     return processor(text=text, images=blank, return_tensors="pt", **further)["input_ids"].shape[1]
 
 
-def collate(rows: Sequence[_Row], pad_token: int) -> dict[str, Tensor]:
-    """One batch of single inputs: tokens padded on the left, everything else with zeros at its end.
-
-    Pictures' tensors have a first dimension of pictures, tiles or questions, depending on the family; the
-    others are brought to one size, as the processors themselves do for a batch.
-    """
-    result = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        parts = [row[name] for row in rows if name in row]
-        left, fill = name in _TOKENS, pad_token if name == "input_ids" else 0
-        wanted = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-        result[name] = torch.cat([_padded(part, wanted, left, fill) for part in parts])
-    return result
-
-
-def _padded(part: Tensor, wanted: Sequence[int], left: bool, fill: int) -> Tensor:
-    missing = [size - own for size, own in zip(wanted, part.shape[1:], strict=True)]
-    if not any(missing):
-        return part
-    # torch.nn.functional.pad counts from the last dimension; the first of `missing` is the tokens'.
-    ends = [(size, 0) if left and place == 0 else (0, size) for place, size in enumerate(missing)]
-    return pad(part, [n for pair in reversed(ends) for n in pair], value=fill)
-
-
-def _bytes(row: _Row) -> int:
+def _bytes(row: Row) -> int:
     return sum(value.nbytes for value in row.values())

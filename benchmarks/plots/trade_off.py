@@ -104,7 +104,7 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
 def _sweeps(ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: Study) -> None:
     for variant in swept:
         mark = look[variant]
-        for line in _lines(selection, variant):
+        for line in lines_of(selection, variant):
             ax.plot(
                 line["perception"],
                 line["reasoning"],
@@ -150,7 +150,7 @@ def _star() -> dict[str, Any]:
     return {"marker": "*", "markersize": 8, "linestyle": "none"}
 
 
-def _lines(selection: pd.DataFrame, variant: str) -> list[pd.DataFrame]:
+def lines_of(selection: pd.DataFrame, variant: str) -> list[pd.DataFrame]:
     """A sweep as lines: along its longest parameter, one line per combination of the others."""
     own = selection[selection["variant"] == variant].sort_values("point")
     params = pd.DataFrame([json.loads(p) for p in own["params"]], index=own.index)
@@ -219,7 +219,7 @@ def _label_sweeps(
     obstacles: list[Box] = []
     labels = []
     for variant in swept:
-        lines = _lines(selection, variant)
+        lines = lines_of(selection, variant)
         for line in lines:
             obstacles += obstacles_of_line(ax, line["perception"].tolist(), line["reasoning"].tolist())
         end = lines[-1].iloc[-1]

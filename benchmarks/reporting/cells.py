@@ -13,10 +13,12 @@ from frism.files import atomic_write
 
 COUNTS = {"n", "benchmarks", "gained", "lost", "unchanged", "point", "points", "evaluated", "perception_n",
           "reasoning_n", "better_than", "worse_than", "tokens", "both_right", "rule_only", "judge_only",
-          "both_wrong"}  # fmt: skip
+          "both_wrong", "matrices", "directions", "leading", "blocks", "steps"}  # fmt: skip
 EXACT = {"p", "p_holm"}
 WORDS = {"variant", "against", "kind", "group", "benchmark", "task", "params", "chosen", "over", "name",
-         "metric", "letters", "chosen_params", "oracle_params", "judge"}  # fmt: skip
+         "metric", "letters", "chosen_params", "oracle_params", "judge", "method", "layer", "module", "tenth",
+         "block", "split", "source", "row", "note"}  # fmt: skip
+SIGNIFICANT = {"alpha", "strength", "injected_energy", "tau_r_energy"}
 TEXTS = {"answer", "extracted"}
 PLAIN = {"tokens_mean", "tokens_p95", "seconds", "tokens_per_answer", "answers_per_second", "wall_seconds",
          "tune_seconds", "peak_memory_mib"}  # fmt: skip
@@ -52,7 +54,7 @@ def cell(column: str, value: object, digits: int = 4, signed: bool = False) -> s
         return ""
     if column in COUNTS:
         return str(int(number))
-    if column in EXACT:
+    if column in EXACT or column in SIGNIFICANT:
         return f"{number:.4g}"
     if column in PLAIN:
         return f"{number:.2f}"
@@ -90,7 +92,7 @@ def _folded(frame: pd.DataFrame) -> pd.DataFrame:
             shown[column] = [interval(*t, signed=column == "difference") for t in triples]
         elif column in EXACT:
             shown[column] = [probability(p) for p in frame[column]]
-        elif column == "chosen":
+        elif column == "chosen" and "rule" in frame.columns:
             missed = [" (budget missed)" if r.startswith("budget missed") else "" for r in frame["rule"]]
             shown[column] = [("yes" if c else "no") + m for c, m in zip(frame[column], missed, strict=True)]
         elif column == "rule":

@@ -78,19 +78,91 @@ LEGENDS = {
         chance). A benchmark that a judge model alone can score has no other judge and agrees with
         itself. Empty unless the study configures a judge model.""",
     ),
+    "published": (
+        "Published numbers beside this study's",
+        """Paper: what others published, their own averages and prompts included. Ours: the variant of the
+        same method, with {level} intervals; empty where the study has none or did not ask that benchmark.
+        Gap: ours minus paper. Within: whether the published number lies in our interval; its own sampling
+        error is not known, so it is taken as exact. Gains are differences to the unmodified model, the
+        paper's and ours: they compare better where averages are over other benchmarks (note). Verified:
+        whether anybody compared the number with the paper itself. Citations and what was really read:
+        results/reference/papers. Empty unless the study names published numbers.""",
+    ),
     "costs": (
         "Costs",
         """Seconds of generation and generated tokens over the test questions; seconds of the whole
         answering and tuning jobs and the peak memory of their process, where Snakemake measured them.
         Times differ from run to run.""",
     ),
+    "gates_by_layer": (
+        "Gates by layer and module",
+        """Open fractions of all directions of tau_R at each variant's chosen point: 0 shut, 1 open, whatever
+        the strength outside the gates; mean, 10th, 50th and 90th percentile; shut: share below 0.1; open:
+        above 0.9. A direction counts once however large it is, and one that shares its gate with others
+        counts like any. Controls, which borrow the gates of their reference, are left out, and so are the
+        tails of truncated spectra. In the CSV also every layer's modules. {none}""",
+    ),
+    "gates_by_rank": (
+        "Gates by rank",
+        """Open fractions by tenth of every matrix' spectrum, 1 the tenth with the largest singular values,
+        tail: what a truncated spectrum leaves over, one gate a matrix. Energy share: the tenth's share of
+        tau_R's energy (squared Frobenius norm) over all matrices; opened share: how much of that the gates
+        let through, whatever the strength. In the CSV also module by module. Directions without a rank
+        (frism_random) are left out. {none}""",
+    ),
+    "energy_by_layer": (
+        "Injected energy by layer",
+        """Squared Frobenius norm of merged minus V, strength included, beside that of tau_R; ratio: one over
+        the other (plain injection has strength squared everywhere); share of injected: of what the variant
+        injects in all layers. Variants with gates and the controls made from them. {none}""",
+    ),
+    "overlap": (
+        "Overlap with the leading subspace of tau_V",
+        """Leading: the singular directions of tau_V that hold half of its energy (held: the share that they
+        do hold). Overlap: the share of an update's energy that lies within their span, on the left (output)
+        and the right (input) side; chance: of an update in no direction in particular; whole: of tau_R, which
+        is also what these gates would have if they were shuffled within each matrix; opened: of the gated
+        tau_R; shut: of what the gates held back. Opened below whole: the gates turned away from what the
+        vision training had changed. Correlation: of a direction's gate and overlap, each direction
+        counting once (Spearman's partial correlation with the rank held fixed, on which both depend).
+        Plain means over matrices; in the CSV matrix by matrix. {none}""",
+    ),
+    "rank_blocks": (
+        "Rank by rank: one block of singular directions injected",
+        """Dev scores with {level} intervals of {axes}. Block 0 holds the largest singular values; none: the
+        unmodified model; all: plain injection of every direction. Energy share: of tau_R's. Within budget:
+        perception at most {budget} below the unmodified model's; best: of its block the best reasoning within
+        the budget. Choosing the best of several flatters it. {none}""",
+    ),
+    "bimodality": (
+        "Bimodality of the gates against alpha",
+        """Of every grid point of variants that weigh injected energy by alpha: shares of directions with a
+        gate below 0.1 (shut), above 0.9 (open) and between. Coefficient: Sarle's bimodality coefficient,
+        0.556 for a uniform distribution, 1 for two points; above 0.556 two modes are suspected, though a
+        skewed single mode can reach it, too. The paper's quadratic model predicts that gates run to either
+        end, more of them open as alpha grows; it does not bound signed gates, which may lie beyond 0 and 1.
+        Histograms of twenty bins, the outermost with all beyond, are in the CSV. {none}""",
+    ),
+    "ablations": (
+        "Ablations: other gates against FRISM's",
+        f"""{SCORES} Each variant stands at the point chosen for it on dev. The difference is the variant's
+        score minus that of the one under against, on the same questions; p: exact McNemar test, two-sided; p
+        Holm: adjusted for all tests of this table. Energy: injected over tau_R's, of the variant and of the
+        one that it is compared with: who injects less may keep more. Detectable: as
+        in `axes`. {{none}}""",
+    ),
 }
+NOTHING = "This study has nothing to put here."
 
 
-def legend(name: str, study: Study, pairs: tuple[int, int] = (0, 0)) -> tuple[str, str]:
-    """Title and legend of a table with the study's numbers in it; `pairs`: tests of `tied`'s families."""
+def legend(name: str, study: Study, pairs: tuple[int, int] = (0, 0), empty: bool = False) -> tuple[str, str]:
+    """Title and legend of a table with the study's numbers in it.
+
+    `pairs`: tests of `tied`'s families; `empty`: whether the study has nothing to show in it.
+    """
     title, text = LEGENDS[name]
     against = "the variant named under `against`" if name == "contrasts" else f"`{study.reference}`"
+    shown = {axis: getattr(study.explain, axis) for axis in ("perception", "reasoning")}
     words = text.format(
         level=f"{study.statistics.confidence:.0%}",
         alpha=f"{1 - study.statistics.confidence:.3g}",
@@ -101,5 +173,7 @@ def legend(name: str, study: Study, pairs: tuple[int, int] = (0, 0)) -> tuple[st
         margin=f"{study.selection.tolerated:g}",
         group_pairs=pairs[0],
         benchmark_pairs=pairs[1],
+        axes=" and ".join(f"{axis} ({named or 'mean of the axis'})" for axis, named in shown.items()),
+        none=NOTHING if empty else "",
     )
     return title, " ".join(words.split())

@@ -27,11 +27,17 @@ class Owner:
     load: Callable[[], Any]
 
 
-def owner(triple: Triple, model: str | None, recipe_folder: Path | None, settings: Settings) -> Owner:
+def owner(
+    triple: Triple,
+    model: str | None,
+    recipe_folder: Path | None,
+    settings: Settings,
+    spectra: Path | None = None,
+) -> Owner:
     """A language model of the triple, V, or V with a variant merged in; nothing is loaded yet.
 
     A VLM answers text with its language tower alone. A base model without a chat template gets V's: they
-    share the vocabulary. Raises UserError for an unknown `model`.
+    share the vocabulary. `spectra` is the folder that keeps spectra. Raises UserError for an unknown `model`.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 
@@ -58,7 +64,7 @@ def owner(triple: Triple, model: str | None, recipe_folder: Path | None, setting
         chat,
         chat.ends(triple.vlm_folder),
         origin(triple, recipe),
-        lambda: variants.load(triple, recipe, fitted, device=device_of(settings), **placed),
+        lambda: variants.load(triple, recipe, fitted, device=device_of(settings), spectra=spectra, **placed),
     )
 
 

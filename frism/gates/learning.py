@@ -1,7 +1,10 @@
 """What learning gates is told: the loss, the optimiser, the targets; defaults where the paper is silent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from frism.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,8 @@ class Learning:
     steps, batch: optimiser steps, and questions of a step; questions are passed over in a seeded order.
     lr, schedule, weight_decay: of AdamW on the gates alone; the schedule is "constant", or "cosine" down to
         zero. Weight decay would pull every gate to one half.
+    epsilon: of AdamW, torch's default. A gate whose gradient is far below it hardly moves, and the energy's
+        gradient falls as one over the number of gates: with hundreds of thousands, try 1e-12.
     max_new_tokens: most tokens of the teacher's greedy answer.
     tokens: "answer" takes KL over all tokens of the teacher's answer, "first" over its first alone.
     divergence: "forward" is KL(teacher || student) as in eq. 8, "reverse" the other one.
@@ -24,6 +29,8 @@ class Learning:
         checks, one every `check_every` steps; 0 never stops early. Without held-out questions the mean over
         the steps since the last check is used.
     tail_every: steps from one update of a truncated spectrum's tail gates to the next.
+
+    Raises UserError for a value outside its range.
     """
 
     alpha: float = 0.1
@@ -33,6 +40,7 @@ class Learning:
     lr: float = 0.01
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: float = 0.0
+    epsilon: float = 1e-8
     max_new_tokens: int = 32
     tokens: Literal["answer", "first"] = "answer"
     divergence: Literal["forward", "reverse"] = "forward"
@@ -43,3 +51,16 @@ class Learning:
     tolerance: float = 0.0
     check_every: int = 20
     tail_every: int = 8
+
+    def __post_init__(self) -> None:
+        for names, holds, wanted in _RANGES:
+            for name in names:
+                if not holds(value := getattr(self, name)):
+                    raise UserError(f"parameter '{name}' is {value}, but must be {wanted}.")
+
+
+_RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("steps", "batch", "max_new_tokens", "check_every", "tail_every"), lambda n: n >= 1, "at least 1"),
+    (("lr", "temperature", "epsilon"), lambda x: x > 0, "above 0"),
+    (("weight_decay", "tolerance", "top_k", "held_out", "patience"), lambda x: x >= 0, "0 or more"),
+)

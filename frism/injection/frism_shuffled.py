@@ -8,6 +8,7 @@ values). A truncated spectrum's tail keeps its gate. A control of this project.
 import torch
 from torch import Tensor
 
+from frism.errors import UserError
 from frism.gates.injection import injected
 from frism.methods import seeded
 from frism.spectra.spectrum import Spectrum
@@ -19,7 +20,15 @@ def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, spectrum: Spectrum, fitted:
 
 
 def fit(reference: dict[str, Tensor], reference_params: dict, *, seed: int) -> dict[str, Tensor]:
-    """The permuted gains of every matrix of the reference, keyed "<tensor name>/open"."""
+    """The permuted gains of every matrix of the reference, keyed "<tensor name>/open".
+
+    Raises UserError for gates that sit on other directions than the singular ones.
+    """
+    if any(key.endswith("/norms") for key in reference):
+        raise UserError(
+            "method frism_shuffled: the reference's gates sit on random directions: name a variant of frism"
+            " in `reference:`."
+        )
     strength, result = reference_params["strength"], {}
     for key in sorted(reference):
         if key.endswith("/open"):

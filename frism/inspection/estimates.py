@@ -16,6 +16,7 @@ from frism.errors import UserError
 from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import PIECE, cores
 from frism.methods import Method
+from frism.spectra.costs import chosen, cost
 from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
 
@@ -124,11 +125,15 @@ def _read_rate(triple: Triple) -> float:
 
 
 def _svd_seconds(shapes: Iterable[tuple[int, ...]]) -> float:
-    """Time for all matrices, scaled by longer x shorter^2 from one of 256 x 256."""
-    return sum(_svd_unit() * max(shape) * min(shape) ** 2 for shape in shapes if len(shape) == 2)
+    """Time for all matrices with the solvers that `frism spectrum` takes, scaled from one trial here."""
+    matrices = [shape for shape in shapes if len(shape) == 2]
+    return _speed() * sum(cost(chosen("auto", shape, None, "cpu"), shape) for shape in matrices)
 
 
 @lru_cache
-def _svd_unit() -> float:
-    sample = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
-    return _best(lambda: decompose(sample)) / 256**3
+def _speed() -> float:
+    """How much longer a decomposition takes here than where the solvers' rates were measured."""
+    sample = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+    return _best(lambda: decompose(sample)) / cost(
+        chosen("auto", (_SIDE, _SIDE), None, "cpu"), (_SIDE, _SIDE)
+    )

@@ -15,9 +15,15 @@ class SpectrumSettings(BaseModel):
         description="leading directions kept per matrix; the rest is one more subspace, the tail, with a gate"
         " of its own, so that the sum stays exact. null: all of them, as in the paper",
     )
-    solver: Literal["auto", "gesdd", "gram", "qr", "randomised"] = Field(
-        default="auto", description="by shape, rank and device, from measured costs, or one solver for all"
+    solver: Literal["auto", "gesdd", "gram", "qr", "randomised", "gesvd", "gesvdj", "gesvda"] = Field(
+        default="auto",
+        description="by shape, rank and device, from measured costs, or one solver for all (gesdd on a CPU;"
+        " gesvd, gesvdj, gesvda on a GPU)",
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         default="float32", description="of the stored factors U and V"
     )
+
+    def kept(self, shape: tuple[int, ...]) -> int:
+        """How many directions of a matrix of this shape are kept."""
+        return min(self.rank or min(shape), *shape)

@@ -1,20 +1,29 @@
 """Where methods get spectra from: a folder that keeps them, or the decomposition done on the spot."""
 
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from frism.checkpoints.checkpoint import folder_digests
+from frism.errors import UserError
+from frism.spectra.quality import measured
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum, decompose
+from frism.spectra.store import Store
 from frism.triples.triple import Triple
 
 
 class Spectra:
-    """The spectra of tau_R = R - B of one triple.
+    """The spectra of tau_R = R - B of one triple, one matrix in memory at a time.
 
     Args:
         settings: rank, solver, precision.
-        folder: keeps them; None computes each anew.
+        folder: keeps them (`frism.spectra.store`): what is not there yet is computed and added. None computes
+            each anew.
     """
 
     def __init__(
@@ -22,7 +31,53 @@ class Spectra:
     ) -> None:
         self.triple, self.settings, self.folder = triple, settings or SpectrumSettings(), folder
 
+    @cached_property
+    def store(self) -> Store:
+        """The folder, under this triple's and these settings' key; hashes B and R first."""
+        assert self.folder is not None
+        base, lrm = folder_digests([self.triple.checkpoints[role] for role in ("base", "lrm")])
+        return Store(Path(self.folder), base, lrm, self.settings)
+
     def of(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
-        """The spectrum of one matrix, by its canonical tensor name, on a device."""
-        tau = self.triple.read("lrm", name).float() - self.triple.read("base", name).float()
-        return decompose(tau.to(device))
+        """The spectrum of one matrix, by its canonical tensor name, on a device.
+
+        Raises UserError for a tensor that is no matrix, a damaged file, or a disk that is full.
+        """
+        if self.folder is None:
+            return decompose(self.task_vector(name, device), self.settings, seed(name))
+        found = self.store.read(name, self.shape(name), device)
+        if found is not None:
+            return found
+        self.make(name, device)
+        made = self.store.read(name, self.shape(name), device)
+        assert made is not None
+        return made
+
+    def make(self, name: str, device: "str | torch.device" = "cpu") -> dict[str, Any]:
+        """Compute and keep one matrix's spectrum, on a device, unless the folder has it; return its facts.
+
+        The facts are the metadata of its file (see `frism.spectra.store`). Raises UserError as `of`.
+        """
+        facts = self.store.facts(name, self.shape(name))
+        if facts is None:
+            self.store.write(name, *measured(self.task_vector(name, device), self.settings, seed(name)))
+            facts = self.store.facts(name, self.shape(name))
+        assert facts is not None
+        return facts
+
+    def task_vector(self, name: str, device: "str | torch.device" = "cpu") -> Tensor:
+        """tau_R of one matrix, (d_out, d_in), fp32, on a device."""
+        tau = self.triple.read("lrm", name, device)
+        return tau.sub_(self.triple.read("base", name, device))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """(d_out, d_in) of one matrix. Raises UserError for a tensor that is none."""
+        shape = self.triple.header("lrm", name).shape
+        if len(shape) != 2:
+            raise UserError(f"{name} has shape {list(shape)}: only matrices have singular directions.")
+        return shape
+
+
+def seed(name: str) -> int:
+    """The seed of one matrix's random projection: from its name, so the order of the work does not matter."""
+    return int.from_bytes(sha256(name.encode()).digest()[:7], "big")

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from frism.spectra.settings import SpectrumSettings
+from frism.spectra.solvers import solve
+
+ROWS = 2048  # rows of a matrix in hand
+
 
 @dataclass(frozen=True)
 class Spectrum:
@@ -56,10 +61,34 @@ class Spectrum:
         return energy if self.tail is None else energy + self.tail
 
 
-def decompose(task_vector: Tensor) -> Spectrum:
-    """SVD in fp32 of one matrix of the task vector, shape (d_out, d_in), all directions.
+def decompose(task_vector: Tensor, settings: SpectrumSettings | None = None, seed: int = 0) -> Spectrum:
+    """SVD of one matrix of the task vector, shape (d_out, d_in), computed in fp32 on its device.
 
     The signs of the directions are arbitrary; nothing built on the pairs (u_k, v_k) depends on them.
+
+    Args:
+        settings: rank, solver, dtype of U and V (default: all directions in fp32).
+        seed: of the randomised solver.
+
+    Raises UserError for a solver that does not run on the device.
     """
-    u, s, vh = torch.linalg.svd(task_vector.float(), full_matrices=False)
-    return Spectrum(u, s, vh)
+    settings = settings or SpectrumSettings()
+    tau, kept = task_vector.float(), settings.kept(tuple(task_vector.shape))
+    u, s, vh = solve(tau, kept, settings.solver, seed)
+    dtype = getattr(torch, settings.dtype)
+    u, vh = u.to(dtype), vh.to(dtype)
+    tail = remainder(tau, u, s, vh)[0].float() if kept < min(tau.shape) else None
+    return Spectrum(u, s, vh, tail)
+
+
+def remainder(task_vector: Tensor, u: Tensor, s: Tensor, vh: Tensor) -> tuple[Tensor, Tensor]:
+    """Of tau - U S V^T: the squared Frobenius norm, and u_k^T (...) v_k for every direction (k,); fp64."""
+    norm = torch.zeros((), dtype=torch.float64, device=s.device)
+    along = torch.zeros(s.shape, dtype=torch.float64, device=s.device)
+    right = vh.to(s.dtype)
+    for first in range(0, task_vector.shape[0], ROWS):
+        left = u[first : first + ROWS].to(s.dtype)
+        rest = task_vector[first : first + ROWS] - (left * s) @ right
+        norm += torch.linalg.vector_norm(rest, dtype=torch.float64).square()
+        along += (left * (rest @ right.T)).sum(0, dtype=torch.float64)
+    return norm, along

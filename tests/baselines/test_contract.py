@@ -13,11 +13,12 @@ from frism import methods
 from frism.errors import UserError
 from frism.recipes import Recipe
 from frism.spectra.spectra import Spectra
+from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
 from frism.variants import apply, load, merged
 
 # Enough to run a fit through, not to learn anything.
-SHORT = {"steps": 2, "batch": 4, "max_new_tokens": 4}
+SHORT = {"steps": 2, "batch": 4, "max_new_tokens": 4, "samples": 1}
 Fitted = dict[str, Tensor]
 
 every_method = pytest.mark.parametrize("name", methods.available())
@@ -142,5 +143,9 @@ def test_baselines_take_biases_norms_and_any_shape(name: str, shape: tuple[int, 
     params = method.validate({})
     for layer in (None, 0, 5):
         tensors = seeded_tensors(method, shape)
-        merged_tensor = method.run_merge(tensors, params, name="x", layer=layer, layers=6, seed=0, fitted={})
+        matrix = method.needs_spectrum and len(shape) == 2
+        merged_tensor = method.run_merge(
+            tensors, params, name="x", layer=layer, layers=6, seed=0, fitted={},
+            spectrum=decompose(tensors["lrm"] - tensors["base"]) if matrix else None,
+        )  # fmt: skip
         assert merged_tensor.shape == shape

@@ -1,17 +1,26 @@
-"""A made-up but realistic results folder: beta-binomial answers, difficulties shared by the variants."""
+"""A made-up but realistic results folder: beta-binomial answers, difficulties shared by the variants.
 
+Gates and injected norms are made up, too, but fit the matrices of the miniature's weights.
+"""
+
+import hashlib
 import itertools
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from scipy.stats import beta
 
+from benchmarks.explaining.opened import layer_and_module
 from benchmarks.selection import choose
+from frism.recipes import Recipe
+from frism.spectra.settings import SpectrumSettings
+from frism.triples.triple import Triple
 
 SUITES = {
     **dict.fromkeys(
@@ -28,15 +37,17 @@ SUITES = {
     ),
 }
 TEXT = ["mini_total", "mini_net", "mini_largest", "mini_conditional"]
-MODULES = [
-    "self_attn.q_proj",
-    "self_attn.k_proj",
-    "self_attn.v_proj",
-    "self_attn.o_proj",
-    "mlp.gate_proj",
-    "mlp.up_proj",
-    "mlp.down_proj",
-]
+WEIGHTS = {role: f"benchmarks/miniature/weights/{role}" for role in ("base", "vlm", "lrm")}
+EXPLAINED = {  # lines that `explain` has something to say of, beside FRISM itself
+    "ip_released": {"method": "ip_released", "grid": {"strength": [0.25, 0.5, 1.0]}},
+    "frism_layer": {"method": "frism_layer"},
+    "frism_random": {"method": "frism_random"},
+    "rank_block": {
+        "method": "rank_block",
+        "params": {"blocks": 4, "split": "count"},
+        "grid": {"block": [0, 1, 2, 3], "strength": [0.25, 0.5, 1.0, 1.5]},
+    },
+}
 # Per variant: how fast perception falls and reasoning rises with strength.
 TRAITS = {
     "vlm": (0, 0),
@@ -53,6 +64,8 @@ TRAITS = {
     "frism_uniform": (0.9, 0.6),
     "frism_matrix": (0.6, 0.58),
     "frism_shuffled": (0.65, 0.6),
+    "frism_layer": (0.5, 0.55),
+    "rank_block": (0.3, 0.3),
 }
 
 
@@ -93,6 +106,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "seed": 0,
         "benchmarks": list(SUITES),
         "text": TEXT,
+        "triple": WEIGHTS,
         "calibration": {"source": "miniature", "questions": 512},
         "selection": {"perception_budget": 0.02},
         "statistics": {"confidence": 0.95, "resamples": 500},
@@ -127,7 +141,8 @@ def make(folder: Path, settings: dict[str, Any], *, n: int = 100, n_dev: int = 6
     """Write scores/, text/, variants/ of every variant of `settings` into `folder` and return it."""
     for part in ("scores", "text"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
+    # What was learned draws on numbers of its own, so that it changes no score.
+    rng, inside = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     difficulty = {b: rng.random(n) for b in SUITES} | {f"text {t}": rng.random(n) for t in TEXT}
     dev_difficulty = {b: rng.random(n_dev) for b in SUITES}
     reference: pd.DataFrame | None = None
@@ -150,8 +165,15 @@ def make(folder: Path, settings: dict[str, Any], *, n: int = 100, n_dev: int = 6
         chosen[variant] = inherited | choice.params
         _scores(folder / "scores", variant, chosen[variant], settings["benchmarks"], difficulty, rng)
         _text(folder / "text", variant, accuracy(variant, "text", chosen[variant]), difficulty, rng)
-        if line["method"] == "frism":
-            _learned(home, rng)
+        if line["method"].startswith("frism"):
+            _norms(home, chosen[variant], inside)
+        if line["method"].startswith("frism") and "reference" not in line:
+            for i, point in enumerate(points):
+                _gates(home / "points" / str(i), line, point, inside)
+            _gates(home, line, choice.params, inside)
+            _learned(home, inside)
+        if line["method"] == "rank_block":
+            _recipe(line["method"], line["params"] | choice.params, None).save(home)
     _text(folder / "text", "base", 0.4, difficulty, rng)
     _text(folder / "text", "lrm", 0.97, difficulty, rng)
     return folder
@@ -229,15 +251,42 @@ def _text(folder, owner, mean, difficulty, rng):
     pd.concat(parts).to_csv(folder / f"{owner}.csv", index=False)
 
 
+@cache
+def triple() -> Triple:
+    """The miniature's, whose matrices the gates are made up for."""
+    return Triple.open(**WEIGHTS)
+
+
+def _gates(home: Path, line: dict[str, Any], params: dict[str, Any], rng: np.random.Generator) -> None:
+    """A recipe with open fractions of every direction, running to the ends as alpha grows."""
+    unrewarded = line["method"] == "frism_no_injection"
+    params = {"strength": 1.0, "alpha": 0.0 if unrewarded else 0.1} | line.get("params", {}) | params
+    gates = {}
+    for name in triple().names("mat"):
+        layer, module = layer_and_module(name)
+        centre = 0.3 * layer - 0.5 + 0.5 * (module in ("gate", "up", "down")) + 3 * (params["alpha"] - 0.1)
+        logits = rng.normal(centre, 1 + 6 * params["alpha"], min(triple().header("vlm", name).shape))
+        if line["method"] == "frism_layer":
+            logits[:] = logits[0]
+        gates[f"{name}/open"] = torch.sigmoid(torch.tensor(logits, dtype=torch.float32))
+    _recipe(line["method"], params, gates).save(home, gates)
+
+
+def _recipe(method: str, params: dict[str, Any], fitted: dict[str, torch.Tensor] | None) -> Recipe:
+    packed = save({name: fitted[name] for name in sorted(fitted)}) if fitted else None
+    return Recipe(
+        method=method, params=params, scope="mat", triple=triple().digest, spectrum=SpectrumSettings(),
+        coefficients=hashlib.sha256(packed).hexdigest() if packed else None,
+    )  # fmt: skip
+
+
+def _norms(home: Path, params: dict[str, Any], rng: np.random.Generator) -> None:
+    names = triple().names("mat")
+    norms = float(params.get("strength", 0.6)) * rng.uniform(0.2, 1.2, len(names))
+    pd.DataFrame({"tensor": names, "injected_norm": norms}).to_csv(home / "norms.csv", index=False)
+
+
 def _learned(home: Path, rng: np.random.Generator) -> None:
-    gates = {
-        f"layers.{layer}.{module}.weight/open": torch.tensor(
-            rng.normal(0.35 * layer - 1 + 0.5 * (module[0] == "m"), 1.5, 64), dtype=torch.float32
-        )
-        for layer in range(6)
-        for module in MODULES
-    }
-    save_file(gates, str(home / "coefficients.safetensors"))
     step = np.arange(96)
     pd.DataFrame(
         {

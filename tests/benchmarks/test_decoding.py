@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from benchmarks.engines.decoding import decode
-from benchmarks.engines.inputs import collate
+from frism.distillation.collation import collate
 
 from . import tiny_vlms
 
@@ -42,14 +42,3 @@ def test_tokens_are_those_of_generate(kind: str) -> None:
 def _generated(model, row: dict[str, torch.Tensor], room: int, ends: list[int]) -> list[int]:
     limits = {"max_new_tokens": room, "do_sample": False, "eos_token_id": ends or None}
     return model.generate(**row, **limits)[0, row["input_ids"].shape[1] :].tolist()
-
-
-def test_tokens_are_padded_on_the_left_and_pictures_at_the_end() -> None:
-    one = {"input_ids": torch.tensor([[5, 6]]), "pixel_values": torch.ones(1, 2, 3)}
-    other = {"input_ids": torch.tensor([[7, 8, 9]]), "pixel_values": torch.ones(2, 1, 4)}
-    both = collate([one, other], pad_token=99)
-    assert both["input_ids"].tolist() == [[99, 5, 6], [7, 8, 9]]
-    assert both["pixel_values"].shape == (3, 2, 4)
-    assert both["pixel_values"][0, :, 3].sum() == 0
-    assert both["pixel_values"][1:, 1].sum() == 0
-    assert both["pixel_values"].sum() == 6 + 8

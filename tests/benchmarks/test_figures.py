@@ -7,29 +7,28 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from PIL import Image
-from safetensors.torch import save_file
 
+from benchmarks import explain
 from benchmarks.figures import main
-from benchmarks.plots import gates, learning, trade_off
+from benchmarks.plots import bimodality, gates, learning, rank_blocks, sweep, trade_off
 from benchmarks.plots.labels import Label, obstacles_of_line, place
 from benchmarks.plots.style import marks
 from benchmarks.study import Study, read_table
 from benchmarks.tables import build
-from frism.errors import UserError
-from tests.benchmarks.synthetic_study import config, make
+from tests.benchmarks.synthetic_study import EXPLAINED, config, make
 
-NAMES = ["trade_off", "gates", "learning"]
+NAMES = ["trade_off", "sweep", "gates", "overlap", "rank_blocks", "bimodality", "learning"]
 SUITES = ["mini_number", "mini_count", "mini_total", "mini_net"]
 
 
 @pytest.fixture(scope="module")
 def settings():
-    return config(benchmarks=SUITES, text=[], statistics={"confidence": 0.95, "resamples": 100})
+    whole = config(benchmarks=SUITES, text=[], statistics={"confidence": 0.95, "resamples": 100})
+    return whole | {"variants": whole["variants"] | EXPLAINED}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +40,7 @@ def study(settings):
 def results(tmp_path_factory, settings, study):
     folder = make(tmp_path_factory.mktemp("study"), settings, n=40, n_dev=30)
     build(folder, study, folder / "tables")
+    explain.build(folder, study, folder / "tables")
     main(folder, json.dumps(settings), None)
     return folder
 
@@ -62,8 +62,15 @@ def test_the_same_tables_the_same_bytes(results, settings, tmp_path):
             ).read_bytes()
 
 
+def test_clip_paths_are_numbered_and_found(results):
+    for name in NAMES:
+        svg = (results / "figures" / f"{name}.svg").read_text()
+        used, defined = (set(re.findall(p, svg)) for p in (r"url\(#(\w+)\)", r'<clipPath id="(\w+)"'))
+        assert used == defined == {f"clip{i}" for i in range(len(used))}
+
+
 def test_every_variant_is_told_apart_without_colour(study):
-    looks = [(m.marker, m.face in ("white", "#D9D9D9")) for m in marks(study).values()]
+    looks = [(m.marker, m.face) for m in marks(study).values()]
     assert len(set(looks)) == len(looks) == len(study.variants)
 
 
@@ -97,9 +104,9 @@ def test_one_axis_alone_is_said(study, results, tmp_path):
 
 def test_a_grid_of_two_parameters_is_several_lines(results):
     selection = read_table(results / "tables" / "selection.csv")
-    lines = trade_off._lines(selection, "frism")
+    lines = trade_off.lines_of(selection, "frism")
     assert [len(line) for line in lines] == [3, 3]
-    assert [len(line) for line in trade_off._lines(selection, "inject")] == [7]
+    assert [len(line) for line in trade_off.lines_of(selection, "inject")] == [7]
 
 
 def drawn_labels(figure, ax):
@@ -164,34 +171,77 @@ def test_no_sweep_no_second_panel(results, study, tmp_path):
         assert picture.height < 1300
 
 
-def test_mean_gates(tmp_path):
-    folder = tmp_path / "variants" / "frism"
-    folder.mkdir(parents=True)
-    tensors = {
-        "layers.0.self_attn.q_proj.weight/open": torch.tensor([0.5, 0.5]),
-        "layers.2.mlp.down_proj.weight/open": torch.tensor([0.0, 1.0, 1.0, 1.0]),
-        "curve/kl": torch.zeros(3),
-    }
-    save_file(tensors, folder / "coefficients.safetensors")
-    found = gates.mean_gates(tmp_path, "frism")
-    assert list(found.columns) == ["q", "down"] and list(found.index) == [0, 1, 2]
-    assert found.loc[0, "q"] == 0.5 and found.loc[2, "down"] == pytest.approx(0.75)
-    assert np.isnan(found.loc[1, "q"])
-    assert gates.mean_gates(tmp_path, "other") is None
-    save_file({"layers.0.mlp.up_proj.weight": torch.zeros(1)}, folder / "coefficients.safetensors")
-    assert gates.mean_gates(tmp_path, "frism") is None
-    (folder / "coefficients.safetensors").write_bytes(b"no")
-    with pytest.raises(UserError, match=r"coefficients\.safetensors is not a readable"):
-        gates.mean_gates(tmp_path, "frism")
+def test_the_heat_map_is_the_table(results):
+    rows = read_table(results / "tables" / "gates_by_layer.csv").query("variant == 'frism'")
+    found = gates.heat(rows)
+    assert list(found.columns) == ["q", "k", "v", "o", "gate", "up", "down"] and list(found.index) == [
+        *range(6)
+    ]
+    row = rows.query("layer == '2' and module == 'down'").iloc[0]
+    assert found.loc[2, "down"] == row["mean"]
+    some = gates.heat(rows[~((rows["layer"] == "1") & (rows["module"] == "q"))])
+    assert np.isnan(some.loc[1, "q"]) and len(some) == 6
+
+
+def test_a_sweep_names_its_range(results, study):
+    selection = read_table(results / "tables" / "selection.csv")
+    rows = selection[selection["variant"] == "inject"]
+    assert sweep.swept_range(study, rows, "inject") == "strength 0.1 to 1"
+    frism = selection[selection["variant"] == "frism"]
+    assert sweep.swept_range(study, frism, "frism") == "strength 0.5 to 1, alpha 0.05 to 0.3"
+
+
+def test_histograms_show_every_alpha_of_the_chosen_strength(results, study):
+    table = read_table(results / "tables" / "bimodality.csv")
+    assert bimodality.swept(study, table) == "frism"
+    shown = bimodality.histograms(table, "frism")
+    assert list(shown["variant"]) == ["frism"] * 3 + ["frism_layer", "frism_random"]
+    own = shown[shown["variant"] == "frism"]
+    assert list(own["alpha"]) == [0.05, 0.1, 0.3] and own["strength"].nunique() == 1
+    assert (own["chosen"] == "yes").sum() == 1
+
+
+def test_two_ways_to_split_are_two_pairs_of_panels(results, study, tmp_path):
+    table = read_table(results / "tables" / "rank_blocks.csv")
+    again = table[table["variant"] == "rank_block"].assign(variant="by_energy", split="energy")
+    rank_blocks.draw(study, pd.concat([table, again]), tmp_path)
+    with (
+        Image.open(tmp_path / "rank_blocks.png") as two,
+        Image.open(results / "figures" / "rank_blocks.png") as one,
+    ):
+        assert two.height == pytest.approx(2 * one.height, abs=2) and two.width == one.width
+
+
+def test_wide_strengths_are_logarithmic(results, study, tmp_path):
+    table = read_table(results / "tables" / "rank_blocks.csv")
+    wide = table.assign(strength=table["strength"] ** 3)
+    rank_blocks.draw(study, wide, tmp_path)
+    assert (tmp_path / "rank_blocks.png").exists()
+
+
+def test_many_layers_many_variants(results, study, tmp_path):
+    by_layer, by_rank, energy = (
+        read_table(results / "tables" / f"{n}.csv")
+        for n in ("gates_by_layer", "gates_by_rank", "energy_by_layer")
+    )
+    deep = [by_layer] + [
+        by_layer[by_layer["layer"] != "all"].assign(
+            layer=lambda f, k=k: (f["layer"].astype(int) + k).astype(str)
+        )
+        for k in (6, 12, 18)
+    ]
+    gates.draw(study, pd.concat(deep), by_rank, energy, tmp_path)
+    alone = by_layer[by_layer["variant"] == "frism"]
+    gates.draw(study, alone, by_rank, energy, tmp_path / "alone")
+    assert (tmp_path / "gates.png").exists() and (tmp_path / "alone" / "gates.svg").exists()
 
 
 def test_a_study_that_learned_nothing(results, study, tmp_path):
     bare = shutil.copytree(results, tmp_path / "bare")
-    for path in [*bare.glob("variants/*/learning.csv"), *bare.glob("variants/*/coefficients.safetensors")]:
+    for path in bare.glob("variants/*/learning.csv"):
         path.unlink()
-    gates.draw(bare, study, tmp_path)
     learning.draw(bare, study, tmp_path)
-    assert (tmp_path / "gates.png").exists() and (tmp_path / "learning.svg").exists()
+    assert (tmp_path / "learning.svg").exists()
 
 
 def test_loss_curves_lie_beside_the_weights(study, tmp_path):

@@ -9,6 +9,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from benchmarks import explain
+from benchmarks.explaining.bimodality import UNIFORM
 from benchmarks.reporting.findings import Budget, Finding
 from benchmarks.study import Study
 from benchmarks.summary import main, render
@@ -33,6 +35,7 @@ def results(tmp_path_factory, study):
     settings = json.loads(study.model_dump_json(exclude_none=True))
     folder = make(tmp_path_factory.mktemp("study"), settings, n=150, n_dev=40)
     build(folder, study, folder / "tables")
+    explain.build(folder, study, folder / "tables")
     return folder
 
 
@@ -112,11 +115,15 @@ def test_sections_and_every_variant(results, study):
 def test_every_number_is_in_the_tables(results, study):
     text = render(study, results / "tables")
     known = set()
-    for name in ("axes", "contrasts", "style", "pareto", "oracle"):
-        frame = pd.read_csv(results / "tables" / f"{name}.csv").select_dtypes("number")
+    tables = ["axes", "contrasts", "style", "pareto", "oracle", "selection", *explain.TABLES]
+    frames = [pd.read_csv(results / "tables" / f"{name}.csv") for name in tables]
+    overlap = pd.read_csv(results / "tables" / "overlap.csv").groupby("variant")
+    frames += [overlap.mean(numeric_only=True), overlap.median(numeric_only=True)]
+    for frame in (frame.select_dtypes("number") for frame in frames):
         known |= {f"{abs(v):.3f}" for v in frame.to_numpy().ravel() if not math.isnan(v)}
     style = pd.read_csv(results / "tables" / "style.csv")
     known |= {f"{abs(v):.3f}" for v in style["score_raw"] - style["score"]}
+    known.add(f"{UNIFORM:.3f}")
     for number in re.findall(r"\d\.\d{3}\b", text):
         assert number in known or number == "0.001", number
 
@@ -219,6 +226,7 @@ def test_a_study_without_learned_variants_or_text(results, study, tmp_path):
         update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": [], "calibration": {}}
     )
     build(results, plain, tmp_path / "tables")
+    explain.build(results, plain, tmp_path / "tables")
     text = render(plain, tmp_path / "tables")
     assert "against its controls" not in text and "Text only" not in text and "synthetic" not in text
 

@@ -21,8 +21,8 @@ from tests.benchmarks.synthetic_study import config, make
 
 SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
 
-NAMES = ["axes", "benchmarks", "contrasts", "flips", "judges", "official", "oracle", "pareto", "selection",
-         "style", "text", "tied"]  # fmt: skip
+NAMES = ["axes", "benchmarks", "contrasts", "flips", "judges", "official", "oracle", "pareto", "published",
+         "selection", "style", "text", "tied"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

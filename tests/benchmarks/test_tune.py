@@ -40,6 +40,9 @@ def run(triple_folders, items: Path, out: Path, **changed: object) -> None:
         "scope": "mat",
         "seed": 0,
         "code": "c",
+        "spectrum": "{}",
+        "spectra": None,
+        "factors": "auto",
         "reference": None,
         "compare_with": None,
     } | changed
@@ -120,6 +123,88 @@ def test_an_interrupted_sweep_goes_on_where_it_was(
         "norms.csv",
     ):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
+
+
+FIT = '{"steps": 2, "batch": 4, "max_new_tokens": 3}'
+
+
+def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
+    triple_folders, items: Path, unmodified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same inputs, the same folder, whatever the parameters; with other inputs what was there goes."""
+    original, given = methods.Method.run_fit, []
+
+    def interrupted(self, *arguments, workspace: Path, **supplied):
+        given.append(workspace)
+        workspace.mkdir(parents=True, exist_ok=True)
+        (workspace / "state").touch()
+        raise KeyboardInterrupt
+
+    options = {"method": "frism", "compare_with": unmodified}
+    with monkeypatch.context() as patch:
+        patch.setattr(methods.Method, "run_fit", interrupted)
+        for params, seed in ((FIT, 1), (FIT, 0), (FIT.replace("2", "5"), 0), (FIT, 0)):
+            with pytest.raises(KeyboardInterrupt):
+                run(triple_folders, items, tmp_path / "frism", params=params, seed=seed, **options)
+    assert given[1] == given[2] == given[3] != given[0]
+    assert given[1].exists() and not given[0].exists()
+
+    def whole(self, *arguments, workspace: Path, **supplied):
+        given.append(workspace)
+        (workspace / "state").unlink()  # of the stand-in above, not of a learner
+        return original(self, *arguments, workspace=workspace, **supplied)
+
+    monkeypatch.setattr(methods.Method, "run_fit", whole)
+    run(triple_folders, items, tmp_path / "frism", params=FIT, **options)
+    assert given[4] == given[1]
+    assert not list((tmp_path / "frism").rglob("work"))
+
+
+def test_what_a_fit_depends_on_makes_it_anew(
+    triple_folders, items: Path, unmodified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By content: other pictures and questions, another rank; who learns nothing asks for neither."""
+    original, fits = methods.Method.run_fit, []
+    monkeypatch.setattr(
+        methods.Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
+    )
+    options = {"params": FIT, "compare_with": unmodified}
+    for changed in (
+        {},
+        {},
+        {"calibration": json.dumps({"source": "miniature", "questions": 9})},
+        {"spectrum": '{"rank": 16}', "factors": "streamed"},
+    ):
+        run(triple_folders, items, tmp_path / "frism", method="frism", **options | changed)
+    assert len(fits) == 3
+    recipe, fitted = Recipe.load(tmp_path / "frism")
+    assert recipe.spectrum is not None and recipe.spectrum.rank == 16
+    assert len(fitted["layers.0.mlp.up_proj.weight/open"]) == 16
+    run(triple_folders, items, tmp_path / "inject", calibration="{}", compare_with=unmodified)
+    assert Recipe.load(tmp_path / "inject")[0].spectrum is None
+
+
+def test_kept_spectra_are_read_and_missing_ones_added(
+    triple_folders, items: Path, unmodified: Path, tmp_path: Path
+) -> None:
+    options = {"method": "frism", "params": FIT, "compare_with": unmodified}
+    run(triple_folders, items, tmp_path / "kept", spectra=tmp_path / "spectra", **options)
+    assert len(list((tmp_path / "spectra").rglob("*.safetensors"))) == 42
+    run(triple_folders, items, tmp_path / "computed", **options)
+    for name in ("recipe.json", "coefficients.safetensors", "norms.csv"):
+        assert (tmp_path / "kept" / name).read_bytes() == (tmp_path / "computed" / name).read_bytes()
+
+
+def test_what_learns_and_what_answers_are_not_in_memory_together(
+    triple_folders, items: Path, unmodified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened = []
+    for owner, name in ((methods.Method, "run_fit"), (tune, "open_engine")):
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, n=name, o=original, **k: happened.append(n) or o(*a, **k))
+    run(triple_folders, items, tmp_path / "frism", method="frism", params=FIT,
+        grid='{"strength": [0.5, 1.0]}', compare_with=unmodified)  # fmt: skip
+    assert happened == ["run_fit", "run_fit", "open_engine"]
 
 
 def test_a_control_starts_from_its_reference(

@@ -14,9 +14,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 from typer.testing import Result
 
 from benchmarks import (
+    explain,
     items,
     keys,
     predict,
@@ -32,6 +36,7 @@ from benchmarks import (
 )
 from benchmarks.study import Study
 from frism.files import sha256_file
+from frism.spectra import store
 
 from .conftest import invoke
 from .tsvs import make, pinned
@@ -48,6 +53,7 @@ CONFIG: dict[str, Any] = {
     "variants": {
         "vlm": {"method": "vlm", "params": {}, "grid": {}},
         "inject": {"method": "inject", "params": {}, "grid": {"strength": [0.5, 1.0]}},
+        "rank_block": {"method": "rank_block", "params": {"blocks": 2}, "grid": {"block": [0, 1]}},
     },
 }  # fmt: skip
 
@@ -66,6 +72,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
     }
     (root / "small.yaml").write_text(yaml.safe_dump(config))
     results, here = Path("results/small"), Path.cwd()
+    kept = ["--spectra", results / "spectra"]
     listed, engine, triple = (json.dumps(config[key]) for key in ("benchmarks", "engine", "triple"))
     os.chdir(root)
     try:
@@ -78,15 +85,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
             folder = results / "variants" / variant
             unmodified = ["--compare-with", results / "variants/vlm"] if variant != "vlm" else []
             run(
-                tune.main, "--variant", variant, "--method", settled["method"], "--grid",
-                json.dumps(settled["grid"]), "--triple", triple, "--engine", engine, "--calibration",
-                json.dumps(config["calibration"]), "--items", results / "items", "--benchmarks",
+                tune.main, "--variant", variant, "--method", settled["method"], "--params",
+                json.dumps(settled["params"]), "--grid", json.dumps(settled["grid"]), *kept,
+                "--triple", triple, "--engine", engine, "--items", results / "items", "--benchmarks",
                 "mini_number,mini_total", "--selection", json.dumps(config["selection"]), "--out", folder,
                 *unmodified,
             )  # fmt: skip
             asked = ["--items", results / "items", "--benchmarks", listed]
             said = results / "predictions" / f"{variant}.jsonl"
-            whose = ["--triple", triple, "--recipe", folder, "--engine", engine]
+            whose = ["--triple", triple, "--recipe", folder, "--engine", engine, *kept]
             run(predict.main, *whose, "--out", said, *asked)
             out = results / "scores" / f"{variant}.csv"
             run(score.main, "--predictions", said, "--variant", variant, "--out", out, *asked)
@@ -96,11 +103,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
             run(
                 text.main, "--triple", triple, "--tasks", "mini_total", "--engine", engine,
                 "--questions", "4", "--out", results / "text" / f"{owner}.csv",
-                "--journal", results / "predictions/text" / f"{owner}.jsonl", *who,
+                "--journal", results / "predictions/text" / f"{owner}.jsonl", *who, *kept,
             )  # fmt: skip
         study = Study.parse(json.dumps(config))
         questions.write(results, study, results)
         tables.build(results, study, results / "tables")
+        explain.build(results, study, results / "tables", results / "spectra")
         (results / "summary.md").write_text(summary.render(study, results / "tables"))
     finally:
         os.chdir(here)
@@ -130,14 +138,23 @@ def test_the_chain_of_a_finished_study_holds(project):
     found = json.loads(done.stdout)
     assert found["holds"] and found["broken"] is None
     assert list(found["links"]) == [
-        "checkpoints", "recipes", "questions", "answers", "scores", "scored again", "text answers",
-        "text scored again", "one table", "tables",
+        "checkpoints", "recipes", "spectra", "spectra again", "questions", "answers", "scores",
+        "scored again", "text answers", "text scored again", "one table", "tables",
     ]  # fmt: skip
-    assert found["links"]["answers"] == "24 answers of 2 variants"
+    assert found["links"]["answers"] == "36 answers of 3 variants"
+    assert found["links"]["spectra"].startswith("42 matrices, key ")
     shown = invoke(verify.main, "small.yaml", "--quick")
     assert shown.exit_code == 0
     assert "The chain of small holds" in shown.stdout
     assert "scored again" not in shown.stdout
+
+
+def test_a_study_may_be_stripped_of_its_spectra_and_its_chain_holds(project):
+    shutil.rmtree(R / "spectra")
+    done = checked("--json", "--quick")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["links"]["spectra"] == "none kept: they follow from the checkpoints"
+    assert not (R / "spectra").exists()
 
 
 def test_a_study_made_on_a_gpu_can_be_checked_without_one(project):
@@ -207,6 +224,22 @@ def swap_in_text(path: Path, old: str, new: str) -> None:
     path.write_text(content.replace(old, new, 1))
 
 
+def spectrum() -> Path:
+    """The file of one matrix's singular directions."""
+    return next((R / "spectra").rglob("layers.0.mlp.up_proj.weight.safetensors"))
+
+
+def respectrum(change: Callable[[dict[str, Tensor]], object], sound: bool) -> None:
+    """Change the tensors of a spectrum; with `sound`, its sha256 is made to fit."""
+    with safe_open(spectrum(), framework="pt") as opened:
+        tensors = {part: opened.get_tensor(part).clone() for part in ("u", "s", "vh")}
+        facts = json.loads(opened.metadata()[store.ENTRY])
+    change(tensors)
+    if sound:
+        facts["sha256"] = store.content_digest(tensors)
+    save_file(tensors, spectrum(), {store.ENTRY: json.dumps(facts)})
+
+
 DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     "recipe": (
         lambda: put(R / "variants/inject/recipe.json", "params", "strength", value=0.7),
@@ -215,6 +248,22 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     "choice": (
         lambda: put(R / "variants/inject/choice.json", "params", "strength", value=0.7),
         "recipes", r"variants/inject/recipe.json says params",
+    ),
+    "missing spectrum": (
+        lambda: spectrum().unlink(),
+        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is missing",
+    ),
+    "truncated spectrum": (
+        lambda: os.truncate(spectrum(), 3000),
+        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is truncated or no spectrum",
+    ),
+    "changed directions": (
+        lambda: respectrum(lambda tensors: tensors["u"][0].mul_(2), sound=False),
+        "spectra", r"layers.0.mlp.up_proj.weight.safetensors has tensors that differ from their sha256",
+    ),
+    "directions of another matrix": (
+        lambda: respectrum(lambda tensors: tensors["u"].copy_(tensors["u"].flip(0)), sound=True),
+        "spectra again", r"layers.0.mlp.up_proj.weight.safetensors misses [\d.]+e\+00 of the task vector",
     ),
     "published table": (
         lambda: swap_in_text(Path("data/MMStar.tsv"), "\t", "\t "),

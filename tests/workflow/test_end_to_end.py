@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from frism.recipes import Recipe
 from tests.benchmarks import mirrors, tsvs
 from tests.workflow.conftest import Project
 
@@ -28,6 +29,7 @@ def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, strength: float = 1.0) -> T
 '''
 STUDY = {
     "engine": {"name": "transformers", "max_new_tokens": 6, "batch_size": 16},
+    "spectrum": {"rank": 24, "parts": 2},
     "calibration": {"source": "miniature", "questions": 8},
     "benchmarks": ["mini_number", "mini_total", "mini_add"],
     "text": ["mini_total", {"name": "gsm8k", "max_new_tokens": 8}],
@@ -38,6 +40,14 @@ STUDY = {
         "vlm": {"method": "vlm"},
         "inject": {"method": "inject", "grid": {"strength": [0.5, 1.0]}},
         "half_way": {"method": "half_way", "params": {"strength": 0.5}},
+        "frism": {
+            "method": "frism",
+            "params": {"steps": 3, "batch": 4, "max_new_tokens": 3, "lr": 0.5},
+            "grid": {"strength": [0.5, 1.0]},
+        },
+        "frism_layer": {"method": "frism_layer", "params": {"steps": 2, "batch": 4, "max_new_tokens": 3}},
+        "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
+        "rank_block": {"method": "rank_block", "params": {"blocks": 2}, "grid": {"block": [0, 1]}},
     },
 }
 
@@ -76,13 +86,33 @@ def finished(tmp_path_factory, new_project):
 def test_a_study_runs_from_weights_to_summary(finished):
     results = finished.folder / "results/tiny"
     benchmarks = pd.read_csv(results / "tables/benchmarks.csv")
-    assert set(benchmarks["variant"]) == {"vlm", "inject", "half_way"}
+    assert set(benchmarks["variant"]) == set(STUDY["variants"])
     assert set(benchmarks["benchmark"]) >= {*STUDY["benchmarks"], "MMStar"}
     assert (benchmarks["n"] > 0).all()
-    for name in ("trade_off", "gates", "learning"):
+    for name in ("trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"):
         assert (results / f"figures/{name}.png").stat().st_size > 1000
     assert not list(results.rglob("model*.safetensors")), "no variant is written as a checkpoint"
     assert finished.plan() == []
+
+
+def test_spectra_are_decomposed_once_for_all(finished):
+    """In as many jobs as the config says; the coefficients belong to the truncated spectrum."""
+    results = finished.folder / "results/tiny"
+    parts = sorted(path.name for path in (results / "spectra").glob("*.json"))
+    assert parts == ["part1of2.json", "part2of2.json"]
+    kept = list((results / "spectra").rglob("*.safetensors"))
+    recipe, fitted = Recipe.load(results / "variants/frism")
+    assert recipe.spectrum is not None and recipe.spectrum.rank == 24
+    opened = {name.removesuffix("/open"): found for name, found in fitted.items() if name.endswith("/open")}
+    assert sorted(path.stem for path in kept) == sorted(opened)
+    assert {len(found) for found in opened.values()} == {24}
+    assert all(f"{name}/open_tail" in fitted for name in opened)
+
+
+def test_a_finished_fit_leaves_its_curve_and_no_working_state(finished):
+    folder = finished.folder / "results/tiny/variants/frism"
+    assert len(pd.read_csv(folder / "learning.csv")) == 3
+    assert not list(folder.rglob("work"))
 
 
 def test_published_benchmarks_and_text_tasks_are_in_it(finished):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIANTS = {
@@ -18,10 +19,12 @@ VARIANTS = {
     "frism": {"method": "frism"},
     "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
 }
+DECOMPOSED = [f"Decompose the reasoning task vector (part {part} of 2)" for part in (1, 2)]
 AGGREGATES = [
     "Record what the study is run with",
     "Put all answers into one table",
     "Write the tables",
+    "Take apart what was learned",
     "Draw the figures",
     "Say in words what the study shows",
     "The study tiny is finished",
@@ -39,7 +42,7 @@ def own_jobs(variant: str) -> list[str]:
 
 def assert_plan(plan: list[str], expected: list[str]) -> None:
     """Each expected message begins exactly one planned job, and no other job is planned."""
-    begun = {start: [job for job in plan if re.match(rf"{re.escape(start)}\b", job)] for start in expected}
+    begun = {start: [j for j in plan if re.match(rf"{re.escape(start)}(?!\w)", j)] for start in expected}
     assert all(len(jobs) == 1 for jobs in begun.values()), (begun, plan)
     assert len(plan) == len(expected), plan
 
@@ -51,6 +54,7 @@ def finished(tmp_path_factory, new_project):
         tmp_path_factory.mktemp("project"),
         benchmarks=["mini_number", "mini_total"],
         text=["mini_total"],
+        spectrum={"parts": 2},
         variants=VARIANTS,
     )
     listed = project.run("--summary")
@@ -74,7 +78,8 @@ def test_a_new_study_is_planned_whole(project):
     shutil.rmtree(project.folder / ".snakemake")
     jobs = [job for variant in VARIANTS for job in own_jobs(variant)]
     parents = [f"Answer questions in words alone with {parent}" for parent in ("base", "lrm")]
-    assert_plan(project.plan(), [*jobs, *parents, "Write the questions of 2 benchmarks", *AGGREGATES])
+    started = ["Write the questions of 2 benchmarks", *DECOMPOSED]
+    assert_plan(project.plan(), [*jobs, *parents, *started, *AGGREGATES])
 
 
 def test_prose_new_times_and_other_code_run_nothing(project):
@@ -97,8 +102,57 @@ def test_an_edited_method_runs_its_variants(project):
 
 
 def test_a_variant_made_from_another_follows_it(project):
-    project.edit("frism/injection/frism.py", "alpha: float = ", "alpha: float = 1 * ")
+    project.edit("frism/injection/frism.py", "fitted, strength)", "fitted, 1 * strength)")
     assert_plan(project.plan(), [*own_jobs("frism"), *own_jobs("frism_uniform"), *AGGREGATES])
+
+
+LEARNING = ("frism", "frism_uniform")  # who works on singular directions and what was learned on them
+
+
+def test_a_changed_decomposition_concerns_those_who_work_on_it(project):
+    project.edit("frism/spectra/spectrum.py", "opened * self.s", "self.s * opened")
+    jobs = [job for variant in LEARNING for job in own_jobs(variant)]
+    assert_plan(project.plan(), [*DECOMPOSED, *jobs, *AGGREGATES])
+
+
+def test_another_rank_decomposes_again_and_more_jobs_share_it(project):
+    project.configure(spectrum={"parts": 2, "rank": 16})
+    jobs = [job for variant in LEARNING for job in own_jobs(variant)]
+    assert_plan(project.plan(), [*DECOMPOSED, *jobs, *AGGREGATES])
+    project.configure(spectrum={"parts": 3})
+    plan = project.plan()
+    assert sum(job.startswith("Decompose") for job in plan) == 3
+    assert not any(job.startswith("Fit inject") for job in plan)
+
+
+def test_nothing_is_decomposed_where_nobody_asks_for_it(project):
+    shutil.rmtree(project.folder / "results")
+    project.configure(variants={name: VARIANTS[name] for name in ("vlm", "inject")})
+    assert not any(job.startswith("Decompose") for job in project.plan())
+
+
+def test_other_calibration_questions_concern_those_who_learn_from_them(project):
+    project.configure(calibration={"source": "miniature", "questions": 16})
+    jobs = [job for variant in LEARNING for job in own_jobs(variant)]
+    assert_plan(project.plan(), [*jobs, *AGGREGATES])
+
+
+def test_the_pictures_of_a_calibration_folder_count_by_their_content(project):
+    """The files are no inputs: new times alone start nothing."""
+    folder = project.folder / "pictures"
+    folder.mkdir()
+    for place in range(2):
+        Image.new("RGB", (32, 32), (place, 0, 0)).save(folder / f"{place}.png")
+    project.configure(calibration={"source": "folder", "folder": "pictures", "questions": 2})
+    assert project.run("--touch", "--forceall").returncode == 0
+    assert project.plan() == []
+    os.utime(folder / "1.png")
+    assert project.plan() == []
+    Image.new("RGB", (32, 32), (9, 9, 9)).save(folder / "1.png")
+    fits = [job for job in project.plan() if job.startswith("Fit")]
+    assert_plan(fits, [own_jobs(variant)[0] for variant in LEARNING])
+    (folder / "1.png").write_bytes(b"no picture")
+    assert "pictures/1.png" in project.error("-n")
 
 
 def test_a_new_variant_runs_alone(project):

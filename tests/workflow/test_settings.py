@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from frism.errors import UserError
-from workflow import schema, settings
+from workflow import benchmark_list, schema, settings, variant_list
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
@@ -95,6 +95,41 @@ FAULTS = {
         put("variants.frism_uniform.reference", "frism_matrix"),
         "is itself made from a reference",
     ),
+    "reference without anything learned": (
+        put("variants.frism_uniform.reference", "inject"),
+        "variant frism_uniform: reference 'inject' learns nothing to start from",
+    ),
+    "nothing to learn from": (
+        drop("calibration"),
+        "variant frism learns from unlabelled pictures and questions: say which under `calibration`",
+    ),
+    "unknown source of calibration": (
+        put("calibration.source", "vizwizz"),
+        "calibration.source must be one of miniature, vizwiz, folder, not 'vizwizz'",
+        "Did you mean 'vizwiz'?",
+    ),
+    "calibration's settings at odds": (
+        put("calibration", {"source": "miniature", "split": "val"}),
+        "calibration: split is a setting of vizwiz, not of miniature",
+    ),
+    "no direction kept": (put("spectrum.rank", 0), "spectrum.rank is 0, which is too small"),
+    "no job for the spectra": (put("spectrum.parts", 0), "spectrum.parts is 0, which is too small"),
+    "unknown key of the spectrum": (
+        put("spectrum", {"rnak": 8}),
+        "unknown key 'rnak' in spectrum",
+        "Did you mean 'rank'?",
+    ),
+    "unknown solver": (put("spectrum.solver", "svd"), "spectrum.solver must be one of auto, "),
+    "factors nowhere": (put("spectrum.factors", "disk"), "spectrum.factors must be one of auto, resident"),
+    "ranks scored by a benchmark of another axis": (
+        put("explain", {"reasoning": "mini_number"}),
+        "explain.reasoning is 'mini_number', which is no benchmark of this config on that axis (there are:"
+        " mini_total, mini_net",
+    ),
+    "unknown published numbers": (
+        put("published", "frizm"),
+        "published: there are no published numbers called 'frizm'",
+    ),
     "needless reference": (put("variants.inject.reference", "frism"), "method inject uses no reference"),
     "name of a parent": (put("variants.base", {"method": "inject"}), "variant base: the name is taken"),
     "nothing to compare with": (drop("variants.vlm"), "no variant has `method: vlm`"),
@@ -177,16 +212,23 @@ def test_the_shipped_config_is_sound():
     settings.check(copy.deepcopy(CONFIG), "config/miniature.yaml")
 
 
-def test_the_example_of_published_benchmarks_is_sound(tmp_path):
-    config = yaml.safe_load((ROOT / "config/qwen2_5_vl_3b.yaml").read_text())
+REAL = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if "miniature" not in path.name)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_configs_of_real_checkpoints_are_sound(name, tmp_path):
+    """As soon as the tables of questions are where they say."""
+    config = yaml.safe_load((ROOT / "config" / name).read_text())
     config["data"]["folder"] = str(tmp_path)
-    for name in ("POPE", "TextVQA_VAL", "OCRBench", "RealWorldQA", "MMStar", "MathVista_MINI",
-                 "MathVerse_MINI_Vision_Only", "MathVision_MINI", "LogicVista"):  # fmt: skip
-        (tmp_path / f"{name}.tsv").touch()
-    settings.check(config, "config/qwen2_5_vl_3b.yaml")
-    (tmp_path / "POPE.tsv").unlink()
-    with pytest.raises(UserError, match=r"POPE.tsv is missing"):
-        settings.check(config, "config/qwen2_5_vl_3b.yaml")
+    tables = [
+        d["name"] for d in benchmark_list.resolved(config["benchmarks"]) if d["source"].get("tsv") is not None
+    ]
+    for table in tables:
+        (tmp_path / f"{table}.tsv").touch()
+    settings.check(config, name)
+    (tmp_path / f"{tables[0]}.tsv").unlink()
+    with pytest.raises(UserError, match=rf"{tables[0]}.tsv is missing"):
+        settings.check(config, name)
 
 
 def test_defaults_are_those_of_the_modules():
@@ -217,13 +259,29 @@ def test_a_fault_is_one_sentence(fault):
 
 def test_grid_points_are_all_combinations_the_last_key_fastest():
     variant = {"params": {"a": 1}, "grid": {"b": [1, 2], "c": [3, 4]}}
-    assert [(p["a"], p["b"], p["c"]) for p in settings.points(variant)] == [
+    assert [(p["a"], p["b"], p["c"]) for p in variant_list.points(variant)] == [
         (1, 1, 3),
         (1, 1, 4),
         (1, 2, 3),
         (1, 2, 4),
     ]
-    assert settings.points({}) == [{}]
+    assert variant_list.points({}) == [{}]
+
+
+def test_methods_say_what_they_need():
+    found = variant_list.needs(CONFIG["variants"])
+    assert found["inject"] == found["vlm"] == []
+    assert found["frism"] == ["spectrum", "calibration"]
+    assert found["frism_uniform"] == ["spectrum", "reference"]
+
+
+def test_the_study_of_frism_itself_is_sound():
+    """And asks what the miniature asks, so that the two can be compared."""
+    config = yaml.safe_load((ROOT / "config/miniature_full.yaml").read_text())
+    settings.check(config, "config/miniature_full.yaml")
+    for key in ("triple", "scope", "engine", "benchmarks", "text", "questions", "selection", "statistics"):
+        assert config[key] == CONFIG[key], key
+    assert len(variant_list.points(config["variants"]["rank_block"])) == 30
 
 
 @pytest.mark.parametrize("fault", ["unknown key of a variant", "unknown method"])

@@ -13,14 +13,27 @@ TABLES = [
     "official",
     "judges",
     "costs",
+    "published",
 ]
+# What was learned, taken apart: made of recipes, spectra and dev scores besides the tables above.
+EXPLANATIONS = [
+    "gates_by_layer",
+    "gates_by_rank",
+    "energy_by_layer",
+    "overlap",
+    "rank_blocks",
+    "bimodality",
+    "ablations",
+]
+# The published numbers that the study's are put beside.
+PAPERS = (f"results/reference/papers/{config['published']}.yaml",) if "published" in config else ()
 STAGES = [
     f"benchmarks.{name}" for name in ("items", "tune", "predict", "score", "text", "questions")
 ]
-FIGURES = ["trade_off", "gates", "learning"]
+FIGURES = ["trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
 FINAL = [
     f"results/{config['study']}/study.json",
-    *expand("results/{study}/tables/{name}.csv", study=config["study"], name=TABLES),
+    *expand("results/{study}/tables/{name}.csv", study=config["study"], name=TABLES + EXPLANATIONS),
     *expand("results/{study}/figures/{name}.png", study=config["study"], name=FIGURES),
     *multiext(f"results/{config['study']}/questions", ".parquet", ".csv"),
     f"results/{config['study']}/summary.md",
@@ -36,6 +49,8 @@ SETTINGS = slice_of(
     "selection",
     "statistics",
     "judge",
+    "explain",
+    "published",
 )
 
 
@@ -51,7 +66,7 @@ rule record:
     params:
         config=json.dumps(config),
         # A change in any code that results come from is a change of what they were made with.
-        code=code("benchmarks.record", *STAGES, *map(method_of, VARIANTS)),
+        code=code("benchmarks.record", "frism.spectra.spectra", *STAGES, *map(method_of, VARIANTS)),
     message:
         "Record what the study is run with"
     shell:
@@ -106,7 +121,7 @@ rule tables:
         "../../environment.yml"
     params:
         config=SETTINGS,
-        code=code("benchmarks.tables"),
+        code=code("benchmarks.tables", data=PAPERS),
     message:
         "Write the tables"
     shell:
@@ -114,9 +129,43 @@ rule tables:
         " &> {log}"
 
 
+rule explain:
+    input:
+        expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
+        expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
+        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
+        SPECTRA,
+    output:
+        report(
+            expand("results/{{study}}/tables/{name}.csv", name=EXPLANATIONS),
+            category="Explanations",
+            caption="../report/explanations.rst",
+        ),
+        expand("results/{{study}}/tables/{name}.md", name=EXPLANATIONS),
+    log:
+        "results/{study}/logs/explain.log",
+    benchmark:
+        "results/{study}/costs/explain.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=int(ENGINE["device"] == "cuda"),
+    params:
+        config=SETTINGS,
+        device="cuda" if ENGINE["device"] == "cuda" else "cpu",
+        weights=lambda wildcards: weights(),
+        code=code("benchmarks.explain"),
+    message:
+        "Take apart what was learned: gates, energy, overlap, ranks"
+    shell:
+        "python -m benchmarks.explain --results results/{wildcards.study} --config {params.config:q}"
+        " --spectra results/{wildcards.study}/spectra --device {params.device}"
+        " --out results/{wildcards.study}/tables &> {log}"
+
+
 rule figures:
     input:
-        expand("results/{{study}}/tables/{name}.csv", name=TABLES),
+        expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
     output:
         report(
             expand("results/{{study}}/figures/{name}.png", name=FIGURES),
@@ -142,7 +191,7 @@ rule figures:
 
 rule summary:
     input:
-        expand("results/{{study}}/tables/{name}.csv", name=TABLES),
+        expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
         expand("results/{{study}}/figures/{name}.png", name=FIGURES),
     output:
         "results/{study}/summary.md",

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from frism.errors import UserError
-from workflow import benchmark_list, schema, settings
+from workflow import benchmark_list, schema, settings, variant_list
 from workflow.code_digest import code_digest
 from workflow.remember import remembered, states
 
@@ -66,6 +66,16 @@ SCORING = (
     "benchmarks.vlmevalkit.questions",
     "benchmarks.vlmevalkit.surroundings",
 )
+# Who works on singular directions, and who learns from unlabelled questions; a change in either concerns
+# nobody else.
+NEEDS = variant_list.needs(config["variants"])
+SPECTRUM = {
+    name: value
+    for name, value in config["spectrum"].items()
+    if name not in schema.extra_keys("spectrum")
+}
+PARTS = config["spectrum"]["parts"] if any("spectrum" in parts for parts in NEEDS.values()) else 0
+SPECTRA = [f"{RESULTS}/spectra/part{part}of{PARTS}.json" for part in range(1, PARTS + 1)]
 ENGINE = config["engine"]
 # vLLM always runs on GPUs, a server elsewhere.
 GPU = {"vllm": ENGINE["devices"], "openai": 0}.get(
@@ -135,7 +145,61 @@ def option(name, value):
 
 def method_of(variant):
     """The module of a variant's method."""
-    return settings.method_modules()[config["variants"][variant]["method"]]
+    return variant_list.method_modules()[config["variants"][variant]["method"]]
+
+
+def code_for(variant, *modules, data=(), without=()):
+    """What a job that makes or asks this variant does; what others need alone does not count."""
+    unused = {"spectrum": "frism.spectra", "calibration": "benchmarks.calibration"}
+    own = NEEDS.get(variant, ())
+    return code(
+        *modules,
+        data=data,
+        without=(*without, *(m for part, m in unused.items() if part not in own)),
+    )
+
+
+def spectra_of(variant):
+    """What a job reads the spectra after: their parts, for a variant that needs any."""
+    return SPECTRA if "spectrum" in NEEDS.get(variant, ()) else []
+
+
+def spectra_option(variant):
+    """The option that names the folder of the spectra, for a variant that needs any."""
+    return f"--spectra {RESULTS}/spectra" if spectra_of(variant) else ""
+
+
+def spectrum_options(wildcards):
+    """The tuning command's options for a variant that works on singular directions."""
+    if not spectra_of(wildcards.variant):
+        return ""
+    settings = shlex.quote(json.dumps(SPECTRUM))
+    return f"--spectrum {settings} {spectra_option(wildcards.variant)} --factors {config['spectrum']['factors']}"
+
+
+def calibration_option(wildcards):
+    """The tuning command's option for a variant that learns from unlabelled questions."""
+    if "calibration" not in NEEDS[wildcards.variant]:
+        return ""
+    return option("calibration", json.dumps(config["calibration"]))
+
+
+def calibrated_on(wildcards):
+    """A digest of the pictures and questions that a variant learns from; its own memory makes it cheap."""
+    return calibration_digest() if "calibration" in NEEDS[wildcards.variant] else ""
+
+
+@cache
+def calibration_digest():
+    """A digest of the calibration's pictures and questions. What is wrong with them is said on the way."""
+    from benchmarks import calibration
+
+    try:
+        return calibration.load(
+            calibration.Settings(**config["calibration"]), config["seed"]
+        ).digest
+    except UserError as error:
+        fail(error)
 
 
 def slice_of(*keys):
@@ -176,4 +240,4 @@ def points_of(variant):
     """Numbers of a variant's grid points, where the study asks for all of them on test."""
     if not config["selection"]["oracle"]:
         return []
-    return range(len(settings.points(config["variants"][variant])))
+    return range(len(variant_list.points(config["variants"][variant])))

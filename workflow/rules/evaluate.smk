@@ -5,6 +5,7 @@ rule predict:
     input:
         "results/{study}/items/manifest.json",
         "results/{study}/variants/{variant}/recipe.json",
+        lambda wildcards: spectra_of(wildcards.variant),
     output:
         answers="results/{study}/predictions/{variant}.jsonl",
         origins="results/{study}/predictions/{variant}.provenance.json",
@@ -22,7 +23,8 @@ rule predict:
         triple=json.dumps(config["triple"]),
         engine=json.dumps(ENGINE),
         benchmarks=BENCHMARKS,
-        code=code("benchmarks.predict", without=SCORING),
+        spectra=lambda wildcards: spectra_option(wildcards.variant),
+        code=lambda wildcards: code_for(wildcards.variant, "benchmarks.predict", without=SCORING),
     message:
         "Answer the test questions with {wildcards.variant}"
     shell:
@@ -30,7 +32,7 @@ rule predict:
         " flock {log}.lock python -m benchmarks.predict --triple {params.triple:q}"
         " --recipe results/{wildcards.study}/variants/{wildcards.variant}"
         " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
-        " --engine {params.engine:q} --out {params.journal}.jsonl 2>&1 | tee {log};"
+        " --engine {params.engine:q} {params.spectra} --out {params.journal}.jsonl 2>&1 | tee {log};"
         " cp {params.journal}.provenance.json {output.origins};"
         " cp {params.journal}.jsonl {output.answers}.$$; mv {output.answers}.$$ {output.answers}"
 
@@ -68,6 +70,7 @@ rule oracle:
     input:
         "results/{study}/items/manifest.json",
         "results/{study}/variants/{variant}/recipe.json",
+        lambda wildcards: spectra_of(wildcards.variant),
     output:
         "results/{study}/variants/{variant}/points/{point}/test.csv",
     log:
@@ -86,14 +89,16 @@ rule oracle:
         engine=json.dumps(ENGINE),
         benchmarks=BENCHMARKS,
         definitions=definitions("benchmarks"),
-        code=code("benchmarks.predict", "benchmarks.score"),
+        spectra=lambda wildcards: spectra_option(wildcards.variant),
+        code=lambda wildcards: code_for(wildcards.variant, "benchmarks.predict", "benchmarks.score"),
     message:
         "Answer the test questions with grid point {wildcards.point} of {wildcards.variant} (for the oracle)"
     shell:
         "mkdir -p $(dirname {params.journal});"
         " (flock {log}.lock python -m benchmarks.predict --triple {params.triple:q}"
         " --recipe $(dirname {output}) --items results/{wildcards.study}/items --split test"
-        " --benchmarks {params.benchmarks:q} --engine {params.engine:q} --out {params.journal}"
+        " --benchmarks {params.benchmarks:q} --engine {params.engine:q} {params.spectra}"
+        " --out {params.journal}"
         " && python -m benchmarks.score --predictions {params.journal}"
         " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
         " --variant {wildcards.variant} --out {output}) 2>&1 | tee {log}"
@@ -104,6 +109,7 @@ rule text:
         lambda wildcards: (
             f"{folder_of(wildcards.owner)}/recipe.json" if wildcards.owner in VARIANTS else []
         ),
+        lambda wildcards: spectra_of(wildcards.owner),
     output:
         scores="results/{study}/text/{owner}.csv",
         costs="results/{study}/text/{owner}.cost.csv",
@@ -131,14 +137,17 @@ rule text:
         weights=lambda wildcards: weights(),
         data=option("data", config["data"]["folder"]),
         engine=json.dumps(ENGINE),
-        code=code("benchmarks.text", data=("benchmarks/tasks/*",)),
+        spectra=lambda wildcards: spectra_option(wildcards.owner),
+        code=lambda wildcards: code_for(
+            wildcards.owner, "benchmarks.text", data=("benchmarks/tasks/*",)
+        ),
     message:
         "Answer questions in words alone with {wildcards.owner}"
     shell:
         "mkdir -p $(dirname {params.journal});"
         " flock {log}.lock python -m benchmarks.text --triple {params.triple:q} {params.model}"
         " --tasks {params.tasks:q} --questions {params.questions} --seed {params.seed} {params.data}"
-        " --engine {params.engine:q} --journal {params.journal}.jsonl --out {output.scores}"
+        " {params.spectra} --engine {params.engine:q} --journal {params.journal}.jsonl --out {output.scores}"
         " 2>&1 | tee {log};"
         " cp {params.journal}.provenance.json {output.origins};"
         " cp {params.journal}.jsonl {output.answers}.$$; mv {output.answers}.$$ {output.answers}"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.miniature import calibration, questions, suites, world
+from benchmarks.calibration import Settings, load
+from benchmarks.miniature import questions, suites, world
 from benchmarks.registry import available, find
 from frism.errors import UserError
 
@@ -80,15 +81,13 @@ def test_unknown_family_and_split_are_named() -> None:
 
 
 def test_calibration_is_unlabelled_perception() -> None:
-    data = calibration.load(questions=25, seed=3)
+    settings = Settings(questions=25)
+    data = load(settings, 3)
     assert len(data) == 25
     for picture, question in data.questions:
         assert picture.size == (world.SIZE, world.SIZE)
         assert question.startswith(questions.REQUEST_SHORT)
-    again = calibration.load(questions=25, seed=3)
+    again = load(settings, 3)
+    assert again.digest == data.digest != load(settings, 4).digest
     assert [q for _, q in again.questions] == [q for _, q in data.questions]
     assert [p.tobytes() for p, _ in again.questions] == [p.tobytes() for p, _ in data.questions]
-    with pytest.raises(UserError, match="hub"):
-        calibration.load("hub")
-    with pytest.raises(UserError, match="at least one"):
-        calibration.load(questions=0)

@@ -1,7 +1,7 @@
 """The spectrum is the task vector again, and its energy the squared norm."""
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frism.spectra.spectrum import decompose
@@ -13,6 +13,7 @@ def matrix(shape: tuple[int, int], seed: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+@settings(deadline=None)
 @given(SHAPES, st.integers(0, 1000))
 def test_all_gates_open_give_the_matrix_back(shape: tuple[int, int], seed: int) -> None:
     tau = matrix(shape, seed)
@@ -21,6 +22,7 @@ def test_all_gates_open_give_the_matrix_back(shape: tuple[int, int], seed: int) 
     torch.testing.assert_close(spectrum.gated(torch.ones_like(spectrum.s)), tau, atol=1e-5, rtol=1e-4)
 
 
+@settings(deadline=None)
 @given(SHAPES, st.integers(0, 1000))
 def test_energy_is_the_squared_norm_of_the_gated_sum(shape: tuple[int, int], seed: int) -> None:
     spectrum = decompose(matrix(shape, seed))

@@ -1,0 +1,1 @@
+"""From a study's config to the work that its plan counts."""

@@ -1,0 +1,172 @@
+"""`frism spectrum`: the singular directions of tau_R, matrix by matrix, kept in a folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from frism.commands.console import Json, console
+from frism.commands.merge import AllowPickle, TextReceiver, Threads, checked
+from frism.errors import UserError, reported
+
+if TYPE_CHECKING:
+    from frism.spectra.spectra import Spectra
+
+
+@reported()
+def spectrum(
+    base: Annotated[str, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
+    vlm: Annotated[str, typer.Argument(help="The vision-language model V.")],
+    lrm: Annotated[str, typer.Argument(help="The reasoning model R.")],
+    out: Annotated[Path, typer.Option(help="The folder that keeps spectra; what it has is not done again.")],
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Directions kept per matrix (default: all).")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Of the stored factors: float32 or bfloat16.")] = "float32",
+    solver: Annotated[
+        str, typer.Option(help="auto, gesdd, gram, qr, randomised; on a GPU gesvd, gesvdj, gesvda too.")
+    ] = "auto",
+    scope: Annotated[str, typer.Option(help="mat, mat+bias, mat+bias+norm: its matrices.")] = "mat",
+    layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0-13 or 3,5-7.")] = None,
+    part: Annotated[
+        str | None, typer.Option(help="I/N: the I-th of N shares of about equal work, from 1 on.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, or auto.")] = "cpu",
+    threads: Threads = None,
+    text_receiver: TextReceiver = False,
+    allow_pickle: AllowPickle = False,
+    as_json: Json = False,
+) -> None:
+    """Decompose tau_R = R - B of every matrix in scope and keep the singular directions.
+
+    A run that was stopped goes on where it was; several runs, each with its part, may share a folder.
+    """
+    from pydantic import ValidationError
+
+    from frism.compute import Compute
+    from frism.errors import first_fault
+    from frism.spectra.parts import named_layers, share
+    from frism.spectra.settings import SpectrumSettings
+    from frism.triples.triple import Triple
+
+    try:
+        settings = SpectrumSettings.model_validate({"rank": rank, "dtype": dtype, "solver": solver})
+    except ValidationError as error:
+        raise UserError(f"--{first_fault(error)}.") from error
+    on = checked(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
+    triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
+    names = [name for name in triple.names() if len(triple.header("lrm", name).shape) == 2]
+    if layers is not None:
+        wanted = named_layers(layers, triple.layers)
+        names = [name for name in names if triple.layer(name) in wanted]
+    if part is not None:
+        names = share({name: triple.header("lrm", name).shape for name in names}, part, settings)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    from frism.spectra.spectra import Spectra
+
+    spectra = Spectra(triple, settings, out)
+    report = _run(spectra, names, on)
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        _show(report)
+
+
+def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
+    """Decompose what is not kept yet; return what `--json` prints."""
+    from frism.spectra.store import stored_bytes
+
+    shown = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
+        task = progress.add_task("hashing B and R", total=len(names))
+        store = spectra.store
+        kept = {name for name in names if store.facts(name, spectra.shape(name)) is not None}
+        todo = [name for name in names if name not in kept]
+        _check_space(store.root, stored_bytes(spectra.settings, map(spectra.shape, todo)))
+        facts = {}
+        for name in names:
+            progress.update(task, description=name)
+            facts[name] = spectra.make(name, device)
+            progress.advance(task)
+    shapes = {name: spectra.shape(name) for name in names}
+    return {
+        "folder": str(store.folder),
+        "key": store.key,
+        "settings": spectra.settings.model_dump(),
+        "matrices": len(names),
+        "kept": len(kept),
+        "bytes": stored_bytes(spectra.settings, shapes.values()),
+        "digest": store.digest(shapes),
+        "shapes": _by_shape(list(facts.values())),
+    }
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    import shutil
+
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise UserError(
+            f"{folder} needs {needed / 1e9:.2f} GB more and {free / 1e9:.2f} GB are free there: free some "
+            "space, choose another --out, or keep fewer directions (--rank, --dtype bfloat16)."
+        )
+
+
+def _by_shape(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Time and quality of all matrices of one shape, solver and device, largest first."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for one in facts:
+        quality = one["quality"]
+        groups.setdefault((*one["shape"], quality["solver"], quality["device"]), []).append(quality)
+    rows = []
+    for (d_out, d_in, solver, device), found in sorted(groups.items(), key=lambda g: -g[0][0] * g[0][1]):
+        rows.append(
+            {
+                "shape": [d_out, d_in],
+                "matrices": len(found),
+                "solver": solver,
+                "device": device,
+                "seconds": sum(one["seconds"] for one in found),
+                **{what: max(one[what] for one in found) for what in ("residual", "orthogonality", "tail")},
+            }
+        )
+    return rows
+
+
+def _show(report: dict[str, Any]) -> None:
+    out, kept = console(), report["kept"]
+    table = Table(
+        title="Singular directions of tau_R by shape",
+        caption="seconds of decomposition in all, when each was made; residual, departure from orthogonality "
+        "and the tail's share of the norm at worst",
+    )
+    for column in (
+        "shape",
+        "matrices",
+        "solver",
+        "device",
+        "seconds",
+        "each",
+        "residual",
+        "orthogonality",
+        "tail",
+    ):
+        table.add_column(column, justify="left" if column in ("shape", "solver", "device") else "right")
+    for row in report["shapes"]:
+        table.add_row(
+            " x ".join(map(str, row["shape"])), str(row["matrices"]), row["solver"], row["device"],
+            f"{row['seconds']:,.3g}", f"{row['seconds'] / row['matrices']:,.3g}", f"{row['residual']:.1e}",
+            f"{row['orthogonality']:.1e}", f"{row['tail']:.3f}",
+        )  # fmt: skip
+    out.print(table)
+    done = f"{report['matrices'] - kept} decomposed, {kept} kept from before"
+    print(f"{report['folder']}: {report['matrices']} matrices ({done}), {report['bytes'] / 1e9:.3f} GB.")

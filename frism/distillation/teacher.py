@@ -1,0 +1,168 @@
+"""The teacher: V's greedy answers to unlabelled questions, and its distribution at every answer token."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from frism.distillation.collation import PER_TOKEN, Row, collate
+from frism.distillation.receiver import Receiver
+from frism.distillation.targets import Direction, Leading, Target, Whole
+from frism.distillation.tower_inputs import Call, pictures_seen_once, placed, record, replay
+
+_TARGETS: dict[str, type[Whole] | type[Leading]] = {kind.__name__: kind for kind in (Whole, Leading)}
+ANSWER_TYPES = {"paligemma": 1}  # where `token_type_ids` 0 means that a token sees those after it too
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How the teacher is asked.
+
+    Attributes:
+        max_new_tokens: most tokens of its answer.
+        tokens: "answer": targets at all of the answer's tokens; "first": at its first alone.
+        top_k: likeliest tokens of a target; 0 keeps the whole distribution.
+        temperature: at which the likeliest tokens' probabilities are taken.
+    """
+
+    max_new_tokens: int = 32
+    tokens: Literal["answer", "first"] = "answer"
+    top_k: int = 0
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """A batch of questions with the teacher's answers, as the language tower sees them.
+
+    Attributes:
+        call: the language tower's arguments for prompts and answers, (batch, length) tokens.
+        answer: bool (batch, length), the positions whose next token belongs to an answer; n in all.
+        tokens: int64 (n,), these next tokens, question by question.
+        target: the teacher's distributions there.
+    """
+
+    call: Call
+    answer: Tensor
+    tokens: Tensor
+    target: Target
+
+    def state(self) -> dict[str, Any]:
+        """Nested plain containers with all tensors on the CPU: what `torch.save` takes."""
+        target = {"kind": type(self.target).__name__, **vars(self.target)}
+        found: dict[str, Any] = placed(vars(self) | {"target": target}, torch.device("cpu"))
+        return found
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> "Example":
+        """The example that `state` was made of."""
+        target = dict(state["target"])
+        return cls(**{**state, "target": _TARGETS[target.pop("kind")](**target)})
+
+    def logits(self, receiver: Receiver) -> Tensor:
+        """Logits of the model as it is now at the n positions, (n, vocabulary), fp32 (or float64).
+
+        Only there is the vocabulary multiplied out.
+        """
+        hidden = replay(receiver, self.call)
+        return receiver.logits(hidden[self.answer.to(hidden.device)])
+
+    def divergence(
+        self, receiver: Receiver, temperature: float = 1.0, direction: Direction = "forward"
+    ) -> Tensor:
+        """Mean over the n tokens of the divergence of the model as it is now from the teacher (a scalar)."""
+        return self.target.divergence(receiver, self.logits(receiver), temperature, direction)
+
+
+@torch.no_grad()
+def ask(receiver: Receiver, rows: Sequence[Row], asking: Asking) -> Example:
+    """Have V answer some questions (`frism.distillation.prompts.rows`) together.
+
+    No label is read: a question carries none.
+    """
+    tokenizer = receiver.processor.tokenizer
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
+    inputs = _placed(collate(rows, pad), receiver)
+    length = inputs["input_ids"].shape[1]
+    if asking.tokens == "first":
+        answers = inputs["input_ids"].new_zeros(len(rows), 1)  # not fed to the model; known below
+        answered = torch.ones_like(answers, dtype=torch.bool)
+        call = record(receiver, inputs)
+    else:
+        with pictures_seen_once(receiver.model):
+            answers = _greedy(receiver, inputs, asking.max_new_tokens, pad)
+            answered = _until_end(answers, receiver.model.generation_config.eos_token_id)
+            call = record(receiver, continued(inputs, answers, answered, receiver.model.config.model_type))
+    answer = torch.zeros(len(rows), length - 1 + answers.shape[1], dtype=torch.bool, device=answers.device)
+    answer[:, length - 1 :] = answered
+    hidden = replay(receiver, call)
+    hidden = hidden[answer.to(hidden.device)]
+    tokens = answers[answered]
+    if asking.tokens == "first":
+        logits = receiver.logits(hidden)
+        logits[:, _placeholders(receiver)] = -torch.inf
+        tokens = logits.argmax(-1)
+    return Example(call, answer, tokens, _target(receiver, hidden, asking))
+
+
+def _target(receiver: Receiver, hidden: Tensor, asking: Asking) -> Target:
+    if asking.top_k:
+        logits = receiver.logits(hidden)
+        if asking.top_k < logits.shape[-1]:
+            return Leading.of(logits, asking.top_k, asking.temperature)
+    return Whole(hidden)
+
+
+def _placed(inputs: Row, receiver: Receiver) -> Row:
+    dtype = receiver.model.dtype
+    found: Row = placed(inputs, receiver.device)
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in found.items()}
+
+
+def _placeholders(receiver: Receiver) -> list[int]:
+    """Ids of the tokens that stand for pictures: never answers, as there would be no picture for them."""
+    config = receiver.model.config
+    found = [getattr(config, name, None) for name in ("image_token_id", "video_token_id")]
+    return [place for place in found if place is not None]
+
+
+def _greedy(receiver: Receiver, inputs: Row, max_new_tokens: int, pad: int) -> Tensor:
+    """New tokens (batch, at most max_new_tokens), rows that end early filled up with `pad`."""
+    # A released model's generation config may sample or punish repetition: the teacher does neither.
+    plain = {
+        "do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "temperature": None, "top_p": None,
+        "top_k": None, "suppress_tokens": _placeholders(receiver),
+    }  # fmt: skip
+    sequences: Tensor = receiver.model.generate(
+        **inputs, max_new_tokens=max_new_tokens, pad_token_id=pad, **plain
+    )
+    return sequences[:, inputs["input_ids"].shape[1] :]
+
+
+def _until_end(tokens: Tensor, end: int | list[int] | None) -> Tensor:
+    """Which generated tokens belong to the answer: everything up to and with the first end token."""
+    ends = torch.isin(tokens, torch.tensor([] if end is None else end, device=tokens.device))
+    return (ends.cumsum(dim=1) - ends.long()) == 0
+
+
+def continued(inputs: Row, answers: Tensor, answered: Tensor, model_type: str) -> Row:
+    """The inputs (batch, length) with all of the answers' tokens but the last, which nothing follows.
+
+    Args:
+        answers: (batch, n) token ids. answered: bool, same shape, which of them belong to an answer.
+    """
+    further = {
+        "input_ids": answers,
+        "attention_mask": answered.long(),
+        "mm_token_type_ids": torch.zeros_like(answers),  # text
+        "token_type_ids": torch.full_like(answers, ANSWER_TYPES.get(model_type, 0)),
+    }
+    if "cross_attention_mask" in inputs:  # an answer sees what the prompt's last token sees
+        last = inputs["cross_attention_mask"][:, -1:]
+        further["cross_attention_mask"] = last.expand(-1, answers.shape[1], *last.shape[2:])
+    return {
+        name: torch.cat([value, further[name][:, :-1].to(value.dtype)], dim=1) if name in PER_TOKEN else value
+        for name, value in inputs.items()
+    }

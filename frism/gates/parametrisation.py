@@ -1,0 +1,52 @@
+"""What a matrix's gates are: one number per direction, per block or per matrix, and how it opens them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Gates:
+    """From learned numbers (logits) to the open fraction of every direction of one matrix.
+
+    Attributes:
+        kind: "sigmoid", the paper's: fractions in (0, 1), logits from 0, which opens half; "free": the logit
+            is the fraction itself, any real number, from 1/2.
+        block: so many neighbouring directions share a gate (the last block may be shorter).
+        shared: one gate for the whole matrix, with what a truncated spectrum leaves over.
+    """
+
+    kind: Literal["sigmoid", "free"] = "sigmoid"
+    block: int = 1
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        if self.block < 1:
+            raise ValueError(f"a block of {self.block} directions: at least 1 is needed")
+
+    def count(self, k: int) -> int:
+        """Number of gates of a matrix with k directions."""
+        return 1 if self.shared else -(-k // self.block)
+
+    def start(self, k: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+        """Logits, (count(k),), that open every direction by one half."""
+        value = 0.5 if self.kind == "free" else 0.0
+        return torch.full((self.count(k),), value, dtype=dtype, device=device)
+
+    def value(self, logits: Tensor) -> Tensor:
+        """Open fraction of every gate, of the logits' shape; differentiable."""
+        return logits if self.kind == "free" else torch.sigmoid(logits)
+
+    def opened(self, logits: Tensor, k: int) -> Tensor:
+        """Open fraction of every direction, (k,), from logits (count(k),); differentiable."""
+        values = self.value(logits)
+        if self.shared:
+            return values.expand(k)
+        if self.block == 1:
+            return values
+        return values.unsqueeze(1).expand(-1, self.block).reshape(-1)[:k]
+
+
+PAPER = Gates()

@@ -1,0 +1,159 @@
+"""Where frozen factors lie: on the device of their matrix, or in page-locked memory, streamed layer by layer.
+
+Learning passes through the layers in order, forwards and then backwards; while one layer computes, the next
+one in the present direction is on its way.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from frism.triples.scopes import split
+
+How = Literal["auto", "resident", "streamed"]
+SHARE = 0.5
+"""The part of a device's free memory that "auto" gives to factors; the rest is for activations."""
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device, in host memory with what the system keeps there of files."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if (report := Path("/proc/meminfo")).exists():  # of Linux
+        (line,) = (x for x in report.read_text().splitlines() if x.startswith("MemAvailable"))
+        return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Parked:
+    """Factors of one matrix in host memory, and where and in which dtype they are wanted."""
+
+    host: tuple[Tensor, ...]
+    device: torch.device
+    dtype: torch.dtype
+
+
+class Stream:
+    """Host factors brought to their devices: at most two neighbouring layers at a time.
+
+    On a GPU the copies run beside the computation, on a stream of their own. On the CPU a factor in the
+    wanted dtype is used where it lies, any other is converted.
+    """
+
+    def __init__(self) -> None:
+        self.parked: dict[str, Parked] = {}
+        self._layers: list[list[str]] = []
+        self._place: dict[str, int] = {}
+        self._keys: dict[object, int] = {}
+        self._present = 0
+        self._step = 1
+        self._copies: dict[torch.device, torch.cuda.Stream] = {}
+        self._ready: dict[int, dict[str, tuple[Tensor, ...]]] = {}
+        self._events: dict[tuple[int, torch.device], torch.cuda.Event] = {}
+
+    def put(self, name: str, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> None:
+        """Add a matrix; matrices come in the model's order. A canonical name says which layer it is of."""
+        layer = split(name)[0]
+        key: object = name if layer is None else layer
+        if key not in self._keys:
+            self._keys[key] = len(self._layers)
+            self._layers.append([])
+        self._place[name] = self._keys[key]
+        self._layers[self._keys[key]].append(name)
+        if device.type == "cuda":  # in the dtype that travels, page-locked: a plain copy by the device itself
+            factors = tuple(tensor.to("cpu", dtype).contiguous().pin_memory() for tensor in factors)
+        self.parked[name] = Parked(factors, device, dtype)
+
+    def take(self, name: str) -> tuple[Tensor, ...]:
+        """The factors on their device. Asking for a layer sends for the one expected next."""
+        place = self._place[name]
+        if place != self._present:
+            self._step = 1 if place > self._present else -1
+            self._present = place
+        following = place + self._step
+        if not 0 <= following < len(self._layers):  # the pass turns round
+            following = place - self._step
+        for layer in [layer for layer in self._ready if layer not in (place, following)]:
+            self._forget(layer)
+        for layer in (place, following):
+            if 0 <= layer < len(self._layers) and layer not in self._ready:
+                self._fetch(layer)
+        return self._arrived(place, name)
+
+    @property
+    def held(self) -> list[int]:
+        """Places of the layers that are on their devices now."""
+        return sorted(self._ready)
+
+    def _fetch(self, layer: int) -> None:
+        self._ready[layer] = {}
+        for name in self._layers[layer]:
+            parked = self.parked[name]
+            if parked.device.type != "cuda":
+                self._ready[layer][name] = tuple(tensor.to("cpu", parked.dtype) for tensor in parked.host)
+                continue
+            if parked.device not in self._copies:
+                self._copies[parked.device] = torch.cuda.Stream(parked.device)
+            copies = self._copies[parked.device]
+            with torch.cuda.stream(copies):
+                self._ready[layer][name] = tuple(
+                    tensor.to(parked.device, non_blocking=True) for tensor in parked.host
+                )
+            self._events[layer, parked.device] = copies.record_event()
+
+    def _arrived(self, layer: int, name: str) -> tuple[Tensor, ...]:
+        factors, device = self._ready[layer][name], self.parked[name].device
+        if device.type == "cuda":
+            computing = torch.cuda.current_stream(device)
+            computing.wait_event(self._events[layer, device])
+            for tensor in factors:
+                tensor.record_stream(computing)  # its memory is not given away before the computation is done
+        return factors
+
+    def _forget(self, layer: int) -> None:
+        del self._ready[layer]
+        for key in [key for key in self._events if key[0] == layer]:
+            del self._events[key]
+
+
+class Placement:
+    """The factors of every matrix, resident or streamed.
+
+    Args:
+        how: "resident": all of them on the devices of their matrices; "streamed": none; "auto": resident as
+            long as they fill no more than SHARE of what is free on the device, the rest streamed.
+        free: bytes that are free on a device.
+    """
+
+    def __init__(self, how: How = "auto", free: Callable[[torch.device], int] = free_memory) -> None:
+        self.how, self._free = how, free
+        self.resident: dict[str, tuple[Tensor, ...]] = {}
+        self.stream = Stream()
+        self._left: dict[torch.device, float] = {}
+
+    def put(self, name: str, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> None:
+        """Place the factors of one matrix; `dtype`: in which they are used on the device."""
+        if self._fits(factors, device, dtype):
+            self.resident[name] = tuple(tensor.to(device, dtype) for tensor in factors)
+        else:
+            self.stream.put(name, factors, device, dtype)
+
+    def take(self, name: str) -> tuple[Tensor, ...]:
+        """The factors of one matrix, on its device and in its dtype."""
+        return self.resident[name] if name in self.resident else self.stream.take(name)
+
+    def _fits(self, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> bool:
+        if self.how != "auto":
+            return self.how == "resident"
+        left = self._left.setdefault(device, SHARE * self._free(device))
+        # In host memory, what has the wanted dtype is used where it lies and takes no more.
+        new = [t for t in factors if device.type != "cpu" or t.device != device or t.dtype != dtype]
+        size = sum(t.numel() for t in new) * dtype.itemsize
+        self._left[device] = left - size
+        return size <= left

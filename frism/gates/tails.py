@@ -1,0 +1,106 @@
+"""The exact tail of truncated spectra: W' = W + strength * open * tau kept in the place of W.
+
+With W' in the layer, the branch of the k kept directions carries open_k - open_tail, and every forward and
+backward pass costs what it does without a tail. W' is made anew from W and tau whenever the tail's gate has
+moved, so that it depends on the gate alone and not on how it got there; in a 16-bit model it is rounded, as
+the merged model's weights will be. There is one copy of W on the device: V's own bits wait in host memory,
+for a layer on the CPU in a temporary file.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from frism.errors import UserError
+
+ENTRIES = 1 << 20  # that are widened at a time
+
+
+class ParkedInMemory:
+    """The bits of a GPU's tensor, in host memory."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._bits = tensor.detach().to("cpu", copy=True)
+
+    def rows(self, first: int, last: int) -> Tensor:
+        return self._bits[first:last]
+
+
+class ParkedInFile:
+    """The bits of a tensor of the CPU, in a temporary file that has no name."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._shape, self._dtype = tensor.shape, tensor.dtype
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
+        try:
+            for row in tensor.detach().split(max(1, ENTRIES // tensor.shape[1])):
+                self._file.write(row.contiguous().view(torch.uint8).numpy())
+            self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"{tempfile.gettempdir()} has no room for the VLM's own weights beside the merged ones "
+                f"({error}): free some, or set TMPDIR to a larger disk."
+            ) from error
+
+    def rows(self, first: int, last: int) -> Tensor:
+        width = self._shape[1] * self._dtype.itemsize
+        self._file.seek(first * width)
+        read = np.fromfile(self._file, np.uint8, (last - first) * width)
+        return torch.from_numpy(read).view(self._dtype).view(last - first, self._shape[1])
+
+
+class TailWeights:
+    """Layers whose weight is W' while gates are applied, and W again when asked.
+
+    Args:
+        modules: by canonical tensor name; their weights are written in place.
+        task_vectors: tau_R of a matrix (d_out, d_in), read when a tail has moved.
+        strength: the factor outside the gates.
+    """
+
+    def __init__(
+        self, modules: Mapping[str, nn.Linear], task_vectors: Callable[[str], Tensor], strength: float
+    ) -> None:
+        for name, module in modules.items():
+            if module.weight.device.type == "meta":
+                raise UserError(
+                    f"the model's {name} is offloaded, and a truncated spectrum writes to it: choose a "
+                    "device_map that holds all of it, or the full rank."
+                )
+        self._modules, self._task_vectors, self._strength = dict(modules), task_vectors, strength
+        self._parked: dict[str, ParkedInFile | ParkedInMemory] = {}
+        self.merged: dict[str, float] = {}  # the tail's open fraction that a layer's weight contains
+
+    @torch.no_grad()
+    def merge(self, name: str, opened: float) -> None:
+        """Make the layer's weight W + strength * opened * tau, unless it is that already."""
+        if self.merged.get(name) == opened:
+            return
+        weight = self._modules[name].weight.data
+        if name not in self._parked:
+            park = ParkedInFile if weight.device.type == "cpu" else ParkedInMemory
+            self._parked[name] = park(weight)
+        self.merged[name] = float("nan")  # neither, should reading or writing fail
+        tau = self._task_vectors(name)
+        for first, last in self._pieces(weight):
+            own = self._parked[name].rows(first, last).to(weight.device)
+            wide = torch.promote_types(weight.dtype, torch.float32)
+            rows = tau[first:last].to(weight.device, wide)
+            weight[first:last] = own.to(wide).add(rows, alpha=self._strength * opened)
+        self.merged[name] = opened
+
+    def restore(self, name: str) -> None:
+        """Give the layer V's own bits back."""
+        if name in self.merged:
+            weight = self._modules[name].weight.data
+            for first, last in self._pieces(weight):
+                weight[first:last] = self._parked[name].rows(first, last)
+            del self.merged[name]
+
+    @staticmethod
+    def _pieces(weight: Tensor) -> list[tuple[int, int]]:
+        step = max(1, ENTRIES // weight.shape[1])
+        return [(first, min(first + step, len(weight))) for first in range(0, len(weight), step)]

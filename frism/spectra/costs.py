@@ -1,0 +1,57 @@
+"""What each solver costs by shape, rank and device, and so which one to take. Imports no torch.
+
+Seconds = operations / rate. Rates are fitted to measurements (tests/benchmarks/spectrum_speed.py), two cores
+of a server CPU, fp32, torch 2.15 with MKL: mostly processor seconds of one busy core, halved. Another machine
+shifts them all alike, as far as a choice is concerned. The rates of "cuda" are counted from published peaks,
+not measured.
+"""
+
+from collections.abc import Callable
+
+Cost = Callable[[int, int, int], float]  # longer side, shorter side, rank -> seconds
+
+
+def _sketch(m: int, n: int, k: int) -> float:
+    """Operations of the randomised solver: six products with the sketch, five QR decompositions of it."""
+    width = sketch_width(k, n)
+    return 12 * m * n * width + 14 * m * width**2
+
+
+_CPU: dict[str, Cost] = {
+    # The square problem; for a tall matrix QR before it, and the product with Q after it.
+    "gesdd": lambda m, n, k: (34 * n**3 + 11 * (m - n) * n**2) / 170e9,
+    "qr": lambda m, n, k: (34 * n**3 + 12 * (m - n) * n**2) / 170e9,
+    # Half the Gram matrix and its eigenvectors in fp64, the product A V in fp32, passes over A.
+    "gram": lambda m, n, k: (2.2 * m * n**2 + 14 * n**3) / 82e9 + 2 * m * n**2 / 170e9 + 1e-8 * m * n,
+    "randomised": lambda m, n, k: _sketch(m, n, k) / 90e9,
+}
+_CUDA: dict[str, Cost] = {
+    "gram": lambda m, n, k: 2 * m * n**2 / 30e12 + 15 * n**3 / 1e12,
+    "randomised": lambda m, n, k: _sketch(m, n, k) / 10e12,
+}
+COSTS = {"cpu": _CPU, "cuda": _CUDA}
+
+
+def cost(solver: str, shape: tuple[int, ...], rank: int | None = None, device: str = "cpu") -> float:
+    """Estimated seconds for one (d_out, d_in) matrix on the machine that the rates were measured on."""
+    longer, shorter = max(shape), min(shape)
+    return COSTS[device][solver](longer, shorter, min(rank or shorter, shorter))
+
+
+def chosen(solver: str, shape: tuple[int, ...], rank: int | None, device: str) -> str:
+    """The solver itself, or for "auto" the cheapest. `rank`: directions wanted, None for all.
+
+    Devices that have no rates of their own go by the CPU's. The randomised solver is not taken for all
+    directions, which it does not find exactly.
+    """
+    if solver != "auto":
+        return solver
+    device = device if device in COSTS else "cpu"
+    whole = rank is None or rank >= min(shape)
+    options = [name for name in COSTS[device] if not (whole and name == "randomised")]
+    return min(options, key=lambda name: cost(name, shape, rank, device))
+
+
+def sketch_width(rank: int, shorter: int) -> int:
+    """Columns of the randomised solver's sketch: a tenth more than the directions wanted, at least ten."""
+    return min(shorter, rank + max(10, rank // 10))
