@@ -28,6 +28,7 @@ from frism.gates.injection import GatedInjection
 from frism.gates.learner import gated
 from frism.gates.parametrisation import Gates
 from frism.gates.recomputation import pays, recomputed
+from frism.gates.state import Keeper
 from frism.injection.frism import merge
 from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
@@ -81,7 +82,14 @@ def fit(
         receiver, questions, asking, batch=batch, batches=len(questions), seed=seed, folder=folder, key=key
     )
     gates = gated(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
-    found = _estimate(receiver, gates, examples, samples, seed, progress)
+    # One pass serves every alpha: the points of a grid share a workspace.
+    kept = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
+    keeper = Keeper(workspace and workspace / "curvature.pt", kept)
+    if (state := keeper.newest()) is None:
+        found = _estimate(receiver, gates, examples, samples, seed, progress)
+        keeper.keep(lambda: vars(found))
+    else:
+        found = Curvature(**state)
     _decide(gates, found, alpha)
     kl, energy = _measured(receiver, gates, examples), gates.injected_energy().item()
     quantiles = zip(("gate_q10", "gate_q50", "gate_q90"), gates.quantiles(0.1, 0.5, 0.9), strict=True)
@@ -113,7 +121,7 @@ def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
     with torch.enable_grad():
         shares = energy_shares(gates)
     for parameter, h, share in zip(gates.parameters(), found.values, shares, strict=True):
-        parameter.copy_(h / 2 < alpha * share.double())
+        parameter.copy_(h.to(share.device) / 2 < alpha * share.double())
 
 
 @torch.no_grad()
@@ -126,8 +134,8 @@ def _measured(receiver: Receiver, gates: GatedInjection, examples: Examples) -> 
 
 def _report(gates: GatedInjection, found: Curvature, kl: float, energy: float) -> None:
     """Log what the decoupled, quadratic model foretells beside what was measured."""
-    opened = [parameter.detach() for parameter in gates.parameters()]
-    foretold = sum(float((c * h).sum()) for c, h in zip(opened, found.values, strict=True)) / 2
+    opened = [parameter.detach().cpu() for parameter in gates.parameters()]
+    foretold = sum(float((c * h.cpu()).sum()) for c, h in zip(opened, found.values, strict=True)) / 2
     log.info(
         "curvature over %d answer tokens, median relative standard error %.2f; KL %.4f (decoupled: %.4f), "
         "injected energy %.3f", found.tokens, found.relative_error, kl, foretold, energy,

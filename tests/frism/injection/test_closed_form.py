@@ -15,6 +15,7 @@ from frism.distillation.teacher import Asking
 from frism.errors import UserError
 from frism.gates.learner import gated
 from frism.gates.parametrisation import Gates
+from frism.injection import frism_closed_form
 from frism.recipes import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
@@ -127,13 +128,40 @@ def test_it_repeats_and_resumes_from_a_workspace(
 ) -> None:
     spectra = Spectra(triple, SpectrumSettings(rank=RANK))
     asked = SimpleNamespace(questions=calibration.questions, digest="eight")
-    for _ in range(2):  # the second time the teacher's answers are read
+    for _ in range(2):  # the second time the teacher's answers and the curvature are read
         again = methods.find("frism_closed_form").run_fit(
             triple, {**SHORT, "alpha": 0.05}, calibration=asked, spectra=spectra, workspace=tmp_path
         )
         assert again.keys() == fitted.keys()
         assert all(torch.equal(again[key], value) for key, value in fitted.items())
     assert any((tmp_path / "teacher").iterdir())
+
+
+def test_one_pass_serves_every_alpha(
+    triple: Triple, calibration: SimpleNamespace, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = SimpleNamespace(questions=calibration.questions, digest="eight")
+    spectra, passes = Spectra(triple, SpectrumSettings(rank=RANK)), 0
+    estimate = frism_closed_form.curvature
+
+    def counted(*given: Any, **how: Any) -> Any:
+        nonlocal passes
+        passes += 1
+        return estimate(*given, **how)
+
+    monkeypatch.setattr(frism_closed_form, "curvature", counted)
+    shared, alone = (
+        [
+            methods.find("frism_closed_form").run_fit(
+                triple, {**SHORT, "alpha": alpha}, calibration=asked, spectra=spectra, workspace=folder
+            )
+            for alpha in (0.01, 0.2)
+        ]
+        for folder in (tmp_path, None)
+    )
+    assert passes == 1 + 2
+    for one, other in zip(shared, alone, strict=True):
+        assert all(torch.equal(one[key], other[key]) for key in other)
 
 
 @pytest.mark.parametrize("name", ["samples", "batch", "max_new_tokens"])
