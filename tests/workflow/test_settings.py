@@ -279,7 +279,7 @@ def test_the_study_of_frism_itself_is_sound():
     """And asks what the miniature asks, so that the two can be compared."""
     config = yaml.safe_load((ROOT / "config/miniature_full.yaml").read_text())
     settings.check(config, "config/miniature_full.yaml")
-    for key in ("triple", "scope", "engine", "benchmarks", "text", "questions", "selection", "statistics"):
+    for key in ("triple", "scope", "engine", "benchmarks", "questions", "selection", "statistics"):
         assert config[key] == CONFIG[key], key
     assert len(variant_list.points(config["variants"]["rank_block"])) == 30
 
