@@ -7,11 +7,10 @@ from typing import Literal
 
 from frism.planning.machines import Machine
 from frism.planning.shapes import Matrix
-from frism.spectra.costs import sketch_width
+from frism.spectra.costs import POWER_STEPS, sketch_width
 
 FLOAT32 = 4
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-POWER_STEPS = 2  # of frism.spectra.randomised
 TALL = 11 / 6  # rows to columns from which gesdd begins with a QR (LAPACK's own figure)
 KEPT = 1 << 22  # entries up to which a rebuilt matrix is kept for the backward pass
 Way = Literal["side", "rebuild"]

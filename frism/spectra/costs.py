@@ -8,6 +8,9 @@ not measured.
 
 from collections.abc import Callable
 
+# Of the randomised solver: each multiplies the decay of its sketch by the squared decay of the matrix.
+POWER_STEPS = 2
+
 Cost = Callable[[int, int, int], float]  # longer side, shorter side, rank -> seconds
 
 

@@ -6,9 +6,7 @@ Halko, Martinsson and Tropp 2011 (arXiv 0909.4061), algorithms 4.4 and 5.1.
 import torch
 from torch import Tensor
 
-from frism.spectra.costs import sketch_width
-
-POWER_STEPS = 2  # each multiplies the decay of the sketch by the squared decay of the matrix
+from frism.spectra.costs import POWER_STEPS, sketch_width
 
 
 def randomised(matrix: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
