@@ -95,20 +95,28 @@ class Checkpoint:
             raise UserError(f"{self.folder} has no tensor {name}.{nearest(name, self.tensors)}")
         return self.tensors[name]
 
-    def read(self, name: str) -> "Tensor":
-        """Return one tensor as stored (CPU). Raises UserError when it is absent, unreadable or not finite."""
+    def read(self, name: str, rows: slice = slice(None)) -> "Tensor":
+        """Return one tensor as stored (CPU), or some of its rows.
+
+        Raises UserError when it is absent, unreadable or, in what is read, not finite.
+        """
         import torch
 
         header = self.header(name)
         if header.dtype not in _DTYPES:
             raise UserError(f"{header.file}: tensor {name} is {header.dtype}, which torch has no type for.")
-        values = bytearray(header.bytes)
+        shape, start, size = header.shape, header.start, header.bytes
+        if rows != slice(None):
+            first, last, _ = rows.indices(shape[0])
+            width = header.bytes // shape[0]
+            shape, start, size = (last - first, *shape[1:]), start + first * width, (last - first) * width
+        # In torch's own memory, which begins at a cache line: products of what does not may round otherwise.
+        values = torch.empty(size, dtype=torch.uint8)
         # Read, not mapped: resident memory stays at the tensors in hand.
         with SourceFiles() as files:
-            files.read(header.file, header.start, memoryview(values))
+            files.read(header.file, start, values.numpy().data)
         dtype: torch.dtype = getattr(torch, _DTYPES[header.dtype])
-        flat = torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
-        tensor = flat.reshape(header.shape)
+        tensor = values.view(dtype).reshape(shape)
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             bad = int((~torch.isfinite(tensor)).sum())
             raise UserError(

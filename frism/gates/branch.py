@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
+from frism.gates.task_vectors import Rows, pieces
+
 Factors = Callable[[], tuple[Tensor, ...]]
-TaskVector = Callable[[], Tensor]
+TaskVector = Callable[[], Rows]
 
 KEPT = 1 << 22
 """Entries up to which a rebuilt matrix is kept for the backward pass; a larger one is rebuilt there."""
@@ -149,8 +151,11 @@ def _rebuilt(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
 
 def _tail_gradient(x: Tensor, delta: Tensor, task_vector: TaskVector, dtype: torch.dtype) -> Tensor:
     """Sum over tokens of delta . tau x: what the tail's gate gets beside its share in the gains."""
-    tau = task_vector().to(x.device, x.dtype)
-    return (linear(x, tau) * delta).sum(dtype=dtype)
+    tau, sums = task_vector(), []
+    for rows in pieces(delta.shape[1], x.shape[1]):
+        some = linear(x, tau[rows].to(x.device, x.dtype))
+        sums.append(some.mul_(delta[:, rows]).sum(dtype=dtype))
+    return torch.stack(sums).sum()
 
 
 def _add_product(y: Tensor, a: Tensor, b: Tensor) -> None:

@@ -14,6 +14,7 @@ from frism.gates.interception import Interceptions, executing_device, replacemen
 from frism.gates.parametrisation import PAPER, Gates
 from frism.gates.placement import How, Placement
 from frism.gates.tails import TailWeights
+from frism.gates.task_vectors import Rows
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 
@@ -33,7 +34,7 @@ class GatedInjection:
             mapping that reads from a folder never holds more than one outside its place.
         strength: lambda_lrm, the factor outside the gates.
         gates: what is learned per matrix.
-        task_vectors: tau_R of a matrix (d_out, d_in), fp32; needed where spectra are truncated.
+        task_vectors: tau_R of a matrix (d_out, d_in), fp32, by rows; needed where spectra are truncated.
         factors: where U and V lie, see `frism.gates.placement`.
 
     Attributes:
@@ -50,7 +51,7 @@ class GatedInjection:
         strength: float,
         gates: Gates = PAPER,
         *,
-        task_vectors: Callable[[str], Tensor] | None = None,
+        task_vectors: Callable[[str], Rows] | None = None,
         factors: How = "auto",
     ) -> None:
         self.modules, self.strength, self.gates = dict(modules), strength, gates
@@ -83,7 +84,7 @@ class GatedInjection:
         factors: tuple[Tensor, ...] = (spectrum.u, spectrum.vh)
         if self.gates.shared:  # then the whole matrix is cheaper than its directions
             ones = torch.ones_like(spectrum.s)
-            factors = (self._task_vectors(name) if known else spectrum.gated(ones),)
+            factors = (self._task_vectors(name)[:] if known else spectrum.gated(ones),)
         self._placement.put(name, factors, device, weight.dtype if device.type == "cuda" else dtype)
         self._singular_values[name] = spectrum.s.to(device, dtype)
         self.logits[name] = self.gates.start(k, dtype, device).requires_grad_()
@@ -202,7 +203,7 @@ class GatedInjection:
         return self._interceptions.release(name)(x)
 
 
-def _no_task_vectors(name: str) -> Tensor:
+def _no_task_vectors(name: str) -> Rows:
     raise ValueError(f"{name}: no task vectors were given")
 
 

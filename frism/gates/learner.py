@@ -27,6 +27,7 @@ from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.gates.run import Run
 from frism.gates.state import Keeper
+from frism.gates.task_vectors import TaskVectors
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 from frism.triples.triple import Triple
@@ -108,7 +109,7 @@ def gated(
     """Gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""
     return GatedInjection(
         receiver.modules, _Read(spectra, receiver.modules), strength, gates,
-        task_vectors=spectra.task_vector, factors=compute.factors,
+        task_vectors=TaskVectors(spectra, receiver.modules), factors=compute.factors,
     )  # fmt: skip
 
 

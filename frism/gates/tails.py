@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from frism.errors import UserError
-
-ENTRIES = 1 << 20  # that are widened at a time
+from frism.gates.task_vectors import Rows, pieces
 
 
 class ParkedInMemory:
@@ -25,8 +24,8 @@ class ParkedInMemory:
     def __init__(self, tensor: Tensor) -> None:
         self._bits = tensor.detach().to("cpu", copy=True)
 
-    def rows(self, first: int, last: int) -> Tensor:
-        return self._bits[first:last]
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self._bits[rows]
 
 
 class ParkedInFile:
@@ -36,8 +35,8 @@ class ParkedInFile:
         self._shape, self._dtype = tensor.shape, tensor.dtype
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
         try:
-            for row in tensor.detach().split(max(1, ENTRIES // tensor.shape[1])):
-                self._file.write(row.contiguous().view(torch.uint8).numpy())
+            for rows in pieces(*tensor.shape):
+                self._file.write(tensor.detach()[rows].contiguous().view(torch.uint8).numpy().data)
             self._file.flush()
         except OSError as error:
             raise UserError(
@@ -45,7 +44,8 @@ class ParkedInFile:
                 f"({error}): free some, or set TMPDIR to a larger disk."
             ) from error
 
-    def rows(self, first: int, last: int) -> Tensor:
+    def __getitem__(self, rows: slice) -> Tensor:
+        first, last, _ = rows.indices(self._shape[0])
         width = self._shape[1] * self._dtype.itemsize
         self._file.seek(first * width)
         read = np.fromfile(self._file, np.uint8, (last - first) * width)
@@ -57,12 +57,12 @@ class TailWeights:
 
     Args:
         modules: by canonical tensor name; their weights are written in place.
-        task_vectors: tau_R of a matrix (d_out, d_in), read when a tail has moved.
+        task_vectors: tau_R of a matrix (d_out, d_in), by rows, read when a tail has moved.
         strength: the factor outside the gates.
     """
 
     def __init__(
-        self, modules: Mapping[str, nn.Linear], task_vectors: Callable[[str], Tensor], strength: float
+        self, modules: Mapping[str, nn.Linear], task_vectors: Callable[[str], Rows], strength: float
     ) -> None:
         for name, module in modules.items():
             if module.weight.device.type == "meta":
@@ -85,22 +85,17 @@ class TailWeights:
             self._parked[name] = park(weight)
         self.merged[name] = float("nan")  # neither, should reading or writing fail
         tau = self._task_vectors(name)
-        for first, last in self._pieces(weight):
-            own = self._parked[name].rows(first, last).to(weight.device)
-            wide = torch.promote_types(weight.dtype, torch.float32)
-            rows = tau[first:last].to(weight.device, wide)
-            weight[first:last] = own.to(wide).add(rows, alpha=self._strength * opened)
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        for rows in pieces(*weight.shape):
+            own = self._parked[name][rows].to(weight.device).to(wide)
+            added = tau[rows].to(weight.device, wide)
+            weight[rows] = own.add(added, alpha=self._strength * opened)
         self.merged[name] = opened
 
     def restore(self, name: str) -> None:
         """Give the layer V's own bits back."""
         if name in self.merged:
             weight = self._modules[name].weight.data
-            for first, last in self._pieces(weight):
-                weight[first:last] = self._parked[name].rows(first, last)
+            for rows in pieces(*weight.shape):
+                weight[rows] = self._parked[name][rows]
             del self.merged[name]
-
-    @staticmethod
-    def _pieces(weight: Tensor) -> list[tuple[int, int]]:
-        step = max(1, ENTRIES // weight.shape[1])
-        return [(first, min(first + step, len(weight))) for first in range(0, len(weight), step)]

@@ -6,7 +6,7 @@ from frism.planning.passes import answering, attention, between, forward, loadin
 from frism.planning.shapes import Shape
 from frism.planning.work import PLAIN, FitWork, Precision, Stage
 
-RESIDENT = 0.5  # of the GPU's free memory may hold factors
+RESIDENT = 0.5  # of the GPU's free memory may hold factors, of the rest what tails need
 NOTABLE = 1e9  # bytes of a fit's own files that a plan speaks of
 RECOMPUTE = 0.125  # of the memory may hold a step's activations
 FIRST = ("q_proj", "k_proj", "v_proj")  # of the first layer: nothing before them learns
@@ -27,6 +27,7 @@ def fit(
     asked, tokens = min(work.questions, batches * work.batch), work.batch * length
     stored = op.BYTES[work.spectrum.dtype] * text.factor_values(work.spectrum.rank)
     again = recomputed(shape, machine, dtype, tokens)
+    kept = 2 * shape.stored * text.matrix_values if tails_kept(shape, work, machine, dtype) else 0.0
     parts = {
         "start": machine.start + machine.start_model,
         "load": loading(shape, machine, cached=cached),
@@ -35,14 +36,13 @@ def fit(
         + batches * forward(shape, machine, dtype, work.batch, length, 0),
         "factors": stored / read(machine, cached),
         "steps": work.steps * step(shape, work, machine, dtype, length, again)
-        + tail_steps(shape, work, machine),
+        + tail_steps(shape, work, machine, kept > 0),
     }
     weights = op.BYTES[dtype] * shape.values
     taught = asked * (length + answer) * text.hidden * op.BYTES[dtype]
     held = weights + activation_bytes(shape, dtype, tokens, work, again)
     held += 6 * op.FLOAT32 * work.batch * answer * text.vocabulary
-    tailed = [m.values for m in text.matrices if m.rank(work.spectrum.rank) < m.full_rank]
-    held += 5 * op.FLOAT32 * max(tailed, default=0)  # tau, read and widened for one tail at a time
+    held += kept
     disk = op.FLOAT32 * (text.gates(work.spectrum.rank) + 5 * work.steps)
     notes = [f"its work folder holds {taught / 1e9:.2g} GB meanwhile"] if taught > NOTABLE else []
     if machine.device != "cuda":
@@ -56,6 +56,8 @@ def fit(
     if not resident:
         notes.append("factors streamed from page-locked memory")
     near = factors if resident else 2 * factors / text.layers  # the layer at work, and the next on its way
+    if kept:
+        notes.append("R and B stay on the GPU for the tails")
     return Stage(
         "fit", parts, machine.process_model + (0.0 if resident else factors), held + near, disk,
         "; ".join(notes),
@@ -89,16 +91,18 @@ def step(shape: Shape, work: FitWork, machine: Machine, dtype: str, length: floa
     return seconds + (passes + 1) * text.layers * machine.overhead
 
 
-def tail_steps(shape: Shape, work: FitWork, machine: Machine) -> float:
-    """Seconds of all updates of the tails: tau read for the gradient and for the weight that it goes into."""
+def tail_steps(shape: Shape, work: FitWork, machine: Machine, kept: bool) -> float:
+    """Seconds of all updates of the tails: tau made for the gradient and for the weight that it goes into.
+
+    `kept`: of R and B on the GPU; else of their files.
+    """
     text, tokens = shape.text, work.batch * (work.patches // shape.tower.merge + work.text_tokens)
     updates = -(-work.steps // max(work.tail_every, 1))
     seconds = 0.0
     for matrix in text.matrices:
         if matrix.rank(work.spectrum.rank) < matrix.full_rank:
-            tau = 2 * shape.stored * matrix.values / machine.read_cached + widening(
-                machine, matrix.values, host=True
-            )
+            tau = widening(machine, matrix.values, host=not kept)
+            tau += 0.0 if kept else 2 * shape.stored * matrix.values / machine.read_cached
             merged = (
                 tau
                 + op.elementwise(machine, 20 * matrix.values)
@@ -108,6 +112,15 @@ def tail_steps(shape: Shape, work: FitWork, machine: Machine) -> float:
             gradient = tau + 2 * tokens * matrix.values / machine.matmul_rate("float32", tokens)
             seconds += parked + updates * (merged + gradient)
     return text.layers * seconds
+
+
+def tails_kept(shape: Shape, work: FitWork, machine: Machine, dtype: str) -> bool:
+    """Whether R and B stay on a GPU for the tails' sake: `frism.gates.task_vectors.TaskVectors`."""
+    text, rank = shape.text, work.spectrum.rank
+    if machine.device != "cuda" or not any(m.rank(rank) < m.full_rank for m in text.matrices):
+        return False
+    taken = op.BYTES[dtype] * (shape.values + text.factor_values(rank))
+    return 2 * shape.stored * text.matrix_values <= RESIDENT * ((machine.device_memory or 0.0) - taken)
 
 
 def recomputed(shape: Shape, machine: Machine, dtype: str, tokens: float) -> bool:

@@ -16,9 +16,9 @@ EXACT = 1024  # shorter side up to which a spectrum's residual is computed, not 
 
 
 def hashing(shape: Shape, machine: Machine, *, cached: bool = False) -> Stage:
-    """Digest of three checkpoints: their files side by side through sha256, or off a slower disk."""
+    """Digest of three checkpoints: files read and put through sha256 side by side, or off a slower disk."""
     size, side_by_side = shape.triple_bytes, min(machine.cores, 3)
-    seconds = size / (machine.hash * side_by_side)
+    seconds = size * (1 / machine.hash + 1 / machine.read_cached) / side_by_side
     parts = {"start": machine.start_plain, "hash": seconds if cached else max(seconds, size / machine.read)}
     return Stage("hash", parts, machine.process_plain)
 
@@ -137,4 +137,4 @@ def exporting(shape: Shape, machine: Machine, merge: float, *, cached: bool = Fa
     copy = shape.bytes / read(machine, cached)
     parts = {"start": machine.start, "merge": merge, "copy": copy, "write": shape.bytes / machine.write}
     # Freed memory is kept for the next tensor (frism.commands.merge.settle): more than the arrays in hand.
-    return Stage("export", parts, machine.process + 13 * op.FLOAT32 * largest, disk=shape.bytes)
+    return Stage("export", parts, machine.process + 10 * op.FLOAT32 * largest, disk=shape.bytes)

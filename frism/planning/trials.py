@@ -1,5 +1,6 @@
 """Short trials of the very operations that a plan counts: this machine's rates, in a minute or two."""
 
+import math
 import os
 import platform
 import statistics
@@ -21,7 +22,10 @@ from frism.spectra.costs import sketch_width
 
 TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SIDES = (112, 224, 448, 896, 1792, 2560)
-ROWS, COLUMNS = 8192, 3584  # of the linear layer that is tried: larger than any cache
+LINEAR = ((2048, 2048), (5504, 2048), (2048, 5504))  # weights of a decoder layer, larger than any cache
+SWEEPS = 2  # over all numbers of tokens: other tenants of a processor come and go
+TALL = (8192, 1792)  # of the matrix whose products are tried
+LONG_ENOUGH = 0.4  # seconds: clocks rise with work, and what is planned goes on for long
 DTYPES = {"cpu": (torch.float32, torch.bfloat16, torch.float64), "cuda": (torch.bfloat16, torch.float32)}
 # By routine: rows to columns of the sample, its precision, and what is run.
 ROUTINES: dict[Factorisation, tuple[int, torch.dtype, Callable[[torch.Tensor], object]]] = {
@@ -83,42 +87,53 @@ def measure(device: str = "cpu", folder: Path | None = None) -> Machine:
     )
 
 
-def best(run: Callable[[], object], times: int = 3, device: str = "cpu") -> float:
-    """Median seconds of a few runs, after one that is not counted."""
-    taken = []
-    for _ in range(times + 1):
+def typical(run: Callable[[], object], times: int = 3, device: str = "cpu") -> float:
+    """Median seconds of at least so many runs in a row, after others, one at least, that are not counted."""
+
+    def once() -> float:
         start = time.perf_counter()
         run()
         if device != "cpu":
             torch.cuda.synchronize()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+        return time.perf_counter() - start
+
+    warming = once()
+    while warming < LONG_ENOUGH:
+        warming += once()
+    return statistics.median(once() for _ in range(times))
 
 
 def matmul(dtype: torch.dtype, device: str, tokens: Iterable[int] = TOKENS) -> dict[int, float]:
-    """Operations a second of a linear layer, by tokens."""
-    weight = torch.randn(ROWS, COLUMNS, device=device).to(dtype)
-    found = {}
-    for count in tokens:
-        x = torch.randn(count, COLUMNS, device=device).to(dtype)
-        seconds = best(partial(torch.nn.functional.linear, x, weight), 2 if count > 64 else 5, device)
-        found[count] = 2 * count * ROWS * COLUMNS / seconds
-    return found
+    """Operations a second of a decoder layer's linear maps, by tokens."""
+    weights = [torch.randn(shape, device=device).to(dtype) for shape in LINEAR]
+    work = 2 * sum(map(math.prod, LINEAR))
+    seconds: dict[int, float] = dict.fromkeys(tokens, 0.0)
+    for _ in range(SWEEPS):
+        for count in seconds:
+            inputs = [torch.randn(count, weight.shape[1], device=device).to(dtype) for weight in weights]
+            run = partial(_through, weights, inputs)
+            seconds[count] += typical(run, 2 if count > 64 else 5, device) / SWEEPS
+    return {count: count * work / taken for count, taken in seconds.items()}
+
+
+def _through(weights: list[torch.Tensor], inputs: list[torch.Tensor]) -> None:
+    for x, weight in zip(inputs, weights, strict=True):
+        torch.nn.functional.linear(x, weight)
 
 
 def algebra(device: str) -> dict[Algebra, dict[int, float]]:
     """Operations a second of products and of the routines that solvers are made of, by columns."""
     found: dict[Algebra, dict[int, float]] = {"product": {}}
-    tall = torch.randn(ROWS, COLUMNS // 2, device=device)
+    tall = torch.randn(TALL, device=device)
     for side in SIDES:
-        columns = sketch_width(side, 2 * side)  # as the randomised solver has them, and no round number
-        thin = torch.randn(COLUMNS // 2, columns, device=device)
-        seconds = best(partial(torch.matmul, tall, thin), 2, device)
+        columns = sketch_width(side, 2 * side)  # as the randomised solver has them
+        thin = torch.randn(TALL[1], columns, device=device)
+        seconds = typical(partial(torch.matmul, tall, thin), 2, device)
         found["product"][columns] = 2 * tall.numel() * columns / seconds
     for kind, (aspect, dtype, routine) in ROUTINES.items():
         for side in SIDES:
             sample = torch.randn(aspect * side, side, dtype=dtype, device=device)
-            seconds = best(partial(routine, sample), 1, device)
+            seconds = typical(partial(routine, sample), 1, device)
             found.setdefault(kind, {})[side] = factorisation_work(kind, aspect * side, side) / seconds
     return found
 
@@ -126,25 +141,27 @@ def algebra(device: str) -> dict[Algebra, dict[int, float]]:
 def elementwise(device: str) -> float:
     """Bytes a second through widening, subtracting and copying, as a task vector is made."""
     one, other = (torch.randn(1 << 25, device=device).bfloat16() for _ in range(2))
-    seconds = best(lambda: one.float() - other.float(), device=device)
+    seconds = typical(lambda: one.float() - other.float(), device=device)
     return (2 * 2 + 2 * 4 + 3 * 4) * one.numel() / seconds
 
 
 def hashing() -> float:
     """Bytes a second through sha256 on one core."""
     block = bytes(1 << 27)
-    return len(block) / best(lambda: sha256(block).digest(), 2)
+    return len(block) / typical(lambda: sha256(block).digest(), 2)
 
 
 def disk(path: Path) -> tuple[float, float, float]:
     """Bytes a second written until they are on the disk, read from there, and read from memory."""
     block = memoryview(os.urandom(1 << 24))
-    start = time.perf_counter()
-    with path.open("wb", buffering=0) as written:
-        for _ in range(FILE // len(block)):
-            written.write(block)
-    synchronise(path)
-    write = time.perf_counter() - start
+
+    def down() -> None:
+        with path.open("wb", buffering=0) as written:
+            for _ in range(FILE // len(block)):
+                written.write(block)
+        synchronise(path)
+
+    write = typical(down)
     with path.open("rb") as stream:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     into = bytearray(1 << 24)
@@ -157,7 +174,7 @@ def disk(path: Path) -> tuple[float, float, float]:
     start = time.perf_counter()
     through()
     cold = time.perf_counter() - start
-    return FILE / write, FILE / cold, FILE / best(through)
+    return FILE / write, FILE / cold, FILE / typical(through)
 
 
 def load(folder: Path, device: str) -> float:
@@ -179,7 +196,7 @@ def load(folder: Path, device: str) -> float:
     def run() -> object:
         return transformers.Qwen2ForCausalLM.from_pretrained(folder, dtype=dtype).to(device)
 
-    return size / best(run, 2, device)
+    return size / typical(run, 2, device)
 
 
 def overhead(device: str) -> float:
@@ -194,14 +211,14 @@ def overhead(device: str) -> float:
     model = transformers.Qwen2Model(config).to(device).eval()
     ids = torch.zeros(1, 1, dtype=torch.long, device=device)
     with torch.no_grad():
-        return best(lambda: model(ids, use_cache=False), 5, device) / layers
+        return typical(lambda: model(ids, use_cache=False), 5, device) / layers
 
 
 def starts() -> dict[str, float]:
     """Seconds until imports are done and what they hold in memory: without torch, with it, and with a model's
     classes (of these, the further seconds)."""
     held = {name: float(_python(code + _PRIVATE)) for name, code in _IMPORTS.items()}
-    seconds = {name: best(partial(_python, code), 1) for name, code in _IMPORTS.items()}
+    seconds = {name: typical(partial(_python, code), 1) for name, code in _IMPORTS.items()}
     return {
         "start_plain": seconds["plain"],
         "start": seconds["torch"],

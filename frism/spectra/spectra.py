@@ -65,10 +65,12 @@ class Spectra:
         assert facts is not None
         return facts
 
-    def task_vector(self, name: str, device: "str | torch.device" = "cpu") -> Tensor:
-        """tau_R of one matrix, (d_out, d_in), fp32, on a device."""
-        tau = self.triple.read("lrm", name, device)
-        return tau.sub_(self.triple.read("base", name, device))
+    def task_vector(
+        self, name: str, device: "str | torch.device" = "cpu", rows: slice = slice(None)
+    ) -> Tensor:
+        """tau_R of one matrix, (d_out, d_in), or some of its rows, fp32, on a device."""
+        tau = self.triple.read("lrm", name, device, rows=rows)
+        return tau.sub_(self.triple.read("base", name, device, rows=rows))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """(d_out, d_in) of one matrix. Raises UserError for a tensor that is none."""

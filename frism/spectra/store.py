@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # what a folder holds is known from headers alone
     from frism.spectra.quality import Quality
     from frism.spectra.spectrum import Spectrum
 
-VERSION = 1  # of format and solvers: another one makes every spectrum anew
+VERSION = 2  # of format and solvers: another one makes every spectrum anew
 ENTRY = "frism.spectrum"
 
 

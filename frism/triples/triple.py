@@ -84,8 +84,16 @@ class Triple:
             found = self._with_tied_head(found)
         return sorted(found, key=lambda name: _position(name, scope))
 
-    def read(self, role: str, name: str, device: "str | torch.device" = "cpu") -> "Tensor":
-        """Return one tensor of "base", "vlm" or "lrm" in fp32.
+    def read(
+        self,
+        role: str,
+        name: str,
+        device: "str | torch.device" = "cpu",
+        *,
+        rows: slice = slice(None),
+        stored: bool = False,
+    ) -> "Tensor":
+        """Return one tensor of "base", "vlm" or "lrm", or some of its rows, in fp32 or its stored dtype.
 
         Raises UserError naming file and tensor when it is missing, not finite or not of V's shape.
         """
@@ -94,7 +102,8 @@ class Triple:
         header = self.header(role, name)
         if header.shape != self.header("vlm", name).shape:
             raise self._misshapen(role, name)
-        return self.checkpoints[role].read(self.stored(name, role)).to(device=device, dtype=torch.float32)
+        values = self.checkpoints[role].read(self.stored(name, role), rows)
+        return values.to(device=device, dtype=values.dtype if stored else torch.float32)
 
     def stored(self, name: str, role: str = "vlm") -> str:
         """Return the name that a tensor has in the files of V (or of another role)."""

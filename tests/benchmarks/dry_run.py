@@ -4,10 +4,10 @@
     python tests/benchmarks/dry_run.py --shape 7b --layers 2 --rank 256 full
 For every combination: measures this machine (frism.planning.trials), makes a triple and pictures
 (few_layers.py), and runs hash, spectrum, fit, merge on load with answers, and export, each as a process of
-its own: `frism` where there is a command, dry_stages.py else. Prints predicted, measured and ratio: seconds
-by part, private memory and disk, as Markdown, and which missed 20 % and by how much. The machine must have
-nothing else to do. What takes less than three seconds either way is shown and not judged. Exit code 1 when
-something missed. Imports little, see whole_process.py.
+its own: `frism` where there is a command, dry_stages.py else. Prints predicted, measured and ratio as
+Markdown: seconds, private memory and disk of every stage, which are judged (20 %), and seconds by part (the
+start with the process's end), which are not, nor is a stage of less than three seconds. The machine must have
+nothing else to do. Exit code 1 when something missed. Imports little, see whole_process.py.
 """
 
 import argparse
@@ -37,8 +37,8 @@ from frism.planning.work import AnswerWork, FitWork, SpectrumWork, Stage  # noqa
 
 HERE = Path(__file__).parent
 TARGET = 0.2
+SHORT = 3.0  # seconds below which a stage is not judged
 SETTLES = 4  # seconds until a file counts as settled, and its digest is remembered
-SHORT = 3.0  # seconds below which a part is not judged
 CALIBRATION_WORDS, QUESTION_WORDS = 61, 37  # tokens of the prompts beside the picture's, by the byte
 TRIALS = (
     "import sys; from pathlib import Path; from frism.planning.trials import measure;"
@@ -116,6 +116,7 @@ def commands(case: Case, folder: Path) -> Iterator[tuple[list[str], str, Path]]:
     yield stage("answer"), "answer", folder / "nothing"
     named = [word for role, path in models.items() for word in (f"--{role}", path)]
     exported = ["--out", str(folder / "exported"), "--spectra", str(folder / "spectra")]
+    exported += ["--threads", os.environ["OMP_NUM_THREADS"]]
     yield [*frism, "export", str(folder / "variant"), *named, *exported], "", folder / "exported"
 
 
@@ -146,6 +147,8 @@ def run(case: Case, folder: Path, name: str, outcomes: list[Outcome]) -> None:
             command[-1] = json.dumps(json.loads(command[-1]) | {"begun": time.time()})
         cost = measure(command, ROOT)
         parts = json.loads((folder / f"{file}.json").read_text()) if file else {}
+        if parts:  # a process ends, which takes a while with torch, and its start is charged with that
+            parts["start"] += cost.seconds - sum(parts.values())
         outcomes.append(Outcome(predicted, cost, parts, size_of(left)))
         say(
             f"{predicted.name}: {predicted.seconds:.1f} s and {predicted.memory / GB:.1f} GB predicted,"
@@ -172,10 +175,10 @@ def rows(outcomes: list[Outcome]) -> Iterator[tuple[str, str, float, float, str,
     """Stage, what, predicted, measured, unit, and whether it is judged."""
     for outcome in outcomes:
         stage, cost = outcome.predicted, outcome.cost
-        yield stage.name, "all", stage.seconds, cost.seconds, "s", True
+        yield stage.name, "all", stage.seconds, cost.seconds, "s", max(stage.seconds, cost.seconds) >= SHORT
         for part, taken in outcome.parts.items():
             expected = stage.parts.get(part, 0.0)
-            yield stage.name, part, expected, taken, "s", max(expected, taken) >= SHORT
+            yield stage.name, part, expected, taken, "s", False
         yield stage.name, "memory", stage.memory / GB, cost.private, "GB", True
         if stage.name in ("spectrum", "export"):
             yield stage.name, "disk", stage.disk / GB, outcome.disk / GB, "GB", True

@@ -10,9 +10,8 @@ energy and AdamW; "plain" is forward and backward to the input with everything f
 turn in one process. With a truncated spectrum, "at rest" is a step that holds the tails, and "mean" counts in
 what `--tail-every` costs: one step with the tails' gradients, and the weights made anew after it, with the
 task vectors read from files. Peak memory is that of steps in further processes, one for each way, without
-what they held before they made the layer; the limit is weights + factors + 25 %, and "with tails" one task
-vector of a matrix is in memory besides. Factors are random numbers of their shapes:
-no time depends on their values. Set OMP_NUM_THREADS to what learning will use.
+what they held before they made the layer; the limit is weights + factors + 25 %. Factors are random numbers
+of their shapes: no time depends on their values. Set OMP_NUM_THREADS to what learning will use.
 """
 
 import argparse
@@ -66,15 +65,28 @@ class Case:
 
     def add_gates(self, folder: Path) -> None:
         """Gates with random factors; a tail's task vectors lie in `folder`."""
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import save_file
 
+        from frism.checkpoints.checkpoint import Checkpoint
         from frism.gates.injection import GatedInjection
 
         torch, case = self.torch, self
         if self.rank:
             for name, module in self.modules.items():
                 if not (folder / name).exists():
-                    save_file({"tau": 1e-3 * torch.randn(module.weight.shape)}, folder / name)
+                    (folder / name).mkdir()
+                    (folder / name / "config.json").write_text("{}")
+                    tau = {"tau": 1e-3 * torch.randn(module.weight.shape)}
+                    save_file(tau, folder / name / "model.safetensors")
+
+        class TaskVector:
+            """By rows, as the checkpoints are read."""
+
+            def __init__(self, name: str) -> None:
+                self.checkpoint = Checkpoint(folder / name)
+
+            def __getitem__(self, rows: slice) -> Any:
+                return self.checkpoint.read("tau", rows)
 
         class Random(dict[str, Any]):
             """Spectra made as they are asked for, like ones that are read from a folder."""
@@ -84,7 +96,7 @@ class Case:
 
         self.injection = GatedInjection(
             self.modules, Random(), 1.0,
-            task_vectors=(lambda name: load_file(folder / name)["tau"]) if self.rank else None,
+            task_vectors=TaskVector if self.rank else None,
         )  # fmt: skip
         self.optimizer = torch.optim.AdamW(self.injection.parameters(), lr=0.01, weight_decay=0.0)
 

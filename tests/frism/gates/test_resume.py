@@ -134,7 +134,10 @@ class Killer:
 
     def start(self) -> subprocess.Popen[bytes]:
         """A process that begins its fit now (its imports are done)."""
-        environment = os.environ | {"PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {
+            "PYTHONPATH": str(self.root),
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        }
         process = subprocess.Popen(
             self.command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

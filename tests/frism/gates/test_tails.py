@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from frism.errors import UserError
-from frism.gates import tails
+from frism.gates import task_vectors
 from frism.gates.tails import ParkedInFile, ParkedInMemory, TailWeights
 
 NAME = "layers.0.mlp.up_proj.weight"
@@ -24,7 +24,7 @@ def a_layer(dtype: torch.dtype = torch.float32) -> tuple[nn.Linear, torch.Tensor
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("entries", [1, 20, 1 << 20])
 def test_the_weight_depends_on_the_gate_alone(dtype, entries, monkeypatch) -> None:
-    monkeypatch.setattr(tails, "ENTRIES", entries)
+    monkeypatch.setattr(task_vectors, "ENTRIES", entries)
     module, tau = a_layer(dtype)
     own = module.weight.clone()
     weights = TailWeights({NAME: module}, lambda name: tau, strength=0.5)
@@ -44,11 +44,11 @@ def test_the_weight_depends_on_the_gate_alone(dtype, entries, monkeypatch) -> No
 def test_parked_bits_come_back_by_rows(parked, dtype) -> None:
     weight = a_layer(dtype)[0].weight
     kept = parked(weight)
-    assert all(torch.equal(kept.rows(i, i + 3), weight[i : i + 3]) for i in (0, 8, 2))
+    assert all(torch.equal(kept[i : i + 3], weight[i : i + 3]) for i in (0, 8, 2))
 
 
 def test_a_task_vector_that_cannot_be_read_half_way_leaves_v_within_reach(monkeypatch) -> None:
-    monkeypatch.setattr(tails, "ENTRIES", 20)
+    monkeypatch.setattr(task_vectors, "ENTRIES", 20)
     module, tau = a_layer()
     own = module.weight.clone()
     weights = TailWeights({NAME: module}, lambda name: tau[:5], strength=1.0)  # too few rows

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from frism.compute import Compute
+from frism.gates import placement
 from frism.gates.recomputation import SHARE
 from frism.planning import fitting, machines, stages
 from frism.planning.shapes import published, shape_of
@@ -35,6 +36,7 @@ def test_the_disk_of_spectra_is_exact(triple, triple_folders, tmp_path, rank, dt
 
 def test_constants_are_those_of_the_code_that_runs():
     assert (fitting.RECOMPUTE, stages.EXACT) == (SHARE, quality.EXACT)
+    assert fitting.RESIDENT == placement.SHARE
     assert Compute().factors == Precision().factors
 
 
@@ -44,7 +46,19 @@ def test_costs_grow_with_what_is_asked_for():
         assert fitting.fit(SHAPE, replace(FIT, **change), H200, BF16).seconds > less.seconds
     low = replace(FIT, spectrum=SpectrumWork(256), tail_every=FIT.steps)
     assert fitting.fit(SHAPE, low, H200, BF16).parts["steps"] < less.parts["steps"]
-    assert fitting.fit(SHAPE, low, H200, BF16).device_memory < less.device_memory
+
+
+def test_base_and_reasoning_model_stay_on_a_gpu_with_room_for_the_tails():
+    low = replace(FIT, spectrum=SpectrumWork(256))
+    roomy = fitting.fit(SHAPE, low, H200, BF16)
+    tight = fitting.fit(SHAPE, low, H200.model_copy(update={"device_memory": 60e9}), BF16)
+    assert "R and B stay on the GPU" in roomy.note
+    assert "stay" not in tight.note
+    assert "stay" not in fitting.fit(SHAPE, FIT, H200, BF16).note  # no tails
+    checkpoints = 2 * SHAPE.stored * SHAPE.text.matrix_values
+    assert roomy.device_memory - tight.device_memory == pytest.approx(checkpoints)
+    assert roomy.parts["steps"] < tight.parts["steps"]
+    assert tight.device_memory < fitting.fit(SHAPE, FIT, H200, BF16).device_memory
 
 
 def test_a_full_rank_step_costs_what_its_multiplications_say():

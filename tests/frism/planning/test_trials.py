@@ -6,8 +6,9 @@ from frism.planning import trials
 
 
 def test_rates_are_positive_and_grow_with_the_tokens(monkeypatch):
-    monkeypatch.setattr(trials, "ROWS", 512)
-    monkeypatch.setattr(trials, "COLUMNS", 256)
+    monkeypatch.setattr(trials, "LINEAR", ((512, 256), (256, 512)))
+    monkeypatch.setattr(trials, "TALL", (512, 256))
+    monkeypatch.setattr(trials, "LONG_ENOUGH", 0.01)
     monkeypatch.setattr(trials, "SIDES", (32, 64))
     rates = trials.matmul(torch.float32, "cpu", (1, 64))
     assert 0 < rates[1] < rates[64]
