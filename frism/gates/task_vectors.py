@@ -28,7 +28,7 @@ def pieces(d_out: int, d_in: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class _Read:
-    """From the checkpoints' files, each time anew."""
+    """From the checkpoints' files, each time anew. They are finite: the matrix has a spectrum."""
 
     spectra: Spectra
     name: str

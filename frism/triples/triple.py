@@ -95,7 +95,8 @@ class Triple:
     ) -> "Tensor":
         """Return one tensor of "base", "vlm" or "lrm", or some of its rows, in fp32 or its stored dtype.
 
-        Raises UserError naming file and tensor when it is missing, not finite or not of V's shape.
+        Raises UserError naming file and tensor when it is missing, not finite (if read whole) or not of V's
+        shape.
         """
         import torch
 

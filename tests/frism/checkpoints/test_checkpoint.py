@@ -25,6 +25,18 @@ def test_headers_and_tensors_equal_those_of_safetensors(triple_folders: Folders)
         assert torch.equal(checkpoint.read(name), tensor)
 
 
+@pytest.mark.parametrize("rows", [slice(0, 0), slice(0, 1), slice(3, 11), slice(-2, None), slice(5, 10**9)])
+def test_rows_are_read_alone(triple_folders: Folders, rows: slice) -> None:
+    checkpoint = Checkpoint(triple_folders["base"])
+    for name in (Q, "model.norm.weight"):
+        assert torch.equal(checkpoint.read(name, rows), checkpoint.read(name)[rows])
+
+
+def test_what_is_read_begins_at_a_cache_line(triple_folders: Folders) -> None:
+    checkpoint = Checkpoint(triple_folders["base"])
+    assert {checkpoint.read(name).data_ptr() % 64 for name in checkpoint.tensors} == {0}
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_keeps_its_stored_dtype(
     tmp_path: Path, triple_folders: Folders, dtype: torch.dtype

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frism.errors import UserError
-from frism.spectra.costs import COSTS, chosen, cost
+from frism.spectra.costs import COSTS, LINE, chosen, cost, sketch_width
 from frism.spectra.parts import named_layers, share
 from frism.spectra.settings import SpectrumSettings
 
@@ -56,6 +56,14 @@ def test_costs_are_positive_and_do_not_depend_on_orientation(
 ) -> None:
     device, solver = way
     assert 0 < cost(solver, shape, rank, device) == cost(solver, shape[::-1], rank, device)
+
+
+@given(st.integers(1, 4000), st.integers(1, 30_000))
+def test_a_sketch_holds_a_tenth_more_than_is_wanted_in_whole_cache_lines(rank: int, shorter: int) -> None:
+    rank = min(rank, shorter)
+    width = sketch_width(rank, shorter)
+    assert min(shorter, rank + max(10, rank // 10)) <= width <= shorter
+    assert width == shorter or width % LINE == 0
 
 
 @settings(deadline=None, max_examples=30)
