@@ -105,7 +105,7 @@ def profiles() -> dict[str, Machine]:
 def machine(name: str, measure: Callable[[], Machine]) -> Machine:
     """A profile by its name: one measured here before, one of machines.yaml, or `this`.
 
-    `measure` is called for `this` when it was not measured before; it takes a minute or two.
+    `measure` is called for `this` when it was not measured before; it takes two or three minutes.
     Raises UserError for an unknown name.
     """
     if (found := kept(name)) is not None:

@@ -131,10 +131,14 @@ def answers(shape: Shape, work: AnswerWork, machine: Machine, dtype: str) -> Sta
     return Stage("answers", parts, machine.process_model + held, 0.0, disk)
 
 
-def exporting(shape: Shape, machine: Machine, merge: float, *, cached: bool = False) -> Stage:
-    """Write a variant as a checkpoint: the merge, and V's bytes through to the disk."""
-    largest = max(matrix.values for matrix in shape.text.matrices)
+def exporting(
+    shape: Shape, machine: Machine, merge: float, *, rank: int | None = None, cached: bool = False
+) -> Stage:
+    """Write a variant as a checkpoint: the merge, and V's bytes through to the disk. `rank`: of spectra."""
+    largest = max(shape.text.matrices, key=lambda matrix: matrix.values)
     copy = shape.bytes / read(machine, cached)
     parts = {"start": machine.start, "merge": merge, "copy": copy, "write": shape.bytes / machine.write}
-    # Freed memory is kept for the next tensor (frism.commands.merge.settle): more than the arrays in hand.
-    return Stage("export", parts, machine.process + 10 * op.FLOAT32 * largest, disk=shape.bytes)
+    # Freed memory is kept for the next tensor (frism.commands.merge.settle): more than the arrays in hand,
+    # and by runs up to a fifth more or less.
+    arrays = 11.5 if largest.rank(rank) == largest.full_rank else 9.5
+    return Stage("export", parts, machine.process + arrays * op.FLOAT32 * largest.values, disk=shape.bytes)

@@ -128,7 +128,8 @@ def plan(work: StudyWork, machine: Machine) -> Plan:
     if work.texts:
         rows.append(Row(_asked("answers (text)", work, work.texts, machine), work.owners))
     longest = max(merges)
-    rows.append(Row(stages.exporting(shape, machine, longest), 1, counted=False))
+    rank = work.spectrum.rank if work.spectrum else None
+    rows.append(Row(stages.exporting(shape, machine, longest, rank=rank), 1, counted=False))
     return Plan(tuple(rows), len(work.variants), sum(points))
 
 

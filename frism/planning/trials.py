@@ -1,4 +1,4 @@
-"""Short trials of the very operations that a plan counts: this machine's rates, in a minute or two."""
+"""Short trials of the very operations that a plan counts: this machine's rates, in two or three minutes."""
 
 import math
 import os

@@ -90,7 +90,7 @@ def predictions(case: Case, shape: Shape, found: Machine) -> list[Stage]:
             load.parts | {"answers": answers.seconds},
             max(load.memory, answers.memory),
         ),
-        stages.exporting(shape, found, merge, cached=True),
+        stages.exporting(shape, found, merge, rank=case.rank, cached=True),
     ]
 
 
