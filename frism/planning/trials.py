@@ -88,7 +88,7 @@ def measure(device: str = "cpu", folder: Path | None = None) -> Machine:
 
 
 def typical(run: Callable[[], object], times: int = 3, device: str = "cpu") -> float:
-    """Median seconds of at least so many runs in a row, after others, one at least, that are not counted."""
+    """Median seconds of so many runs in a row, after others, one at least, that are not counted."""
 
     def once() -> float:
         start = time.perf_counter()
