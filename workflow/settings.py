@@ -187,9 +187,7 @@ def _data_faults(config: Mapping[str, Any]) -> Iterator[str]:
         name = needing[0]["name"]
         yield f"benchmarks: {name} needs a TSV: name the folder that holds it as data.folder."
     if folder is not None and not Path(folder).is_dir():
-        yield (
-            f"data.folder {folder} is not a folder: fill it with python -m benchmarks.tools.data."
-        )
+        yield (f"data.folder {folder} is not a folder: fill it with python -m benchmarks.tools.data.")
     for entry in config["benchmarks"] if needing else ():
         definition = lookup.find(entry)
         if definition.source.tsv is not None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from baselines import _sparsify
 from frism.method.method import find
 from tests.parity import br2v_cases, peers
-from tests.parity.br2v_cases import (  # fmt: skip
+from tests.parity.br2v_cases import (
     ALPHA,
     ALPHA2,
     DENSITY,

@@ -10,6 +10,7 @@ import torch
 from benchmarks.questions import writing
 from benchmarks.registry.lookup import find_all
 from benchmarks.stages import tune
+from benchmarks.tuning import dev_scores, points
 from frism.errors import UserError
 from frism.method import method
 from frism.method.recipe import Recipe
@@ -58,16 +59,16 @@ def unmodified(triple_folders, items: Path, tmp_path_factory: pytest.TempPathFac
 
 def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
     found = method.find("ties")
-    points = tune.grid_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
-    assert [(p["strength"], p["lrm_weight"]) for p in points] == [
+    grid = points.grid_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
+    assert [(p["strength"], p["lrm_weight"]) for p in grid] == [
         (1.0, 0.5),
         (1.0, 1.0),
         (2.0, 0.5),
         (2.0, 1.0),
     ]
-    assert {p["density"] for p in points} == {0.4}
+    assert {p["density"] for p in grid} == {0.4}
     with pytest.raises(UserError, match=r"no parameter 'strenght'.*strength"):
-        tune.grid_points(found, {}, {"strenght": [1.0]})
+        points.grid_points(found, {}, {"strenght": [1.0]})
 
 
 def test_a_sweep_leaves_scores_choice_and_recipe(
@@ -95,7 +96,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(
         "grid": '{"strength": [0.5, 1.0]}', "compare_with": unmodified,
     }  # fmt: skip
     run(triple_folders, items, whole, **options)
-    real, calls = tune.dev_scores, []
+    real, calls = dev_scores.dev_scores, []
 
     def breaks_once(*args: object) -> pd.DataFrame:
         calls.append(args)
