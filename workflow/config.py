@@ -78,7 +78,10 @@ def _benchmark_faults(study: StudyConfig) -> Iterator[str]:
         on_axis = [d for d in defined["benchmarks"] if d["axis"] == axis]
         if not any(d["on_dev"] for d in on_axis):
             split = " that can be split into dev and test" if on_axis else ""
-            yield f"benchmarks holds none on the axis '{axis}'{split}: coefficients cannot be chosen without one."
+            yield (
+                f"benchmarks holds none on the axis '{axis}'{split}: coefficients cannot be chosen without"
+                " one."
+            )
     for key, split in (("benchmarks", "test"), ("text", "text")):
         generated = [d["name"] for d in defined[key] if d["source"].get("miniature") is not None]
         if generated and getattr(study.questions, split) == "all":

@@ -155,16 +155,13 @@ class Jobs:
         The files are no inputs: a clone or a checkout renews their times, which would start everything again.
         Alignment and completeness of the triple are checked on the way.
         """
-        folders, scope = self.study.triple.folders, self.study.scope
-
-        def inspect() -> dict[str, str]:
-            from frism.triples.triple import Triple
-
-            return dict(Triple.open(**folders, scope=scope).digest)
-
+        triple, scope = self.study.triple, self.study.scope
+        folders = triple.folders
         made_by = code("frism.triples.triple")
         with reported():
-            digests: dict[str, str] = remembered([folders, scope, states(folders.values()), made_by], inspect)
+            digests: dict[str, str] = remembered(
+                [folders, scope, states(folders.values()), made_by], lambda: dict(triple.open(scope).digest)
+            )
         return digests
 
     @cached_property
@@ -184,6 +181,17 @@ def _model_type(folder: str) -> str:
     except (OSError, ValueError):
         return ""  # what is wrong with the folder is said by whoever opens it
     return str(content.get("model_type", ""))
+
+
+def asked_of(items: str) -> str | None:
+    """The variant whose own questions a folder of items holds; None for those that most variants share."""
+    return items.partition("/")[2] or None
+
+
+def variant_option(items: str) -> str:
+    """The option of the stage `items` that names the variant of a folder of items."""
+    variant = asked_of(items)
+    return f"--variant {variant}" if variant else ""
 
 
 def spectrum_options(study: StudyConfig) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """Resolve the names in a study's config: benchmarks to definitions, methods to modules and what they need.
 
-Looking through VLMEvalKit's sources takes a second and asking a method imports torch, so answers are remembered.
+Looking through VLMEvalKit's sources takes a second and asking a method imports torch: answers are remembered.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ def method_modules() -> dict[str, str]:
 def needs(study: StudyConfig) -> dict[str, list[str]]:
     """Return by variant which of NEEDS its method asks for; a checkpoint asks for nothing.
 
-    Raises UserError for the first fault of a variant: an unknown method or parameter, a value of the wrong type
-    at any grid point, a needless or missing reference.
+    Raises UserError for the first fault of a variant: an unknown method or parameter, a value of the wrong
+    type at any grid point, a needless or missing reference.
     """
     code = code_digest("frism.method.method", *method_modules().values())
     given = {name: variant.model_dump(mode="json") for name, variant in study.variants.items()}

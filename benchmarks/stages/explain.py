@@ -30,7 +30,6 @@ from frism.errors import reported
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
-from frism.triples.triple import Triple
 
 TABLES = (
     "gates_by_layer", "gates_by_rank", "energy_by_layer", "overlap", "rank_blocks", "bimodality", "ablations"
@@ -79,7 +78,7 @@ def _directions(
             wanted.setdefault(settings)
     if not wanted:
         return {}
-    triple = Triple.open(**study.triple.folders)
+    triple = study.triple.open()
     found = {}
     for settings in wanted:
         every = AllDirections(Spectra(triple, settings, folder), results / KEPT, device)

@@ -19,7 +19,6 @@ from benchmarks.study.layout import Layout
 from benchmarks.study.slices.predict_slice import PredictSlice
 from frism.errors import reported
 from frism.method.recipe import Recipe
-from frism.triples.triple import Triple
 
 
 @reported()
@@ -42,7 +41,7 @@ def main(
     items = layout.items(find_variant(settings.variants, variant))
     recipe, fitted = Recipe.load(layout.variant(variant, point))
     questions = reading.load(items, split, names(settings.benchmarks))
-    triple = Triple.open(**settings.triple.folders, scope=recipe.scope)
+    triple = settings.triple.open(recipe.scope)
     predict(triple, recipe, fitted, questions, engine, items, out, share, layout.spectra)
 
 

@@ -25,7 +25,6 @@ from benchmarks.text.models import find_model
 from frism.errors import UserError, reported
 from frism.files import atomic_write, read_json
 from frism.method.recipe import Recipe
-from frism.triples.triple import Triple
 
 PARENTS = ("base", "lrm")
 
@@ -44,7 +43,7 @@ def run(
     digests = check_data(tasks)
     recipe = None if owner in PARENTS else layout.variant(owner)
     scope = Recipe.load(recipe)[0].scope if recipe else "mat"
-    triple = Triple.open(**settings.triple.folders, scope=scope, text_receiver=True)
+    triple = settings.triple.open(scope, text_receiver=True)
     who = find_model(triple, None if recipe else owner, recipe, settings.engine, layout.spectra)
     decided = None
     if stored:

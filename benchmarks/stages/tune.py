@@ -1,10 +1,10 @@
 """Fit a variant, choose its coefficients on dev, and write its recipe.
 
 python -m benchmarks.stages.tune --study results/miniature/study.json --variant V
-writes variants/V/{recipe.json, coefficients.safetensors, dev.csv, norms.csv, choice.json, learning.csv}; what it
-finished of a grid is kept in points/ and not done again after a kill, and a fit that was cut off goes on from
-what it left in work/, with its learning curve as it grows. All points are fitted before any answers, so that the
-model that learns and the model that answers are never in memory together.
+writes variants/V/{recipe.json, coefficients.safetensors, dev.csv, norms.csv, choice.json, learning.csv}. What
+it finished of a grid is kept in points/ and not done again after a kill, and a fit that was cut off goes on
+from what it left in work/, with its learning curve as it grows. All points are fitted before any answers, so
+that the model that learns and the model that answers are never in memory together.
 """
 
 import gc
@@ -50,7 +50,7 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
 
     Raises UserError for a variant that cannot be made, before anything is fitted where possible.
     """
-    triple = Triple.open(**study.triple.folders, scope=study.scope)
+    triple = study.triple.open(study.scope)
     items = layout.items(find_variant(study.variants, variant))
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
     questions = reading.load(items, "dev", names)

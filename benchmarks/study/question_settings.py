@@ -1,4 +1,4 @@
-"""Say how many questions a study asks, where their tables lie and how they are put: three parts of its config."""
+"""Say how many questions a study asks, where their data lie and how they are put: parts of its config."""
 
 from typing import Annotated, Any, Literal
 

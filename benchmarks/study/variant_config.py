@@ -47,7 +47,7 @@ class VariantConfig(Asking):
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        """The parameters of every grid point, fixed ones included; the last key of the grid varies fastest."""
+        """The parameters of every grid point, fixed ones included; the last key varies fastest."""
         return list(expand(self.params, self.grid))
 
 

@@ -71,7 +71,7 @@ class Chain:
     @cached_property
     def triple(self) -> Triple:
         """The three checkpoints, opened in the study's scope."""
-        return Triple.open(**self.study.triple.folders, scope=self.study.scope)
+        return self.study.triple.open(self.study.scope)
 
     def items(self, variant: str) -> dict[str, list[item.Item]]:
         """The test questions that a variant answered."""

@@ -25,8 +25,9 @@ def checkpoints(chain: Chain) -> str:
         for role in ROLES:
             if said.get(role) != chain.digests[role]:
                 raise BrokenLinkError(
-                    f"{chain.study.triple.folders[role]} ({role}) is not the checkpoint that {path} was made from"
-                    f" (sha256 {chain.digests[role][:12]}..., not {str(said.get(role))[:12]}...): {AGAIN}."
+                    f"{chain.study.triple.folders[role]} ({role}) is not the checkpoint that {path} was made"
+                    f" from (sha256 {chain.digests[role][:12]}..., not"
+                    f" {str(said.get(role))[:12]}...): {AGAIN}."
                 )
     return ", ".join(f"{role} {chain.digests[role][:12]}" for role in ROLES)
 
