@@ -85,11 +85,10 @@ def test_both_bases_at_7b_differ_in_nothing_else() -> None:
 
 def test_published_numbers_find_their_variants(tmp_path: Path) -> None:
     """Every row of the paper's table has exactly one counterpart, and the cliff of POPE has its own."""
-    from benchmarks.study.config import Variant
 
     for name in ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen2_5_vl_7b_math"):
         found = config(name, tmp_path)
-        variants = {key: Variant(**given) for key, given in found["variants"].items()}
+        variants = {key: VariantConfig(**given) for key, given in found["variants"].items()}
         for row in published_scores.load(found["published"]).scores:
             if row.source == "frism":
                 expected = "inject_cliff" if row.params else row.method

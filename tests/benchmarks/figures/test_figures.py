@@ -18,8 +18,8 @@ from benchmarks.figures.style import marks
 from benchmarks.stages import explain
 from benchmarks.stages.figures import main
 from benchmarks.stages.tables import build
-from benchmarks.study.config import Study
 from benchmarks.study.results import read_table
+from tests.support.studies import study_of
 from tests.support.synthetic_study import EXPLAINED, config, make
 
 NAMES = ["trade_off", "sweep", "gates", "overlap", "rank_blocks", "bimodality", "learning"]
@@ -34,7 +34,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def study(settings):
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 @pytest.fixture(scope="module")

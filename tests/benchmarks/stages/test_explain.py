@@ -13,11 +13,11 @@ from benchmarks.stages.explain import TABLES, build, main
 from benchmarks.stages.summary import render
 from benchmarks.stages.tables import build as build_tables
 from benchmarks.statistics.paired_tests import holm, mcnemar
-from benchmarks.study.config import Study
 from benchmarks.study.results import read_table
 from frism.errors import UserError
 from frism.method.recipe import Recipe
 from tests.benchmarks.conftest import invoke, refused
+from tests.support.studies import study_of
 from tests.support.synthetic_study import EXPLAINED, config, make, triple
 
 SUITES = ["mini_number", "mini_count", "mini_total", "mini_net"]
@@ -33,7 +33,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def study(settings):
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_the_summary_says_it(results, study):
 
 def test_a_study_without_gates(settings, results, tmp_path):
     bare = {"variants": {v: settings["variants"][v] for v in ("vlm", "inject")}, "triple": {}}
-    lines = Study.parse(json.dumps(settings | bare))
+    lines = study_of(settings | bare)
     build_tables(results, lines, tmp_path / "tables")
     build(results, lines, tmp_path / "tables")
     for name in TABLES:

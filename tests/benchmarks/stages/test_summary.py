@@ -13,8 +13,8 @@ from benchmarks.gate_tables.bimodality import UNIFORM
 from benchmarks.stages import explain
 from benchmarks.stages.summary import main, render
 from benchmarks.stages.tables import build
-from benchmarks.study.config import Study
 from benchmarks.tables.findings import Budget, Finding
+from tests.support.studies import study_of
 from tests.support.synthetic_study import config, make
 
 SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
@@ -27,7 +27,7 @@ def study():
         benchmarks=SUITES, text=["mini_total"], statistics={"confidence": 0.95, "resamples": 200}
     )
     settings["variants"] = {v: settings["variants"][v] for v in FEW}
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 @pytest.fixture(scope="module")

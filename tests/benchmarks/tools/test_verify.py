@@ -32,11 +32,11 @@ from benchmarks.stages import (
     text,
     tune,
 )
-from benchmarks.study.config import Study
 from benchmarks.tools import verify
 from frism.files import sha256_file
 from frism.spectra import store
 from tests.benchmarks.conftest import invoke
+from tests.support.studies import study_of
 from tests.support.tsvs import make, pinned
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -103,7 +103,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
                 "--questions", "4", "--out", results / "text" / f"{owner}.csv",
                 "--journal", results / "predictions/text" / f"{owner}.jsonl", *who, *kept,
             )  # fmt: skip
-        study = Study.parse(json.dumps(config))
+        study = study_of(config)
         answers_table.write(results, study, results)
         tables.build(results, study, results / "tables")
         explain.build(results, study, results / "tables", results / "spectra")
