@@ -1,13 +1,11 @@
 """The table of all answers: complete, typed, the same in both files, and refused when its parts differ."""
 
-import json
-
 import pandas as pd
 import pytest
 
 from benchmarks.stages.answers_table import SCHEMA, main, write
 from frism.errors import UserError
-from tests.support.studies import study_of
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
 
 FEW = ["vlm", "inject"]
@@ -48,7 +46,7 @@ def test_both_files_hold_the_same(results, settings):
     frame.loc[:3, "extracted"] = awkward
     frame = frame.assign(cluster="7", correct_judge=1.0)
     frame.to_csv(path, index=False, quoting=1)
-    main(results, json.dumps(settings), results / "out")
+    main(record(results, settings), results / "out")
     parquet = pd.read_parquet(results / "out" / "questions.parquet")
     own = parquet[(parquet["variant"] == "inject") & (parquet["axis"] != "text")]
     assert own["raw"].tolist()[:4] == awkward

@@ -17,7 +17,7 @@ from benchmarks.statistics.paired_tests import holm, mcnemar, non_inferiority
 from benchmarks.study import results as study
 from benchmarks.tables.cells import interval, probability
 from frism.errors import UserError
-from tests.support.studies import study_of
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
 
 SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
@@ -310,23 +310,20 @@ def test_a_broken_file_is_named(settings, own, content):
 
 
 def test_command_line(results, settings, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.stages.tables",
-        "--results",
-        results,
-        "--out",
-        tmp_path / "tables",
-    ]
-    subprocess.run([*command, "--config", json.dumps(settings)], check=True)
+    def command(study: Path) -> list[str | Path]:
+        module = [sys.executable, "-m", "benchmarks.stages.tables"]
+        return [*module, "--study", study, "--out", tmp_path / "tables"]
+
+    subprocess.run(command(record(results, settings)), check=True)
     for name in NAMES:
         assert (tmp_path / "tables" / f"{name}.csv").read_bytes() == (
             results / "tables" / f"{name}.csv"
         ).read_bytes()
-    no_reference = settings | {"variants": {"inject": {"method": "inject"}}}
-    failed = subprocess.run([*command, "--config", json.dumps(no_reference)], capture_output=True, text=True)
-    assert failed.returncode == 2 and "method: vlm" in failed.stderr and "Traceback" not in failed.stderr
+    damaged = tmp_path / "study.json"
+    damaged.write_text('{"config": {"study": "x"}}')
+    failed = subprocess.run(command(damaged), capture_output=True, text=True)
+    assert failed.returncode == 2
+    assert failed.stderr == f"error: {damaged}: the key 'triple' is missing.\n"
 
 
 def test_cells():
