@@ -163,11 +163,10 @@ def test_a_judge_model_stands_beside_the_rules(
     predictions.write_text("".join(line.text() for line in lines))
     with served(reads_letters) as (address, requests):
         judge = JudgeSettings(address=address, model="m", retries=0)
-        result = run(folder, predictions, out, asked, "--judge", judge)
-        assert result.exit_code == 0, result.stderr
+        run("v", asked, predictions, folder, out, judge)
         first, number = out.read_bytes(), len(requests)
         assert number > 0
-        assert run(folder, predictions, out, asked, "--judge", judge).exit_code == 0
+        run("v", asked, predictions, folder, out, judge)
         assert out.read_bytes() == first and len(requests) == number, "the replies are kept"
     table = pd.read_csv(out)
     assert list(table.columns) == [*COLUMNS[: COLUMNS.index("truncated")], JUDGED, *COLUMNS[-3:]]
@@ -185,7 +184,8 @@ def test_a_judge_model_stands_beside_the_rules(
     assert about["judge"] == {
         "address": address, "model": "m", "prompt_version": "vlmevalkit", "temperature": 0.0,
     }  # fmt: skip
-    assert refused(run(folder, predictions, tmp_path / "w.csv", asked, "--judge", judge), "does not answer")
+    with pytest.raises(UserError, match="does not answer"):
+        run("v", asked, predictions, folder, tmp_path / "w.csv", judge)
     assert not (tmp_path / "w.csv").exists()
 
 

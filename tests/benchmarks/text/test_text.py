@@ -314,12 +314,13 @@ def test_answers_are_scored_anew_without_a_model(triple, tmp_path):
     assert journal.read_bytes() == content
 
 
-def test_another_models_answers_are_never_taken(triple, tmp_path, capsys):
+def test_another_models_answers_are_never_taken(triple, tmp_path, caplog):
     """What lm-eval's own cache does: its key is the prompt alone."""
+    caplog.set_level("INFO")
     journal = tmp_path / "j.jsonl"
     one = table(who_answers(triple, "lrm"), journal)
     other = table(who_answers(triple, "base"), journal)
-    assert "answers of another model, prompt or setting removed" in capsys.readouterr().out
+    assert "answers of another model, prompt or setting removed" in caplog.text
     pd.testing.assert_frame_equal(other, table(who_answers(triple, "base"), tmp_path / "fresh.jsonl"))
     assert one["raw"].tolist() != other["raw"].tolist()
 
