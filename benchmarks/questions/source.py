@@ -37,10 +37,8 @@ class QuestionSource:
             self.drawn = drawing.draw(definition, table, own.indices, own.clusters, splits, seed)
             for split, rows in self.drawn.items():
                 if splits[split] not in ("all", len(rows)):
-                    wanted = splits[split]
-                    log.info(
-                        "%s: %d questions on %s, %s asked for", definition.name, len(rows), split, wanted
-                    )
+                    counts = (definition.name, len(rows), split, splits[split])
+                    log.info("%s: %d questions on %s, %s asked for", *counts)
         elif definition.source.miniature is None:
             raise UserError(f"benchmark {definition.name} has no pictures: name it under `text`.")
 

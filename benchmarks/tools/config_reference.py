@@ -42,13 +42,9 @@ def _rows(model: type[BaseModel], above: str) -> Iterator[tuple[str, str, str]]:
 
 def _row(key: str, model: type[BaseModel], name: str, field: FieldInfo) -> tuple[str, str, str]:
     """One key; a field that only became required keeps the description that it was given first."""
-    given = (parent.model_fields[name].description for parent in model.__mro__[1:-2] if _has(parent, name))
-    meaning = field.description or next((text for text in given if text), "")
+    parents = [m for m in model.__mro__ if issubclass(m, BaseModel) and name in m.model_fields]
+    meaning = next(filter(None, (parent.model_fields[name].description for parent in parents)), "")
     return key, meaning.replace("|", "\\|"), _default(field)
-
-
-def _has(model: type, name: str) -> bool:
-    return issubclass(model, BaseModel) and name in model.model_fields
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
