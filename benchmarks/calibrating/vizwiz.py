@@ -48,7 +48,7 @@ def source(settings: "Settings") -> Source:
     from benchmarks.calibrating import parquet  # and with it pyarrow, which only this form needs
 
     rows = parquet.rows(shards)
-    return Source(rows, lambda chosen: parquet.unpacked(shards, chosen), title, str(folder))
+    return Source(rows, lambda chosen: parquet.unpack(shards, chosen), title, str(folder))
 
 
 def in_cache(dataset: str, split: str) -> Path:
