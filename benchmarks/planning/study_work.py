@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from benchmarks import calibration, registry
-from benchmarks.engines.settings import Settings as EngineSettings
+from benchmarks.registry import lookup
+from benchmarks.study import calibration_settings
+from benchmarks.study.engine_settings import EngineSettings as EngineSettings
 from frism.errors import UserError, first_fault
 from frism.planning.shapes import Shape, shape_of
 from frism.planning.study import Merge, StudyWork, VariantWork
@@ -70,7 +71,7 @@ def study_work(config: Mapping[str, Any], assumed: Assumptions) -> StudyWork:
     shape = shape_of(config["triple"]["vlm"])
     settings = {k: v for k, v in config.get("spectrum", {}).items() if k not in ("parts", "factors")}
     spectrum = SpectrumWork(**_model(SpectrumSettings, settings, "spectrum").model_dump())
-    source = _model(calibration.Settings, config.get("calibration", {}), "calibration")
+    source = _model(calibration_settings.CalibrationSettings, config.get("calibration", {}), "calibration")
     variants, needed = [], False
     for name, variant in config["variants"].items():
         found, needs = _variant(name, variant, shape, spectrum, source, assumed)
@@ -108,10 +109,10 @@ def _model(kind: Any, content: Mapping[str, Any], key: str) -> Any:
 
 def _variant(
     name: str, variant: Mapping[str, Any], shape: Shape, spectrum: SpectrumWork,
-    source: calibration.Settings, assumed: Assumptions,
+    source: calibration_settings.CalibrationSettings, assumed: Assumptions,
 ) -> tuple[VariantWork, bool]:  # fmt: skip
     """One variant's work, and whether it needs kept spectra."""
-    from frism import methods
+    from frism.method import method as methods
 
     method = methods.find(variant["method"])
     grid = variant.get("grid", {})
@@ -131,7 +132,8 @@ def _variant(
 
 
 def _fit(
-    params: Mapping[str, Any], shape: Shape, spectrum: SpectrumWork, source: calibration.Settings,
+    params: Mapping[str, Any], shape: Shape, spectrum: SpectrumWork,
+    source: calibration_settings.CalibrationSettings,
     assumed: Assumptions,
 ) -> FitWork:  # fmt: skip
     """A fit's work; one that takes no optimiser steps passes over its questions once (a sample at a time)."""
@@ -156,7 +158,7 @@ def _asked(
     assumed: Assumptions,
 ) -> AnswerWork | None:  # fmt: skip
     """One benchmark's questions of a split; None where dev has none."""
-    definition = registry.find(entry)
+    definition = lookup.find(entry)
     on_dev = definition.axis in ("perception", "reasoning") and not definition.whole
     if split == "dev" and not on_dev:
         return None
@@ -175,7 +177,7 @@ def _asked(
 
 
 def _text(entry: Any, config: Mapping[str, Any], engine: EngineSettings, assumed: Assumptions) -> AnswerWork:
-    definition, questions = registry.find(entry), config["questions"]
+    definition, questions = lookup.find(entry), config["questions"]
     wanted = questions.get("text", questions["test"])
     count = (definition.n or UNKNOWN) if wanted == "all" else wanted
     limit = definition.max_new_tokens or engine.max_new_tokens

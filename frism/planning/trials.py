@@ -37,9 +37,9 @@ LOADED = {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 2
           "num_key_value_heads": 2, "vocab_size": 32768, "tie_word_embeddings": True}  # fmt: skip
 FILE = 1 << 29  # bytes written and read
 _PLAIN = "import frism.triples.triple"
-_TORCH = f"{_PLAIN}, torch, frism.spectra.spectra, frism.variants"
+_TORCH = f"{_PLAIN}, torch, frism.spectra.spectra, frism.merging.on_load"
 _MODEL = (
-    f"{_TORCH}, frism.gates.learner, frism.injection.frism; from transformers import"
+    f"{_TORCH}, frism.gates.learner, frism.methods.frism; from transformers import"
     " AutoProcessor, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor"
     "; import transformers.models.qwen2_5_vl.modeling_qwen2_5_vl"
 )

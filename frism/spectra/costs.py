@@ -1,6 +1,6 @@
 """What each solver costs by shape, rank and device, and so which one to take. Imports no torch.
 
-Seconds = operations / rate. Rates are fitted to measurements (tests/benchmarks/spectrum_speed.py), two cores
+Seconds = operations / rate. Rates are fitted to measurements (tests/timing/spectrum_speed.py), two cores
 of a server CPU, fp32, torch 2.15 with MKL: mostly processor seconds of one busy core, halved. Another machine
 shifts them all alike, as far as a choice is concerned. The rates of "cuda" are counted from published peaks,
 not measured.

@@ -14,6 +14,8 @@ from typing import Any
 
 from few_layers import ROLES
 
+from benchmarks.study import calibration_settings
+
 QUESTION = "What is shown?"
 
 
@@ -54,20 +56,20 @@ def fit(folder: Path, options: dict[str, Any]) -> dict[str, float]:
     """FRISM's fit as a study runs it, on the folder of pictures."""
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration  # noqa: F401 (part of the start)
 
-    from benchmarks import calibration
+    from benchmarks.calibration import load
     from frism.compute import Compute
     from frism.distillation.receiver import Receiver
     from frism.gates import learner
-    from frism.methods import find
-    from frism.recipes import Recipe
+    from frism.method.method import find
+    from frism.method.recipe import Recipe
     from frism.spectra.settings import SpectrumSettings
     from frism.spectra.spectra import Spectra
 
     triple, method = opened(folder), find("frism")
     settings = SpectrumSettings(rank=options["rank"])
     pictures, count = str(folder / "pictures"), options["questions"]
-    source = calibration.Settings(source="folder", folder=pictures, questions=count)
-    questions = calibration.load(source, seed=0)
+    source = calibration_settings.CalibrationSettings(source="folder", folder=pictures, questions=count)
+    questions = load.load(source, seed=0)
     params = {"steps": options["steps"], "batch": options["batch"], "max_new_tokens": options["tokens"]}
     parts = Parts(options["begun"])
     Receiver.load = parts.timed("load", Receiver.load)  # type: ignore[method-assign]
@@ -89,21 +91,23 @@ def answer(folder: Path, options: dict[str, Any]) -> dict[str, float]:
     """Load V, merge the fitted variant into it, and answer questions about the pictures."""
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration  # noqa: F401 (part of the start)
 
-    from benchmarks.engines.local import Engine
-    from benchmarks.engines.settings import Settings
-    from benchmarks.item import Item, picture_digest
-    from frism import variants
-    from frism.recipes import Recipe
+    from benchmarks.answering.transformers_engine import TransformersEngine
+    from benchmarks.questions.item import Item, picture_digest
+    from benchmarks.study.engine_settings import EngineSettings
+    from frism.merging import on_load
+    from frism.method.recipe import Recipe
 
     triple = opened(folder)
     recipe, fitted = Recipe.load(folder / "variant")
     parts = Parts(options["begun"])
-    variants.apply = parts.timed("merge", variants.apply)
+    on_load.apply = parts.timed("merge", on_load.apply)
     started = time.perf_counter()
-    model = variants.load(triple, recipe, fitted, spectra=folder / "spectra")
+    model = on_load.load(triple, recipe, fitted, spectra=folder / "spectra")
     parts.seconds["load"] = time.perf_counter() - started - parts.seconds["merge"]
-    settings = Settings(name="transformers", batch_size=options["batch"], max_new_tokens=options["tokens"])
-    engine = Engine(model, AutoProcessor.from_pretrained(triple.vlm_folder), settings)
+    settings = EngineSettings(
+        name="transformers", batch_size=options["batch"], max_new_tokens=options["tokens"]
+    )
+    engine = TransformersEngine(model, AutoProcessor.from_pretrained(triple.vlm_folder), settings)
     engine.ends = frozenset()  # nobody ends early: random weights might
     places = sorted((folder / "pictures").iterdir())[: options["questions"]]
     items = [

@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 
 from frism.checkpoints.checkpoint import Checkpoint
-from frism.checkpoints.headers import BITS, read_headers
+from frism.checkpoints.dtypes import BITS
+from frism.checkpoints.headers import read_headers
 from frism.errors import UserError
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.int8,

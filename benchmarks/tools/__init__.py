@@ -1,0 +1,1 @@
+"""Commands for people: plan, verify, compare, list benchmarks, fetch data."""
