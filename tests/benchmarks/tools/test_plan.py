@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from benchmarks.planning.study_work import Assumptions, read, study_work
+from frism.planning import machines, study
 
 from benchmarks import plan
-from benchmarks.planning.study_work import Assumptions, read, study_work
 from frism.errors import UserError
-from frism.planning import machines, study
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))

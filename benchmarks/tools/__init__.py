@@ -1,0 +1,1 @@
+"""Commands for people: what no rule of the workflow calls."""
