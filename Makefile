@@ -55,12 +55,13 @@ lint: $(STAMP) ## style, types and the workflow's own checks
 	python -m ruff check .
 	python -m ruff format --check .
 	python -m mypy
+	lint-imports --no-cache
 	python -m snakefmt --check Snakefile workflow
 	python -m snakemake --lint
 
 check: $(STAMP) ## run the study and compare it with the committed reference
 	python -m snakemake --cores $(CORES)
-	python -m benchmarks.compare --reference results/reference/miniature --results results/miniature
+	python -m benchmarks.tools.compare --reference results/reference/miniature --results results/miniature
 
 models: $(STAMP) ## train the miniature triple again (about 50 minutes)
 	python -m snakemake --cores 2 miniature_models

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import logging
 
-from benchmarks.miniature import questions
+from benchmarks.miniature import question_families
 from benchmarks.miniature.models import new_language_model, new_vlm
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.world import render
@@ -79,7 +79,9 @@ def edit_weights() -> Callable[[Path, Callable[[dict[str, Tensor]], object]], No
 def calibration() -> SimpleNamespace:
     """Eight unlabelled questions: `.questions` is a list of (picture, text)."""
     rng = random.Random(0)
-    asked = [questions.ask(questions.number, rng, "calibration") for _ in range(8)]
+    asked = [question_families.ask(question_families.number, rng, "calibration") for _ in range(8)]
     return SimpleNamespace(
-        questions=[(render(scene), questions.REQUEST_SHORT + question.text) for scene, question in asked]
+        questions=[
+            (render(scene), question_families.REQUEST_SHORT + question.text) for scene, question in asked
+        ]
     )

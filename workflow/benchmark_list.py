@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import registry
+from benchmarks.registry import lookup
 from frism.errors import UserError
 from workflow.code_digest import ROOT, code_digest
 from workflow.remember import remembered
@@ -25,7 +25,7 @@ def names(entries: Sequence[Entry]) -> list[str]:
 
 
 def listed(entries: Sequence[Entry], wanted: Sequence[str] | None = None) -> str:
-    """A list as `benchmarks.registry.find_all` reads it; only the benchmarks `wanted`, if given."""
+    """A list as `benchmarks.registry.lookup.find_all` reads it; only the benchmarks `wanted`, if given."""
     kept = [e for e, name in zip(entries, names(entries), strict=True) if wanted is None or name in wanted]
     return ",".join(names(kept)) if all(isinstance(e, str) for e in kept) else json.dumps(kept)
 
@@ -36,7 +36,8 @@ def resolved(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     Raises UserError for a name that is unknown or given twice, and for a faulty mapping.
     """
     code = code_digest(
-        "benchmarks.registry", data=("benchmarks/catalogue.yaml", "benchmarks/definitions/*.yaml")
+        "benchmarks.registry.lookup",
+        data=("benchmarks/registry/catalogue.yaml", "benchmarks/definitions/*.yaml"),
     )
     return remembered(["benchmarks", str(ROOT), code, list(entries)], lambda: _resolved(entries))
 
@@ -52,11 +53,11 @@ def _resolved(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     for name, entry in zip(names(entries), entries, strict=True):
         if names(entries).count(name) > 1:
             raise UserError(f"{name} is named twice: keep one.")
-        definition = registry.find(entry)
+        definition = lookup.find(entry)
         if definition.source.lm_eval is not None:
-            from benchmarks.tasks import installed
+            from benchmarks.text import task_configs
 
-            if installed.own_file(definition) is None:
-                installed.known(installed.task_name(definition))
+            if task_configs.own_file(definition) is None:
+                task_configs.known(task_configs.task_name(definition))
         found.append({**definition.model_dump(mode="json"), "on_dev": definition.on_dev})
     return found

@@ -1,7 +1,8 @@
 """The config's schema: schemas/config.schema.yaml with the packages' own settings put in, and its defaults.
 
-A mapping there with the key `model` stands for a pydantic model ("benchmarks.engines.settings:Settings"), so
-that a setting is described once, where it is used. What else the mapping says is added to the model's schema.
+A mapping there with the key `model` stands for a pydantic model (`benchmarks.study.engine_settings:
+EngineSettings`), so that a setting is described once, where it is used.
+What else the mapping says is added to the model's schema.
 """
 
 from copy import deepcopy

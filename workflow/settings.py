@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from pydantic import ValidationError as ModelError
 
-from benchmarks import data, registry
+from benchmarks.questions import tsv_files
+from benchmarks.registry import lookup
 from frism.errors import UserError, nearest
 from workflow import schema, variant_list
 from workflow.benchmark_list import resolved
@@ -186,11 +187,11 @@ def _data_faults(config: Mapping[str, Any]) -> Iterator[str]:
         name = needing[0]["name"]
         yield f"benchmarks: {name} needs a TSV: name the folder that holds it as data.folder."
     if folder is not None and not Path(folder).is_dir():
-        yield f"data.folder {folder} is not a folder: make it, and fill it with python -m benchmarks.data."
+        yield (f"data.folder {folder} is not a folder: fill it with python -m benchmarks.tools.data.")
     for entry in config["benchmarks"] if needing else ():
-        definition = registry.find(entry)
+        definition = lookup.find(entry)
         if definition.source.tsv is not None:
             try:
-                data.locate(definition, folder)
+                tsv_files.locate(definition, folder)
             except UserError as error:
                 yield str(error)

@@ -11,7 +11,10 @@ from frism.errors import UserError, nearest
 from workflow.code_digest import ROOT, code_digest
 from workflow.remember import remembered
 
-METHODS = ("frism.injection", "baselines")  # where frism.methods looks; that module itself would import torch
+METHODS = (
+    "frism.methods",
+    "baselines",
+)  # where frism.method.method looks; that module itself would import torch
 PARENTS = ("base", "lrm")
 
 
@@ -39,13 +42,13 @@ def needs(variants: Mapping[str, Any]) -> dict[str, list[str]]:
     Raises UserError for the first fault of a variant: an unknown method or parameter, a needless or missing
     reference.
     """
-    code = code_digest("frism.methods", *method_modules().values())
+    code = code_digest("frism.method.method", *method_modules().values())
     found: dict[str, list[str]] = remembered(["variants", code, variants], lambda: _checked(variants))
     return found
 
 
 def _checked(variants: Mapping[str, Any]) -> dict[str, list[str]]:
-    from frism import methods
+    from frism.method import method as methods
 
     for name, variant in variants.items():
         for fault in _faults(name, variant, variants):
@@ -58,7 +61,7 @@ def _checked(variants: Mapping[str, Any]) -> dict[str, list[str]]:
 def _faults(name: str, variant: Mapping[str, Any], variants: Mapping[str, Any]) -> Iterator[str]:
     if name in PARENTS:
         yield "the name is taken by a model of the triple: choose another."
-    from frism import methods
+    from frism.method import method as methods
 
     try:
         method = methods.find(variant["method"])
@@ -83,6 +86,6 @@ def _faults(name: str, variant: Mapping[str, Any], variants: Mapping[str, Any]) 
 
 
 def _learns(name: str) -> bool:
-    from frism import methods
+    from frism.method import method as methods
 
     return name in methods.modules() and methods.find(name).fit is not None

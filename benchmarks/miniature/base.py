@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import Qwen2_5_VLProcessor, Qwen2ForCausalLM
 
 from benchmarks.miniature import optimizers
-from benchmarks.miniature import questions as q
+from benchmarks.miniature import question_families as q
 from benchmarks.miniature.documents import PLAIN, SHORTLY, WORKED, Document, Form
 from benchmarks.miniature.models import new_language_model
 from benchmarks.miniature.training import fit, writer_and_batcher

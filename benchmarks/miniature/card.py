@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
 from transformers.utils import logging
 
-from benchmarks.miniature import questions as q
+from benchmarks.miniature import question_families as q
 from benchmarks.miniature.training import accuracies
 from frism.files import atomic_write, sha256_file
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from transformers import Qwen2_5_VLProcessor
 
-from benchmarks.miniature import questions as q
+from benchmarks.miniature import question_families as q
 from benchmarks.miniature.world import COLORS, PLACES, UNITS, Scene, describe, draw_scene, render
 
 IGNORED = -100  # label of tokens that carry no loss, as in transformers

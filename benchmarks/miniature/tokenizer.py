@@ -8,7 +8,7 @@ from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 
-from benchmarks.miniature import questions
+from benchmarks.miniature import question_families
 from benchmarks.miniature.world import SIZE, describe
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
@@ -31,10 +31,12 @@ def build_tokenizer(seed: int = 0) -> Qwen2Tokenizer:
     rng = random.Random(seed)
     corpus = ["user\n", "assistant\n"]
     for _ in range(3000):
-        scene, question = questions.ask(rng.choice([*questions.FAMILIES.values(), questions.caption]), rng)
-        request = rng.choice([questions.REQUEST_STEPS, questions.REQUEST_SHORT])
+        scene, question = question_families.ask(
+            rng.choice([*question_families.FAMILIES.values(), question_families.caption]), rng
+        )
+        request = rng.choice([question_families.REQUEST_STEPS, question_families.REQUEST_SHORT])
         corpus += [f" {describe(scene)} {request}{question.text}", f" {question.worked()}"]
-        corpus += [f" {questions.arithmetic_fact(rng)}"]
+        corpus += [f" {question_families.arithmetic_fact(rng)}"]
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated"),

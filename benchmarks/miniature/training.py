@@ -9,7 +9,7 @@ import torch
 from rich.progress import track
 from transformers import GenerationMixin, PreTrainedModel, Qwen2_5_VLProcessor
 
-from benchmarks.miniature import questions as q
+from benchmarks.miniature import question_families as q
 from benchmarks.miniature.documents import Batcher, Document, Writer
 from benchmarks.miniature.world import describe, render
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor, Qwen2ForCausalLM
 
 from benchmarks.miniature import optimizers
-from benchmarks.miniature import questions as q
+from benchmarks.miniature import question_families as q
 from benchmarks.miniature.base import LONG, LOOKUPS, SHORT, answered
 from benchmarks.miniature.documents import PLAIN, WORKED, Document
 from benchmarks.miniature.models import new_vlm

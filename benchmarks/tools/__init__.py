@@ -1,1 +1,1 @@
-"""Commands for people: what no rule of the workflow calls."""
+"""Commands for people: plan, verify, compare, list benchmarks, fetch data."""

@@ -1,10 +1,10 @@
 """Count what a study's jobs do, in bytes, products and tokens, and divide by a machine's rates.
 
 A pass over the model takes as long as its products or as reading its weights once, whichever is longer, and
-`layer` seconds a decoder layer besides. Counted are the language model, the vision tower's matrices, attention
-between tokens, gates, singular value decompositions and files. Left out are attention inside the tower, norms
-and activations, the preparation of pictures, scoring beyond a job's start, and updates of the tails that
-truncated spectra have.
+`layer` seconds a decoder layer besides. Counted are the language model, the vision tower's matrices,
+attention between tokens, gates, singular value decompositions and files. Left out are attention inside the
+tower, norms and activations, the preparation of pictures, scoring beyond a job's start, updates of the tails
+that truncated spectra have, and the memory of a process beside the model (about 1 GB).
 """
 
 import math
@@ -71,7 +71,7 @@ class Counter:
         return BYTES[self.dtype] * (self.model.body + self.model.head)
 
     def through(self, products: float, moved: float, layers: int | None = None) -> Cost:
-        """Cost of a pass with so many multiply-adds and bytes of memory, over the model's layers or so many."""
+        """Cost of a pass of so many multiply-adds and bytes, over the model's layers or so many."""
         bandwidth = self.machine.sustained * self.machine.bandwidth
         launched = (self.model.layers if layers is None else layers) * self.machine.layer
         return Cost(max(2 * products / self.machine.rate(self.dtype), moved / bandwidth) + launched, products)

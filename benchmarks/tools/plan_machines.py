@@ -13,17 +13,18 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from frism.cache import cache_folder
 from frism.errors import UserError, nearest
 from frism.files import atomic_write, read_json
 
 FILE = Path(__file__).with_name("plan_machines.yaml")
 THIS = "this"
 SIDE, COPIED, READ = 2048, 1 << 28, 1 << 28  # of a trial's square product; bytes of the copy and of the file
-IMPORTS = "import torch, frism.methods; from transformers import Qwen2_5_VLForConditionalGeneration"
+IMPORTS = "import torch, frism.method.method; from transformers import Qwen2_5_VLForConditionalGeneration"
 
 
 class Machine(BaseModel):
-    """One kind of machine: rates per second, sizes in bytes; the fields are explained in plan_machines.yaml."""
+    """One kind of machine: rates per second, sizes in bytes; plan_machines.yaml says which."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     title: str
@@ -58,7 +59,7 @@ def data_sheets() -> dict[str, Machine]:
 
 
 def find(name: str) -> Machine:
-    """Return a machine by name: one measured and kept here, `this` (measured if it was not yet), or a data sheet.
+    """Return a machine by name: one kept here, `this` (measured if it was not yet), or a data sheet.
 
     Raises UserError for an unknown name.
     """
@@ -92,8 +93,7 @@ def _kept(name: str) -> Machine | None:
 
 
 def _folder() -> Path:
-    given, user = os.environ.get("FRISM_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path(user or Path.home() / ".cache") / "frism") / "machines"
+    return cache_folder() / "machines"
 
 
 def measure() -> Machine:
@@ -103,14 +103,14 @@ def measure() -> Machine:
     """
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        dtypes = ("float32", "bfloat16")
+        dtypes = ["float32", "bfloat16"]
         if device == "cuda":
             properties = torch.cuda.get_device_properties(0)
-            title, memory, dtypes = properties.name, properties.total_memory, (*dtypes, "float16")
+            title, memory, dtypes = properties.name, properties.total_memory, [*dtypes, "float16"]
         else:
             title = "this machine, one core"
             memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

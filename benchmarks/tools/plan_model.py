@@ -1,16 +1,18 @@
 """Read a vision-language model's sizes: transformers' own class of its config, on the meta device."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from frism.checkpoints.dtypes import FLOATS, NAMES
 from frism.errors import UserError, nearest
 from frism.files import read_json
 
 CHECKPOINTS = Path(__file__).with_name("plan_checkpoints.yaml")
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+BYTES = {name: FLOATS[short] for name, short in NAMES.items()}
 
 
 class Model:
@@ -94,6 +96,12 @@ class Model:
     def patches(self, pixels: int) -> int:
         """Patches of a picture of so many pixels, whole visual tokens."""
         return max(1, round(pixels / self.patch**2 / self.merge)) * self.merge
+
+
+@lru_cache(maxsize=4)
+def load(source: str, scope: str) -> Model:
+    """Return a model, made once."""
+    return Model(source, scope)
 
 
 def _config(source: str) -> Mapping[str, Any]:

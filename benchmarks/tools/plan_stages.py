@@ -12,16 +12,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from benchmarks import calibration, registry
-from benchmarks.engines.settings import Settings as EngineSettings
+from benchmarks.registry import lookup
+from benchmarks.study.calibration_settings import CalibrationSettings
+from benchmarks.study.config import Study
+from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.tools.plan_costs import Cost, Counter, Questions
 from benchmarks.tools.plan_machines import Machine
-from benchmarks.tools.plan_model import Model
+from benchmarks.tools.plan_model import load
 from frism.errors import UserError, first_fault
 from frism.spectra.settings import SpectrumSettings
 
-# Tokens of a mean answer by axis, but never more than half of the limit: perception asks for a word, reasoning
-# for steps (a 7B model's mean on MathVista is near 460).
+# Tokens of a mean answer by axis, but never more than half of the limit: perception asks for a word,
+# reasoning for steps (a 7B model's mean on MathVista is near 460).
 MEAN_ANSWER = {"perception": 8, "reasoning": 460, "text": 250, "other": 60}
 PICTURE = 1000 * 750  # pixels, where no setting limits them
 MINIATURE = 168 * 168
@@ -69,12 +71,13 @@ class Planner:
 
     def __post_init__(self) -> None:
         config = self.config
+        self.study = _settings(Study, config, "the config")
         self.engine = _settings(EngineSettings, config["engine"], "engine")
         given = dict(config.get("spectrum") or {})
         self.parts, self.factors = given.pop("parts", 1), given.pop("factors", "auto")
         spectrum = _settings(SpectrumSettings, given, "spectrum")
-        self.calibration = _settings(calibration.Settings, config.get("calibration") or {}, "calibration")
-        self.model = Model(config["triple"]["vlm"], config.get("scope", "mat"))
+        self.calibration = _settings(CalibrationSettings, config.get("calibration") or {}, "calibration")
+        self.model = load(config["triple"]["vlm"], config.get("scope", "mat"))
         self.counter = Counter(
             self.model, self.machine, self.engine.dtype, spectrum.rank, spectrum.solver, spectrum.dtype
         )
@@ -84,18 +87,18 @@ class Planner:
 
     def stages(self) -> list[Stage]:
         """The stages in the order of the rules."""
-        from frism import methods
+        from frism.method import method as methods
 
-        counter, variants, start = self.counter, self.config["variants"], Cost(self.machine.start)
+        counter, variants, start = self.counter, self.study.variants, Cost(self.machine.start)
         loaded = {"start": start, "load": counter.load()}
         test = self._answers(self.test)
         tune, predict, oracle = _Sum(), _Sum(), _Sum()
         memory, learning, spectra, points = self._memory(self.test + self.dev), 0.0, False, 0
         for variant in variants.values():
-            method = methods.find(variant["method"])
+            method = methods.find(variant.method)
             grid = [
-                method.validate({**variant.get("params", {}), **dict(zip(variant.get("grid", {}), values))})
-                for values in product(*variant.get("grid", {}).values())
+                method.validate({**variant.params, **dict(zip(variant.grid, values, strict=True))})
+                for values in product(*variant.grid.values())
             ]
             points += len(grid)
             spectra = spectra or method.needs_spectrum
@@ -130,8 +133,8 @@ class Planner:
             parts = {"start": start * self.parts, "read": read, "svd": counter.svd(), "write": write}
             largest = 8 * 4 * max(rows * columns for rows, columns in self.model.matrices)
             stages.insert(0, Stage("spectrum", self.parts, parts, largest, counter.spectra_bytes()))
-        if (self.config.get("selection") or {}).get("oracle"):
-            stages.append(Stage("oracle", points, oracle.parts, memory, disk=self._disk(self.test) * points))
+        if self.study.selection.oracle:
+            stages.append(Stage("oracle", points, oracle.parts, memory, self._disk(self.test) * points))
         if self.text:
             owners, words = len(variants) + 2, _Sum()
             words.add(loaded | self._answers(self.text), owners)
@@ -162,7 +165,7 @@ class Planner:
 
     def questions(self, entry: Any, split: str) -> Questions | None:
         """One benchmark's questions of a split; None where dev has none."""
-        definition, numbers = registry.find(entry), self.config["questions"]
+        definition, numbers = lookup.find(entry), self.config["questions"]
         if split == "dev" and not definition.on_dev:
             return None
         wanted = numbers[split]
@@ -178,7 +181,7 @@ class Planner:
 
     def questions_in_words(self, entry: Any) -> Questions:
         """One benchmark's questions without a picture."""
-        definition, numbers = registry.find(entry), self.config["questions"]
+        definition, numbers = lookup.find(entry), self.config["questions"]
         wanted = numbers.get("text", numbers["test"])
         count = (definition.n or UNKNOWN) if wanted == "all" else wanted
         return self._questions(count, 0, TEXT_QUESTION, "text", definition.max_new_tokens)

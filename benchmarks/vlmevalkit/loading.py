@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.registry import Definition
+from benchmarks.registry.definition import Definition
 from frism.errors import UserError, nearest
 from frism.files import sha256_file
 
@@ -56,7 +56,7 @@ def build(definition: Definition, root: str | Path, *, pictures: bool = True) ->
     """
     path = Path(root).resolve() / f"{definition.dataset}.tsv"
     if not path.is_file():
-        raise UserError(f"{path} is missing: run python -m benchmarks.items again.")
+        raise UserError(f"{path} is missing: run python -m benchmarks.stages.items again.")
     found: Any = dataset_class(definition.dataset_class)
     with (
         environment(LMUData=str(path.parent)),
@@ -66,7 +66,7 @@ def build(definition: Definition, root: str | Path, *, pictures: bool = True) ->
     ):
         dataset = found(dataset=definition.dataset)
     if "image" not in dataset.data and "image_path" in dataset.data:
-        # As benchmarks.sources.published writes them.
+        # As benchmarks.questions.published writes them.
         dataset.img_root = str(path.parent / "images" / definition.dataset)
         dataset.data["image_path"] = [_located(cell, dataset.img_root) for cell in dataset.data["image_path"]]
     if not pictures:

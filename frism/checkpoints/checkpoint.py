@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 from frism.checkpoints.digests import remembered_sha256
 from frism.checkpoints.headers import Header as Header
 from frism.checkpoints.headers import read_headers
-from frism.checkpoints.sources import locate
+from frism.checkpoints.hub import locate
+from frism.checkpoints.index import INDEX, WEIGHTS, shard_names
+from frism.checkpoints.reading import SourceFiles
 from frism.errors import UserError, nearest
 from frism.files import read_json
-from frism.merging.tensor_files import SourceFiles
 
 if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
     from torch import Tensor
 
 State = tuple[Path, int, int, int]  # a file: where it is, its size, time of last change and inode
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 # What from_pretrained reads beside the weights: configs, tokenizer, chat template, remote code; no prose.
 COMPANIONS = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
@@ -182,17 +182,6 @@ def _sharded_headers(folder: Path) -> dict[str, Header]:
             "again."
         )
     return headers
-
-
-def shard_names(index: Path) -> dict[str, str]:
-    """Return an index's weight_map: tensor name to file name. Raises UserError when it leaves the folder."""
-    weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise UserError(f"{index} has no weight_map: copy or download the index again.")
-    for shard in weight_map.values():
-        if not isinstance(shard, str) or Path(shard).name != shard:
-            raise UserError(f"{index} points outside its folder ({shard}): use shards beside the index.")
-    return weight_map
 
 
 def folder_digests(checkpoints: Sequence[Checkpoint]) -> list[str]:

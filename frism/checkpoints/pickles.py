@@ -6,7 +6,6 @@ is a whole checkpoint: the other files of the original are copied beside the wei
 """
 
 import json
-import os
 import pickle
 import shutil
 import tempfile
@@ -18,7 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from frism.checkpoints.checkpoint import INDEX, shard_names
+from frism.cache import cache_folder
+from frism.checkpoints.index import INDEX, shard_names
 from frism.errors import UserError
 from frism.files import sha256_file
 
@@ -34,7 +34,7 @@ def converted(folder: Path) -> Path:
     shards = _shards(folder)
     content = [[shard.name, sha256_file(shard)] for shard in shards]
     key = sha256(json.dumps([str(folder.resolve()), content]).encode()).hexdigest()[:16]
-    final = _cache() / f"{folder.name}-{key}"
+    final = cache_folder() / "converted" / f"{folder.name}-{key}"
     if final.is_dir():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -104,8 +104,3 @@ def _shards(folder: Path) -> list[Path]:
         if not shard.is_file():
             raise UserError(f"{folder} has no weights ({shard.name}): copy or download the checkpoint again.")
     return shards
-
-
-def _cache() -> Path:
-    given, user = os.environ.get("FRISM_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(given) if given else Path(user or Path.home() / ".cache") / "frism" / "converted"

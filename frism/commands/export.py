@@ -46,7 +46,7 @@ def export(
     """Write a variant of a study as a checkpoint."""
     settle()
     from frism.merging.export import Job
-    from frism.recipes import Recipe
+    from frism.method.recipe import Recipe
     from frism.triples.triple import Triple
 
     recipe, fitted = Recipe.load(variant)

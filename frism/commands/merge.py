@@ -12,7 +12,7 @@ from frism.errors import UserError, reported
 if TYPE_CHECKING:
     from frism.merging.export import Job
     from frism.merging.model_card import Outcome
-    from frism.parameters import Value
+    from frism.method.parameters import Value
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
@@ -73,7 +73,7 @@ def merge(
     """Merge a reasoning model into a vision-language model and write the checkpoint."""
     settle()
     from frism.merging.export import Job
-    from frism.methods import find
+    from frism.method.method import find
     from frism.triples.scopes import check_scope
     from frism.triples.triple import Triple
 

@@ -9,14 +9,14 @@ from frism.commands.console import Json, console
 from frism.errors import reported
 
 if TYPE_CHECKING:
-    from frism.methods import Method
-    from frism.parameters import Parameter
+    from frism.method.method import Method
+    from frism.method.parameters import Parameter
 
 
 @reported()
 def list_methods(as_json: Json = False) -> None:
     """List every merging method with its label, parameters and defaults."""
-    from frism import methods
+    from frism.method import method as methods
 
     found = [methods.find(name) for name in methods.available()]
     if as_json:

@@ -35,11 +35,11 @@ class Receiver:
         """
         from transformers import AutoProcessor
 
-        from frism import variants
+        from frism.merging import on_load
 
         if triple.text_receiver:
             raise UserError(f"{triple.vlm_folder} is a text model: gates are learned on pictures, use a VLM.")
-        model = variants.load(
+        model = on_load.load(
             triple, None, dtype=compute.torch_dtype, device=compute.torch_device,
             device_map=compute.device_map,
         ).requires_grad_(False)  # fmt: skip

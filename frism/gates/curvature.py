@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frism.gates.injection import GatedInjection
+from frism.gates.gated_model import GatedInjection
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from frism.compute import Compute
 from frism.distillation.examples import teach
 from frism.distillation.receiver import Receiver
 from frism.distillation.teacher import Asking
-from frism.gates.injection import GatedInjection
+from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.gates.run import Run

@@ -15,9 +15,7 @@ attention) is about as much again, and weights and factors want the rest. Recomp
 pass."""
 
 
-def pays(
-    layers: Iterable[nn.Module], tokens: int, device: torch.device, memory: float | None = None
-) -> bool:
+def pays(layers: Iterable[nn.Module], tokens: int, device: torch.device, memory: float | None = None) -> bool:
     """Whether the activations of so many tokens are too large to be kept on `device`.
 
     Counted as what goes in and out of every linear layer, in the weights' dtype. `memory`: of the device, in

@@ -13,7 +13,7 @@ from frism.distillation.receiver import Receiver
 from frism.distillation.teacher import Example
 from frism.errors import UserError
 from frism.gates.curve import Curve, Stopping, mean
-from frism.gates.injection import GatedInjection
+from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.gates.recomputation import pays, recomputed
 

@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import torch
 
-from frism import methods
 from frism.errors import UserError
 from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import PIECE, cores
-from frism.methods import Method
+from frism.method import method as methods
+from frism.method.method import Method
 from frism.spectra.costs import chosen, cost
 from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple

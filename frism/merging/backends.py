@@ -10,24 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from frism.errors import UserError
+from frism.checkpoints.dtypes import FLOATS, NAMES
+from frism.checkpoints.reading import Buffer
 
 if TYPE_CHECKING:
     import torch
 
-Buffer = Any  # a writable block of bytes: what os.preadv fills and os.pwrite takes
 Array = Any  # numpy.ndarray or torch.Tensor
-
-# What a merge reads and writes, by the name that safetensors gives it.
-FLOATS: dict[str, int] = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-
-
-def check_dtype(dtype: str, what: str) -> str:
-    """Return `dtype` if values can be merged in it. Raises UserError, beginning with `what`, if not."""
-    if dtype not in FLOATS:
-        raise UserError(f"{what} is stored as {dtype}: merge checkpoints in {', '.join(NAMES)}.")
-    return dtype
 
 
 def _bytes(array: Any) -> Buffer:

@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frism import __version__
-from frism.checkpoints.checkpoint import COMPANIONS, INDEX
+from frism.checkpoints.checkpoint import COMPANIONS
+from frism.checkpoints.index import INDEX
 from frism.errors import UserError
 from frism.files import read_json, refusal, synchronise
 from frism.merging.model_card import Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
 from frism.merging.streaming import RECEIPTS, Progress, Writer
-from frism.methods import find
-from frism.parameters import Value
-from frism.recipes import Recipe
+from frism.method.method import find
+from frism.method.parameters import Value
+from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
 from frism.triples.triple import ROLES, Triple

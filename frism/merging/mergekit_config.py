@@ -7,8 +7,8 @@ text model. See the documentation of mergekit 0.1.5 for the parameters.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from frism.parameters import Value
-from frism.recipes import Recipe
+from frism.method.parameters import Value
+from frism.method.recipe import Recipe
 
 Names = Mapping[str, str]  # role -> the checkpoint's name
 Params = Mapping[str, Value]

@@ -10,8 +10,8 @@ from frism import __version__
 from frism.merging.mergekit_config import mergekit_config
 from frism.merging.sharding import Plan
 from frism.merging.streaming import Change
-from frism.methods import find
-from frism.recipes import Recipe
+from frism.method.method import find
+from frism.method.recipe import Recipe
 from frism.triples.accounting import tally
 from frism.triples.triple import ROLES, Triple
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from frism.checkpoints.dtypes import check_dtype
+from frism.checkpoints.reading import SourceFiles, place
 from frism.errors import UserError
-from frism.merging.backends import Array, Backend, NumpyBackend, TorchBackend, check_dtype
-from frism.merging.tensor_files import SourceFiles, place
-from frism.methods import Method
-from frism.parameters import Value
+from frism.merging.backends import Array, Backend, NumpyBackend, TorchBackend
+from frism.method.method import Method
+from frism.method.parameters import Value
 from frism.triples.triple import Triple
 
 if TYPE_CHECKING:

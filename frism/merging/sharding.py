@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frism.checkpoints.checkpoint import INDEX, WEIGHTS
-from frism.checkpoints.headers import BITS, Header
+from frism.checkpoints.dtypes import BITS, NAMES
+from frism.checkpoints.headers import Header
+from frism.checkpoints.index import INDEX, WEIGHTS
 from frism.errors import UserError
 from frism.files import read_json
-from frism.merging.backends import NAMES
 from frism.merging.tensor_files import Layout, Slot
 from frism.triples.accounting import Entry
 from frism.triples.triple import Triple

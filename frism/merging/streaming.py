@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from frism.checkpoints.headers import BITS
+from frism.checkpoints.dtypes import BITS
+from frism.checkpoints.reading import Buffer
 from frism.errors import UserError
 from frism.files import read_json
-from frism.merging.backends import Buffer
 from frism.merging.pieces import Desk, Merger, Piece, Result, Task, for_each, total_norm
 from frism.merging.sharding import Plan, Shard, source
 from frism.merging.tensor_files import COPY, OutputFile, Slot

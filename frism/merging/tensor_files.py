@@ -3,57 +3,17 @@
 import errno
 import json
 import os
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from frism.checkpoints.headers import BITS, Header
-from frism.errors import UserError
+from frism.checkpoints.dtypes import BITS
+from frism.checkpoints.reading import Buffer, SourceFiles
 from frism.files import refusal
-from frism.merging.backends import Buffer
 
 COPY = 16 << 20  # bytes at a time
 # What a kernel or a pair of file systems answers that cannot copy for us.
 _NO_OFFLOAD = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF, errno.EPERM}
-
-
-class SourceFiles:
-    """Descriptors of the files that are read, opened once and shared between threads."""
-
-    def __init__(self) -> None:
-        self._open: dict[Path, int] = {}
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> "SourceFiles":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
-        self._open.clear()
-
-    def descriptor(self, path: Path) -> int:
-        """The file's descriptor. Raises UserError when it cannot be opened."""
-        with self._lock:
-            if path not in self._open:
-                try:
-                    self._open[path] = os.open(path, os.O_RDONLY)
-                except OSError as error:
-                    raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-            return self._open[path]
-
-    def read(self, path: Path, start: int, block: Buffer) -> None:
-        """Fill a block with the bytes from `start` on. Raises UserError when the file ends before."""
-        descriptor, done = self.descriptor(path), 0
-        while done < len(block):
-            try:
-                got = os.preadv(descriptor, [block[done:]], start + done)
-            except OSError as error:
-                raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-            if not got:
-                raise UserError(f"{path} became shorter while it was read: copy or download it again.")
-            done += got
 
 
 @dataclass(frozen=True)
@@ -170,9 +130,3 @@ class OutputFile:
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._descriptor)
-
-
-def place(header: Header, first: int, last: int) -> tuple[int, int]:
-    """Byte offset and size of values [first, last) of a stored tensor."""
-    width = BITS[header.dtype] // 8
-    return header.start + first * width, (last - first) * width

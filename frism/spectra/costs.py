@@ -1,6 +1,6 @@
 """What each solver costs by shape, rank and device, and so which one to take. Imports no torch.
 
-Seconds = operations / rate. Rates are fitted to measurements (tests/benchmarks/spectrum_speed.py), two cores
+Seconds = operations / rate. Rates are fitted to measurements (tests/timing/spectrum_speed.py), two cores
 of a server CPU, fp32, torch 2.15 with MKL: mostly processor seconds of one busy core, halved. Another machine
 shifts them all alike, as far as a choice is concerned. The rates of "cuda" are counted from published peaks,
 not measured.
@@ -29,7 +29,9 @@ _CPU: dict[str, Cost] = {
     "gesdd": lambda m, n, k: (34 * n**3 + 11 * (m - n) * n**2) / 170e9,
     "qr": lambda m, n, k: (34 * n**3 + 12 * (m - n) * n**2) / 170e9,
     # Half the Gram matrix and its eigenvectors in fp64, the product A V in fp32, passes over A.
-    "gram": lambda m, n, k: (2.2 * m * n**2 + 14 * n**3) / 82e9 + 2 * m * n**2 / PRODUCTS["cpu"] + 1e-8 * m * n,
+    "gram": lambda m, n, k: (
+        (2.2 * m * n**2 + 14 * n**3) / 82e9 + 2 * m * n**2 / PRODUCTS["cpu"] + 1e-8 * m * n
+    ),
     "randomised": lambda m, n, k: _sketch(m, n, k) / 90e9,
 }
 _CUDA: dict[str, Cost] = {

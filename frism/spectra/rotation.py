@@ -11,7 +11,7 @@ special about singular directions is gone.
 import torch
 from torch import Tensor
 
-from frism.methods import seeded
+from frism.seeds import seeded
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 

@@ -4,9 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from frism.checkpoints.checkpoint import Checkpoint, Header, folder_digests
+from frism.checkpoints.checkpoint import Checkpoint, folder_digests
+from frism.checkpoints.dtypes import FLOATS
+from frism.checkpoints.headers import Header
 from frism.errors import UserError
-from frism.merging.backends import FLOATS
 from frism.triples.compatibility import differences, refusals
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
 from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from frism import methods
 from frism.errors import UserError
-from frism.recipes import Recipe
+from frism.merging.on_load import apply, load, merged
+from frism.method import method as methods
+from frism.method.recipe import Recipe
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
-from frism.variants import apply, load, merged
 
 # Enough to run a fit through, not to learn anything.
 SHORT = {"steps": 2, "batch": 4, "max_new_tokens": 4, "samples": 1}

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from baselines import _low_rank, inject, ip_invariant, ip_released
 from frism.errors import UserError
-from frism.recipes import Recipe
+from frism.merging.on_load import injected_norms
+from frism.method.recipe import Recipe
 from frism.spectra.spectrum import Spectrum, decompose
 from frism.triples.triple import Triple
-from frism.variants import injected_norms
 
 settings.register_profile("patient", deadline=None, max_examples=40)
 settings.load_profile("patient")

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from baselines import dare_linear, inject, interp, layer_range, layer_swap, ta_sym, ties, vlm
 from baselines._trimming import cut
-from frism import methods
 from frism.errors import UserError
+from frism.method import method
 
 seeds = st.integers(0, 2**31)
 shapes = st.sampled_from([(6,), (4, 7), (16, 16), (1, 9)])
@@ -43,7 +43,7 @@ def test_interp_is_the_base_free_form_of_two_task_vectors(
     result = interp.merge(v, r, vlm_weight=weight)
     for b in (base, other_base):
         torch.testing.assert_close(result, b + weight * (v - b) + (1 - weight) * (r - b))
-    assert "base" not in methods.find("interp").sources
+    assert "base" not in method.find("interp").sources
     assert torch.equal(interp.merge(v, r, vlm_weight=1.0), v)
     assert torch.equal(interp.merge(v, r, vlm_weight=0.0), r)
 
@@ -92,7 +92,7 @@ def test_layer_range_thirds_partition_the_layers(seed: int, layers: int) -> None
 
 
 def test_layer_range_parts_are_the_declared_choices() -> None:
-    assert methods.find("layer_range").parameters["part"].choices == layer_range.PARTS
+    assert method.find("layer_range").parameters["part"].choices == layer_range.PARTS
 
 
 @given(seeds, shapes, strengths)

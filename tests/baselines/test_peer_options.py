@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from baselines import dare_linear, dare_ties, inject, interp, linear, slerp, ta_sym, ties
-from frism import methods
 from frism.errors import UserError
+from frism.method import method
 
 settings.register_profile("patient", deadline=None, max_examples=50)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -198,7 +198,7 @@ def test_dare_ties_seeds_differ_and_repeat_and_its_density_is_checked() -> None:
 
 
 def test_every_new_option_defaults_to_what_the_method_did_before() -> None:
-    defaults = {name: methods.find(name).validate({}) for name in ("ties", "dare_linear")}
+    defaults = {name: method.find(name).validate({}) for name in ("ties", "dare_linear")}
     assert defaults["ties"] == {
         "density": 0.2, "strength": 1.0, "vlm_weight": 1.0, "lrm_weight": 1.0, "trimming": "threshold",
         "election": "plain", "zero_sum": "drop", "divide_by": "count",

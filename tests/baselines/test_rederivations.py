@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frism import methods
+from frism.method import method as methods
 
 settings.register_profile("patient", deadline=None, max_examples=50)  # a busy machine is not a failure
 settings.load_profile("patient")

@@ -10,10 +10,12 @@ import typer
 from hypothesis import settings
 from typer.testing import CliRunner, Result
 
-from benchmarks import items
-from benchmarks.engine import Engine, Settings, open_engine
-from benchmarks.registry import find
-from frism.recipes import Recipe
+from benchmarks.answering.engine import open_engine
+from benchmarks.answering.transformers_engine import TransformersEngine
+from benchmarks.questions import writing
+from benchmarks.registry.lookup import find
+from benchmarks.study.engine_settings import EngineSettings
+from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 
 settings.register_profile("patient", deadline=None)  # a busy machine is not a failure
@@ -21,7 +23,7 @@ settings.load_profile("patient")
 
 SUITES = ["mini_number", "mini_existence", "mini_total", "mini_total_unasked"]
 QUESTIONS = 10
-SETTINGS = Settings(batch_size=4, max_new_tokens=6)
+SETTINGS = EngineSettings(batch_size=4, max_new_tokens=6)
 
 
 def invoke(main: Callable[..., None], *arguments: str | Path) -> Result:
@@ -47,14 +49,14 @@ def one_thread() -> None:
 def items_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten test questions of each suite in SUITES; copy before editing."""
     folder = tmp_path_factory.mktemp("items")
-    items.write(
+    writing.write(
         folder, [find(name).model_copy(update={"sha256": {}}) for name in SUITES], {"test": QUESTIONS}
     )
     return folder
 
 
 @pytest.fixture
-def engine(triple: Triple) -> Engine:
+def engine(triple: Triple) -> TransformersEngine:
     """A fresh engine with the untrained V."""
     return open_engine(triple, None, {}, SETTINGS)
 

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests import architectures
 from tests.parity.conftest import rewrite
+from tests.support import architectures
 
 Folders = dict[tuple[str, str], Path]  # family, kind of values
 

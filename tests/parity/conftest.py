@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import logging
 
-from frism.methods import find
-from tests import architectures
+from frism.method.method import find
+from tests.support import architectures
 
 logging.disable_progress_bar()
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines import _sparsify
-from frism.methods import find
-from tests import architectures
+from frism.method.method import find
 from tests.parity import br2v_cases, peers
 from tests.parity.br2v_cases import (
     ALPHA,
@@ -27,7 +26,8 @@ from tests.parity.br2v_cases import (
     Folders,
     prefix_of,
     tower,
-)  # fmt: skip
+)
+from tests.support import architectures
 
 pytestmark = [pytest.mark.parity, peers.needs_br2v]
 

@@ -88,10 +88,16 @@ def test_make_says_which_python_it_needs(python, sentence, tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-def test_ci_runs_the_tests():
-    script = ROOT / ".ci/run"
-    assert os.access(script, os.X_OK)
-    assert re.search(r"^exec make test$", script.read_text(), re.MULTILINE)
+@pytest.mark.parametrize("failing", ["", "lint", "test"])
+def test_ci_runs_the_checks_and_the_tests(failing, tmp_path):
+    """With a `make` that notes its targets: both run, and a failure of either is the run's own."""
+    (tmp_path / "make").write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/targets"\n[ "$1" != "{failing}" ]\n')
+    (tmp_path / "make").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    run = subprocess.run(["bash", ROOT / ".ci/run"], env=environment, stdin=subprocess.DEVNULL)
+    assert (run.returncode == 0) == (not failing)
+    targets = (tmp_path / "targets").read_text().split()
+    assert targets == (["lint"] if failing == "lint" else ["lint", "test"])
 
 
 def test_no_file_names_a_machine_or_an_index():
@@ -102,15 +108,3 @@ def test_no_file_names_a_machine_or_an_index():
         for pattern in FORBIDDEN:
             found = re.search(pattern, text)
             assert not found, f"{path.relative_to(ROOT)} names {found[0]}"
-
-
-def test_the_readme_names_every_file_of_the_code():
-    """Methods and benchmarks are named by their folders: adding one touches one file."""
-    readme = (ROOT / "README.md").read_text()
-    layout = readme[readme.index("## Layout") :]
-    folders = ("workflow", "workflow/rules", "frism", "benchmarks")
-    for path in (path for folder in folders for path in (ROOT / folder).iterdir()):
-        if path.suffix in {".py", ".smk"} and path.name != "__init__.py":
-            assert re.search(rf"(?<![\w.]){re.escape(path.name)}\b", layout), (
-                f"{path.name} is missing in the README"
-            )

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from frism.recipes import Recipe
-from tests.benchmarks import mirrors, tsvs
+from frism.method.recipe import Recipe
+from tests.support import mirrors, tsvs
 from tests.workflow.conftest import Project
 
 METHOD = '''"""Half way: V + strength * tau_R / 2.
@@ -128,7 +128,7 @@ def test_published_benchmarks_and_text_tasks_are_in_it(finished):
 
 
 def test_the_chain_holds(finished):
-    done = finished.python("-m", "benchmarks.verify", "results/tiny")
+    done = finished.python("-m", "benchmarks.tools.verify", "results/tiny")
     assert done.returncode == 0, done.stdout
     assert "The chain of tiny holds" in done.stdout
 
@@ -139,7 +139,7 @@ def test_a_changed_scorer_scores_again_and_generates_nothing(finished, tmp_path)
     results = project.folder / "results/tiny"
     before = {path: path.read_bytes() for path in (results / "journal").rglob("*.jsonl")}
     assert len(before) > 5
-    project.edit("benchmarks/judging/extraction.py", "VERSION = ", "VERSION = 1 + ")
+    project.edit("benchmarks/scoring/extraction.py", "VERSION = ", "VERSION = 1 + ")
     run = project.run("results/tiny/scores/inject.csv", "results/tiny/text/lrm.csv")
     assert run.returncode == 0, run.stdout
     assert "Score the answers of inject" in run.stdout

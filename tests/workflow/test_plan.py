@@ -84,7 +84,7 @@ def test_a_new_study_is_planned_whole(project):
 
 def test_prose_new_times_and_other_code_run_nothing(project):
     project.edit("baselines/ties.py", '"""', '"""Another word. ')
-    for name in ("baselines/ties.py", "frism/methods.py", "benchmarks/tables.py"):
+    for name in ("baselines/ties.py", "frism/method/method.py", "benchmarks/stages/tables.py"):
         path = project.folder / name
         path.write_text(path.read_text() + "\n# a remark\n")
     project.edit("frism/__main__.py", "app = ", "another = app = ")
@@ -102,7 +102,7 @@ def test_an_edited_method_runs_its_variants(project):
 
 
 def test_a_variant_made_from_another_follows_it(project):
-    project.edit("frism/injection/frism.py", "fitted, strength)", "fitted, 1 * strength)")
+    project.edit("frism/methods/frism.py", "fitted, strength)", "fitted, 1 * strength)")
     assert_plan(project.plan(), [*own_jobs("frism"), *own_jobs("frism_uniform"), *AGGREGATES])
 
 
@@ -194,7 +194,7 @@ def test_prose_of_a_benchmark_runs_nothing_and_its_axis_what_follows_from_it(pro
 
 def test_a_changed_scorer_changes_no_job_that_asks(project):
     """By itself: what was chosen on dev may change, so the jobs behind the choice look for their answers."""
-    project.edit("benchmarks/judging/extraction.py", "VERSION = ", "VERSION = 1 + ")
+    project.edit("benchmarks/scoring/extraction.py", "VERSION = ", "VERSION = 1 + ")
     changed = project.run("--list-changes", "params").stdout
     assert "results/tiny/scores/vlm.csv" in changed
     for untouched in ("predictions/vlm.jsonl", "items/manifest.json"):

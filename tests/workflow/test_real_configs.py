@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks import registry
-from benchmarks.calibration import Settings, load
-from benchmarks.reporting import published
-from tests.benchmarks.calibrating import made
+from benchmarks.calibration.load import load
+from benchmarks.registry import lookup
+from benchmarks.study.calibration_settings import CalibrationSettings
+from benchmarks.tables import published_scores
+from tests.support import calibration_folders
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = sorted(p.stem for p in (ROOT / "config").glob("*.yaml") if not p.stem.startswith("miniature"))
@@ -29,7 +30,7 @@ def config(name: str, data: Path) -> dict[str, Any]:
 
 
 def tables(found: dict[str, Any]) -> list[str]:
-    return [d.name for d in map(registry.find, found["benchmarks"]) if d.source.tsv is not None]
+    return [d.name for d in map(lookup.find, found["benchmarks"]) if d.source.tsv is not None]
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -57,11 +58,11 @@ def test_a_head_says_what_to_fetch(name: str) -> None:
 def test_calibration_is_one_pass_over_vizwiz(name: str, tmp_path: Path) -> None:
     found = config(name, tmp_path)
     given, learning = found["calibration"], found["variants"]["frism"]["params"]
-    asked = Settings(**given)
+    asked = CalibrationSettings(**given)
     assert asked.source == "vizwiz"
     assert asked.questions == learning["steps"] * learning["batch"] + learning["held_out"]
-    folder = made.official(tmp_path / "vizwiz")
-    small = Settings(**given | {"folder": str(folder), "questions": 6})
+    folder = calibration_folders.official(tmp_path / "vizwiz")
+    small = CalibrationSettings(**given | {"folder": str(folder), "questions": 6})
     assert len(load(small, found["seed"])) == 6
 
 
@@ -84,12 +85,12 @@ def test_both_bases_at_7b_differ_in_nothing_else() -> None:
 
 def test_published_numbers_find_their_variants(tmp_path: Path) -> None:
     """Every row of the paper's table has exactly one counterpart, and the cliff of POPE has its own."""
-    from benchmarks.study import Variant
+    from benchmarks.study.config import Variant
 
     for name in ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen2_5_vl_7b_math"):
         found = config(name, tmp_path)
         variants = {key: Variant(**given) for key, given in found["variants"].items()}
-        for row in published.load(found["published"]).scores:
+        for row in published_scores.load(found["published"]).scores:
             if row.source == "frism":
                 expected = "inject_cliff" if row.params else row.method
-                assert list(published.counterparts(variants, row)) == [expected]
+                assert list(published_scores.counterparts(variants, row)) == [expected]

@@ -28,7 +28,8 @@ EXPLANATIONS = [
 # The published numbers that the study's are put beside.
 PAPERS = (f"results/reference/papers/{config['published']}.yaml",) if "published" in config else ()
 STAGES = [
-    f"benchmarks.{name}" for name in ("items", "tune", "predict", "score", "text", "questions")
+    f"benchmarks.stages.{name}"
+    for name in ("items", "tune", "predict", "score", "text", "answers_table")
 ]
 FIGURES = ["trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
 FINAL = [
@@ -66,11 +67,13 @@ rule record:
     params:
         config=json.dumps(config),
         # A change in any code that results come from is a change of what they were made with.
-        code=code("benchmarks.record", "frism.spectra.spectra", *STAGES, *map(method_of, VARIANTS)),
+        code=code(
+            "benchmarks.stages.record", "frism.spectra.spectra", *STAGES, *map(method_of, VARIANTS)
+        ),
     message:
         "Record what the study is run with"
     shell:
-        "python -m benchmarks.record --config {params.config:q} --out {output} &> {log}"
+        "python -m benchmarks.stages.record --config {params.config:q} --out {output} &> {log}"
 
 
 rule questions:
@@ -88,11 +91,11 @@ rule questions:
         "../../environment.yml"
     params:
         config=SETTINGS,
-        code=code("benchmarks.questions"),
+        code=code("benchmarks.stages.answers_table"),
     message:
         "Put all answers into one table"
     shell:
-        "python -m benchmarks.questions --results results/{wildcards.study} --config {params.config:q}"
+        "python -m benchmarks.stages.answers_table --results results/{wildcards.study} --config {params.config:q}"
         " --out results/{wildcards.study} &> {log}"
 
 
@@ -121,11 +124,11 @@ rule tables:
         "../../environment.yml"
     params:
         config=SETTINGS,
-        code=code("benchmarks.tables", data=PAPERS),
+        code=code("benchmarks.stages.tables", data=PAPERS),
     message:
         "Write the tables"
     shell:
-        "python -m benchmarks.tables --results results/{wildcards.study} --config {params.config:q}"
+        "python -m benchmarks.stages.tables --results results/{wildcards.study} --config {params.config:q}"
         " &> {log}"
 
 
@@ -154,11 +157,11 @@ rule explain:
         config=SETTINGS,
         device="cuda" if ENGINE["device"] == "cuda" else "cpu",
         weights=lambda wildcards: weights(),
-        code=code("benchmarks.explain"),
+        code=code("benchmarks.stages.explain"),
     message:
         "Take apart what was learned: gates, energy, overlap, ranks"
     shell:
-        "python -m benchmarks.explain --results results/{wildcards.study} --config {params.config:q}"
+        "python -m benchmarks.stages.explain --results results/{wildcards.study} --config {params.config:q}"
         " --spectra results/{wildcards.study}/spectra --device {params.device}"
         " --out results/{wildcards.study}/tables &> {log}"
 
@@ -181,11 +184,11 @@ rule figures:
         "../../environment.yml"
     params:
         config=SETTINGS,
-        code=code("benchmarks.figures"),
+        code=code("benchmarks.stages.figures"),
     message:
         "Draw the figures"
     shell:
-        "python -m benchmarks.figures --results results/{wildcards.study} --config {params.config:q}"
+        "python -m benchmarks.stages.figures --results results/{wildcards.study} --config {params.config:q}"
         " &> {log}"
 
 
@@ -203,9 +206,9 @@ rule summary:
         "../../environment.yml"
     params:
         config=SETTINGS,
-        code=code("benchmarks.summary", data=("benchmarks/summary.md.jinja",)),
+        code=code("benchmarks.stages.summary", data=("benchmarks/stages/summary.md.jinja",)),
     message:
         "Say in words what the study shows"
     shell:
-        "python -m benchmarks.summary --results results/{wildcards.study} --config {params.config:q}"
+        "python -m benchmarks.stages.summary --results results/{wildcards.study} --config {params.config:q}"
         " &> {log}"

@@ -54,18 +54,6 @@ SPLITS = {split: n for split, n in config["questions"].items() if split in ("dev
 TEXTS = benchmark_list.listed(config["text"])
 TEXT_QUESTIONS = config["questions"][settings.text_number(config["questions"])]
 JUDGE = f"--judge {shlex.quote(json.dumps(config['judge']))}" if "judge" in config else ""
-# What scores and does not ask: it is imported on the way to the questions, but no prompt or answer depends
-# on it, so that a changed scorer neither writes questions nor looks for answers by itself.
-SCORING = (
-    "benchmarks.judging.extraction",
-    "benchmarks.judging.answer_forms",
-    "benchmarks.judging.judges",
-    "benchmarks.judging.chat_judge",
-    "benchmarks.vlmevalkit.evaluation",
-    "benchmarks.vlmevalkit.metrics",
-    "benchmarks.vlmevalkit.questions",
-    "benchmarks.vlmevalkit.surroundings",
-)
 # Who works on singular directions, and who learns from unlabelled questions; a change in either concerns
 # nobody else.
 NEEDS = variant_list.needs(config["variants"])

@@ -24,12 +24,12 @@ rule predict:
         engine=json.dumps(ENGINE),
         benchmarks=BENCHMARKS,
         spectra=lambda wildcards: spectra_option(wildcards.variant),
-        code=lambda wildcards: code_for(wildcards.variant, "benchmarks.predict", without=SCORING),
+        code=lambda wildcards: code_for(wildcards.variant, "benchmarks.stages.predict"),
     message:
         "Answer the test questions with {wildcards.variant}"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " flock {log}.lock python -m benchmarks.predict --triple {params.triple:q}"
+        " flock {log}.lock python -m benchmarks.stages.predict --triple {params.triple:q}"
         " --recipe results/{wildcards.study}/variants/{wildcards.variant}"
         " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
         " --engine {params.engine:q} {params.spectra} --out {params.journal}.jsonl 2>&1 | tee {log};"
@@ -56,11 +56,11 @@ rule score:
         benchmarks=BENCHMARKS,
         definitions=definitions("benchmarks"),
         judge=JUDGE,
-        code=code("benchmarks.score"),
+        code=code("benchmarks.stages.score"),
     message:
         "Score the answers of {wildcards.variant}"
     shell:
-        "python -m benchmarks.score --predictions {input.predictions}"
+        "python -m benchmarks.stages.score --predictions {input.predictions}"
         " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
         " --variant {wildcards.variant} {params.judge} --out {output.scores} &> {log}"
 
@@ -90,16 +90,18 @@ rule oracle:
         benchmarks=BENCHMARKS,
         definitions=definitions("benchmarks"),
         spectra=lambda wildcards: spectra_option(wildcards.variant),
-        code=lambda wildcards: code_for(wildcards.variant, "benchmarks.predict", "benchmarks.score"),
+        code=lambda wildcards: code_for(
+            wildcards.variant, "benchmarks.stages.predict", "benchmarks.stages.score"
+        ),
     message:
         "Answer the test questions with grid point {wildcards.point} of {wildcards.variant} (for the oracle)"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " (flock {log}.lock python -m benchmarks.predict --triple {params.triple:q}"
+        " (flock {log}.lock python -m benchmarks.stages.predict --triple {params.triple:q}"
         " --recipe $(dirname {output}) --items results/{wildcards.study}/items --split test"
         " --benchmarks {params.benchmarks:q} --engine {params.engine:q} {params.spectra}"
         " --out {params.journal}"
-        " && python -m benchmarks.score --predictions {params.journal}"
+        " && python -m benchmarks.stages.score --predictions {params.journal}"
         " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
         " --variant {wildcards.variant} --out {output}) 2>&1 | tee {log}"
 
@@ -139,13 +141,13 @@ rule text:
         engine=json.dumps(ENGINE),
         spectra=lambda wildcards: spectra_option(wildcards.owner),
         code=lambda wildcards: code_for(
-            wildcards.owner, "benchmarks.text", data=("benchmarks/tasks/*",)
+            wildcards.owner, "benchmarks.stages.text", data=("benchmarks/text/*.yaml",)
         ),
     message:
         "Answer questions in words alone with {wildcards.owner}"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " flock {log}.lock python -m benchmarks.text --triple {params.triple:q} {params.model}"
+        " flock {log}.lock python -m benchmarks.stages.text --triple {params.triple:q} {params.model}"
         " --tasks {params.tasks:q} --questions {params.questions} --seed {params.seed} {params.data}"
         " {params.spectra} --engine {params.engine:q} --journal {params.journal}.jsonl --out {output.scores}"
         " 2>&1 | tee {log};"

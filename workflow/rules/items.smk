@@ -22,10 +22,10 @@ rule items:
         model_type=model_type(),
         data=option("data", config["data"]["folder"]),
         prompting=json.dumps(config["prompting"]),
-        code=code("benchmarks.items", without=SCORING),
+        code=code("benchmarks.stages.items"),
     message:
         "Write the questions of {params.number} benchmarks"
     shell:
-        "python -m benchmarks.items --benchmarks {params.benchmarks:q} --splits {params.splits:q}"
+        "python -m benchmarks.stages.items --benchmarks {params.benchmarks:q} --splits {params.splits:q}"
         " --seed {params.seed} --model {params.vlm:q} {params.data} --prompting {params.prompting:q}"
         " --out results/{wildcards.study}/items &> {log}"

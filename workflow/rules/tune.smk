@@ -27,7 +27,7 @@ rule tune:
         reference=reference_option,
         # What makes the weights is part of the recipe, and so of the key of every answer.
         merging=lambda wildcards: code_for(
-            wildcards.variant, method_of(wildcards.variant), "frism.variants"
+            wildcards.variant, method_of(wildcards.variant), "frism.merging.on_load"
         ),
         decomposed=spectrum_options,
         calibration=calibration_option,
@@ -42,12 +42,12 @@ rule tune:
         definitions=definitions("benchmarks"),
         selection=json.dumps({"perception_budget": config["selection"]["perception_budget"]}),
         code=lambda wildcards: code_for(
-            wildcards.variant, "benchmarks.tune", method_of(wildcards.variant)
+            wildcards.variant, "benchmarks.stages.tune", method_of(wildcards.variant)
         ),
     message:
         "Fit {wildcards.variant} and choose its coefficients on dev (grid points: {params.points})"
     shell:
-        "flock {log}.lock python -m benchmarks.tune --variant {wildcards.variant}"
+        "flock {log}.lock python -m benchmarks.stages.tune --variant {wildcards.variant}"
         " --method {params.method} --params {params.params:q} --grid {params.grid:q} {params.reference}"
         " {params.unmodified} --scope {params.scope} --seed {params.seed} --triple {params.triple:q}"
         " {params.decomposed} {params.calibration} --engine {params.engine:q}"

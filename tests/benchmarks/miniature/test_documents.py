@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from benchmarks.miniature import questions as q
+from benchmarks.miniature import question_families as q
 from benchmarks.miniature.documents import IGNORED, SHORTLY, WORKED, Batcher, Writer
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.world import describe, draw_scene

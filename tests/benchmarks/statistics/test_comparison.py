@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from benchmarks.statistics.comparison import Stratum, detectable_difference, effective_size, paired
 from benchmarks.statistics.intervals import newcombe, score_interval
 from benchmarks.statistics.paired_tests import mcnemar, sign_flip
-from tests.benchmarks.paired_tables import binary, table
+from tests.support.paired_tables import binary, table
 
 
 def test_detectable_difference_has_its_power():

@@ -19,7 +19,7 @@ from benchmarks.statistics.intervals import (
     score_interval,
     wilson,
 )
-from tests.benchmarks.paired_tables import binary, table
+from tests.support.paired_tables import binary, table
 
 
 def test_wilson_by_hand_and_by_statsmodels():

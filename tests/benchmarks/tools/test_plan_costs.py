@@ -72,7 +72,7 @@ def test_a_pictures_tokens_are_whole_squares_of_patches(seven):
 
 
 def test_a_token_is_as_slow_as_the_weights_are_read(seven):
-    """7B in bf16, alone: 6.53 G values of the layers and norms and 0.545 G of the head, 57 kB of cache a token."""
+    """7B in bf16, alone: 6.53 G values in the layers and 0.545 G in the head, two bytes each."""
     machine = MACHINES["h200"].model_copy(update={"bandwidth": 1e9, "sustained": 1.0, "layer": 0.0})
     cost = Counter(seven, machine, "bfloat16").write(1, prompt=0, answer=1, limit=2)
     assert cost.seconds == pytest.approx(14.14, rel=0.001)
@@ -88,7 +88,7 @@ def test_reading_a_prompt_takes_its_products(seven):
 
 @pytest.mark.parametrize(("rank", "ratio"), [(None, 2.25), (256, 1.10)])
 def test_a_gated_step_costs_what_was_measured(seven, rank, ratio):
-    """Beside the frozen layer's forward and backward pass, 256 tokens, as tests/benchmarks/gate_step.py timed it."""
+    """To the frozen layer's forward and backward pass over 256 tokens; ratios as gate_step.py timed them."""
     asked = Questions(1, 1, 0, prompt=256, answer=1, limit=1)
     counter = Counter(seven, MACHINES["cpu1"], rank=rank)
     frozen = 2 * 256 * seven.body
@@ -123,21 +123,30 @@ def test_the_miniatures_jobs_and_tokens(monkeypatch):
     assert stages["text"].cost.tokens == 18 * 4 * 300 * 24
 
 
-def test_a_method_says_how_many_decompositions_it_makes(monkeypatch):
+@pytest.fixture
+def tuning(monkeypatch):
+    """The parts of tuning one variant of the miniature with a method."""
     monkeypatch.chdir(ROOT)
-    config = read([MINIATURE])
 
-    def merging(method):
-        variants = {"x": {"method": method}}
-        (tune,) = (
-            stage
-            for stage in Planner(config | {"variants": variants}, MACHINES["cpu1"]).stages()
-            if stage.name == "tune"
-        )
-        return tune.parts["merge"].seconds
+    def parts(method):
+        config = read([MINIATURE]) | {"variants": {"x": {"method": method}}}
+        stages = {stage.name: stage for stage in Planner(config, MACHINES["cpu1"]).stages()}
+        return stages["tune"].parts
 
-    svd = Planner(config, MACHINES["cpu1"]).counter.svd().seconds
-    assert merging("ip_released") - merging("ties") == pytest.approx(2 * svd, rel=1e-6)
+    return parts
+
+
+def test_a_method_says_how_many_decompositions_it_makes(tuning):
+    svd = Planner(read([MINIATURE]), MACHINES["cpu1"]).counter.svd().seconds
+    extra = tuning("ip_released")["merge"].seconds - tuning("ties")["merge"].seconds
+    assert extra == pytest.approx(2 * svd, rel=1e-6)
+
+
+def test_only_what_learns_from_questions_is_charged_for_learning(tuning):
+    assert {"teach", "learn"} <= tuning("frism").keys()
+    assert "learn" not in tuning("frism_uniform")
+    assert tuning("frism_uniform")["fit"].seconds > 0  # made from another variant's gates, tensor by tensor
+    assert "fit" not in tuning("inject")
 
 
 def test_a_checkpoint_that_nobody_knows_is_a_sentence(tmp_path):

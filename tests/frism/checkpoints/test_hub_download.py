@@ -77,7 +77,7 @@ def endpoint() -> Iterator[str]:
 
 def locate(endpoint: str, cache: Path, arguments: str) -> subprocess.CompletedProcess[str]:
     code = (
-        "from frism.errors import reported\nfrom frism.checkpoints.sources import locate\n"
+        "from frism.errors import reported\nfrom frism.checkpoints.hub import locate\n"
         f"with reported():\n    print(locate({arguments}))"
     )
     environment = os.environ | {

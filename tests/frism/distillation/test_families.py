@@ -15,8 +15,7 @@ from frism.distillation.teacher import Asking, ask
 from frism.distillation.tower_inputs import placed, record, replay
 from frism.triples.architectures import ARCHITECTURES
 from frism.triples.triple import Triple
-from tests import architectures
-from tests.benchmarks import tiny_vlms
+from tests.support import architectures, tiny_vlms
 
 ROOM = 5
 TEXTS = ("What is it ?", "a", "How many of them are there here ?")
@@ -83,7 +82,7 @@ def test_a_recorded_call_is_the_plain_model(
 
 
 def test_capped_logits_are_capped(tmp_path: Any) -> None:
-    """PaliGemma 2's head bends its logits; the others of `tests.architectures` end in a plain product."""
+    """PaliGemma 2's head bends its logits; the others end in a plain product."""
     architectures.make("paligemma2", tmp_path)
     triple = Triple.open(*(tmp_path / role for role in ("base", "vlm", "lrm")))
     from transformers import AutoModelForImageTextToText

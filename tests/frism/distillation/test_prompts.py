@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from frism.distillation.prompts import inputs, rows
-from tests.benchmarks import tiny_vlms
+from tests.support import tiny_vlms
 
 PICTURE = Image.fromarray(np.full((56, 56, 3), 90, dtype=np.uint8))
 

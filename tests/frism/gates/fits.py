@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks import calibration as calibrations
+from benchmarks.calibration import load as calibrations
+from benchmarks.study import calibration_settings
 from frism.compute import Compute
 from frism.files import atomic_write
 from frism.gates.learner import learn
@@ -25,7 +26,7 @@ def fit(triple: Triple, workspace: Path | None, steps: int, **changes: Any) -> d
     options = {"schedule": "cosine", "alpha": 0.2, "lr": 0.05, "batch": 2, "max_new_tokens": 3, "held_out": 2,
                "check_every": 3, "tail_every": 2} | changes  # fmt: skip
     return learn(
-        triple, calibrations.load(calibrations.Settings(questions=8), seed=0),
+        triple, calibrations.load(calibration_settings.CalibrationSettings(questions=8), seed=0),
         Spectra(triple, SpectrumSettings(rank=16)), strength=1.0, learning=Learning(steps=steps, **options),
         gates=Gates(), compute=Compute(), workspace=workspace, seed=3, progress="test",
     )  # fmt: skip

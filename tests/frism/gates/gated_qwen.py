@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frism.gates.injection import GatedInjection
+from frism.gates.gated_model import GatedInjection
 from frism.gates.parametrisation import Gates
 from frism.spectra.spectrum import Spectrum
-from tests import architectures
+from tests.support import architectures
 
 STRENGTH = 1.3
 GATES = {

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from frism.gates.curvature import curvature, energy_shares, signed_surprise
-from frism.gates.injection import GatedInjection
+from frism.gates.gated_model import GatedInjection
 from frism.gates.parametrisation import Gates
 from frism.spectra.spectrum import Spectrum
 

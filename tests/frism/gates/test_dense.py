@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLRMSNorm
 
-from benchmarks import calibration as calibrations
+from benchmarks.calibration import load as calibrations
+from benchmarks.study import calibration_settings
 from frism.compute import Compute
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
@@ -80,5 +81,5 @@ def test_a_truncated_spectrum_with_its_tail_is_too(triple: Triple, calibration: 
 @pytest.mark.parametrize("rank", [None, 32])
 def test_fifty_steps_on_the_miniature_are_too(rank: int | None) -> None:
     triple = Triple.open(*(MINIATURE / role for role in ("base", "vlm", "lrm")))
-    questions = calibrations.load(calibrations.Settings(questions=8), seed=0).questions
+    questions = calibrations.load(calibration_settings.CalibrationSettings(questions=8), seed=0).questions
     check(*both(triple, list(questions), steps=50, rank=rank, tail_every=1 if rank is None else 4))

@@ -13,7 +13,7 @@ from frism.distillation.shelf import Shelf
 from frism.distillation.teacher import Asking
 from frism.errors import UserError
 from frism.gates.curve import Curve, Stopping
-from frism.gates.injection import GatedInjection
+from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.gates.run import Run
 from frism.spectra.spectra import Spectra

@@ -18,17 +18,17 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
 
-from frism import variants
 from frism.__main__ import app
 from frism.checkpoints.checkpoint import Checkpoint
 from frism.errors import UserError
 from frism.merging import export as exporting
+from frism.merging import on_load
 from frism.merging.export import Job, export
-from frism.methods import available, find
-from frism.recipes import Recipe
+from frism.method.method import available, find
+from frism.method.recipe import Recipe
 from frism.triples.scopes import WIDEST_SCOPE
 from frism.triples.triple import ROLES, Triple
-from tests import architectures
+from tests.support import architectures
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -76,7 +76,7 @@ def check_export(triple: Triple, recipe: Recipe, out: Path) -> None:
             assert content[2] != before[name][2], name
         else:
             assert content == before[name], name
-    model, filled = loaded(out), variants.load(triple, recipe, dtype="auto")
+    model, filled = loaded(out), on_load.load(triple, recipe, dtype="auto")
     state = filled.state_dict()
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor.view(torch.uint8), state[name].view(torch.uint8)), name
@@ -117,7 +117,7 @@ def test_every_architecture_merges_reloads_and_generates(
 def test_every_method_writes_what_merge_on_load_fills_in(triple: Triple, tmp_path: Path, method: str) -> None:
     recipe = Recipe.make(triple, method, scope=WIDEST_SCOPE, seed=4)
     export(Job.of(triple, recipe, {}, tmp_path / "out"))
-    model, filled = loaded(tmp_path / "out"), variants.load(triple, recipe)
+    model, filled = loaded(tmp_path / "out"), on_load.load(triple, recipe)
     state = filled.state_dict()
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor.view(torch.uint8), state[name].view(torch.uint8)), name
@@ -135,8 +135,8 @@ def test_nothing_injected_is_v_byte_for_byte(
     export(make_job(triple, tmp_path / "out", method, params=params, scope=WIDEST_SCOPE))
     own = (copied_folders["vlm"] / "model.safetensors").read_bytes()
     assert (tmp_path / "out/model.safetensors").read_bytes() == own
-    before = variants.load(triple, None).state_dict()
-    after = variants.load(triple, Recipe.make(triple, method, params)).state_dict()
+    before = on_load.load(triple, None).state_dict()
+    after = on_load.load(triple, Recipe.make(triple, method, params)).state_dict()
     assert all(before[name].numpy().tobytes() == after[name].numpy().tobytes() for name in before)
 
 
@@ -185,19 +185,17 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
     assert str(tmp_path) not in card
     report = json.loads((tmp_path / "out/merge_report.json").read_text())
     assert list(report["tensors"]) == list(triple.checkpoints["vlm"].tensors)
-    norms = variants.injected_norms(triple, recipe)
+    norms = on_load.injected_norms(triple, recipe)
     for name, norm in norms.items():
         row = report["tensors"][triple.stored(name)]
         assert row["injected"] == pytest.approx(norm, rel=1e-5)
         stored, tensor = Checkpoint(tmp_path / "out").read(triple.stored(name)), None
-        tensor = (
-            dict(variants.merged(triple, recipe))[name] if name == "layers.0.mlp.up_proj.weight" else None
-        )
+        tensor = dict(on_load.merged(triple, recipe))[name] if name == "layers.0.mlp.up_proj.weight" else None
         if tensor is not None:
             error = stored.double() - tensor.double()
             assert row["cast"] == pytest.approx(error.norm().item(), rel=1e-5)
             assert row["largest"] == pytest.approx(error.abs().max().item(), rel=1e-6)
-    for name, tensor in variants.merged(triple, recipe):
+    for name, tensor in on_load.merged(triple, recipe):
         error = Checkpoint(tmp_path / "out").read(triple.stored(name)).double() - tensor.double()
         row = report["tensors"][triple.stored(name)]
         assert row["cast"] == pytest.approx(error.norm().item(), rel=1e-5)
@@ -243,7 +241,7 @@ def test_dtype_is_that_of_merged_tensors_alone(triple: Triple, tmp_path: Path) -
     merged = {triple.stored(name) for name in triple.names("mat")}
     assert {name for name, (dtype, _, _) in after.items() if dtype == "F16"} == merged
     assert all(after[name] == before[name] for name in set(before) - merged)
-    expected = dict(variants.merged(triple, Recipe.make(triple, "inject")))
+    expected = dict(on_load.merged(triple, Recipe.make(triple, "inject")))
     for name, tensor in expected.items():
         assert after[triple.stored(name)][2] == tensor.half().numpy().tobytes()
     loaded(tmp_path / "out")
@@ -276,7 +274,7 @@ def test_a_source_that_is_not_finite_is_named(
         export(make_job(triple, tmp_path / "out", method))
     assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match=message):
-        variants.load(triple, Recipe.make(triple, method))
+        on_load.load(triple, Recipe.make(triple, method))
 
 
 KILLED = """
@@ -493,7 +491,7 @@ def test_command_exports_a_fitted_variant(triple: Triple, tmp_path: Path) -> Non
     again, coefficients = Recipe.load(tmp_path / "out")
     assert again == recipe
     assert all(torch.equal(coefficients[name], fitted[name]) for name in fitted)
-    model, filled = loaded(tmp_path / "out"), variants.load(triple, recipe, fitted)
+    model, filled = loaded(tmp_path / "out"), on_load.load(triple, recipe, fitted)
     for (name, tensor), other in zip(model.state_dict().items(), filled.state_dict().values(), strict=True):
         assert torch.equal(tensor, other), name
     swapped = [word.replace("--lrm", "--x").replace("--base", "--lrm").replace("--x", "--base")

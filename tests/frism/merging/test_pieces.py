@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from frism.checkpoints.dtypes import FLOATS
 from frism.errors import UserError
 from frism.merging import pieces as merging
-from frism.merging.backends import FLOATS, NumpyBackend, TorchBackend
+from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import Merger, Piece, Result, for_each
-from frism.methods import available, find
+from frism.method.method import available, find
 from frism.triples.triple import Triple
-from tests import architectures
+from tests.support import architectures
 
 ARITHMETIC = [name for name in available() if find(name).arithmetic]
 UNFITTED = [name for name in available() if not find(name).fit]

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from frism.checkpoints.headers import BITS, read_headers
+from frism.checkpoints.dtypes import BITS
+from frism.checkpoints.headers import read_headers
+from frism.checkpoints.reading import SourceFiles, place
 from frism.errors import UserError
 from frism.merging.sharding import bytes_from, dtype_from
-from frism.merging.tensor_files import Layout, OutputFile, SourceFiles, place
+from frism.merging.tensor_files import Layout, OutputFile
 
 TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I8": np.int8, "I64": np.int64}
 tensors = st.dictionaries(

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frism.methods import seeded
+from frism.seeds import seeded
 from frism.spectra.rotation import RotatedSpectra, random_orthogonal, rotated
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum

@@ -15,7 +15,7 @@ from frism.triples.architectures import ARCHITECTURES, TEXTS
 from frism.triples.facts import read_facts
 from frism.triples.scopes import WIDEST_SCOPE
 from frism.triples.triple import ROLES, Triple
-from tests import architectures
+from tests.support import architectures
 
 WHOLE = [(family, naming, shards, tied)
          for family in architectures.FAMILIES

@@ -15,7 +15,7 @@ from frism.inspection.verdict import judge
 from frism.triples.compatibility import differences, refusals, tokenizer_notes
 from frism.triples.facts import read_facts
 from frism.triples.triple import ROLES, Triple
-from tests import architectures
+from tests.support import architectures
 
 FAMILY = "qwen2_5_vl"
 

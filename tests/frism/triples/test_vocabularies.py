@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models
 
 from frism.checkpoints.checkpoint import Checkpoint
 from frism.triples.vocabularies import Vocabulary, compare, read_vocabulary, same_sentencepiece
-from tests import architectures
+from tests.support import architectures
 
 WORDS = st.dictionaries(st.integers(0, 30), st.text(max_size=3), max_size=20)
 

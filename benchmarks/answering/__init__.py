@@ -1,0 +1,1 @@
+"""Answer questions with a variant: engines, batches, decoding, predictions on disk."""

@@ -1,0 +1,64 @@
+"""Answer the questions that a predictions file does not hold yet."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.answering import cost, keys
+from benchmarks.answering.batching import Batch
+from benchmarks.answering.engine import Engine, open_engine, origin
+from benchmarks.answering.predictions import Store, opened
+from benchmarks.questions.item import Item
+from benchmarks.study.engine_settings import EngineSettings
+from frism.method.recipe import Recipe
+from frism.progress import Progress
+from frism.triples.triple import Triple
+
+
+def predict(
+    triple: Triple,
+    recipe: Recipe,
+    fitted: dict[str, Any],
+    items: dict[str, list[Item]],
+    settings: EngineSettings,
+    folder: Path,
+    out: Path,
+    part: tuple[int, int] = (0, 1),
+    spectra: Path | None = None,
+) -> int:
+    """Answer what `out` does not hold yet; return how many questions that were.
+
+    A batch that was stored in part is answered again as a whole and its missing lines appended, so the
+    answers do not depend on when a run was stopped. Raises UserError for bad input.
+
+    Args:
+        part: (i, n): every n-th batch from the i-th on, where n processes share the work.
+        spectra: the folder that keeps spectra, for a method that works on singular directions.
+    """
+    engine = open_engine(triple, recipe, fitted, settings, folder, spectra)
+    whence = origin(triple, recipe)
+    batches = engine.batches([i for group in items.values() for i in group], whence)
+    batches = batches[part[0] :: part[1]]
+    wanted = {key for batch in batches for key in batch.keys}
+    with opened(out, wanted) as store:
+        if store.dropped and part == (0, 1):
+            print(f"{out}: {store.dropped} answers of another variant, prompt or setting removed")
+        keys.write(out, whence, engine.fingerprint, {batch.digest: batch.contents for batch in batches})
+        before = len(store.done)
+        with Progress("answers", len(wanted), "questions", before) as progress:
+            for count in answer_missing(engine, batches, store):
+                progress.advance(count)
+        return len(store.done) - before
+
+
+def answer_missing(engine: Engine, batches: Sequence[Batch], store: Store) -> Iterator[int]:
+    """Answer the batches that the store does not hold completely; yield how many answers each adds."""
+    incomplete = [batch for batch in batches if any(key not in store.done for key in batch.keys)]
+    for batch, found in zip(incomplete, engine.answers(incomplete), strict=True):
+        before = len(store.done)
+        store.append(found)
+        cost.append(store.path, engine.costs[-1:])
+        if engine.costs[-1].parts > 1:
+            size = len(batch.items)
+            print(f"memory ran out: {size} questions were answered in {engine.costs[-1].parts} parts")
+        yield len(store.done) - before

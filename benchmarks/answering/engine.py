@@ -1,0 +1,93 @@
+"""The engine: turns a variant and items into predictions; one interface, several ways behind it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.answering.batching import Batch
+from benchmarks.answering.cost import Cost
+from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.transformers_engine import TransformersEngine
+from benchmarks.prompting import families
+from benchmarks.questions.item import Item
+from benchmarks.questions.reading import MANIFEST
+from benchmarks.study.engine_settings import EngineSettings
+from frism.files import read_json
+
+
+class Engine(Protocol):
+    """What every engine does; `Engine` is the default one."""
+
+    settings: EngineSettings
+    costs: list[Cost]
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides, beside weights and items, which answers come out."""
+
+    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
+        """Group items into batches and key their predictions."""
+
+    def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
+        """Answer batches, one after the other, each in its order."""
+
+
+def open_engine(
+    triple: Any,
+    recipe: Any,
+    fitted: Any,
+    settings: EngineSettings,
+    items: str | Path | None = None,
+    spectra: Path | None = None,
+) -> Any:
+    """Make a variant (None: V itself) answer: load V and merge into it, or address a server.
+
+    Args:
+        triple: a `frism.triples.triple.Triple`. recipe, fitted: what `Recipe.load` returned.
+        items: the items folder; it says how the items were prompted, and below it prepared batches are kept.
+        spectra: the folder that keeps spectra, for a method that works on singular directions.
+    """
+    own = _family(triple, items)
+    if settings.name == "openai":
+        from benchmarks.answering.openai_server import OpenAIServer
+
+        return OpenAIServer(settings, own)
+    if settings.name == "vllm":
+        from benchmarks.answering.vllm_engine import VllmEngine
+
+        return VllmEngine.open(triple, recipe, fitted, settings, own, spectra)
+    from transformers import AutoProcessor, logging
+
+    from frism.merging import on_load
+
+    logging.disable_progress_bar()
+    model = on_load.load(
+        triple,
+        recipe,
+        fitted,
+        dtype=settings.torch_dtype,
+        device=settings.torch_device,
+        device_map=settings.device_map,
+        spectra=spectra,
+    )
+    processor = AutoProcessor.from_pretrained(triple.vlm_folder)
+    if settings.name == "vlmeval":
+        from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
+
+        return VlmevalkitLoop(model, processor, settings, own)
+    folder = Path(items) / "prepared" if items else None
+    return TransformersEngine(
+        model, processor, settings, weights=triple.digest["vlm"], folder=folder, own=own
+    )
+
+
+def origin(triple: Any, recipe: Any) -> dict[str, Any]:
+    """What identifies a variant's weights: the three checkpoints' digests and the recipe's key."""
+    return {"triple": triple.digest, "recipe": recipe.key if recipe else None}
+
+
+def _family(triple: Any, items: str | Path | None) -> families.Family:
+    """The family that the items were made for; for items of no family in particular, that of V's type."""
+    manifest = Path(items) / MANIFEST if items else None
+    found = read_json(manifest).get("family") if manifest and manifest.is_file() else None
+    return families.restore(found) if found else families.family_of(triple.vlm_folder)

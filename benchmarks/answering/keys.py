@@ -1,0 +1,75 @@
+"""Keys of predictions, and the file beside them from which every key can be computed again without a model.
+
+A key covers the weights (`origin`), the engine (`fingerprint`) and the contents of all items of its batch,
+because neighbours in a batch may change an answer's last bits.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from frism.errors import UserError
+from frism.files import atomic_write, read_json
+
+VERSION = 1
+
+
+def digest(value: Any) -> str:
+    """sha256 of a JSON value, 64 hex digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def batch_digest(origin: Mapping[str, Any], fingerprint: Mapping[str, Any], contents: Sequence[str]) -> str:
+    """What identifies a batch: 64 hex digits."""
+    return digest([origin, fingerprint, list(contents)])
+
+
+def keys(batch: str, contents: Iterable[str]) -> tuple[str, ...]:
+    """The key of each item of a batch with digest `batch`: 16 hex digits."""
+    return tuple(digest([batch, content])[:16] for content in contents)
+
+
+def provenance_path(predictions: str | Path) -> Path:
+    """Where the provenance of a predictions file lies: V.jsonl has V.provenance.json beside it."""
+    return Path(predictions).with_suffix(".provenance.json")
+
+
+def write(
+    predictions: str | Path,
+    origin: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
+    batches: Mapping[str, Sequence[str]],
+) -> None:
+    """Write the provenance of a predictions file. `batches`: contents of the items by batch digest."""
+    content = {
+        "version": VERSION,
+        "origin": origin,
+        "engine": fingerprint,
+        "batches": {name: list(contents) for name, contents in batches.items()},
+    }
+    with atomic_write(provenance_path(predictions)) as temporary:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+def recompute(predictions: str | Path) -> dict[str, str]:
+    """The content of the item that each key of a predictions file stands for, from its provenance alone.
+
+    Raises UserError when the provenance is missing, of another version, or contradicts itself.
+    """
+    path = provenance_path(predictions)
+    stored = read_json(path)
+    if stored.get("version") != VERSION or not {"origin", "engine", "batches"} <= set(stored):
+        raise UserError(
+            f"{path} is not a provenance of version {VERSION}: run python -m benchmarks.stages.predict."
+        )
+    found: dict[str, str] = {}
+    for name, contents in stored["batches"].items():
+        if batch_digest(stored["origin"], stored["engine"], contents) != name:
+            raise UserError(
+                f"{path}: batch {name[:12]}... is not that of its origin, engine and items: it was changed;"
+                " delete it and run python -m benchmarks.stages.predict again."
+            )
+        found.update(zip(keys(name, contents), contents, strict=True))
+    return found

@@ -1,0 +1,35 @@
+"""Match predictions to the questions that they answer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.answering import predictions as prediction_files
+from benchmarks.questions.item import Item
+from frism.errors import UserError
+
+
+def matched(
+    items: Mapping[str, Sequence[Item]], lines: Sequence[prediction_files.Line], path: Path
+) -> dict[str, list[prediction_files.Line]]:
+    """The prediction of every item. Raises UserError when one is missing, doubled or of another question."""
+    by_question: dict[tuple[str, str], prediction_files.Line] = {}
+    for line in lines:
+        if by_question.setdefault((line.benchmark, line.index), line) is not line:
+            raise UserError(f"{path} answers question {line.index} of {line.benchmark} twice: predict again.")
+    result: dict[str, list[prediction_files.Line]] = {}
+    for name, questions in items.items():
+        result[name] = []
+        for item in questions:
+            if (name, item.index) not in by_question:
+                raise UserError(
+                    f"{path} lacks the answer to question {item.index} of {name}: run"
+                    " python -m benchmarks.stages.predict first."
+                )
+            line = by_question[name, item.index]
+            if line.item != item.content:
+                raise UserError(
+                    f"{path} answers another question {item.index} of {name} than {item.folder} asks:"
+                    " run python -m benchmarks.stages.predict again."
+                )
+            result[name].append(line)
+    return result

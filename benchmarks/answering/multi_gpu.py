@@ -1,0 +1,89 @@
+"""One process per GPU: each answers every n-th batch into a file of its own, which are then joined.
+
+A batch is answered whole by one process, and batches do not depend on how many processes there are, so
+neither do the answers. Each part resumes from its own file.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.answering import cost, keys, predictions
+from benchmarks.study.engine_settings import EngineSettings
+from frism.errors import UserError
+from frism.files import atomic_write, read_json
+
+
+def share_of(text: str) -> tuple[int, int]:
+    """(i, n) of "i/n". Raises UserError."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or int(found[1]) >= int(found[2]):
+        raise UserError(f"--part must be i/n with i below n, not {text!r}.")
+    return int(found[1]), int(found[2])
+
+
+def predict_in_parts(options: Mapping[str, Any], settings: EngineSettings, out: Path) -> None:
+    """Run `benchmarks.stages.predict` in `settings.devices` processes and join what they wrote in `out`.
+
+    Raises UserError when there are fewer GPUs than processes, or a process fails; the others finish what
+    they began, and what was answered is kept.
+    """
+    total = settings.devices
+    visible = _devices(settings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parts = [out.with_name(f"{out.stem}.part{i}of{total}{out.suffix}") for i in range(total)]
+    for path in parts:
+        if out.is_file() and not path.exists():
+            shutil.copyfile(out, path)  # each takes up what is its own
+    running = []
+    for place, path in enumerate(parts):
+        given = {**options, "out": path, "part": f"{place}/{total}"}
+        named = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+        environment = {**os.environ, **({"CUDA_VISIBLE_DEVICES": visible[place]} if visible else {})}
+        command = [sys.executable, "-m", "benchmarks.stages.predict", *named]
+        running.append(subprocess.Popen(command, env=environment))
+    try:
+        failed = [place for place, process in enumerate(running) if process.wait() != 0]
+    finally:
+        for process in running:
+            process.terminate()  # does nothing to one that has ended
+    if failed:
+        raise UserError(
+            f"process {failed[0]} of {total} failed (its message is above): mend that and run again; what"
+            " was answered is kept."
+        )
+    _join(parts, out)
+
+
+def _join(parts: list[Path], out: Path) -> None:
+    """Lines, provenance and costs of all parts under `out`'s names; the parts then go."""
+    with atomic_write(out) as temporary:
+        lines = [line.text() for part in parts for line in predictions.read(part)]
+        temporary.write_text("".join(lines), encoding="utf-8")
+    stored = [read_json(keys.provenance_path(part)) for part in parts]
+    batches = {digest: contents for own in stored for digest, contents in own["batches"].items()}
+    keys.write(out, stored[0]["origin"], stored[0]["engine"], batches)
+    cost.costs_path(out).unlink(missing_ok=True)
+    for part in parts:
+        cost.append(out, cost.read(part))
+        for path in (part, keys.provenance_path(part), cost.costs_path(part)):
+            path.unlink(missing_ok=True)
+
+
+def _devices(settings: EngineSettings) -> list[str]:
+    """A GPU for every process, as CUDA_VISIBLE_DEVICES names it; none on a CPU."""
+    import torch
+
+    if settings.torch_device.type != "cuda":
+        return []
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    found = named.split(",") if named else [str(place) for place in range(count)]
+    if len(found) < settings.devices:
+        raise UserError(f"engine.devices is {settings.devices}, but torch sees {len(found)} GPUs: lower it.")
+    return found

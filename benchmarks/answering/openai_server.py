@@ -1,0 +1,159 @@
+"""Any OpenAI-compatible server as an engine: the exported checkpoint answers behind an address.
+
+Pictures go as PNG data URLs, brought within the family's limits; temperature 0. What the server runs is the
+user's word: predictions are keyed by the variant's weights and by address and model name.
+"""
+
+import base64
+import io
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any
+
+from benchmarks.answering import batching
+from benchmarks.answering.batching import Batch
+from benchmarks.answering.cost import Cost
+from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.rendering import fitted, parts_of
+from benchmarks.prompting.families import Family
+from benchmarks.questions.item import Item
+from benchmarks.study.engine_settings import EngineSettings
+from frism.errors import UserError
+
+VERSION = 1  # raised when the same settings may give other predictions
+
+
+class OpenAIServer:
+    """Answers items by chat completions, several requests at a time.
+
+    Raises UserError when the client is not installed, nobody answers at the address, or the server does not
+    know the model.
+    """
+
+    def __init__(self, settings: EngineSettings, own: Family) -> None:
+        try:
+            import openai
+        except ImportError:
+            raise UserError(
+                "engine.name is openai, but its client is not installed: pip install openai."
+            ) from None
+        self.settings, self.family, self.costs = settings, own, []
+        self._failure = openai.OpenAIError
+        self._client = openai.OpenAI(
+            base_url=settings.address,
+            # Servers without keys still want a word there.
+            api_key=os.environ.get(settings.key_variable) or "none",
+            max_retries=settings.retries,
+            timeout=settings.timeout,
+        )
+        self._check(openai)
+
+    costs: list[Cost]
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides, beside weights and items, which answers come out."""
+        return {
+            "engine": f"openai {VERSION}",
+            "address": self.settings.address,
+            "model": self.settings.model,
+            "decoding": {
+                "greedy": True,
+                "temperature": 0,
+                "max_new_tokens": self.settings.max_new_tokens,
+            },
+            "family": self.family.fingerprint(),
+            "libraries": {"openai": version("openai")},
+        }
+
+    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
+        """How many questions are answered before their answers are stored."""
+        return batching.batches(items, self.settings, origin, self.fingerprint)
+
+    def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
+        """Answer batches in order. Raises UserError when a request fails after all retries."""
+        with ThreadPoolExecutor(max(1, self.settings.workers)) as pool:
+            for batch in batches:
+                start = time.perf_counter()
+                found = list(pool.map(self._ask, batch.items, batch.keys))
+                tokens = sum(prediction.tokens for prediction in found)
+                seconds = round(time.perf_counter() - start, 6)
+                self.costs.append(Cost(batch.digest, len(found), tokens, seconds, 0, 1))
+                yield found
+
+    def _ask(self, item: Item, key: str) -> Prediction:
+        start = time.perf_counter()
+        messages, further = self._conversation(item)
+        try:
+            reply = self._client.chat.completions.create(
+                model=self.settings.model or "",
+                messages=messages,
+                temperature=0,
+                max_tokens=batching.room(item, self.settings),
+                extra_body=further,
+            )
+        except self._failure as error:
+            raise UserError(
+                f"{self.settings.address} did not answer question {item.index} of {item.benchmark}"
+                f" ({_first_line(error)}): see to the server and run again."
+            ) from None
+        if not reply.choices or reply.usage is None:
+            raise UserError(
+                f"{self.settings.address} answered question {item.index} of {item.benchmark} without text or"
+                " token counts: use a server that follows OpenAI's chat completions."
+            )
+        choice = reply.choices[0]
+        thoughts = getattr(choice.message, "reasoning_content", None)
+        text = (f"<think>{thoughts}</think>" if thoughts else "") + (choice.message.content or "")
+        # A lone surrogate cannot be written to a file.
+        text = text.encode("utf-8", errors="replace").decode("utf-8")
+        truncated = choice.finish_reason == "length"
+        seconds = time.perf_counter() - start
+        return Prediction(item, key, text, reply.usage.completion_tokens, truncated, seconds)
+
+    def _conversation(self, item: Item) -> tuple[list[Any], dict[str, Any] | None]:
+        """The messages, and what makes the server go on with an answer that is already begun."""
+        asked, begun = parts_of(item)
+        pictures = iter(fitted(self.family, item.pictures(), item.benchmark))
+        content = [
+            {"type": "image_url", "image_url": {"url": _data_url(next(pictures))}}
+            if part["type"] == "image"
+            else {"type": "text", "text": part["value"]}
+            for part in asked
+        ]
+        messages: list[Any] = [{"role": "user", "content": content}]
+        if self.family.system_prompt is not None:
+            messages.insert(0, {"role": "system", "content": self.family.system_prompt})
+        if not begun:
+            return messages, None
+        messages.append({"role": "assistant", "content": begun})
+        return messages, {"continue_final_message": True, "add_generation_prompt": False}
+
+    def _check(self, openai: Any) -> None:
+        try:
+            known = [model.id for model in self._client.models.list()]
+        except openai.NotFoundError:
+            return  # a server without a list of models
+        except self._failure as error:
+            raise UserError(
+                f"no OpenAI-compatible server answers at {self.settings.address} ({_first_line(error)}):"
+                " start it, or correct engine.address."
+            ) from None
+        if self.settings.model not in known:
+            raise UserError(
+                f"{self.settings.address} has no model '{self.settings.model}' but {', '.join(known)}:"
+                " correct engine.model."
+            )
+
+
+def _data_url(picture: Any) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

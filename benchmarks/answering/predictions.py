@@ -1,0 +1,165 @@
+"""Predictions on disk: JSON lines, only ever appended to, on the disk after every batch."""
+
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks.answering.keys import digest
+from benchmarks.questions.item import Item
+from frism.errors import UserError
+from frism.files import atomic_write
+
+AGAIN = "delete it and run python -m benchmarks.stages.predict again"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer: the text as decoded, its length in tokens (without the end token), whether it was cut
+    at the token limit, and its share of the batch's wall time."""
+
+    item: Item
+    key: str
+    raw: str
+    tokens: int
+    truncated: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stored prediction. `key` identifies everything that it depends on, `item` the question; `sum` is
+    16 hex digits of all other fields."""
+
+    key: str
+    benchmark: str
+    index: str
+    item: str
+    raw: str
+    tokens: int
+    truncated: bool
+    seconds: float
+    sum: str = ""
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> "Line":
+        """The line of an engine's prediction."""
+        item, seconds = prediction.item, round(prediction.seconds, 6)
+        fields = {
+            "key": prediction.key,
+            "benchmark": item.benchmark,
+            "index": item.index,
+            "item": item.content,
+            "raw": prediction.raw,
+            "tokens": prediction.tokens,
+            "truncated": prediction.truncated,
+            "seconds": seconds,
+        }
+        return cls(**fields, sum=checksum(fields))  # type: ignore[arg-type]
+
+    def text(self) -> str:
+        """One line of JSON."""
+        return json.dumps(vars(self), ensure_ascii=False) + "\n"
+
+
+def checksum(fields: Mapping[str, Any]) -> str:
+    """16 hex digits of a line's fields; `sum` itself does not count."""
+    return digest({name: value for name, value in fields.items() if name != "sum"})[:16]
+
+
+def read(path: str | Path) -> list[Line]:
+    """All predictions of a file, in its order; a last line that was cut short is left out.
+
+    Raises UserError when the file is missing or another line is broken.
+    """
+    return list(_parse(Path(path), _content(Path(path))))
+
+
+class Store:
+    """The predictions of one run. Use `opened`.
+
+    Attributes:
+        done: keys that are already stored.
+        dropped: how many lines of other keys were found and removed.
+    """
+
+    def __init__(self, path: Path, wanted: Collection[str]) -> None:
+        self.path = path
+        content = _content(path) if path.is_file() else ""  # a device would be read for ever
+        kept: dict[str, Line] = {}
+        lines = list(_parse(path, content))
+        for line in lines:
+            if line.key in wanted:
+                kept.setdefault(line.key, line)
+        self.done, self.dropped = set(kept), len(lines) - len(kept)
+        text = "".join(line.text() for line in kept.values())
+        if text != content:
+            with atomic_write(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        self._stream: IO[str] = path.open("a", encoding="utf-8")
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Store those of a batch that are not there yet; they are on the disk when this returns.
+
+        Raises UserError when the disk refuses.
+        """
+        new = [Line.of(p) for p in predictions if p.key not in self.done]
+        try:
+            self._stream.write("".join(line.text() for line in new))
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path} ({error.strerror}): make room and run again."
+            ) from error
+        self.done.update(line.key for line in new)
+
+    def close(self) -> None:
+        with suppress(OSError):  # what `append` could not write is still in the buffer, and was reported
+            self._stream.close()
+
+
+@contextmanager
+def opened(path: str | Path, wanted: Collection[str]) -> Iterator[Store]:
+    """The store in `path` for predictions of the keys `wanted`.
+
+    Lines of other keys (other weights, recipe, prompt, data, decoding) are removed, and so are doubles
+    and a cut last line. Raises UserError when the file is broken or cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = Store(path, wanted)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path} ({error.strerror or error}): choose a folder that you may write to."
+        ) from error
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path} ({error.strerror or error}): run python -m benchmarks.stages.predict."
+        ) from error
+
+
+def _parse(path: Path, content: str) -> Iterator[Line]:
+    lines = content.split("\n")
+    lines.pop()  # after the last newline: nothing, or a line that was cut
+    for number, text in enumerate(lines, 1):
+        try:
+            line = Line(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}, line {number} is not a prediction ({error}): {AGAIN}.") from None
+        if checksum(vars(line)) != line.sum:
+            raise UserError(f"{path}, line {number} was changed after it was written: {AGAIN}.")
+        yield line

@@ -1,0 +1,190 @@
+"""The engine of default: batches through a model of transformers in this process, greedily."""
+
+import resource
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.answering import batching
+from benchmarks.answering.batching import Batch
+from benchmarks.answering.cost import Cost
+from benchmarks.answering.decoding import decode
+from benchmarks.answering.greedy import greedy
+from benchmarks.answering.inputs import Inputs, prompt_length
+from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.prepared import Preparer, processor_fingerprint
+from benchmarks.prompting.families import Family, family
+from benchmarks.questions.item import Item
+from benchmarks.study.engine_settings import EngineSettings
+from frism.errors import UserError
+
+VERSION = 2  # raised when the same settings may give other predictions
+PREPARED = ("qwen2_vl", "qwen2_5_vl")  # families whose pictures enter as embedded tokens and nothing else
+
+
+class TransformersEngine:
+    """Answers items with one loaded VLM.
+
+    Args:
+        model: the VLM, in eval mode. `frism.merging.on_load.apply` may change its tower between calls.
+        processor: its processor.
+        settings: how to generate; dtype and device must be the model's.
+        weights: digest of V's checkpoint. With it, prepared batches are kept in files in `folder`.
+        folder: usually `<items>/prepared`.
+        own: the model's family as the items were made for; the default is that of its type.
+
+    Attributes:
+        costs: of every batch answered so far, in order.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        settings: EngineSettings,
+        *,
+        weights: str | None = None,
+        folder: Path | None = None,
+        own: Family | None = None,
+    ) -> None:
+        self.model, self.processor, self.settings = model, processor, settings
+        self.family = own or family(model.config.model_type)
+        workers = settings.workers
+        self.prepare: Preparer | Inputs
+        if self.family.name in PREPARED:
+            self.prepare = Preparer(
+                model, processor, weights=weights, folder=folder, own=self.family, workers=workers
+            )
+        else:
+            self.prepare = Inputs(model, processor, self.family, workers)
+        self.processor_fingerprint = processor_fingerprint(processor)
+        ends = model.generation_config.eos_token_id
+        ends = processor.tokenizer.eos_token_id if ends is None else ends
+        self.ends = frozenset([ends] if isinstance(ends, int) else ends or [])
+        self.costs: list[Cost] = []
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides, beside weights and items, which tokens come out."""
+        device = self.model.device
+        return {
+            "engine": f"{self.settings.name} {VERSION}",
+            "dtype": str(self.model.dtype),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "attention": self.model.config._attn_implementation,
+            "batch_size": self.settings.batch_size,
+            "token_budget": self.settings.token_budget,
+            "decoding": {
+                "greedy": True,
+                "max_new_tokens": self.settings.max_new_tokens,
+                "ends": sorted(self.ends),
+            },
+            "family": self.family.fingerprint(),
+            "processor": self.processor_fingerprint,
+            "libraries": {name: version(name) for name in ("torch", "transformers")},
+        }
+
+    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
+        """Group items into batches and key their predictions; see `benchmarks.answering.batching`."""
+        return batching.batches(items, self.settings, origin, self.fingerprint, self._length)
+
+    def answer(self, batch: Batch) -> list[Prediction]:
+        """Answer one batch, in its order. Raises UserError when a single question exceeds the memory."""
+        start = time.perf_counter()
+        if self.model.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        tokens, parts = self._within_memory(batch.items)
+        texts = self._decoded(tokens)
+        seconds = time.perf_counter() - start
+        new = [len(row) - (row[-1] in self.ends) for row in tokens]
+        self.costs.append(
+            Cost(batch.digest, len(new), sum(new), round(seconds, 6), peak_memory(self.model.device), parts)
+        )
+        return [
+            Prediction(item, key, text, count, row[-1] not in self.ends, seconds / len(new))
+            for item, key, row, text, count in zip(batch.items, batch.keys, tokens, texts, new, strict=True)
+        ]
+
+    def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
+        """Answer batches in order; the next one's pictures are prepared meanwhile."""
+        for place, batch in enumerate(batches):
+            for following in batches[place + 1 : place + 2]:
+                self.prepare.announce(following.items)
+            yield self.answer(batch)
+
+    def generate(
+        self, items: Iterable[Item], origin: Mapping[str, Any] | None = None
+    ) -> Iterator[list[Prediction]]:
+        """Answer all items, a batch at a time."""
+        yield from self.answers(self.batches(items, origin or {}))
+
+    def _length(self, item: Item) -> int:
+        return prompt_length(self.processor, self.family, item)
+
+    def _within_memory(self, items: Sequence[Item]) -> tuple[list[list[int]], int]:
+        """New tokens of every item, and in how many parts: a batch too large for the memory is halved."""
+        try:
+            return self._tokens(items), 1
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not _memory_ran_out(error):
+                raise
+        # Outside the handler: the traceback keeps the failed attempt's tensors alive.
+        if len(items) == 1:
+            raise UserError(
+                f"question {items[0].index} of {items[0].benchmark} needs more memory than"
+                f" {self.model.device} has: lower engine.max_new_tokens or prompting.max_pixels, or set"
+                " engine.device_map."
+            )
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(items) // 2
+        first, second = self._within_memory(items[:half]), self._within_memory(items[half:])
+        return [*first[0], *second[0]], first[1] + second[1]
+
+    def _tokens(self, items: Sequence[Item]) -> list[list[int]]:
+        room = [batching.room(item, self.settings) for item in items]
+        if isinstance(self.prepare, Inputs):
+            result: dict[int, list[int]] = {}
+            # Questions without a picture go apart: some families count pictures by rows.
+            for seeing in (True, False):
+                places = [i for i, item in enumerate(items) if bool(item.images) is seeing]
+                if places:
+                    inputs = self.prepare([items[i] for i in places])
+                    rows = decode(self.model, inputs, room=[room[i] for i in places], ends=self.ends)
+                    result.update(zip(places, rows, strict=True))
+            return [result[i] for i in range(len(items))]
+        prepared = self.prepare(items)
+        return greedy(
+            self.model,
+            prepared.ids,
+            prepared.mask,
+            positions=prepared.positions,
+            features=prepared.features,
+            max_new_tokens=room,
+            ends=self.ends,
+        )
+
+    def _decoded(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}
+        texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True, **tidy)
+        return [text.strip() for text in texts] if self.family.stripped else texts
+
+
+def _memory_ran_out(error: BaseException) -> bool:
+    # The CPU's allocator has no exception of its own.
+    return (
+        not isinstance(error, RuntimeError)
+        or isinstance(error, torch.OutOfMemoryError)
+        or ("allocate memory" in str(error))
+    )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the device since the last reset, on a CPU of this process since its start."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,152 @@
+"""vLLM as an engine: the exported variant, continuous batching, prompts as the default engine renders them.
+
+Written to vLLM's documented interface (`LLM.generate` with `multi_modal_data`); not run on the machine that
+this was written on.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.answering import batching
+from benchmarks.answering.batching import Batch
+from benchmarks.answering.cost import Cost
+from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.rendering import fitted, options, text_of
+from benchmarks.prompting.families import Family
+from benchmarks.questions.item import Item
+from benchmarks.study.engine_settings import EngineSettings
+from frism.errors import UserError
+from frism.merging.export import Job, export
+from frism.method.recipe import Recipe
+
+VERSION = 1  # raised when the same settings may give other predictions
+PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
+
+
+class VllmEngine:
+    """Answers items with vLLM.
+
+    Args:
+        model: a `vllm.LLM`. sampling: the class `vllm.SamplingParams`. processor: the checkpoint's.
+        exported: the temporary folder with the checkpoint, kept as long as the engine.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        sampling: Any,
+        processor: Any,
+        settings: EngineSettings,
+        own: Family,
+        exported: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> None:
+        self.model, self.sampling, self.processor = model, sampling, processor
+        self.settings, self.family, self._exported = settings, own, exported
+        self.costs: list[Cost] = []
+
+    @classmethod
+    def open(
+        cls,
+        triple: Any,
+        recipe: Any,
+        fitted_: Any,
+        settings: EngineSettings,
+        own: Family,
+        spectra: Path | None,
+    ) -> "VllmEngine":
+        """Load a variant (None: V itself) into vLLM, exported for the run or from `settings.checkpoint`.
+
+        Raises UserError when vLLM is not installed, or the checkpoint is not this variant's.
+        """
+        try:
+            import vllm
+        except ImportError:
+            raise UserError(
+                "engine.name is vllm, but vLLM is not installed: pip install vllm on a machine with a GPU, or"
+                " set engine.name to transformers."
+            ) from None
+        from transformers import AutoProcessor
+
+        exported = None
+        if recipe is None:
+            folder = Path(triple.vlm_folder)
+        elif settings.checkpoint:
+            folder = Path(settings.checkpoint)
+            check_checkpoint(folder, recipe)
+        else:
+            exported = tempfile.TemporaryDirectory(prefix="exported-")
+            folder = Path(exported.name) / "variant"
+            export(Job.of(triple, recipe, fitted_, folder, spectra=spectra))
+        model = vllm.LLM(
+            model=str(folder),
+            dtype=settings.dtype,
+            seed=0,
+            tensor_parallel_size=settings.devices,
+            limit_mm_per_prompt={"image": PICTURES},
+        )
+        processor = AutoProcessor.from_pretrained(folder)
+        return cls(model, vllm.SamplingParams, processor, settings, own, exported)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides, beside weights and items, which answers come out."""
+        return {
+            "engine": f"vllm {VERSION}",
+            "dtype": self.settings.dtype,
+            "devices": self.settings.devices,
+            "decoding": {"greedy": True, "temperature": 0, "max_new_tokens": self.settings.max_new_tokens},
+            "family": self.family.fingerprint(),
+            "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
+        }
+
+    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
+        """How many questions vLLM gets at a time, and are answered before their answers are stored."""
+        return batching.batches(items, self.settings, origin, self.fingerprint)
+
+    def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
+        """Answer batches in order."""
+        for batch in batches:
+            start = time.perf_counter()
+            limits = [
+                self.sampling(temperature=0.0, max_tokens=batching.room(item, self.settings), seed=0)
+                for item in batch.items
+            ]
+            requests = [self._request(item) for item in batch.items]
+            replies = [reply.outputs[0] for reply in self.model.generate(requests, limits, use_tqdm=False)]
+            seconds = time.perf_counter() - start
+            tokens = sum(len(reply.token_ids) for reply in replies)
+            self.costs.append(Cost(batch.digest, len(replies), tokens, round(seconds, 6), 0, 1))
+            yield [
+                Prediction(
+                    item,
+                    key,
+                    reply.text.strip() if self.family.stripped else reply.text,
+                    len(reply.token_ids) - (reply.finish_reason == "stop"),
+                    reply.finish_reason == "length",
+                    seconds / len(replies),
+                )
+                for item, key, reply in zip(batch.items, batch.keys, replies, strict=True)
+            ]
+
+    def _request(self, item: Item) -> dict[str, Any]:
+        text = text_of(self.processor, self.family, item)
+        pictures = fitted(self.family, item.pictures(), item.benchmark)
+        request: dict[str, Any] = {"prompt": text}
+        if pictures:
+            further = options(self.family, self.processor, text, len(pictures), item.benchmark)
+            further.pop("add_special_tokens", None)
+            request |= {"multi_modal_data": {"image": pictures}, "mm_processor_kwargs": further}
+        return request
+
+
+def check_checkpoint(folder: Path, recipe: Any) -> None:
+    """Raise UserError unless `folder` is the export of this very recipe."""
+    if Recipe.load(folder)[0].key != recipe.key:
+        raise UserError(
+            f"{folder} is the export of another variant than {recipe.method} with key {recipe.key}: export"
+            " this one, or drop engine.checkpoint."
+        )

@@ -1,1 +1,0 @@
-"""Where calibration questions come from, and how their pictures and tables are read."""

@@ -1,0 +1,1 @@
+"""Load unlabelled calibration questions: VizWiz, any folder of pictures, the miniature world."""

@@ -1,0 +1,52 @@
+"""The digest of calibration questions: sha256 over the bytes of their pictures and over their words.
+
+Thousands of photographs are hashed once: the digest is remembered for as long as no file changes. While they
+are read for the first time every picture is decoded too, so that a damaged one is named before anything is
+learned, not an hour later.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL.Image import Image
+
+from benchmarks.calibration import pictures
+from frism.cache import file_state, remembered
+from frism.files import sha256_file
+from frism.progress import Progress
+
+_VERSION = "calibration 1"  # raise it when a picture comes to reach the model in another way
+
+
+def of_files(files: Sequence[Path], texts: Sequence[str], max_pixels: int | None) -> str:
+    """Digest of questions whose pictures are files, shown with at most `max_pixels`.
+
+    Raises UserError naming the first picture that is missing or cannot be decoded.
+    """
+    states = [file_state(file) for file in files]
+    key = _joined("state", max_pixels, [state.key for state in states], texts)
+    changed = max((state.changed for state in states), default=0.0)
+    return remembered(key, changed, lambda: _joined(_VERSION, max_pixels, _contents(files), texts))
+
+
+def of_pictures(shown: Sequence[Image], texts: Sequence[str]) -> str:
+    """Digest of questions whose pictures are in memory."""
+    contents = [hashlib.sha256(f"{p.mode} {p.size} ".encode() + p.tobytes()).hexdigest() for p in shown]
+    return _joined(_VERSION, None, contents, texts)
+
+
+def _contents(files: Sequence[Path]) -> list[str]:
+    found: dict[Path, str] = {}
+    with Progress("calibration pictures", len(files), "pictures") as progress:
+        for file in files:
+            if file not in found:
+                pictures.check(file)
+                found[file] = sha256_file(file)
+            progress.advance(1)
+    return [found[file] for file in files]
+
+
+def _joined(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

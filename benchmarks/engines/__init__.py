@@ -1,1 +1,0 @@
-"""Engines: ways to turn a variant and items into predictions, with the interface of `benchmarks.engine`."""

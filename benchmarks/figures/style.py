@@ -1,0 +1,110 @@
+"""One look for all figures: column width, legible in grey, the same bytes for the same numbers."""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.study.config import Study
+from frism.files import atomic_write
+
+COLUMN = 3.4  # inches, one column of a two-column page
+MARKERS = ("o", "s", "^", "v", "P", "X", "<", ">", "p", "h", "d", "8", "H")
+DASHES = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (2, 1)),
+    (0, (6, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+)
+# Colours of Okabe and Ito, of different lightness, never the only thing that tells two marks apart.
+COLORS = {"reference": "#000000", "learned": "#C0410A", "control": "#8A6A00", "baseline": "#0A5C94"}
+CLIP = re.compile(r"(?<=[\"#])p[0-9a-f]{10}(?=[\")])")
+# Where several of one role are told apart by lines, not by roles alone.
+CYCLE = ("#0A5C94", "#2E8B6B", "#555555", "#8E4585", "#3A9BB5", "#8A6A00")
+# Inside of a mark: the second once every marker was used.
+FACES = {"baseline": ("white", "#8FB4CE"), "control": ("#D9D9D9", "#A8925A")}
+SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.0,
+    "svg.hashsalt": "frism",  # ids in the SVG are hashes, otherwise random
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one variant is drawn wherever it appears."""
+
+    marker: str
+    color: str
+    face: str
+    size: float
+    dashes: str | tuple[int, tuple[float, ...]]
+
+
+def marks(study: Study) -> dict[str, Mark]:
+    """A mark per variant, by its role: star, full diamond (learned), grey (control), open (baseline)."""
+    result, turn = {}, 0
+    for name in study.variants:
+        role = study.role(name)
+        color = COLORS[role]
+        if role == "reference":
+            result[name] = Mark("*", color, color, 8, "-")
+        elif role == "learned":
+            result[name] = Mark("D", color, color, 5, "-")
+        else:
+            face = FACES[role][turn // len(MARKERS) % 2]
+            result[name] = Mark(MARKERS[turn % len(MARKERS)], color, face, 4.5, DASHES[turn % len(DASHES)])
+            turn += 1
+    return result
+
+
+def said(out: Path, name: str, sentence: str) -> None:
+    """Write a figure that says why there is nothing to draw."""
+    with drawn(out, name, 1.2) as figure:
+        ax = figure.subplots()
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, textwrap.fill(sentence, 60), ha="center", va="center", transform=ax.transAxes)
+
+
+@contextmanager
+def drawn(out: Path, name: str, height: float) -> Iterator[Figure]:
+    """Yield an empty figure one column wide; write it to `out` as PNG (300 dpi) and SVG afterwards."""
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(COLUMN, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        with atomic_write(out / f"{name}.png") as path:
+            figure.savefig(path, dpi=300, metadata={"Software": None})
+        with atomic_write(out / f"{name}.svg") as path:
+            figure.savefig(path, metadata={"Date": None, "Creator": None})
+            path.write_text(_counted(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _counted(svg: str) -> str:
+    """Clip paths are named by a hash of coordinates, last bits of the layout solver included: number them."""
+    names: dict[str, str] = {}
+    return CLIP.sub(lambda name: names.setdefault(name[0], f"clip{len(names)}"), svg)

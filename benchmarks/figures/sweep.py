@@ -1,0 +1,101 @@
+"""The paper's Figure 2: what sweeping a coefficient buys other methods, with FRISM's points."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, drawn, said
+from benchmarks.figures.trade_off import lines_of
+from benchmarks.gate_tables.sweeps import SWEPT, shown, swept
+from benchmarks.study.config import Study
+
+# By method: distinct in lightness, marker and dashes, too.
+LOOK = {method: (CYCLE[i], MARKERS[i], DASHES[i]) for i, method in enumerate(SWEPT)}
+
+
+def draw(study: Study, selection: pd.DataFrame, out: Path) -> None:
+    """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
+    lines, own = swept(study, selection), shown(study, selection)
+    if not lines:
+        said(out, "sweep", "This study sweeps none of " + ", ".join(SWEPT) + ".")
+        return
+    with drawn(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
+        ax = figure.subplots()
+        for variant in lines:
+            _line(ax, study, selection[selection["variant"] == variant], variant)
+        for variant in own:
+            _points(ax, selection[selection["variant"] == variant], variant)
+        _reference(ax, study, selection)
+        ax.margins(0.08)
+        ax.set_xlabel("perception (mean score, dev)")
+        ax.set_ylabel("reasoning (mean score, dev)")
+        ax.set_title(f"sweeps; full: chosen; bars: {study.statistics.confidence:.0%} intervals")
+        figure.legend(loc="outside lower center", ncols=1, handlelength=3.2, labelspacing=0.25, borderpad=0)
+
+
+def swept_range(study: Study, rows: pd.DataFrame, variant: str) -> str:
+    """The swept parameters with their first and last values, in grid order: `strength 0.25 to 1.5`."""
+    params = [json.loads(p) for p in rows.sort_values("point")["params"]]
+    parts = []
+    for name in study.variants[variant].grid:
+        values = list(dict.fromkeys(p[name] for p in params if name in p))
+        if len(values) > 1:
+            parts.append(f"{name} {values[0]:g} to {values[-1]:g}" if _numbers(values) else name)
+    return ", ".join(parts)
+
+
+def _numbers(values: list[Any]) -> bool:
+    return all(isinstance(v, int | float) for v in values)
+
+
+def _line(ax: Axes, study: Study, rows: pd.DataFrame, variant: str) -> None:
+    color, marker, dashes = LOOK[study.variants[variant].method]
+    for i, part in enumerate(lines_of(rows, variant)):
+        ax.plot(
+            part["perception"], part["reasoning"], color=color, marker=marker, linestyle=dashes,
+            markersize=3.2, markerfacecolor="white", markeredgewidth=0.7, linewidth=0.9, zorder=3,
+            label=f"{variant}: {swept_range(study, rows, variant)}" if i == 0 else None,
+        )  # fmt: skip
+    chosen = rows[rows["chosen"] == "yes"]
+    ax.plot(chosen["perception"], chosen["reasoning"], marker, color=color, markersize=4.5, zorder=4)
+
+
+def _points(ax: Axes, rows: pd.DataFrame, variant: str) -> None:
+    color = COLORS["learned"]
+    _bars(ax, rows[rows["chosen"] == "yes"], color)
+    ax.plot(
+        rows["perception"], rows["reasoning"], "D", color=color, markersize=3.5, markerfacecolor="white",
+        markeredgewidth=0.7, zorder=5,
+    )  # fmt: skip
+    chosen = rows[rows["chosen"] == "yes"]
+    ax.plot(
+        chosen["perception"], chosen["reasoning"], "D", color=color, markersize=5.5, zorder=6,
+        label=f"{variant}: every point of its grid" if len(rows) > 1 else variant,
+    )  # fmt: skip
+
+
+def _reference(ax: Axes, study: Study, selection: pd.DataFrame) -> None:
+    rows = selection[selection["variant"] == study.reference]
+    if rows.empty:
+        return
+    _bars(ax, rows, "black")
+    ax.plot(
+        rows["perception"], rows["reasoning"], "*", color="black", markersize=8, zorder=4,
+        label=f"{study.reference}, unmodified; dotted: budget of perception",
+    )  # fmt: skip
+    floor = float(rows["perception"].iloc[0]) - study.selection.perception_budget
+    ax.axvline(floor, color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0)
+
+
+def _bars(ax: Axes, rows: pd.DataFrame, color: str) -> None:
+    below, above = (
+        [(rows[axis] - rows[f"{axis}_low"]).clip(lower=0), (rows[f"{axis}_high"] - rows[axis]).clip(lower=0)]
+        for axis in ("perception", "reasoning")
+    )
+    ax.errorbar(
+        rows["perception"], rows["reasoning"], xerr=below, yerr=above, fmt="none", ecolor=color,
+        elinewidth=0.6, zorder=2,
+    )  # fmt: skip

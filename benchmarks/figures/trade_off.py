@@ -1,0 +1,233 @@
+"""The trade-off: perception against reasoning, test points with ellipses and front, dev sweeps as lines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.stats import chi2
+
+from benchmarks.figures.labels import Box, Label, obstacles_of_line, place
+from benchmarks.figures.style import Mark, drawn, marks
+from benchmarks.study.config import Study
+
+NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
+
+
+def draw(study: Study, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> None:
+    """Write trade_off.{png,svg} from the tables `pareto` and `selection`."""
+    points = _test_points(study, pareto)
+    look = marks(study)
+    numbered = len(points) > NAMES_UP_TO
+    names = {v: str(i) if numbered else v for i, v in enumerate(points.index, 1)}
+    swept = [v for v in points.index if (selection["variant"] == v).sum() > 1]
+    lines = -(-len(points) // 3) if numbered else 0
+    panels = 2 if swept else 1
+    with drawn(out, "trade_off", 2.5 * panels + 0.3 + 0.14 * lines) as figure:
+        if points.empty:
+            ax = figure.subplots()
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "This study asks for one axis alone.", ha="center", va="center")
+            return
+        upper = figure.subplots(panels, 1, squeeze=False)[:, 0]
+        _test(upper[0], points, look, study.statistics.confidence)
+        if swept:
+            _sweeps(upper[1], selection, swept, look, study)
+        if numbered:
+            _key(figure, names, look)
+        figure.draw_without_rendering()  # the layout is final now, so pixels mean something
+        figure.set_layout_engine("none")
+        _label_points(upper[0], points, names, look, study.statistics.confidence)
+        if swept:
+            _label_sweeps(upper[1], selection, swept, names, look, study)
+
+
+def _test_points(study: Study, pareto: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the variants: x, y, their bootstrap deviations and correlation, and whether on the front."""
+    own = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
+    names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
+    return own.rename(columns=names)[["x", "y", "sx", "sy", "correlation", "front"]]
+
+
+def _ellipse(point: pd.Series, level: float) -> np.ndarray:
+    """Outline (65, 2) of the ellipse that holds `level` of the normal law with the point's covariance."""
+    covariance = np.array(
+        [
+            [point.sx**2, point.correlation * point.sx * point.sy],
+            [point.correlation * point.sx * point.sy, point.sy**2],
+        ]
+    )
+    values, vectors = np.linalg.eigh(covariance)
+    turn = np.linspace(0, 2 * np.pi, 65)
+    circle = np.vstack([np.cos(turn), np.sin(turn)]) * np.sqrt(chi2.ppf(level, 2))
+    centre = np.array([point.x, point.y])
+    return (vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)).T + centre
+
+
+def _staircase(points: pd.DataFrame) -> pd.DataFrame:
+    """Corners of the area that the front dominates, from the top left point to the bottom right one."""
+    front = points[points["front"] == "yes"].sort_values(["x", "y"], ascending=[True, False])
+    return pd.DataFrame({"x": front["x"].repeat(2).iloc[:-1], "y": front["y"].repeat(2).iloc[1:].to_numpy()})
+
+
+def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -> None:
+    for variant, p in points.iterrows():
+        mark = look[str(variant)]
+        outline = _ellipse(p, level)
+        ax.fill(*outline.T, color=mark.color, alpha=0.08, linewidth=0, zorder=1)
+        ax.plot(*outline.T, color=mark.color, alpha=0.55, linewidth=0.5, zorder=2)
+        ax.plot(
+            p.x,
+            p.y,
+            mark.marker,
+            color=mark.color,
+            markerfacecolor=mark.face,
+            markersize=mark.size,
+            markeredgewidth=0.8,
+            zorder=3 if mark.marker == "*" else 4,
+            linestyle="none",
+        )
+    stairs = _staircase(points)
+    ax.plot(stairs["x"], stairs["y"], color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=1)
+    reference = points.iloc[0]
+    ax.axvline(reference.x, color="0.75", linewidth=0.5, zorder=0)
+    ax.axhline(reference.y, color="0.75", linewidth=0.5, zorder=0)
+    ax.margins(0.14, 0.1)
+    ax.set_title(f"(a) test, chosen points, {level:.0%} ellipses; dotted: front")
+    _name_axes(ax)
+
+
+def _sweeps(ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: Study) -> None:
+    for variant in swept:
+        mark = look[variant]
+        for line in lines_of(selection, variant):
+            ax.plot(
+                line["perception"],
+                line["reasoning"],
+                color=mark.color,
+                linestyle=mark.dashes,
+                linewidth=0.8,
+                marker=mark.marker,
+                markersize=2.8,
+                markerfacecolor="white",
+                markeredgewidth=0.6,
+                zorder=3,
+            )
+        chosen = selection[(selection["variant"] == variant) & (selection["chosen"] == "yes")]
+        ax.plot(
+            chosen["perception"],
+            chosen["reasoning"],
+            mark.marker,
+            color=mark.color,
+            markersize=4.5,
+            markeredgewidth=0.8,
+            zorder=5,
+        )
+    own = selection[selection["variant"] == study.reference]
+    if len(own):
+        ax.plot(own["perception"], own["reasoning"], color="black", zorder=2, **_star())
+        floor = float(own["perception"].iloc[0]) - study.selection.perception_budget
+        ax.axvline(floor, color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0)
+        ax.annotate(
+            "budget ",
+            (floor, 1),
+            xycoords=("data", "axes fraction"),
+            ha="right",
+            va="top",
+            fontsize=6,
+            color="0.35",
+        )
+    ax.margins(0.08)
+    ax.set_title("(b) dev, every point of each sweep; full: chosen")
+    _name_axes(ax)
+
+
+def _star() -> dict[str, Any]:
+    return {"marker": "*", "markersize": 8, "linestyle": "none"}
+
+
+def lines_of(selection: pd.DataFrame, variant: str) -> list[pd.DataFrame]:
+    """A sweep as lines: along its longest parameter, one line per combination of the others."""
+    own = selection[selection["variant"] == variant].sort_values("point")
+    params = pd.DataFrame([json.loads(p) for p in own["params"]], index=own.index)
+    if params.shape[1] < 2:
+        return [own]
+    varied = [c for c in params.columns if params[c].nunique() > 1]
+    along = max(varied, key=lambda c: params[c].nunique(), default=None)
+    others = [c for c in varied if c != along]
+    return [part for _, part in own.groupby([params[c] for c in others], sort=False)] if others else [own]
+
+
+def _name_axes(ax: Axes) -> None:
+    ax.set_xlabel("perception (mean score)")
+    ax.set_ylabel("reasoning (mean score)")
+
+
+def _key(figure: Figure, names: dict[str, str], look: dict[str, Mark]) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=look[v].marker,
+            color=look[v].color,
+            markerfacecolor=look[v].face,
+            markersize=min(look[v].size, 6),
+            markeredgewidth=0.8,
+            label=f"{number} {v}",
+        )
+        for v, number in names.items()
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=3,
+        handletextpad=0.1,
+        columnspacing=0.8,
+        labelspacing=0.25,
+        borderpad=0,
+    )
+
+
+def _label_points(
+    ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark], level: float
+) -> None:
+    stairs = _staircase(points)
+    lines: list[Box] = obstacles_of_line(ax, stairs["x"].tolist(), stairs["y"].tolist(), 0.8)
+    for _, p in points.iterrows():
+        outline = _ellipse(p, level)
+        lines += obstacles_of_line(ax, outline[:, 0].tolist(), outline[:, 1].tolist(), 0.8)
+    labels = [
+        Label(names[str(v)], p.x, p.y, look[str(v)].color, reach=look[str(v)].size / 2, weight="bold")
+        for v, p in points.iterrows()
+    ]
+    place(ax, labels, lines, 6.5)
+
+
+def _label_sweeps(
+    ax: Axes,
+    selection: pd.DataFrame,
+    swept: list[str],
+    names: dict[str, str],
+    look: dict[str, Mark],
+    study: Study,
+) -> None:
+    obstacles: list[Box] = []
+    labels = []
+    for variant in swept:
+        lines = lines_of(selection, variant)
+        for line in lines:
+            obstacles += obstacles_of_line(ax, line["perception"].tolist(), line["reasoning"].tolist())
+        end = lines[-1].iloc[-1]
+        labels.append(
+            Label(names[variant], end["perception"], end["reasoning"], look[variant].color, weight="bold")
+        )
+    own = selection[selection["variant"] == study.reference]
+    if len(own):
+        x, y = float(own["perception"].iloc[0]), float(own["reasoning"].iloc[0])
+        labels.append(Label(names[study.reference], x, y, "black", reach=4, weight="bold"))
+    place(ax, labels, obstacles, 6.5)

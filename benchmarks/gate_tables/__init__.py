@@ -1,0 +1,1 @@
+"""Describe what a study's gates learned: one file per table."""

@@ -1,0 +1,33 @@
+"""Every other method with gates against FRISM itself, on the same questions."""
+
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.gate_tables.open_gates import ALL
+from benchmarks.study.config import Study
+from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
+from benchmarks.tables.score_matrix import ScoreMatrix
+
+METHOD = "frism"
+COLUMNS = ["variant", "method", "against", "group", "energy", "against_energy", *COMPARED]
+
+
+def ablation_rows(study: Study, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
+    """One row per variant of a method beside FRISM and group, compared with the first variant of FRISM.
+
+    Which comparisons are made follows from the config alone: methods named frism_..., without the controls,
+    which the table `contrasts` compares, and further variants of FRISM itself. `difference` is the variant's
+    score minus FRISM's. `energy` and `against_energy`: what each injected, over tau_R's. Holm over all rows.
+    """
+    own = next((v for v, s in study.variants.items() if s.method == METHOD), None)
+    injected = energy[energy["layer"] == ALL].set_index("variant")["ratio"]
+    rows: list[dict[str, Any]] = []
+    for variant, settings in study.variants.items() if own else ():
+        ablation = settings.method.startswith(METHOD) and settings.reference is None and variant != own
+        for answers in kinds if ablation else ():
+            for heading, benchmarks in answers.by_heading().items():
+                names = {"method": settings.method, "against": own, "group": heading,
+                         "energy": injected.get(variant), "against_energy": injected.get(own)}  # fmt: skip
+                rows.append(row_against(study, answers, variant, str(own), benchmarks, heading, names))
+    return with_holm(rows).reindex(columns=COLUMNS)

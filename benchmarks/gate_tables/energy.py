@@ -1,0 +1,66 @@
+"""How much each layer received: the energy of what was injected beside that of tau_R itself."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.gate_tables.open_fractions import layer_and_module
+from benchmarks.gate_tables.open_gates import ALL
+from benchmarks.study.config import Study
+from benchmarks.study.results import read_table
+from frism.errors import UserError
+
+COLUMNS = ["variant", "layer", "matrices", "injected_energy", "tau_r_energy", "ratio", "share_of_injected"]
+
+
+def by_layer(results: Path, study: Study, variants: Iterable[str], whole: dict[str, float]) -> pd.DataFrame:
+    """One row per variant and layer, and one over all layers.
+
+    The injected energy is the squared Frobenius norm of merged minus V, strength included, as tuning measured
+    it (variants/VARIANT/norms.csv). `ratio`: over tau_R's in the same matrices.
+
+    Args:
+        variants: those with gates, and their controls.
+        whole: squared Frobenius norm of tau_R by tensor name.
+    """
+    rows = []
+    for variant in variants:
+        norms = _norms(results / "variants" / variant / "norms.csv", whole)
+        layers = pd.Series([str(layer_and_module(n)[0]) for n in norms.index], index=norms.index)
+        order = [ALL, *sorted(layers.unique(), key=int)]
+        total = float((norms**2).sum())
+        for layer in order:
+            own = norms[layers == layer] if layer != ALL else norms
+            injected, task = float((own**2).sum()), sum(whole[name] for name in own.index)
+            rows.append(
+                {
+                    "variant": variant,
+                    "layer": layer,
+                    "matrices": len(own),
+                    "injected_energy": injected,
+                    "tau_r_energy": task,
+                    "ratio": injected / task if task else np.nan,
+                    "share_of_injected": injected / total if total else np.nan,
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def with_energy(study: Study, gated: Iterable[str]) -> list[str]:
+    """Variants with gates of their own and the controls made from them, in the study's order."""
+    own = set(gated)
+    return [v for v, settings in study.variants.items() if v in own or settings.reference in own]
+
+
+def _norms(path: Path, whole: dict[str, float]) -> pd.Series:
+    """Injected norm by tensor name, of the matrices that have a spectrum."""
+    frame = read_table(path)
+    if not {"tensor", "injected_norm"} <= set(frame.columns):
+        raise UserError(f"{path} lacks the columns tensor and injected_norm: delete it and run tuning again.")
+    norms = frame.set_index("tensor")["injected_norm"].astype(float)
+    missing = sorted(set(whole) - set(norms.index))
+    if missing:
+        raise UserError(f"{path} lacks {missing[0]}: delete it and run tuning again.")
+    return norms[list(whole)]

@@ -1,0 +1,107 @@
+"""The open fractions that a variant's fit left: those of the chosen point, and those of every grid point."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.study.config import Study
+from frism.method.recipe import COEFFICIENTS, RECIPE, Recipe
+from frism.triples.scopes import split
+
+Floats = NDArray[np.float64]
+MODULES = ("q", "k", "v", "o", "gate", "up", "down")
+# Their directions are random rotations of the singular ones: they have neither a rank nor a place in U and V.
+ROTATED = frozenset({"frism_random"})
+# They have a parameter alpha, and no divergence to weigh it against.
+UNWEIGHED = frozenset({"frism_no_kl"})
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Open fractions of one fitted point.
+
+    Attributes:
+        opened: by canonical tensor name the open fraction of every direction, (k,), falling singular values.
+        tails: by tensor name that of the tail, where the spectrum is truncated.
+    """
+
+    variant: str
+    point: int
+    recipe: Recipe
+    opened: dict[str, Floats]
+    tails: dict[str, float]
+
+    @property
+    def strength(self) -> float:
+        """The factor outside the gates."""
+        return float(self.recipe.params.get("strength", 1.0))
+
+    @property
+    def alpha(self) -> float | None:
+        """Weight of the injected energy in what was learned; None for a method that it does not matter to."""
+        alpha = None if self.recipe.method in UNWEIGHED else self.recipe.params.get("alpha")
+        return None if alpha is None else float(alpha)
+
+    @property
+    def singular(self) -> bool:
+        """Whether the gates sit on the singular directions themselves."""
+        return self.recipe.method not in ROTATED
+
+    @property
+    def values(self) -> Floats:
+        """The open fractions of all directions of all matrices, without the tails'."""
+        return np.concatenate(list(self.opened.values()))
+
+
+def read(folder: Path, variant: str, point: int = 0) -> Opened | None:
+    """What one folder holds; None for a fit without gates.
+
+    Raises UserError for a recipe or coefficients that are damaged.
+    """
+    if not (folder / RECIPE).exists() or not (folder / COEFFICIENTS).exists():
+        return None
+    recipe, fitted = Recipe.load(folder)
+    opened, tails = {}, {}
+    for key in sorted(fitted, key=lambda k: place(k.partition("/")[0])):
+        name, _, part = key.partition("/")
+        if part == "open":
+            opened[name] = fitted[key].double().numpy()
+        elif part == "open_tail":
+            tails[name] = float(fitted[key])
+    return Opened(variant, point, recipe, opened, tails) if opened else None
+
+
+def chosen(results: Path, study: Study) -> dict[str, Opened]:
+    """The gates of every variant that has its own, at its chosen point; controls borrow theirs."""
+    found = {}
+    for variant in study.variants:
+        if study.role(variant) != "control":
+            gates = read(results / "variants" / variant, variant)
+            if gates is not None:
+                found[variant] = gates
+    return found
+
+
+def points(results: Path, variant: str) -> Iterator[Opened]:
+    """The gates of every grid point of a variant, in grid order; nothing where no point was kept."""
+    folder = results / "variants" / variant / "points"
+    for number in sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit()):
+        gates = read(folder / str(number), variant, number)
+        if gates is not None:
+            yield gates
+
+
+def layer_and_module(name: str) -> tuple[int, str]:
+    """Decoder layer and short name of a matrix: "layers.3.mlp.down_proj.weight" is (3, "down")."""
+    layer, rest = split(name)
+    module = rest.removesuffix(".weight").rpartition(".")[2].removesuffix("_proj")
+    return -1 if layer is None else layer, module
+
+
+def place(name: str) -> tuple[int, int, str]:
+    """Sorts matrices by layer, then q, k, v, o, gate, up, down."""
+    layer, module = layer_and_module(name)
+    return layer, MODULES.index(module) if module in MODULES else len(MODULES), module

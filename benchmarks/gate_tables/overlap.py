@@ -1,0 +1,85 @@
+"""Where what was opened lies: its overlap with tau_V's leading subspace, on both sides, against chance."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from benchmarks.gate_tables.directions import Directions
+from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
+from benchmarks.gate_tables.open_gates import ALL
+
+SIDES = ("left", "right")
+MEASURES = ("chance", "whole", "opened", "shut")
+NUMBERS = ["leading", "held", *(f"{side}_{m}" for side in SIDES for m in (*MEASURES, "correlation"))]
+COLUMNS = ["variant", "layer", "module", *NUMBERS]
+
+
+def overlap_rows(
+    chosen: Mapping[str, Opened], directions: Mapping[Any, Mapping[str, Directions]]
+) -> pd.DataFrame:
+    """One row per variant and matrix.
+
+    The overlap of an update with a subspace is the share of the update's energy that lies within. `whole`:
+    of tau_R, which is also what gates shuffled over the directions would have on average; `opened`: of the
+    gated tau_R; `shut`: of what the gates held back; `chance`: of an update in no direction in particular.
+    `correlation`: of gate and overlap over the matrix' directions, each counting once: Spearman's, with the
+    rank held fixed, on which both depend; NaN where all gates are alike.
+    """
+    rows = []
+    for variant, gates in chosen.items():
+        for name, opened in gates.opened.items() if gates.singular else ():
+            own = directions[gates.recipe.spectrum][name]
+            layer, module = layer_and_module(name)
+            row: dict[str, Any] = {"variant": variant, "layer": str(layer), "module": module,
+                                   "leading": own.leading, "held": own.held}  # fmt: skip
+            for side, length in zip(SIDES, own.shape, strict=True):
+                row[f"{side}_chance"] = own.leading / length
+                tail = gates.tails.get(name, 1.0)
+                for measure, weight, rest in (
+                    ("whole", np.ones_like(opened), 1.0),
+                    ("opened", opened, tail),
+                    ("shut", 1 - opened, 1 - tail),
+                ):
+                    row[f"{side}_{measure}"] = _overlap(own, side, weight, rest)
+                row[f"{side}_correlation"] = _correlation(opened, own.left if side == "left" else own.right)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Plain means over matrices by "module" (with a row for all of them) or "layer", as it is shown."""
+    means = rows.groupby(["variant", by], sort=False)[NUMBERS].mean().reset_index()
+    counts = rows.groupby(["variant", by], sort=False).size().to_numpy()
+    means.insert(2, "matrices", counts)
+    if by == "layer":
+        return means
+    everything = rows.groupby("variant", sort=False)[NUMBERS].mean().reset_index()
+    everything.insert(1, "module", ALL)
+    everything.insert(2, "matrices", rows.groupby("variant", sort=False).size().to_numpy())
+    both = pd.concat([everything, means], ignore_index=True)
+    variants = pd.Categorical(both["variant"], dict.fromkeys(rows["variant"]))
+    modules = pd.Categorical(both["module"], dict.fromkeys([ALL, *MODULES, *both["module"]]))
+    order = np.lexsort([modules.codes, variants.codes])
+    return both.iloc[order].reset_index(drop=True)
+
+
+def _correlation(opened: Floats, within: Floats) -> float:
+    if np.ptp(opened) < 1e-9 or np.ptp(within) < 1e-9:
+        return float("nan")
+    ranks = np.arange(len(opened))
+    pairs = ((opened, within), (opened, ranks), (within, ranks))
+    direct, one, other = (float(spearmanr(a, b).statistic) for a, b in pairs)
+    fixed = (1 - one**2) * (1 - other**2)
+    return (direct - one * other) / math.sqrt(fixed) if fixed > 1e-12 else float("nan")
+
+
+def _overlap(own: Directions, side: str, weight: Floats, tail: float) -> float:
+    """Energy-weighted mean of the directions' overlaps; that of their sum where they are orthonormal."""
+    within, rest = (own.left, own.tail_left) if side == "left" else (own.right, own.tail_right)
+    energy, rest_energy = (weight * own.s) ** 2, tail**2 * own.tail
+    total = energy.sum() + rest_energy
+    return float((energy @ within + rest_energy * rest) / total) if total else np.nan

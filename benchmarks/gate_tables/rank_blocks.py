@@ -1,0 +1,115 @@
+"""Rank by rank: dev scores with one block of singular directions injected at several strengths."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.gate_tables.directions import Directions
+from benchmarks.statistics.intervals import group_mean
+from benchmarks.study.config import Study
+from frism.errors import UserError
+from frism.method.method import find
+from frism.methods.rank_block import places
+from frism.spectra.spectrum import Spectrum
+
+METHOD = "rank_block"
+NONE, WHOLE = "none", "all"  # the unmodified model, and plain injection of every direction
+AXES = ("perception", "reasoning")
+COLUMNS = ["variant", "block", "blocks", "split", "energy_share", "strength", "point",
+           *(f"{axis}{end}" for axis in AXES for end in ("_n", "", "_low", "_high")), "within_budget",
+           "best"]  # fmt: skip
+
+
+def rank_block_rows(study: Study, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
+    """One row per block and strength; before them the unmodified model, and plain injection if it was swept.
+
+    Args:
+        dev: as `study.read_dev` gives it.
+        directions: of every matrix, which say what share of tau_R's energy a block holds.
+
+    `within_budget`: perception (of the benchmark shown) at most the study's budget below the unmodified
+    model's. `best`: of its block the best reasoning within the budget, of equals the smallest strength. Empty
+    without a variant of the method rank_block. Raises UserError for a benchmark that was not asked on dev.
+    """
+    swept = block_variants(study)
+    if not swept or dev.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    matrices, shares = list(directions), dict[tuple[int, str], list[float]]()
+    asked = {axis: benchmarks_of(study, dev, axis) for axis in AXES}
+    injected = [v for v, s in study.variants.items() if s.method == "inject" and s.grid]
+    rows: list[dict[str, Any]] = []
+    for variant in [study.reference, *injected, *swept]:
+        for point, part in dev[dev["variant"] == variant].groupby("point", sort=False):
+            params = json.loads(part["params"].iloc[0])
+            if variant in swept:
+                params = find(METHOD).validate(params)  # with the defaults
+                key = int(params["blocks"]), str(params["split"])
+                shares[key] = shares.get(key) or _shares(matrices, *key)
+                block, share = str(params["block"]), shares[key][int(params["block"])]
+            else:
+                key, block = None, WHOLE if variant in injected else NONE
+                share = float(block == WHOLE)
+            row: dict[str, Any] = {
+                "variant": variant,
+                "block": block,
+                "blocks": np.nan if key is None else key[0],
+                "split": "" if key is None else key[1],
+                "energy_share": share,
+                "strength": params.get("strength", np.nan) if block != NONE else 0.0,
+                "point": point,
+            }
+            for axis in AXES:
+                suites = part[part["benchmark"].isin(asked[axis])]
+                mean, ends = group_mean(
+                    suites["correct"].tolist(), suites["n"].tolist(), study.statistics.confidence
+                )
+                row |= {f"{axis}_n": int(suites["n"].sum()), axis: mean}
+                row |= {f"{axis}_low": ends[0], f"{axis}_high": ends[1]}
+            rows.append(row)
+    frame = pd.DataFrame(rows)
+    floor = float(frame.loc[frame["block"] == NONE, "perception"].iloc[0])
+    frame["within_budget"] = frame["perception"] >= floor - study.selection.perception_budget - 1e-9
+    frame["best"] = False
+    for _, part in frame[frame["within_budget"]].groupby(
+        ["variant", "block", "blocks", "split"], dropna=False
+    ):
+        order = part.sort_values(["reasoning", "strength"], ascending=[False, True], kind="stable")
+        frame.loc[order.index[0], "best"] = True
+    return frame[COLUMNS]
+
+
+def block_variants(study: Study) -> list[str]:
+    """The variants that inject one block of ranks."""
+    return [v for v, settings in study.variants.items() if settings.method == METHOD]
+
+
+def _shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[float]:
+    """The share of tau_R's energy, over all matrices, that each block holds."""
+    energy = np.zeros(blocks)
+    for own in matrices:
+        s, nothing = torch.from_numpy(own.s), torch.empty(0)
+        spectrum = Spectrum(nothing, s, nothing, torch.tensor(own.tail) if own.tail else None)
+        np.add.at(energy, places(spectrum, blocks, split).numpy(), own.s**2)
+        energy[-1] += own.tail  # the tail belongs to the last block
+    return [float(e) for e in energy / max(energy.sum(), 1e-300)]
+
+
+def benchmarks_of(study: Study, dev: pd.DataFrame, axis: str) -> list[str]:
+    """The benchmarks that stand for an axis: the one that `explain` names, else all of the axis."""
+    on_dev = dev.drop_duplicates("benchmark").set_index("benchmark")["axis"]
+    named = getattr(study.explain, axis)
+    if named is None:
+        found = [str(b) for b in on_dev.index if on_dev[b] == axis]
+        if not found:
+            raise UserError(f"the dev scores hold no {axis} benchmark: add one to `benchmarks`.")
+        return found
+    if named not in on_dev.index:
+        raise UserError(
+            f"explain.{axis} names {named}, which was not asked on dev: choose one of"
+            f" {', '.join(sorted(map(str, on_dev.index)))}."
+        )
+    return [named]

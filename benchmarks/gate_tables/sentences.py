@@ -1,0 +1,199 @@
+"""What the explaining tables say, in sentences for the summary; every number and verdict by a stated rule."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.gate_tables.bimodality import UNIFORM
+from benchmarks.gate_tables.open_gates import ALL
+from benchmarks.gate_tables.rank_blocks import NONE, WHOLE
+from benchmarks.gate_tables.sweeps import standings
+from benchmarks.statistics.paired_tests import holm, mcnemar
+from benchmarks.study.config import Study
+from benchmarks.study.results import read_table
+from benchmarks.tables.cells import interval
+from benchmarks.tables.findings import Finding, finding
+
+Lines = list[str]
+ENDS = 0.05  # share of directions that each end must hold to be called a mode
+SIDES = {"left": "output side", "right": "input side"}
+
+
+def explained(study: Study, tables: Path) -> dict[str, Any]:
+    """Sentences by topic; a topic that the study has nothing for is empty. `ablations`: findings by group."""
+
+    def table(name: str) -> pd.DataFrame:
+        return read_table(tables / f"{name}.csv")
+
+    return {
+        "gates": gates(table("gates_by_layer"), table("gates_by_rank"), table("energy_by_layer")),
+        "overlap": overlap(study, table("overlap")),
+        "bimodality": bimodality(table("bimodality")),
+        "sweeps": sweeps(study, table("selection")),
+        "rank_blocks": rank_blocks(table("rank_blocks")),
+        "ablations": ablations(study, table("ablations")),
+    }
+
+
+def gates(by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame) -> Lines:
+    """One sentence per variant with gates: how open, where most and least, along the ranks, what energy."""
+    lines = []
+    for variant, own in by_layer.groupby("variant", sort=False):
+        whole = own[(own["layer"] == ALL) & (own["module"] == ALL)].iloc[0]
+        said = [
+            f"mean gate {whole['mean']:.3f} over {whole['directions']} directions, {whole['shut']:.1%} of"
+            f" them below 0.1 and {whole['open']:.1%} above 0.9"
+        ]
+        for what, rows, key in (
+            ("module", own[(own["layer"] == ALL) & (own["module"] != ALL)], "module"),
+            ("layer", own[(own["module"] == ALL) & (own["layer"] != ALL)], "layer"),
+        ):
+            most, least = rows.loc[rows["mean"].idxmax()], rows.loc[rows["mean"].idxmin()]
+            said.append(
+                f"by {what} from {least[key]} ({least['mean']:.3f}) to {most[key]} ({most['mean']:.3f})"
+            )
+        ranks = by_rank[(by_rank["variant"] == variant) & (by_rank["module"] == ALL)].set_index("tenth")[
+            "mean"
+        ]
+        ranks.index = ranks.index.map(str)
+        if {"1", "10"} <= set(ranks.index):
+            said.append(
+                f"{ranks['1']:.3f} in the tenth of the largest singular values, {ranks['10']:.3f} in that of"
+                " the smallest"
+            )
+        received = energy[energy["variant"] == variant].set_index("layer")
+        layers = received.drop(index=ALL)["share_of_injected"]
+        if layers.notna().any():
+            said.append(
+                f"injected energy {received.loc[ALL, 'ratio']:.3f} of tau_R's, most of it in layer"
+                f" {layers.idxmax()} ({layers.max():.1%})"
+            )
+        lines.append(f"`{variant}`: {'; '.join(said)}.")
+    return lines
+
+
+def overlap(study: Study, table: pd.DataFrame) -> Lines:
+    """One sentence per variant and side: overlap of what was opened, and whether gates avoid the overlap.
+
+    Verdict: a sign test over matrices of the correlation of gate and overlap with the rank held fixed, Holm
+    over all variants and sides. Matrices are no random sample, so it describes this triple and no other.
+    """
+    found = []
+    for variant, own in table.groupby("variant", sort=False):
+        for side, words in SIDES.items():
+            opened, whole, chance = (own[f"{side}_{m}"].mean() for m in ("opened", "whole", "chance"))
+            numbers = f"{opened:.3f} against tau_R's own {whole:.3f} (chance {chance:.3f})"
+            found.append((f"`{variant}`, {words}: {numbers}", own[f"{side}_correlation"].dropna()))
+    counts = [(int((c < 0).sum()), int((c > 0).sum())) for _, c in found]
+    adjusted = holm([float(mcnemar(*c)) if sum(c) else math.nan for c in counts])
+    alpha = 1 - study.statistics.confidence
+    lines = []
+    for (said, correlation), (below, above), p in zip(found, counts, adjusted, strict=True):
+        if below + above:
+            tendency = "to avoid it" if below > above else "to seek it"
+            verdict = f"a tendency {tendency}" if p < alpha else "no tendency shown"
+            said += (
+                f"; correlation of gate and overlap {correlation.median():+.3f} (median), negative in"
+                f" {below} of {len(correlation)} matrices: {verdict}"
+            )
+        lines.append(f"{said}.")
+    return lines
+
+
+def bimodality(table: pd.DataFrame) -> Lines:
+    """Per variant that learned at several alphas, or at one: do both ends fill, and does alpha open gates?"""
+    lines = []
+    for variant, own in table.groupby("variant", sort=False):
+        both = (own["coefficient"] > UNIFORM) & (own["shut"] >= ENDS) & (own["open"] >= ENDS)
+        said = [
+            f"both ends hold {ENDS:.0%} of the directions or more, with a bimodality coefficient above"
+            f" {UNIFORM:.3f}, at {int(both.sum())} of {len(own)} {_plural('point', len(own))}"
+        ]
+        rising = steps = 0
+        for _, line in own.groupby("strength", sort=True):
+            opened = line.sort_values("alpha").groupby("alpha", sort=True)["open"].mean()
+            rising += int((opened.diff().dropna() > 0).sum())
+            steps += len(opened) - 1
+        if steps:
+            least, most = own.loc[own["alpha"].idxmin()], own.loc[own["alpha"].idxmax()]
+            said.append(
+                f"the share above 0.9 rises in {rising} of {steps} steps of alpha, from {least['open']:.1%}"
+                f" at {least['alpha']:g} to {most['open']:.1%} at {most['alpha']:g}, that below 0.1 goes from"
+                f" {least['shut']:.1%} to {most['shut']:.1%}"
+            )
+        lines.append(f"`{variant}`: {'; '.join(said)}.")
+    return lines
+
+
+def sweeps(study: Study, selection: pd.DataFrame) -> Lines:
+    """Per FRISM variant, at its chosen point: which sweeps hold a point as good on both axes (dev)."""
+    lines = []
+    for standing in standings(study, selection):
+        point = standing.point
+        without, holding = (_names(v) for v in (standing.unmatched, standing.matched))
+        lines.append(
+            f"`{standing.variant}` at its chosen point has dev perception {_score(point, 'perception')} and"
+            f" dev reasoning {_score(point, 'reasoning')}. Sweeps without a point as good on both axes:"
+            f" {without}; with one: {holding}."
+        )
+    return lines
+
+
+def rank_blocks(table: pd.DataFrame) -> Lines:
+    """Per variant: the best strength of each block within the budget, the best block, and plain injection."""
+    lines = []
+    best = table[table["best"] == "yes"]
+    whole = best[best["block"] == WHOLE]
+    for variant, rows in table[~table["block"].isin([NONE, WHOLE])].groupby("variant", sort=False):
+        own = rows[rows["best"] == "yes"]
+        blocks = sorted(set(rows["block"]), key=int)
+        strengths = {b: own.loc[own["block"] == b, "strength"] for b in blocks}
+        listed = ", ".join(
+            f"block {b} {f'at {s.iloc[0]:g}' if len(s) else 'never'}" for b, s in strengths.items()
+        )
+        same = "the same for all" if own["strength"].nunique() < 2 else "not the same for all"
+        lines.append(f"`{variant}`, best strength within the budget by point estimates: {listed}; {same}.")
+        if own.empty:
+            continue
+        top = own.loc[own["reasoning"].idxmax()]
+        lines.append(
+            f"Best block: {top['block']} ({top['energy_share']:.1%} of tau_R's energy), reasoning"
+            f" {_score(top, 'reasoning')} at perception {_score(top, 'perception')}."
+        )
+        if len(whole):
+            plain = whole.loc[whole["reasoning"].idxmax()]
+            more, less = (
+                top["reasoning_low"] > plain["reasoning_high"],
+                top["reasoning_high"] < plain["reasoning_low"],
+            )
+            word = "a single block reaches more" if more else "a single block reaches less"
+            verdict = f"{word} (intervals apart)" if more or less else "not told apart (intervals overlap)"
+            lines.append(
+                f"`{plain['variant']}`, all ranks, within the budget: reasoning {_score(plain, 'reasoning')}"
+                f" at strength {plain['strength']:g}: {verdict}."
+            )
+    return lines
+
+
+def ablations(study: Study, table: pd.DataFrame) -> dict[str, list[Finding]]:
+    """What may be said of every ablation against FRISM, by group; {} where there are none."""
+    found: dict[str, list[Finding]] = {}
+    for row in table.to_dict("records"):
+        if not math.isnan(row["difference"]):
+            found.setdefault(row["group"], []).append(finding(study, row, row["against"]))
+    return found
+
+
+def _score(row: pd.Series, axis: str) -> str:
+    own = interval(row[axis], row[f"{axis}_low"], row[f"{axis}_high"])
+    return f"{own} (n = {int(row[f'{axis}_n'])})"
+
+
+def _names(variants: list[str]) -> str:
+    return ", ".join(f"`{v}`" for v in variants) or "none"
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"

@@ -1,0 +1,50 @@
+"""FRISM's point against other methods' sweeps: which of them hold a point that is as good on both axes."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.study.config import Study
+
+METHOD = "frism"
+SWEPT = ("inject", "interp", "ties", "ip_released", "ip_invariant")  # of the paper's Figure 2, and our own
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A variant's chosen point (a row of the table selection); sweeps that hold one as good, and others."""
+
+    variant: str
+    point: pd.Series
+    matched: list[str]
+    unmatched: list[str]
+
+
+def swept(study: Study, selection: pd.DataFrame) -> list[str]:
+    """The variants whose sweeps are shown, in the study's order."""
+    counts = selection.groupby("variant")["point"].nunique()
+    return [v for v, s in study.variants.items() if s.method in SWEPT and counts.get(v, 0) > 1]
+
+
+def shown(study: Study, selection: pd.DataFrame) -> list[str]:
+    """The variants of FRISM itself."""
+    known = set(selection["variant"])
+    return [v for v, s in study.variants.items() if s.method == METHOD and v in known]
+
+
+def standings(study: Study, selection: pd.DataFrame) -> list[Standing]:
+    """By dev scores, point estimates: empty without a sweep to compare with."""
+    sweeps = swept(study, selection)
+    found = []
+    for variant in shown(study, selection) if sweeps else ():
+        chosen = selection[(selection["variant"] == variant) & (selection["chosen"] == "yes")]
+        if chosen.empty:
+            continue
+        point = chosen.iloc[0]
+        good = (selection["perception"] >= point["perception"]) & (
+            selection["reasoning"] >= point["reasoning"]
+        )
+        as_good = set(selection.loc[good, "variant"])
+        matched = [v for v in sweeps if v in as_good]
+        found.append(Standing(variant, point, matched, [v for v in sweeps if v not in as_good]))
+    return found

@@ -1,0 +1,1 @@
+"""Write prompts as VLMEvalKit does, family by family."""

@@ -1,0 +1,175 @@
+"""Find the TSVs of published benchmarks in a folder, check their hashes, fetch them when asked to.
+
+A study only reads the folder: a wrong or missing file is an error there, never a download over it."""
+
+import hashlib
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.registry import vlmevalkit_names
+from benchmarks.registry.definition import Definition
+from frism.errors import UserError
+from frism.files import atomic_write, refusal
+from frism.progress import Progress
+
+_CHUNK = 1 << 20
+
+
+_HUB = re.compile(r"https://huggingface\.co/datasets/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/(.+)")
+
+
+_AGENT = {"User-Agent": "frism-benchmarks"}  # some servers refuse Python's own
+
+
+@dataclass(frozen=True)
+class File:
+    """A TSV on disk: size in bytes, and the two digests that are compared."""
+
+    path: Path
+    size: int
+    sha256: str
+    md5: str
+
+
+def locate(definition: Definition, folder: str | Path | None) -> Path:
+    """The TSV of a benchmark in a data folder, under its name or under that of VLMEvalKit's address.
+
+    Raises UserError, with the command that fetches it, when it is not there.
+    """
+    if folder is None:
+        raise UserError(
+            f"benchmark {definition.name} needs {definition.dataset}.tsv: name the folder that holds it"
+            " (--data, or `data: {folder: ...}` in a config)."
+        )
+    path = _present(definition, Path(folder))
+    if path is not None:
+        return path
+    path = Path(folder) / f"{definition.dataset}.tsv"
+    raise UserError(
+        f"{path} is missing: put it there, or where there is a network run"
+        f" python -m benchmarks.tools.data --benchmarks {definition.name} --folder {folder}."
+    )
+
+
+def check(definition: Definition, path: Path) -> File:
+    """Hash a TSV in one pass and compare it with what is known of it.
+
+    What a study or definition pins (sha256: {tsv: ...}) decides alone; else VLMEvalKit's md5, if it has one.
+    Raises UserError naming the file, both digests and the way out.
+    """
+    found = _hashed(path)
+    pinned = definition.sha256.get("tsv")
+    if pinned is not None:
+        if pinned != found.sha256:
+            raise UserError(
+                f"{path} has sha256 {found.sha256}, not {pinned} as benchmark {definition.name} says: put the"
+                " right file there, or name the new digest."
+            )
+        return found
+    md5 = _address(definition)[1]
+    if md5 is not None and md5 != found.md5:
+        raise UserError(
+            f"{path} has md5 {found.md5}, not {md5} as VLMEvalKit says: move it away and fetch it again,"
+            f" or if it is the file you mean, pin it:"
+            f" {{name: {definition.name}, sha256: {{tsv: {found.sha256}}}}}."
+        )
+    return found
+
+
+def fetch(definition: Definition, folder: str | Path) -> File:
+    """The TSV of a benchmark: the one in `folder`, checked, or downloaded there and checked before it counts.
+
+    Raises UserError when there is no address, when the download fails, and as `check`.
+    """
+    present = _present(definition, Path(folder))
+    if present is not None:
+        return check(definition, present)
+    path = Path(folder) / f"{definition.dataset}.tsv"
+    url = _address(definition)[0]
+    if not url.endswith(".tsv"):
+        raise UserError(
+            f"VLMEvalKit names no TSV to download for {definition.name}: put {path.name} into {folder}."
+        )
+    hub = _HUB.fullmatch(url)
+    with atomic_write(path) as temporary:
+        if hub:
+            _from_hub(hub[1], hub[2], hub[3], temporary)
+        else:
+            _from_address(url, temporary)
+        try:
+            check(definition, temporary)
+        except UserError as error:
+            raise UserError(f"{url} gave another file than expected, nothing is kept: {error}") from None
+    return _hashed(path)
+
+
+def _present(definition: Definition, folder: Path) -> Path | None:
+    own, published = f"{definition.dataset}.tsv", _address(definition)[0].rpartition("/")[2]
+    candidates = [folder / name for name in (own, published) if name.endswith(".tsv")]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _address(definition: Definition) -> tuple[str, str | None]:
+    """VLMEvalKit's address and md5 of a dataset; ("", None) for a table that it does not know."""
+    try:
+        found = vlmevalkit_names.find(definition.dataset)
+    except UserError:
+        found = None
+    return (found.url, found.md5) if found else ("", None)
+
+
+def _hashed(path: Path) -> File:
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                sha256.update(chunk)
+                md5.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror or error}): put the file there.") from error
+    return File(path, size, sha256.hexdigest(), md5.hexdigest())
+
+
+def _from_address(url: str, target: Path) -> None:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=_AGENT), timeout=60) as answer:
+            size = int(answer.headers.get("Content-Length") or 0)
+            with target.open("wb") as stream, Progress(url.rpartition("/")[2], size >> 20, "MB") as progress:
+                while chunk := answer.read(_CHUNK):
+                    stream.write(chunk)
+                    progress.advance((stream.tell() >> 20) - progress.count)
+                received = stream.tell()
+    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+        raise UserError(
+            f"cannot fetch {url} ({error}): try again, or put the file there yourself."
+        ) from error
+    except OSError as error:
+        raise refusal(target, error) from error
+    if size and received != size:
+        raise UserError(f"{url} broke off after {received} of {size} bytes: run the command again.")
+
+
+def _from_hub(repo: str, revision: str, name: str, target: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
+    with tempfile.TemporaryDirectory(prefix=".hub-", dir=target.parent) as folder:
+        try:
+            found = hf_hub_download(repo, name, repo_type="dataset", revision=revision, local_dir=folder)
+        except Exception as error:  # its own types, httpx's and the system's
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"cannot fetch {name} of the data set {repo} from the hub ({reason}): try again, or put"
+                " the file there yourself."
+            ) from error
+        Path(found).replace(target)
+
+
+def published_name(definition: Definition) -> str:
+    """The name under which VLMEvalKit publishes the table: benchmarks that differ in the prompt share one."""
+    address = _address(definition)[0].rpartition("/")[2]
+    return address.removesuffix(".tsv") or definition.dataset

@@ -1,0 +1,107 @@
+"""What a benchmark's definition says: where its questions come from, how they are scored, what is known."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # it becomes a file's name
+Axis = Literal["perception", "reasoning", "text", "other"]
+AnswerForm = Literal["text", "yes_no", "option", "options", "number", "json"]
+Metric = Literal[
+    "accuracy", "relaxed_accuracy", "anls", "vqa_score", "yes_no", "option", "circular", "mme",
+    "hallusionbench", "ocrbench", "mathvista", "mathverse", "mathvision", "logicvista", "dynamath", "wemath",
+    "native", "lm_eval",
+]  # fmt: skip
+
+
+class MiniatureSource(BaseModel):
+    """Questions made from the miniature world: a question family, and what the question asks for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    family: str
+    request: Literal["short", "steps", "none"]
+
+
+class TsvSource(BaseModel):
+    """<dataset>.tsv in the study's data folder, as VLMEvalKit publishes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LmEvalSource(BaseModel):
+    """A task of lm-eval, by its name there; what else the text column needs to know stands beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    task: str
+
+
+class Source(BaseModel):
+    """Where a benchmark's questions come from: exactly one of the three."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    miniature: MiniatureSource | None = None
+    tsv: TsvSource | None = None
+    lm_eval: LmEvalSource | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(value is not None for value in (self.miniature, self.tsv, self.lm_eval)) != 1:
+            raise ValueError("give exactly one of miniature, tsv and lm_eval")
+        return self
+
+
+class Definition(BaseModel):
+    """One benchmark.
+
+    Attributes:
+        name: how studies call it, and its files.
+        kind: which harness scores it.
+        dataset: name of the TSV. VLMEvalKit chooses a VQA set's metric by it: "GQA" means exact match.
+        dataset_class: VLMEvalKit's class, or `PlainVQADataset` (ImageVQADataset without its own request).
+        metric: the metric that VLMEvalKit must come to use; checked before anything is scored. "native" is
+            whatever the class's own `evaluate` computes.
+        answers: what an answer looks like, for the extractor.
+        judge: what compares an answer with the truth: `exact_matching`, or `rule` where VLMEvalKit would ask
+            a language model and a deterministic rule stands in, or `model` where no rule can.
+        stock_judge: what VLMEvalKit asks a language model for by default; "" for nothing.
+        clusters: how questions form clusters that are right or wrong together: a column of the TSV, or a
+            rule of benchmarks.questions.clusters. None: every question stands for itself.
+        whole: the metric needs all questions, so the benchmark is neither split nor cut.
+        max_new_tokens: limit of the answer's length; None leaves it to the engine's settings.
+        n: number of questions. Figures named in `unverified` were not checked on the published file.
+        download_mb: size of the TSV in megabytes.
+        sha256: digest of the data per "<split>-<questions>-seed<seed>", for a TSV under "tsv"; checked where
+            it is given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    name: str = Field(pattern=NAME)
+    title: str
+    axis: Axis
+    group: str
+    kind: Literal["vlmevalkit", "lm_eval"] = "vlmevalkit"
+    dataset: str = Field(pattern=NAME)
+    dataset_class: str = Field(alias="class")
+    metric: Metric
+    answers: AnswerForm = "text"
+    judge: Literal["exact_matching", "rule", "model"] = "exact_matching"
+    stock_judge: str = ""
+    clusters: str | None = None
+    whole: bool = False
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    version: int = Field(default=1, ge=1)
+    source: Source
+    sha256: dict[str, str] = {}
+    n: int | None = None
+    licence: str = "unknown"
+    download_mb: float | None = None
+    unverified: tuple[str, ...] = ()
+    notes: str = ""
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.dataset, self.dataset_class))
+
+    @property
+    def on_dev(self) -> bool:
+        """Whether it helps to choose coefficients: it has an axis that counts and can be split."""
+        return self.axis in ("perception", "reasoning") and not self.whole

@@ -1,1 +1,0 @@
-"""From scores to rows: one file per table that a study ends in."""

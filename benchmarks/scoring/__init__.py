@@ -1,0 +1,1 @@
+"""Score answers: extraction, judges, VLMEvalKit's metrics."""

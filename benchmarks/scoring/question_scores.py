@@ -1,0 +1,154 @@
+"""Scores: extracted answers judged by VLMEvalKit's metric, and beside them the raw texts by it alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pandas as pd
+
+from benchmarks.questions.item import AGAIN, Item, definition_of
+from benchmarks.registry.definition import Definition
+from benchmarks.scoring import evaluation, extraction
+from benchmarks.scoring.expected import Expected, expected_answers, metric
+from frism.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.scoring.chat_judge import ChatJudge
+
+COLUMNS = ("variant", "benchmark", "axis", "group", "split", "index", "cluster", "answer", "raw", "extracted",
+           "rule", "correct", "correct_raw", "truncated", "repeated", "tokens")  # fmt: skip
+JUDGED = "correct_judge"  # after correct_raw, where a judge model is asked
+
+
+class Answer(Protocol):
+    """What scoring needs of a prediction: `benchmarks.answering.predictions.Line` has it."""
+
+    @property
+    def raw(self) -> str: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def truncated(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One row per question (COLUMNS), and per benchmark VLMEvalKit's own totals as it prints them: on
+    "extracted" answers, on "raw" texts and, with a judge model, by the "judge"."""
+
+    table: pd.DataFrame
+    official: dict[str, dict[str, dict[str, float]]]
+
+
+def score(
+    variant: str, items: Mapping[str, Sequence[Item]], answers: Mapping[str, Sequence[Answer]]
+) -> pd.DataFrame:
+    """The table of `score_all`, without a judge model."""
+    return score_all(variant, items, answers).table
+
+
+def score_all(
+    variant: str,
+    items: Mapping[str, Sequence[Item]],
+    answers: Mapping[str, Sequence[Answer]],
+    judge: "ChatJudge | None" = None,
+) -> Scored:
+    """Score every question, benchmarks and questions in the order of `items`.
+
+    `correct` and `correct_raw` are VLMEvalKit's scores per question in [0, 1]; `correct_judge` is its score
+    with the judge model, nan where VLMEvalKit would not ask one. A question whose answer could not be
+    extracted counts as wrong and has an empty `extracted`.
+
+    Args:
+        answers: per benchmark one answer for each of its items, in the same order.
+
+    Raises UserError when answers are missing, VLMEvalKit gives no number, or the judge does not answer.
+    """
+    parts: list[pd.DataFrame] = []
+    official: dict[str, dict[str, dict[str, float]]] = {}
+    for name, questions in items.items():
+        given = answers.get(name, [])
+        if len(given) != len(questions):
+            raise UserError(
+                f"{variant}: {len(given)} answers for the {len(questions)} questions of {name}:"
+                " run python -m benchmarks.stages.predict first."
+            )
+        rows, official[name] = _scored(definition_of(questions[0]), questions, given, judge)
+        parts.append(rows.assign(variant=variant))
+    columns = [*COLUMNS]
+    if judge is not None:
+        columns.insert(columns.index("correct_raw") + 1, JUDGED)
+    return Scored(pd.concat(parts, ignore_index=True)[columns], official)
+
+
+def totals(scores: pd.DataFrame) -> pd.DataFrame:
+    """Per benchmark: benchmark, axis, group, n, correct (sum of scores), score (their mean)."""
+    grouped = scores.groupby("benchmark", sort=False)
+    # Not as keywords: `axis` is an argument of `agg` itself.
+    result = grouped[["axis", "group"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())
+    return result.assign(score=result["correct"] / result["n"]).reset_index()
+
+
+def _scored(
+    definition: Definition, items: Sequence[Item], answers: Sequence[Answer], judge: "ChatJudge | None"
+) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    root, raws = items[0].folder / items[0].split, [answer.raw for answer in answers]
+    expected = expected_answers(definition, root)
+    if len(expected) != len(items):
+        raise UserError(f"{root} and the items of {definition.name} differ: {AGAIN}.")
+    found = [_extract(raw, wanted) for raw, wanted in zip(raws, expected, strict=True)]
+    judged: dict[str, evaluation.Judged] = {}
+    if judge is not None and (told := _told(definition, root, items, raws, expected, judge)):
+        judged["judge"] = told
+    if definition.judge == "model" and "judge" in judged:  # no rule can: what the judge says is the score
+        judged |= {"extracted": judged["judge"], "raw": judged["judge"]}
+    else:
+        texts = [e.told(text) for e, (text, _) in zip(expected, found, strict=True)]
+        judged["extracted"] = evaluation.evaluate(definition, root, texts)
+        judged["raw"] = evaluation.evaluate(definition, root, raws)
+    table = pd.DataFrame(
+        {
+            "benchmark": definition.name,
+            "axis": definition.axis,
+            "group": definition.group,
+            "split": [item.split for item in items],
+            "index": [item.index for item in items],
+            "cluster": [item.cluster for item in items],
+            "answer": [item.answer for item in items],
+            "raw": raws,
+            "extracted": [text for text, _ in found],
+            "rule": [rule for _, rule in found],
+            "correct": judged["extracted"].scores,
+            "correct_raw": judged["raw"].scores,
+            JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),
+            "truncated": [answer.truncated for answer in answers],
+            "repeated": [extraction.repeated(answer.raw) for answer in answers],
+            "tokens": [answer.tokens for answer in answers],
+        }
+    )
+    return table, {key: value.totals for key, value in judged.items()}
+
+
+def _extract(raw: str, wanted: Expected) -> tuple[str | None, str]:
+    return extraction.extract(raw, wanted.kind, wanted.options, longest=wanted.longest, json=wanted.json)
+
+
+def _told(
+    definition: Definition,
+    root: Path,
+    items: Sequence[Item],
+    raws: Sequence[str],
+    expected: Sequence[Expected],
+    judge: "ChatJudge",
+) -> evaluation.Judged | None:
+    """The judge model's scores; None where VLMEvalKit has no prompt for one and ours is not wanted."""
+    if judge.settings.prompt_version == "vlmevalkit":
+        if metric(definition, root).judged == "never":
+            return None
+        return evaluation.evaluate(definition, root, raws, judge)
+    questions = ["\n".join(p["value"] for p in item.message if p["type"] == "text") for item in items]
+    replies = judge.extract_all(list(zip(questions, raws, strict=True)))
+    found = [_extract(r, e)[0] if r else None for r, e in zip(replies, expected, strict=True)]
+    texts = [e.told(text) for e, text in zip(expected, found, strict=True)]
+    return evaluation.evaluate(definition, root, texts)

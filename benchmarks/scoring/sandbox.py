@@ -1,0 +1,207 @@
+"""What VLMEvalKit finds around it while it scores: one process, one folder, no chance, no foreign code.
+
+Its dataset code evaluates cells and answers as Python, draws random options where a judge is unclear,
+forks processes, writes to /tmp under a name of one second, and reads "007" as a number. Each of these
+is replaced in its modules while a scoring runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import inspect
+import io
+import logging
+import multiprocessing
+import pickle
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.scoring.judges import Judge
+from benchmarks.scoring.literals import is_equal, literal
+from benchmarks.vlmevalkit.loading import environment, modules_of, reader, replaced, replaced_in
+
+
+@contextmanager
+def scoring(kind: type, folder: Path, judge: Judge | None) -> Iterator[list[ModuleType]]:
+    """Inside the `with` block `kind().evaluate` works on files in `folder`; yields the modules concerned."""
+    modules = [*modules_of(kind), *_imported_late(kind)]
+    by_name: dict[str, Any] = {
+        "load": lambda path, *_, **__: reader()(_inside(folder, path)),
+        "dump": _writer(folder),
+        "build_judge": _builder(judge),
+        "track_progress_rich": _asker(judge),
+        "is_equal": is_equal,
+    }
+    chance = {name: _NoChance for m in modules for name, value in vars(m).items() if value is random}
+    forks = {n: SimpleNamespace(Pool=_OneProcess) for m in modules for n, v in vars(m).items()
+             if v is multiprocessing}  # fmt: skip
+    cells = [*modules, sys.modules["vlmeval.smp.misc"]]
+    with ExitStack() as stack:
+        stack.enter_context(environment(PRED_FORMAT="tsv", EVAL_FORMAT="csv"))
+        stack.enter_context(replaced_in(modules, **by_name, **chance, **forks))
+        for module in dict.fromkeys(cells):
+            stack.enter_context(replaced(module, eval=literal))
+        for module in modules:
+            if module.__name__.endswith(".wemath"):
+                stack.enter_context(replaced(module, len=_counted))
+        if not hasattr(pd.DataFrame, "_append"):  # gone from pandas 3; WeMath's scoring calls it
+            stack.enter_context(replaced(pd.DataFrame, _append=_append))
+        stack.enter_context(_quiet())
+        yield modules
+
+
+@cache
+def _imported_late(kind: type) -> tuple[ModuleType, ...]:
+    """Modules that the class imports when it scores: what is replaced must be there before."""
+    found: dict[str, ModuleType] = {}
+    for ancestor in kind.__mro__:
+        module = sys.modules[ancestor.__module__]
+        if not module.__name__.startswith("vlmeval."):
+            continue
+        tree = ast.parse(inspect.getsource(module))
+        own = next(
+            (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == ancestor.__name__), tree
+        )
+        for function in own.body:
+            name = getattr(function, "name", "")
+            for node in ast.walk(function) if name.startswith("evaluate") and "verifier" not in name else ():
+                if isinstance(node, ast.ImportFrom) and node.level and node.module:
+                    package = module.__name__.rpartition(".")[0]
+                    late = importlib.import_module("." * node.level + node.module, package)
+                    found[late.__name__] = late
+    return tuple(found.values())
+
+
+def _inside(folder: Path, path: Any) -> Path:
+    """Files that VLMEvalKit would put straight into /tmp belong to the scoring's own folder."""
+    path = Path(path)
+    return folder / path.name if str(path.parent) == "/tmp" else path
+
+
+def _writer(folder: Path) -> Callable[..., None]:
+    """VLMEvalKit's `dump` for tables and pickles. (Its own writes a pickle where a table fails, silently.)"""
+
+    def dump(data: Any, path: Any, **_: Any) -> None:
+        path = _inside(folder, path)
+        if path.suffix == ".pkl":
+            path.write_bytes(pickle.dumps(data))
+        elif isinstance(data, pd.DataFrame):
+            data.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index=False, quoting=1)
+        else:
+            path.write_text(str(data), encoding="utf-8")  # totals, which are also returned
+
+    return dump
+
+
+# --- judges -------------------------------------------------------------------------------------
+
+
+def _builder(judge: Judge | None) -> Callable[..., Judge]:
+    def build_judge(**options: Any) -> Judge:
+        if judge is None:
+            raise RuntimeError("it asks for a judge model")
+        judge.system_prompt = None
+        judge.max_tokens = options.get("max_tokens")
+        return judge
+
+    return build_judge
+
+
+def _asker(judge: Judge | None) -> Callable[..., list[Any]]:
+    """VLMEvalKit's `track_progress_rich`, without a file written after every answer; the judge is told
+    which row it is asked about."""
+
+    def ask(
+        function: Callable[..., Any], tasks: Sequence[Any] = (), *_: Any,
+        save: str | None = None, keys: Sequence[Any] | None = None, **__: Any,
+    ) -> list[Any]:  # fmt: skip
+        def one(task: Any) -> Any:
+            values = list(task.values()) if isinstance(task, Mapping) else list(task)
+            if judge is not None:
+                judge.about = next((v for v in values if isinstance(v, pd.Series)), None)
+            return function(**task) if isinstance(task, Mapping) else function(*task)
+
+        if judge is not None and judge.workers > 1:
+            with ThreadPoolExecutor(judge.workers) as pool:
+                results = list(pool.map(one, tasks))
+        else:
+            results = [one(task) for task in tasks]
+        if save is not None and keys is not None:
+            known = pd.read_pickle(save) if Path(save).is_file() else {}
+            Path(save).write_bytes(pickle.dumps({**known, **dict(zip(keys, results, strict=True))}))
+        return results
+
+    return ask
+
+
+class _NoChance:
+    """`random`, where VLMEvalKit would let it decide: an unclear judgement is no option ("Z")."""
+
+    @staticmethod
+    def choice(options: Sequence[str]) -> str:
+        """Never one of the options."""
+        return "Z"
+
+
+# --- the process --------------------------------------------------------------------------------
+
+
+class _OneProcess:
+    """`multiprocessing.Pool`, as far as VLMEvalKit's scoring uses it, without processes."""
+
+    def __init__(self, processes: int | None = None) -> None:
+        pass
+
+    def map(self, function: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+        return [function(value) for value in values]
+
+    def close(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
+class _Count(int):
+    """A count that can be divided by none: WeMath's rates when no multi-step question is right."""
+
+    def __add__(self, other: int) -> _Count:
+        return _Count(int(self) + int(other))
+
+    def __truediv__(self, other: float) -> float:
+        return int(self) / other if other else float("nan")
+
+
+def _counted(value: Any) -> _Count:
+    return _Count(len(value))
+
+
+def _append(frame: pd.DataFrame, row: Mapping[str, Any], ignore_index: bool = False) -> pd.DataFrame:
+    return pd.concat([frame, pd.DataFrame([row])], ignore_index=ignore_index)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without VLMEvalKit's progress bars, prompts and log lines."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,1 +1,0 @@
-"""Where questions come from: published tables, what VLMEvalKit declares of them, and how they are split."""

@@ -1,0 +1,1 @@
+"""Run one stage of a study: a command per workflow rule."""

@@ -1,0 +1,105 @@
+"""One tidy table of every answer: a row per variant and question, as parquet and CSV.
+
+python -m benchmarks.stages.answers_table --results results/miniature --config JSON --out results/miniature
+writes questions.parquet and questions.csv. It joins what scoring (scores/, text/) and generation (seconds)
+left; a variant at a time, so that memory does not grow with the number of variants.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+
+from benchmarks.scoring.answer_csv import QUOTED
+from benchmarks.study.config import PARENTS, Study
+from benchmarks.study.results import read_table
+from frism.errors import UserError, reported
+from frism.files import atomic_write
+
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("variant", "benchmark", "axis", "group", "index", "cluster")),
+        *((name, pa.string()) for name in ("answer", "raw", "extracted", "rule")),
+        *((name, pa.float64()) for name in ("correct", "correct_raw", "correct_judge")),
+        *((name, pa.bool_()) for name in ("truncated", "repeated")),
+        ("tokens", pa.int64()),
+        ("seconds", pa.float64()),
+    ]
+)
+KEYS = ["benchmark", "index"]
+ALWAYS = ["benchmark", "index", "answer", "raw", "extracted", "correct", "truncated", "tokens"]
+DTYPES = {"string": "str", "double": "float64", "bool": "boolean", "int64": "Int64"}
+
+
+def rows(results: Path, study: Study) -> Iterator[pd.DataFrame]:
+    """Frames with the columns of SCHEMA: every variant's test answers, then every owner's text answers.
+
+    A text answer has the axis `text`; what its scoring does not know (a raw score) is missing.
+    Raises UserError for a missing or broken file, or for times that belong to other questions.
+    """
+    for variant in study.variants:
+        frame = _read(results / "scores" / f"{variant}.csv", study.benchmarks)
+        yield _typed(frame.assign(variant=variant))
+    owners = [*study.variants, *(p for p in PARENTS if p not in study.variants)]
+    for owner in owners if study.text else []:
+        path = results / "text" / f"{owner}.csv"
+        if owner in study.variants or path.exists():
+            yield _typed(_read(path, study.text).assign(variant=owner, axis="text", group="text"))
+
+
+def write(results: Path, study: Study, out: Path) -> int:
+    """Write questions.parquet and questions.csv into the folder `out`; returns the number of rows."""
+    total = 0
+    with (
+        atomic_write(out / "questions.parquet") as parquet,
+        atomic_write(out / "questions.csv") as table,
+        pq.ParquetWriter(parquet, SCHEMA, compression="zstd") as writer,
+        table.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        for frame in rows(results, study):
+            writer.write_table(pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False))
+            frame.to_csv(stream, header=total == 0, **QUOTED)
+            total += len(frame)
+    return total
+
+
+def _read(path: Path, benchmarks: list[str]) -> pd.DataFrame:
+    frame = read_table(path)
+    missing = [c for c in ALWAYS if c not in frame.columns]
+    if missing:
+        raise UserError(f"{path} lacks the column {missing[0]}: delete it and run again.")
+    frame, costs = frame[frame["benchmark"].isin(benchmarks)], path.with_suffix(".cost.csv")
+    if not costs.exists():
+        return frame
+    seconds = read_table(costs).reindex(columns=[*KEYS, "seconds"]).drop_duplicates(KEYS)
+    own = frame.drop(columns="seconds", errors="ignore")
+    timed = own.merge(seconds, how="left", on=KEYS, indicator="found")
+    if (timed["found"] != "both").any():
+        raise UserError(f"{costs} and {path} hold different questions: delete both and score again.")
+    return timed
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    whole = frame.reindex(columns=SCHEMA.names)
+    typed = whole.astype({field.name: DTYPES[str(field.type)] for field in SCHEMA})
+    return typed.assign(raw=typed["raw"].fillna(""))
+
+
+@reported()
+def main(
+    results: Annotated[Path, typer.Option(help="the study's folder: scores/, text/")],
+    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
+    out: Annotated[Path | None, typer.Option(help="folder; default: RESULTS")] = None,
+) -> None:
+    """Write the table of all answers."""
+    if not results.is_dir():
+        raise UserError(f"{results} is not a folder: name the study's results folder.")
+    print(f"{write(results, Study.parse(config), out or results)} rows")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,121 @@
+"""Explain a study: where gates opened, what they injected, what rank by rank and every ablation show.
+
+    python -m benchmarks.stages.explain --results results/miniature --config JSON
+        --spectra results/miniature/spectra
+
+Writes the tables of TABLES, each as CSV and Markdown, into RESULTS/tables; one that a study gives nothing for
+is written empty. Reads variants/, scores/, text/ and the triple's checkpoints; those only if there are gates
+or rank blocks to explain.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.gate_tables import ablations, bimodality, energy, open_gates, overlap, rank_blocks
+from benchmarks.gate_tables.directions import AllDirections, Directions
+from benchmarks.gate_tables.open_fractions import Opened, chosen
+from benchmarks.study.config import Study
+from benchmarks.study.results import read_dev, read_scores, read_text
+from benchmarks.tables import cells
+from benchmarks.tables.legends import legend
+from benchmarks.tables.score_matrix import ScoreMatrix
+from frism.errors import UserError, reported
+from frism.method.recipe import Recipe
+from frism.spectra.settings import SpectrumSettings
+from frism.spectra.spectra import Spectra
+from frism.triples.triple import ROLES, Triple
+
+TABLES = (
+    "gates_by_layer", "gates_by_rank", "energy_by_layer", "overlap", "rank_blocks", "bimodality", "ablations"
+)  # fmt: skip
+KEPT = "explain"  # the folder under the results that keeps what was computed of every direction
+
+ByMatrix = dict[str, Directions]
+
+
+def build(results: Path, study: Study, out: Path, spectra: Path | None = None, device: str = "cpu") -> None:
+    """Write every table into `out`. Raises UserError for missing or damaged results or checkpoints."""
+    opened = chosen(results, study)
+    known = _directions(results, study, opened, spectra, device)
+    # Every gated variant of a study has one and the same spectrum; a control has that of its reference.
+    first = next(iter(known.values()), {})
+    scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
+    kinds = [ScoreMatrix.of(scores, study.benchmarks)]
+    if len(text):
+        kinds.append(ScoreMatrix.of(text, study.text))
+    whole = {name: own.total for name, own in first.items()}
+    injected = energy.by_layer(results, study, energy.with_energy(study, opened), whole)
+    tables = {
+        "gates_by_layer": open_gates.by_layer(opened),
+        "gates_by_rank": open_gates.by_rank(opened, known),
+        "energy_by_layer": injected,
+        "overlap": overlap.overlap_rows(opened, known),
+        "rank_blocks": rank_blocks.rank_block_rows(study, dev, first.values()),
+        "bimodality": bimodality.bimodality_rows(results, opened),
+        "ablations": ablations.ablation_rows(study, injected, *kinds),
+    }
+    for name in TABLES:
+        table = tables[name]
+        cells.write(table, out, name, *legend(name, study, empty=table.empty), shown=_shown(name, table))
+
+
+def _directions(
+    results: Path, study: Study, opened: Mapping[str, Opened], folder: Path | None, device: str
+) -> dict[SpectrumSettings, ByMatrix]:
+    """Every matrix' directions, by the settings of the spectrum that variants were fitted on."""
+    wanted = dict.fromkeys(g.recipe.spectrum for g in opened.values() if g.recipe.spectrum is not None)
+    for variant in rank_blocks.block_variants(study):
+        settings = Recipe.load(results / "variants" / variant)[0].spectrum
+        if settings is not None:
+            wanted.setdefault(settings)
+    if not wanted:
+        return {}
+    if not set(ROLES) <= set(study.triple):
+        raise UserError("--config names no triple: gates are explained with base, vlm and lrm at hand.")
+    triple = Triple.open(**study.triple)
+    found = {}
+    for settings in wanted:
+        every = AllDirections(Spectra(triple, settings, folder), results / KEPT, device)
+        names = track(triple.names("mat"), "directions of tau_R in tau_V's", console=Console(stderr=True))
+        found[settings] = {name: every.of(name) for name in names}
+    return found
+
+
+def _shown(name: str, table: pd.DataFrame) -> Sequence[pd.DataFrame]:
+    """What of a long table the Markdown shows."""
+    if table.empty:
+        return ()
+    if name == "gates_by_layer":
+        everywhere = (table["layer"] == open_gates.ALL, table["module"] == open_gates.ALL)
+        return table[everywhere[0]].drop(columns="layer"), table[everywhere[1]].drop(columns="module")
+    if name == "gates_by_rank":
+        return (table[table["module"] == open_gates.ALL].drop(columns="module"),)
+    if name == "overlap":
+        return overlap.averaged(table, "module"), overlap.averaged(table, "layer")
+    if name == "bimodality":
+        return (table.drop(columns=["histogram", "params"]),)
+    return ()
+
+
+@reported()
+def main(
+    results: Annotated[Path, typer.Option(help="the study's folder: variants/, scores/, text/")],
+    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
+    spectra: Annotated[Path | None, typer.Option(help="folder that keeps the spectra of tau_R")] = None,
+    out: Annotated[Path | None, typer.Option(help="default: RESULTS/tables")] = None,
+    device: Annotated[str, typer.Option(help="where overlaps are computed: cpu, cuda")] = "cpu",
+) -> None:
+    """Write the tables that explain a study."""
+    if not results.is_dir():
+        raise UserError(f"{results} is not a folder: name the study's results folder.")
+    build(results, Study.parse(config), out or results / "tables", spectra, device)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,199 @@
+"""The study in words, from its tables alone: what it shows and what it does not.
+
+    python -m benchmarks.stages.summary --results results/miniature --config JSON
+        --out results/miniature/summary.md
+
+Rules: a difference is called a gain or a loss only if its interval excludes 0 and its p, adjusted by Holm
+over all tests of its table, is below 1 - confidence; otherwise it is "not shown", with the difference the
+study could have seen. Perception is called kept only if a one-sided test, adjusted by Holm over the
+variants, shows the loss to be smaller than the margin. No number in the text is written by hand.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import jinja2
+import pandas as pd
+import typer
+
+from benchmarks.gate_tables.sentences import explained
+from benchmarks.study.config import Study
+from benchmarks.study.results import read_table, words
+from benchmarks.tables.cells import interval
+from benchmarks.tables.findings import Finding, budgets_of, duels_of, finding
+from benchmarks.tables.official import EVERYBODY
+from benchmarks.tables.pareto import WHOLE
+from frism.errors import reported
+from frism.files import atomic_write
+
+TEMPLATE = Path(__file__).with_name("summary.md.jinja")
+STYLE_SHARE = 0.05  # failures of form rarer than this share are not worth a sentence
+
+
+def context(study: Study, tables: Path) -> dict[str, Any]:
+    """Everything that the template says, from the CSV tables of a study."""
+    axes, contrasts = read_table(tables / "axes.csv"), read_table(tables / "contrasts.csv")
+    selection, style = read_table(tables / "selection.csv"), read_table(tables / "style.csv")
+    pareto = read_table(tables / "pareto.csv").set_index("variant")
+    findings: dict[str, dict[str, Finding]] = {}
+    scores: dict[str, dict[str, str]] = {}
+    for row in axes.to_dict("records"):
+        score = f"{interval(row['score'], row['low'], row['high'])} (n = {row['n']})"
+        scores.setdefault(row["variant"], {})[row["group"]] = score
+        if not math.isnan(row["difference"]):
+            findings.setdefault(row["variant"], {})[row["group"]] = finding(study, row, study.reference)
+    groups = list(dict.fromkeys(axes["group"]))
+    chosen = selection[selection["chosen"] == "yes"].set_index("variant")
+    missed = [v for v in chosen.index if str(chosen.loc[v, "rule"]).startswith("budget missed")]
+    return {
+        "study": study,
+        "level": f"{study.statistics.confidence:.0%}",
+        "alpha": f"{1 - study.statistics.confidence:.3g}",
+        "budget": f"{study.selection.perception_budget:g}",
+        "margin": f"{study.selection.tolerated:g}",
+        "reference": study.reference,
+        "groups": groups,
+        "sizes": {g: (int(r["benchmarks"]), int(r["n"])) for g, r in _first(axes, study.reference).items()},
+        "other_groups": [g for g in groups if g not in ("perception", "reasoning", "unasked", "text")],
+        "scores": scores,
+        "findings": findings,
+        "chosen": {v: _parameters(study, chosen, v) for v in study.variants},
+        "missed": [v for v in missed if study.variants[v].grid],
+        "missed_alone": [v for v in missed if not study.variants[v].grid],
+        "dev_n": sorted({(int(r.perception_n), int(r.reasoning_n)) for r in selection.itertuples()}),
+        "grid_points": len(selection),
+        "duels": duels_of(study, contrasts),
+        "tests": {"axes": int(axes["p"].notna().sum()), "contrasts": int(contrasts["p"].notna().sum())},
+        "style_share": f"{STYLE_SHARE:.0%}",
+        "style": _style(style),
+        "gaps": _gaps(style),
+        "budgets": budgets_of(study, pareto),
+        "front": [
+            f"`{v}` ({share:.3f})"
+            for v, share in pareto.loc[pareto["front"] == "yes", "front_share"]
+            .sort_values(ascending=False)
+            .items()
+        ],
+        "volume": _volume(pareto),
+        "tied": _tied(read_table(tables / "tied.csv")),
+        "oracles": read_table(tables / "oracle.csv").to_dict("records"),
+        "judges": _judges(read_table(tables / "judges.csv")),
+        "tokens": _tokens(study, read_table(tables / "costs.csv")),
+        "explained": explained(study, tables),
+        "miniature": study.calibration.get("source") == "miniature",
+    }
+
+
+def render(study: Study, tables: Path) -> str:
+    """The summary as Markdown."""
+    environment = jinja2.Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters["names"] = _names
+    environment.filters["listed"] = _listed
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(context(study, tables))
+
+
+def _first(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
+    return {r["group"]: r for r in axes[axes["variant"] == variant].to_dict("records")}
+
+
+def _parameters(study: Study, chosen: pd.DataFrame, variant: str) -> str:
+    """What the config names: fixed parameters, and the chosen values of the swept ones."""
+    settings = study.variants[variant]
+    point = json.loads(str(chosen.loc[variant, "params"])) if variant in chosen.index else {}
+    return words(settings.params | {k: v for k, v in point.items() if k in settings.grid})
+
+
+def _volume(pareto: pd.DataFrame) -> str:
+    if WHOLE not in pareto.index:
+        return ""
+    row = pareto.loc[WHOLE]
+    return interval(row["hypervolume"], row["hypervolume_low"], row["hypervolume_high"])
+
+
+def _tied(tied: pd.DataFrame) -> dict[str, list[str]]:
+    """Per group the variants that no test tells from the best, best first."""
+    best = tied[(tied["over"] == "group") & (tied["tied_with_best"] == "yes")]
+    return {str(name): rows["variant"].tolist() for name, rows in best.groupby("name", sort=False)}
+
+
+def _judges(judges: pd.DataFrame) -> list[str]:
+    """Kappa per benchmark over all variants, where it says something."""
+    judges = judges[judges["kappa"].notna()]
+    return [
+        f"{row.benchmark} {row.kappa:.3f} (n = {row.n})"
+        for row in judges[judges["variant"] == EVERYBODY].itertuples()
+    ]
+
+
+def _tokens(study: Study, costs: pd.DataFrame) -> list[str]:
+    """Generated tokens per answer: the reference's, then the others', most first."""
+    per = costs.set_index("variant")["tokens_per_answer"].dropna()
+    order = per.drop(study.reference, errors="ignore").sort_values(ascending=False, kind="stable")
+    return [f"`{v}` {per[v]:.1f}" for v in [*per.index.intersection([study.reference]), *order.index]]
+
+
+def _style(style: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows with a failure of form in STYLE_SHARE of the answers or more."""
+    kept = []
+    for row in style.to_dict("records"):
+        failures = {
+            "nothing extracted": row["not_extracted"],
+            "cut at the token limit": row["truncated"],
+            "repetition": row["repeated"],
+        }
+        noted = [f"{what} {share:.1%}" for what, share in failures.items() if share >= STYLE_SHARE]
+        if noted:
+            kept.append({"variant": row["variant"], "group": row["group"], "n": row["n"], "noted": noted})
+    return kept
+
+
+def _gaps(style: pd.DataFrame) -> list[dict[str, str]]:
+    """Per group the smallest and the largest difference of the raw text's score to the extracted one."""
+    gaps = []
+    for group, rows in style.assign(gap=style["score_raw"] - style["score"]).groupby("group", sort=False):
+        least, most = rows.loc[rows["gap"].idxmax()], rows.loc[rows["gap"].idxmin()]
+        gaps.append(
+            {
+                "group": str(group),
+                "least": f"{least['gap']:+.3f}",
+                "least_variant": least["variant"],
+                "most": f"{most['gap']:+.3f}",
+                "most_variant": most["variant"],
+            }
+        )
+    return gaps
+
+
+def _names(variants: list[str]) -> str:
+    return _listed([f"`{v}`" for v in variants])
+
+
+def _listed(parts: list[str]) -> str:
+    """`a, b and c`; `none` for an empty list."""
+    if not parts:
+        return "none"
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+@reported()
+def main(
+    results: Annotated[Path, typer.Option(help="the study's folder, with tables/")],
+    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
+    out: Annotated[Path | None, typer.Option(help="default: RESULTS/summary.md")] = None,
+) -> None:
+    """Write the summary of a study."""
+    text = render(Study.parse(config), results / "tables")
+    with atomic_write(out or results / "summary.md") as path:
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,93 @@
+"""The study's tables, as CSV and Markdown, byte for byte the same for the same scores.
+
+    python -m benchmarks.stages.tables --results results/miniature --config JSON
+        --out results/miniature/tables
+
+Reads scores/, text/, variants/ and costs/ under the results folder. Only costs.{csv,md} holds times, which
+differ from run to run; it is left out of any comparison of bytes.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from benchmarks.study.config import Study
+from benchmarks.study.results import read_choice, read_dev, read_points, read_scores, read_text
+from benchmarks.tables import (
+    cells,
+    comparisons,
+    costs,
+    flips,
+    official,
+    oracle,
+    pareto,
+    published_scores,
+    ties,
+)
+from benchmarks.tables.legends import legend
+from benchmarks.tables.score_matrix import ScoreMatrix
+from frism.errors import UserError, reported
+
+
+def build(results: Path, study: Study, out: Path) -> None:
+    """Write every table into `out`. Raises UserError for missing, broken or unpaired scores."""
+    scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
+    answers = ScoreMatrix.of(scores, study.benchmarks)
+    said = ScoreMatrix.of(text, study.text) if len(text) else ScoreMatrix({}, {}, {})
+    kinds = [answers, said] if said.correct else [answers]
+    choices = {v: read_choice(results, v) for v in study.variants}
+    tied, flipped = ties.tied_rows(study, *kinds), flips.flip_rows(study, scores)
+    tables = {
+        "benchmarks": comparisons.benchmark_rows(study, answers),
+        "axes": comparisons.axis_rows(study, *kinds),
+        "contrasts": comparisons.contrast_rows(study, *kinds),
+        "text": comparisons.text_rows(study, said, text),
+        "tied": tied,
+        "pareto": pareto.pareto_rows(study, answers),
+        "flips": flipped,
+        "selection": comparisons.selection_rows(study, dev, choices),
+        "oracle": oracle.oracle_rows(study, answers, dev, choices, read_points(results, study)),
+        "style": comparisons.style_rows(study, scores, list(answers.by_heading())),
+        "official": official.official_rows(results, study),
+        "judges": official.judge_rows(study, scores),
+        "costs": costs.cost_rows(results, study),
+    }
+    tables["published"] = published_scores.published_rows(study, tables["benchmarks"], tables["axes"])
+    # In Markdown: the ties as one column a benchmark, the flips as counts instead of thousands of rows.
+    shown: dict[str, list[pd.DataFrame]] = {
+        "tied": [side_by_side(study, tied, over) for over in ("group", "benchmark")],
+        "flips": [flips.flip_counts(study, scores, flipped)],
+    }
+    pairs = ties.pairs(study, *kinds)
+    for name, frame in tables.items():
+        cells.write(frame, out, name, *legend(name, study, pairs), shown=shown.get(name, ()))
+
+
+def side_by_side(study: Study, tied: pd.DataFrame, over: str) -> pd.DataFrame:
+    """Variants by columns: score and letters, bold where tied with the best of the column."""
+    own = tied[tied["over"] == over]
+    text = [
+        f"**{score:.3f}** {letters}" if best else f"{score:.3f} {letters}"
+        for score, letters, best in zip(own["score"], own["letters"], own["tied_with_best"], strict=True)
+    ]
+    names = list(dict.fromkeys(own["name"]))
+    wide = own.assign(text=text).pivot(index="variant", columns="name", values="text")
+    return wide.reindex(index=list(study.variants), columns=names).rename_axis(None, axis=1).reset_index()
+
+
+@reported()
+def main(
+    results: Annotated[Path, typer.Option(help="the study's folder: scores/, text/, variants/")],
+    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
+    out: Annotated[Path | None, typer.Option(help="default: RESULTS/tables")] = None,
+) -> None:
+    """Write the tables of a study."""
+    if not results.is_dir():
+        raise UserError(f"{results} is not a folder: name the study's results folder.")
+    build(results, Study.parse(config), out or results / "tables")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""Describe a study: its config as typed models, and the files that its stages leave."""

@@ -1,0 +1,103 @@
+"""How answers are generated: the `engine` part of a study's config, with a sentence for every mistake.
+
+Imports no torch: a plan is made without it. `Settings.model_json_schema()` is the schema for a config.
+"""
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from benchmarks.study import options
+from frism.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Name = Literal["transformers", "vlmeval", "vllm", "openai"]
+LOCAL = ("transformers", "vlmeval")  # engines that load the weights into this process
+# Fields that only some engines know; elsewhere they would be ignored without a word.
+_OF = {
+    "token_budget": ("transformers",),
+    "device_map": LOCAL,
+    "device": LOCAL,
+    "devices": ("transformers", "vllm"),
+    "checkpoint": ("vllm",),
+    "address": ("openai",),
+    "model": ("openai",),
+    "key_variable": ("openai",),
+    "retries": ("openai",),
+    "timeout": ("openai",),
+}
+
+
+class EngineSettings(BaseModel):
+    """How answers are generated. Greedily, whatever the engine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Name = Field(
+        "transformers",
+        description="transformers: batches, merged on load; vlmeval: VLMEvalKit's own loop, the reference;"
+        " vllm: vLLM on the exported checkpoint; openai: any OpenAI-compatible server",
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    device_map: Literal["auto"] | None = Field(
+        None, description="auto: spread a model that is larger than one GPU over all of them"
+    )
+    devices: int = Field(
+        1, ge=1, description="processes, each with a GPU of its own; vllm: GPUs that share the model"
+    )
+    batch_size: int = Field(256, ge=1, description="most questions at a time")
+    token_budget: int | None = Field(
+        None,
+        ge=1,
+        description="most tokens at a time, padding and answers included; questions are then sorted by"
+        " length. null: batches in the benchmark's order, of batch_size alone",
+    )
+    max_new_tokens: int = Field(48, ge=1, description="where neither benchmark nor question says otherwise")
+    workers: int = Field(
+        2, ge=0, description="threads that prepare pictures ahead; openai: requests at a time (0: one)"
+    )
+    address: str | None = Field(None, description="the server's base address, as http://localhost:8000/v1")
+    model: str | None = Field(None, description="the name under which the server has the checkpoint")
+    key_variable: str = Field(
+        "OPENAI_API_KEY", description="the environment variable with the server's key, if it wants one"
+    )
+    retries: int = Field(5, ge=0, description="of a request that fails, with growing pauses")
+    timeout: float = Field(600, gt=0, description="seconds that one request may take")
+    checkpoint: str | None = Field(
+        None, description="folder of the exported variant; null: it is exported for the run"
+    )
+
+    @model_validator(mode="after")
+    def _known_to_this_engine(self) -> Self:
+        for field, engines in _OF.items():
+            if self.name not in engines and getattr(self, field) != type(self).model_fields[field].default:
+                raise ValueError(f"{field} is a setting of {' and '.join(engines)}, not of {self.name}")
+        if self.name == "openai" and not (self.address and self.model):
+            raise ValueError("openai needs the server's address and its name for the model")
+        if self.device_map and self.devices > 1:
+            raise ValueError("device_map spreads one model over the GPUs: drop devices, or drop device_map")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> "EngineSettings":
+        """Read the JSON of a command line. Raises UserError in one sentence."""
+        return options.parse(cls, text, "--engine")
+
+    @property
+    def torch_dtype(self) -> "torch.dtype":
+        """The dtype as torch knows it."""
+        import torch
+
+        return getattr(torch, self.dtype)
+
+    @property
+    def torch_device(self) -> "torch.device":
+        """The device; "auto" is CUDA where there is one. Raises UserError when CUDA is asked for in vain."""
+        import torch
+
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UserError("engine.device is cuda, but torch sees no GPU: set it to cpu or auto.")
+        wanted = "cuda" if self.device == "auto" and torch.cuda.is_available() else self.device
+        return torch.device("cpu" if wanted == "auto" else wanted)

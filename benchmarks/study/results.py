@@ -1,0 +1,161 @@
+"""A study's settings and the files that its stages left: scores, text scores, dev scores, choices."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.study.config import PARENTS, Study
+from frism.errors import UserError
+from frism.files import read_json
+
+SCORE_COLUMNS = ("benchmark", "axis", "group", "index", "extracted", "correct", "correct_raw", "truncated",
+                 "repeated", "tokens")  # fmt: skip
+TEXT_COLUMNS = ("benchmark", "index", "correct")
+DEV_COLUMNS = ("variant", "point", "params", "benchmark", "axis", "group", "n", "correct")
+# Read where a file has them.
+OPTIONAL = ("cluster", "answer", "correct_judge", "extracted", "truncated", "tokens")
+
+
+def group_of(axis: str, group: str) -> str:
+    """The heading that a benchmark's score is averaged under: its axis, or its group for the axis `other`."""
+    return group if axis == "other" else axis
+
+
+def read_scores(results: Path, study: Study) -> pd.DataFrame:
+    """Per-question test scores of all variants, with a column `heading`; variants in config order.
+
+    Raises UserError when a file is missing or broken, or when a variant did not answer the very questions
+    that the reference answered.
+    """
+    parts = []
+    for variant in study.variants:
+        frame = _csv(results / "scores" / f"{variant}.csv", SCORE_COLUMNS).assign(variant=variant)
+        parts.append(frame[frame["benchmark"].isin(study.benchmarks)])
+    scores = pd.concat(parts, ignore_index=True)
+    scores["heading"] = [group_of(a, g) for a, g in zip(scores["axis"], scores["group"], strict=True)]
+    _complete(scores, list(study.variants), study.benchmarks, study.reference, results / "scores")
+    return scores
+
+
+def read_text(results: Path, study: Study) -> pd.DataFrame:
+    """Per-question text scores of the variants and the triple's language models; empty without tasks."""
+    folder, parts = results / "text", []
+    owners = [
+        *study.variants,
+        *(p for p in PARENTS if p not in study.variants and (folder / f"{p}.csv").exists()),
+    ]
+    for owner in owners if study.text else []:
+        frame = _csv(folder / f"{owner}.csv", TEXT_COLUMNS).assign(variant=owner)
+        parts.append(frame[frame["benchmark"].isin(study.text)])
+    if not parts:
+        return pd.DataFrame(columns=["variant", *TEXT_COLUMNS])
+    text = pd.concat(parts, ignore_index=True).assign(heading="text")
+    _complete(text, owners, study.text, study.reference, folder)
+    return text
+
+
+def read_dev(results: Path, study: Study) -> pd.DataFrame:
+    """Dev scores of every grid point of every variant. A variant without a grid may lack its dev.csv."""
+    parts = []
+    for variant, settings in study.variants.items():
+        path = results / "variants" / variant / "dev.csv"
+        if settings.grid or path.exists():
+            frame = _csv(path, DEV_COLUMNS, text=("params",)).assign(variant=variant)
+            parts.append(frame[frame["benchmark"].isin(study.benchmarks)])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DEV_COLUMNS))
+
+
+def read_points(results: Path, study: Study) -> dict[str, pd.DataFrame]:
+    """Test scores of grid points, per variant that has any: point, params, benchmark, axis, n, correct.
+
+    With `selection.oracle` a study answers the test questions with every grid point, into
+    variants/VARIANT/points/POINT/test.csv; else with the chosen one alone, and there is nothing to read.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    for variant in study.variants if study.selection.oracle else ():
+        parts = []
+        for path in (results / "variants" / variant / "points").glob("*/test.csv"):
+            frame = _csv(path, SCORE_COLUMNS)
+            frame = frame[frame["benchmark"].isin(study.benchmarks)]
+            grouped = frame.groupby("benchmark", sort=False)
+            recipe = read_json(path.with_name("recipe.json"))
+            part = grouped[["axis"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())
+            parts.append(
+                part.reset_index().assign(point=int(path.parent.name), params=compact(recipe["params"]))
+            )
+        if parts:
+            found[variant] = pd.concat(parts, ignore_index=True).sort_values("point", kind="stable")
+    return found
+
+
+def read_choice(results: Path, variant: str) -> dict[str, Any]:
+    """The chosen parameters of a variant (choice.json); {} for one that had no choice to make."""
+    path = results / "variants" / variant / "choice.json"
+    choice = read_json(path) if path.exists() else {}
+    if choice and ("point" not in choice or "params" not in choice):
+        raise UserError(f"{path} lacks the chosen point or its params: delete it and run again.")
+    return choice
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV that `benchmarks.stages.tables` wrote."""
+    return _csv(path, ())
+
+
+def words(params: dict[str, Any]) -> str:
+    """Parameters as they are shown: `strength=0.3, alpha=0.1`."""
+    return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
+
+
+def compact(params: dict[str, Any]) -> str:
+    """Parameters as they are stored in a cell: JSON with sorted keys."""
+    return json.dumps(params, sort_keys=True)
+
+
+def _csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
+    # An answer may read "null", "NA" or "none": only an empty cell is missing.
+    kinds = dict.fromkeys(
+        ("index", "variant", "benchmark", "group", "axis", "answer", "raw", "extracted", "cluster", *text),
+        str,
+    )
+    try:
+        # Of large files (the raw answers) only what is counted is read.
+        wanted = (lambda c: c in columns or c in OPTIONAL) if columns else None
+        frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""], usecols=wanted)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the stage that writes it (snakemake does).") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a readable CSV ({error}): delete it and run again.") from None
+    missing = [c for c in columns if c not in frame.columns]
+    if missing:
+        raise UserError(f"{path} lacks the column {missing[0]}: delete it and run again.")
+    return frame
+
+
+def _complete(
+    frame: pd.DataFrame, owners: list[str], benchmarks: list[str], reference: str, folder: Path
+) -> None:
+    """Raise UserError unless every owner answered the reference's questions, each once, scored in 0 to 1."""
+    questions = {
+        key: np.sort(rows["index"].to_numpy(object))
+        for key, rows in frame[["variant", "benchmark", "index"]].groupby(["variant", "benchmark"])
+    }
+    for owner in owners:
+        path = folder / f"{owner}.csv"
+        for benchmark in benchmarks:
+            own, asked = questions.get((owner, benchmark)), questions.get((reference, benchmark))
+            if own is None or asked is None:
+                empty = path if own is None else folder / f"{reference}.csv"
+                raise UserError(f"{empty} has no answers for {benchmark}: delete it and run again.")
+            if len(own) != len(asked) or (own != asked).any() or len(set(own)) != len(own):
+                raise UserError(
+                    f"{path} and {folder / f'{reference}.csv'} hold different questions of {benchmark}"
+                    f" ({len(own)} and {len(asked)}): delete both and run again."
+                )
+    wrong = frame[~frame["correct"].between(0, 1)]
+    if len(wrong):
+        path, benchmark = folder / f"{wrong['variant'].iloc[0]}.csv", wrong["benchmark"].iloc[0]
+        raise UserError(f"{path} has a score of {benchmark} that is not in 0 to 1: delete it and run again.")

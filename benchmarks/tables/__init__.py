@@ -1,0 +1,1 @@
+"""Turn scores into tables: one file per table of a study."""

@@ -1,0 +1,52 @@
+"""What each variant's answers cost: seconds, generated tokens, peak memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.study.config import Study
+
+COLUMNS = ["variant", "n", "seconds", "tokens", "tokens_per_answer", "answers_per_second", "wall_seconds",
+           "tune_seconds", "peak_memory_mib"]  # fmt: skip
+
+
+def cost_rows(results: Path, study: Study) -> pd.DataFrame:
+    """One row per variant whose scores came with times.
+
+    `seconds` of generation alone and `tokens` are summed over the test questions (scores/*.cost.csv).
+    `wall_seconds`, `tune_seconds` and `peak_memory_mib` (largest resident memory of the host process, loading
+    included) are what Snakemake measured of the whole jobs (costs/); empty where it did not run them.
+    """
+    rows = []
+    for variant in study.variants:
+        path = results / "scores" / f"{variant}.cost.csv"
+        if not path.exists():
+            continue
+        costs = pd.read_csv(path).reindex(columns=["seconds", "tokens"])
+        seconds, tokens = (float(costs[c].sum(min_count=1)) for c in ("seconds", "tokens"))
+        answered = _measured(results / "costs" / "predict" / f"{variant}.tsv")
+        tuned = _measured(results / "costs" / "tune" / f"{variant}.tsv")
+        rows.append(
+            {
+                "variant": variant,
+                "n": len(costs),
+                "seconds": seconds,
+                "tokens": tokens,
+                "tokens_per_answer": tokens / len(costs) if len(costs) else float("nan"),
+                "answers_per_second": len(costs) / seconds if seconds else float("nan"),
+                "wall_seconds": answered["s"],
+                "tune_seconds": tuned["s"],
+                "peak_memory_mib": float(np.fmax(answered["max_rss"], tuned["max_rss"])),
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _measured(path: Path) -> dict[str, float]:
+    """Largest seconds and MiB of a Snakemake benchmark file; NaN where there is none."""
+    wanted = ["s", "max_rss"]
+    if not path.exists():
+        return dict.fromkeys(wanted, float("nan"))
+    frame = pd.read_csv(path, sep="\t").reindex(columns=wanted)
+    return {c: float(pd.to_numeric(frame[c], errors="coerce").max()) for c in wanted}

@@ -1,0 +1,179 @@
+"""Title and legend of every table: what the numbers are, how they were tested, what they do not say."""
+
+from benchmarks.study.config import Study
+
+SCORES = """Scores are shares of right answers on the test split, in brackets the {level} interval
+    (Wilson's; of benchmarks with clusters a bootstrap of whole clusters)."""
+TESTED = """The difference is to {against} on the same questions; p: exact McNemar test, two-sided (for
+    questions in clusters its sign-flip form, whole clusters at a time); p Holm: adjusted for all tests
+    of this table. Gained, lost: questions that became right or wrong."""
+POWER = """Detectable: the smallest true difference that about 80 of 100 such studies would find before
+    Holm's adjustment (normal approximation; the exact test finds a few less)."""
+MEANS = """A group's score is the mean over its benchmarks, each weighing the same. Retention: score
+    relative to the reference's."""
+
+LEGENDS = {
+    "benchmarks": ("Benchmarks", f"{SCORES} {TESTED} {POWER}"),
+    "axes": ("Axes and groups", f"{SCORES} {TESTED} {MEANS} {POWER}"),
+    "contrasts": ("Learned variants against their controls and plain injection", f"{SCORES} {TESTED}"),
+    "text": (
+        "Text only: no image",
+        f"""{SCORES} {TESTED} Truncated: answers cut off at the token limit, which count as wrong unless
+        they had already said their answer; not extracted: answers in which none was found.""",
+    ),
+    "tied": (
+        "Statistically tied variants",
+        """Variants of a column that share a letter are not told apart by an exact paired test (McNemar;
+        whole clusters flipped) at {alpha}, adjusted by Holm over all pairs of variants of all groups
+        ({group_pairs} tests), and apart from that of all benchmarks ({benchmark_pairs} tests). Letters
+        by insert and absorb (Piepho 2004). Bold: shares a letter with the highest score of its column,
+        which stands in for a bold maximum. Tied means not told apart by so many questions; it does not
+        mean equal.""",
+    ),
+    "pareto": (
+        "The trade-off: Pareto front, hypervolume, perception budget",
+        """Mean test scores of both axes with {level} intervals; sd and correlation: paired bootstrap of
+        {resamples} resamples, the same drawn questions for all variants (the axes ask different
+        questions, so the correlation is near 0). Front: no other variant is as good on both axes and
+        better on one; front share: how many resamples agree. Hypervolume: area of the unit square that
+        the front dominates (last row), and what it would lose without that variant; its bootstrap leans
+        upward, as maxima of noisy numbers do. Loss: perception lost against `{reference}`; loss limit:
+        its upper one-sided {level} limit. p: one-sided score test (Tango 1998) of non-inferiority, its
+        hypothesis a loss of {margin} or more; p Holm: adjusted over the variants; kept: p Holm below
+        {alpha}, that is a loss shown to be smaller than {margin}.""",
+    ),
+    "flips": (
+        "Flipped questions",
+        """How many questions each variant gained and lost against `{reference}`. flips.csv lists every
+        one of them with the right answer and both models' extracted answers; the raw texts are in
+        questions.csv.""",
+    ),
+    "selection": (
+        "What was chosen on the dev split",
+        """Dev scores of every grid point, with {level} intervals. Chosen: best reasoning among the
+        points whose perception is at most {budget} below the reference's.""",
+    ),
+    "oracle": (
+        "Oracles: what choosing by looking would have given (no results)",
+        """Not a result, and part of no comparison. Grid on test: the rule of the choice applied to test
+        scores of the grid points that were answered on test (with `selection.oracle`; else the chosen
+        one alone is). One method's variants on test: the variant that the rule takes by dev against the
+        one it takes by test. Dev, budget ignored: best dev reasoning of the sweep whatever its
+        perception, against the chosen point's. Gap: the oracle's reasoning minus that of the choice.""",
+    ),
+    "style": (
+        "Style of the answers",
+        """Shares of answers from which nothing could be extracted, that were cut at the token limit,
+        and that repeat themselves; tokens per answer; the score of the extracted answers, then of the
+        raw text.""",
+    ),
+    "official": (
+        "VLMEvalKit's own totals",
+        """As VLMEvalKit's scorer prints them, on its own scale, once fed with the extracted answers and
+        once with the raw text. Where the two differ, style is part of the score.""",
+    ),
+    "judges": (
+        "Rule judge and judge model on the same answers",
+        """How often both judge an answer alike, and Cohen's kappa (1: always, 0: no more than by
+        chance). A benchmark that a judge model alone can score has no other judge and agrees with
+        itself. Empty unless the study configures a judge model.""",
+    ),
+    "published": (
+        "Published numbers beside this study's",
+        """Paper: what others published, their own averages and prompts included. Ours: the variant of the
+        same method, with {level} intervals; empty where the study has none or did not ask that benchmark.
+        Gap: ours minus paper. Within: whether the published number lies in our interval; its own sampling
+        error is not known, so it is taken as exact. Gains are differences to the unmodified model, the
+        paper's and ours: they compare better where averages are over other benchmarks (note). Verified:
+        whether anybody compared the number with the paper itself. Citations and what was really read:
+        results/reference/papers. Empty unless the study names published numbers.""",
+    ),
+    "costs": (
+        "Costs",
+        """Seconds of generation and generated tokens over the test questions; seconds of the whole
+        answering and tuning jobs and the peak memory of their process, where Snakemake measured them.
+        Times differ from run to run.""",
+    ),
+    "gates_by_layer": (
+        "Gates by layer and module",
+        """Open fractions of all directions of tau_R at each variant's chosen point: 0 shut, 1 open, whatever
+        the strength outside the gates; mean, 10th, 50th and 90th percentile; shut: share below 0.1; open:
+        above 0.9. A direction counts once however large it is, and one that shares its gate with others
+        counts like any. Controls, which borrow the gates of their reference, are left out, and so are the
+        tails of truncated spectra. In the CSV also every layer's modules. {none}""",
+    ),
+    "gates_by_rank": (
+        "Gates by rank",
+        """Open fractions by tenth of every matrix' spectrum, 1 the tenth with the largest singular values,
+        tail: what a truncated spectrum leaves over, one gate a matrix. Energy share: the tenth's share of
+        tau_R's energy (squared Frobenius norm) over all matrices; opened share: how much of that the gates
+        let through, whatever the strength. In the CSV also module by module. Directions without a rank
+        (frism_random) are left out. {none}""",
+    ),
+    "energy_by_layer": (
+        "Injected energy by layer",
+        """Squared Frobenius norm of merged minus V, strength included, beside that of tau_R; ratio: one over
+        the other (plain injection has strength squared everywhere); share of injected: of what the variant
+        injects in all layers. Variants with gates and the controls made from them. {none}""",
+    ),
+    "overlap": (
+        "Overlap with the leading subspace of tau_V",
+        """Leading: the singular directions of tau_V that hold half of its energy (held: the share that they
+        do hold). Overlap: the share of an update's energy that lies within their span, on the left (output)
+        and the right (input) side; chance: of an update in no direction in particular; whole: of tau_R, which
+        is also what these gates would have if they were shuffled within each matrix; opened: of the gated
+        tau_R; shut: of what the gates held back. Opened below whole: the gates turned away from what the
+        vision training had changed. Correlation: of a direction's gate and overlap, each direction
+        counting once (Spearman's partial correlation with the rank held fixed, on which both depend).
+        Plain means over matrices; in the CSV matrix by matrix. {none}""",
+    ),
+    "rank_blocks": (
+        "Rank by rank: one block of singular directions injected",
+        """Dev scores with {level} intervals of {axes}. Block 0 holds the largest singular values; none: the
+        unmodified model; all: plain injection of every direction. Energy share: of tau_R's. Within budget:
+        perception at most {budget} below the unmodified model's; best: of its block the best reasoning within
+        the budget. Choosing the best of several flatters it. {none}""",
+    ),
+    "bimodality": (
+        "Bimodality of the gates against alpha",
+        """Of every grid point of variants that weigh injected energy by alpha: shares of directions with a
+        gate below 0.1 (shut), above 0.9 (open) and between. Coefficient: Sarle's bimodality coefficient,
+        0.556 for a uniform distribution, 1 for two points; above 0.556 two modes are suspected, though a
+        skewed single mode can reach it, too. The paper's quadratic model predicts that gates run to either
+        end, more of them open as alpha grows; it does not bound signed gates, which may lie beyond 0 and 1.
+        Histograms of twenty bins, the outermost with all beyond, are in the CSV. {none}""",
+    ),
+    "ablations": (
+        "Ablations: other gates against FRISM's",
+        f"""{SCORES} Each variant stands at the point chosen for it on dev. The difference is the variant's
+        score minus that of the one under against, on the same questions; p: exact McNemar test, two-sided; p
+        Holm: adjusted for all tests of this table. Energy: injected over tau_R's, of the variant and of the
+        one that it is compared with: who injects less may keep more. Detectable: as
+        in `axes`. {{none}}""",
+    ),
+}
+NOTHING = "This study has nothing to put here."
+
+
+def legend(name: str, study: Study, pairs: tuple[int, int] = (0, 0), empty: bool = False) -> tuple[str, str]:
+    """Title and legend of a table with the study's numbers in it.
+
+    `pairs`: tests of `tied`'s families; `empty`: whether the study has nothing to show in it.
+    """
+    title, text = LEGENDS[name]
+    against = "the variant named under `against`" if name == "contrasts" else f"`{study.reference}`"
+    shown = {axis: getattr(study.explain, axis) for axis in ("perception", "reasoning")}
+    words = text.format(
+        level=f"{study.statistics.confidence:.0%}",
+        alpha=f"{1 - study.statistics.confidence:.3g}",
+        resamples=study.statistics.resamples,
+        reference=study.reference,
+        against=against,
+        budget=f"{study.selection.perception_budget:g}",
+        margin=f"{study.selection.tolerated:g}",
+        group_pairs=pairs[0],
+        benchmark_pairs=pairs[1],
+        axes=" and ".join(f"{axis} ({named or 'mean of the axis'})" for axis, named in shown.items()),
+        none=NOTHING if empty else "",
+    )
+    return title, " ".join(words.split())

@@ -1,0 +1,159 @@
+"""What a choice made by looking would have gained: the oracle on test, and the price of the budget on dev.
+
+An oracle is no result. It says how much the choice on dev left on the table, stands in a table of its own,
+and enters no comparison.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.statistics.selection import Choice, choose
+from benchmarks.study.config import Study
+from benchmarks.study.results import compact, words
+from benchmarks.tables.score_matrix import ScoreMatrix
+from frism.errors import UserError
+
+AXES = ("perception", "reasoning")
+GRID, METHOD, PRICE = "grid on test", "one method's variants on test", "dev, budget ignored"
+COLUMNS = ["kind", "variant", "points", "evaluated", "chosen_params", "chosen_perception",
+           "chosen_reasoning", "oracle_params", "oracle_perception", "oracle_reasoning", "gap"]  # fmt: skip
+
+
+def oracle_rows(
+    study: Study,
+    answers: ScoreMatrix,
+    dev: pd.DataFrame,
+    choices: Mapping[str, Mapping[str, Any]],
+    points: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """One row per choice that can be second-guessed. `gap`: oracle's reasoning minus that of the choice.
+
+    Kinds, by the data that exist:
+    - GRID: `points[variant]` holds test scores of grid points (`selection.oracle`); the rule of
+      `selection.choose` is applied to test scores.
+    - METHOD: several variants of one method, each at its own chosen point, were answered on test anyway:
+      the one that the rule takes by dev against the one it takes by test.
+    - PRICE: per sweep the best dev reasoning if perception did not matter. Dev scores, no test.
+
+    Args:
+        dev: as `study.read_dev` gives it.
+        points: per variant a frame point, params, benchmark, axis, n, correct of test scores.
+    """
+    if not set(AXES) <= set(answers.by_heading()):
+        return pd.DataFrame(columns=COLUMNS)
+    rows = [
+        *_grids(study, answers, choices, points),
+        *_methods(study, answers, dev, choices),
+        *_prices(study, dev, choices),
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def totals(answers: ScoreMatrix, variant: str, point: int, params: str) -> pd.DataFrame:
+    """A variant's test scores on the two axes in the shape of dev.csv."""
+    asked = [(a, b) for a in AXES for b in answers.by_heading()[a]]
+    own = [answers.correct[b][variant] for _, b in asked]
+    return pd.DataFrame(
+        {
+            "point": point,
+            "params": params,
+            "benchmark": [b for _, b in asked],
+            "axis": [a for a, _ in asked],
+            "n": [len(scores) for scores in own],
+            "correct": [float(scores.sum()) for scores in own],
+        }
+    )
+
+
+def _grids(
+    study: Study,
+    answers: ScoreMatrix,
+    choices: Mapping[str, Mapping[str, Any]],
+    points: Mapping[str, pd.DataFrame],
+) -> list[dict[str, Any]]:
+    unmodified = totals(answers, study.reference, 0, "{}")
+    rows = []
+    for variant, frame in points.items():
+        size = int(np.prod([len(values) for values in study.variants[variant].grid.values()]))
+        if size < 2:
+            continue
+        asked = frame["benchmark"].map(unmodified.set_index("benchmark")["n"])
+        if (frame.loc[asked.notna(), "n"] != asked.dropna()).any():
+            raise UserError(
+                f"a test.csv in variants/{variant}/points holds other test questions than the reference"
+                " answered: answer and score that point again, or delete the file."
+            )
+        taken = int(choices.get(variant, {}).get("point", 0))
+        own = totals(answers, variant, taken, compact(_params(study, choices, variant)))
+        every = pd.concat([frame[frame["point"] != taken], own], ignore_index=True)
+        best = choose(every, unmodified, budget=study.selection.perception_budget)
+        chosen = choose(own, unmodified, budget=study.selection.perception_budget)
+        shown = list(study.variants[variant].grid)
+        rows.append(_row(GRID, variant, size, every["point"].nunique(), chosen, best, shown))
+    return rows
+
+
+def _methods(
+    study: Study, answers: ScoreMatrix, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    families: dict[str, list[str]] = {}
+    for name, variant in study.variants.items():
+        families.setdefault(variant.method, []).append(name)
+    budget, rows = study.selection.perception_budget, []
+    unmodified = totals(answers, study.reference, 0, "{}")
+    for members in families.values():
+        known = [_chosen_dev(dev, choices, m, k) for k, m in enumerate(members)]
+        if len(members) < 2 or study.reference in members or any(frame.empty for frame in known):
+            continue
+        named = {k: compact({"variant": m} | _params(study, choices, m)) for k, m in enumerate(members)}
+        on_test = pd.concat(totals(answers, m, k, named[k]) for k, m in enumerate(members))
+        reference = _chosen_dev(dev, choices, study.reference, 0)
+        by_dev = choose(pd.concat(known), reference, budget=budget)
+        by_test = choose(on_test, unmodified, budget=budget)
+        chosen = choose(on_test[on_test["point"] == by_dev.point], unmodified, budget=budget)
+        size, shown = len(members), ["variant"]
+        rows.append(_row(METHOD, ", ".join(members), size, size, chosen, by_test, shown))
+    return rows
+
+
+def _prices(
+    study: Study, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    rows, reference = [], dev[dev["variant"] == study.reference]
+    for variant, own in dev.groupby("variant", sort=False):
+        count = own["point"].nunique()
+        if count < 2 or "point" not in choices.get(str(variant), {}) or reference.empty:
+            continue
+        anything = choose(own, reference, budget=1.0)
+        chosen = choose(own[own["point"] == choices[str(variant)]["point"]], reference, budget=1.0)
+        shown = list(study.variants[str(variant)].grid)
+        rows.append(_row(PRICE, str(variant), count, count, chosen, anything, shown))
+    return rows
+
+
+def _row(
+    kind: str, who: str, size: int, evaluated: int, chosen: Choice, oracle: Choice, shown: list[str]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"kind": kind, "variant": who, "points": size, "evaluated": evaluated}
+    for name, choice in (("chosen", chosen), ("oracle", oracle)):
+        taken = next(c for c in choice.candidates if c.point == choice.point)
+        row |= {
+            f"{name}_params": words({k: choice.params[k] for k in shown if k in choice.params}),
+            f"{name}_perception": taken.perception,
+            f"{name}_reasoning": taken.reasoning,
+        }
+    return row | {"gap": row["oracle_reasoning"] - row["chosen_reasoning"]}
+
+
+def _chosen_dev(
+    dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]], variant: str, point: int
+) -> pd.DataFrame:
+    own = dev[dev["variant"] == variant]
+    return own[own["point"] == choices.get(variant, {}).get("point", 0)].assign(point=point)
+
+
+def _params(study: Study, choices: Mapping[str, Mapping[str, Any]], variant: str) -> dict[str, Any]:
+    return dict(choices.get(variant, {}).get("params") or study.variants[variant].params)

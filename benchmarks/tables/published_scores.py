@@ -1,0 +1,161 @@
+"""A study's scores beside the published ones: paper, ours, and whether the difference is within our interval.
+
+The numbers stand in results/reference/papers/NAME.yaml, a file per triple, each with its source and whether
+anybody checked it; `published: NAME` in a study's config makes the table. A published number has a sampling
+error of its own, which is hardly ever stated, so "within" takes it as exact.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmarks.study.config import Study, Variant
+from frism.errors import UserError, first_fault, nearest
+
+FOLDER = Path(__file__).resolve().parents[2] / "results" / "reference" / "papers"
+COLUMNS = ["source", "row", "variant", "name", "paper", "ours", "ours_low", "ours_high", "gap", "within",
+           "paper_gain", "gain", "gain_low", "gain_high", "gain_within", "verified", "note"]  # fmt: skip
+AXES = ("reasoning", "perception")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Citation(_Strict):
+    """Where numbers come from.
+
+    Attributes:
+        citation: the paper and the table. read_in: what was really read.
+        verified: whether somebody compared the numbers with the paper.
+        averages: what the paper's axis means are taken over. base: the base model that it names.
+    """
+
+    citation: str
+    read_in: str
+    verified: bool
+    averages: str
+    base: str
+
+
+class Row(_Strict):
+    """One row of a published table: per cent by axis or benchmark.
+
+    Attributes:
+        row: the row's name in the paper. method: the method here that it is compared with, if there is one.
+        params: parameters that the paper fixed; without any it is taken to have chosen them.
+    """
+
+    source: str
+    row: str
+    method: str | None = None
+    params: dict[str, Any] = {}
+    scores: dict[str, float] = Field(min_length=1)
+
+
+class Published(_Strict):
+    """The published numbers of one triple."""
+
+    title: str
+    sources: dict[str, Citation]
+    scores: list[Row] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Published":
+        for row in self.scores:
+            if row.source not in self.sources:
+                raise ValueError(f"row '{row.row}' names the source '{row.source}', which is not described")
+            for name, value in row.scores.items():
+                if not 0 <= value <= 100:
+                    raise ValueError(f"row '{row.row}': {name} is {value}, not a number of per cent")
+        return self
+
+
+def names() -> list[str]:
+    """What `published` in a config may name."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Published:
+    """Read one file of published numbers. Raises UserError for an unknown name and for a faulty file."""
+    path = FOLDER / f"{name}.yaml"
+    if name not in names():
+        raise UserError(
+            f"published: {FOLDER} holds no {name}.yaml (there are {', '.join(names())})."
+            f"{nearest(name, names())}"
+        )
+    try:
+        return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_fault(error)}.") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read {path} ({error}): restore it.") from error
+
+
+def published_rows(study: Study, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
+    """One row per published number and variant that it belongs to; `variant` is "" where none does.
+
+    Shares of 1, as everywhere. `paper_gain` and `gain` are differences to the unmodified model, the paper's
+    and ours. Empty unless the study names published numbers.
+
+    Args:
+        benchmarks, axes: the tables of these names (`comparisons.benchmark_rows`, `.axis_rows`).
+    """
+    if study.published is None:
+        return pd.DataFrame(columns=COLUMNS)
+    found = load(study.published)
+    ours = {
+        **{(r["variant"], r["benchmark"]): r for r in benchmarks.to_dict("records")},
+        **{(r["variant"], r["group"]): r for r in axes.to_dict("records")},
+    }
+    unmodified = {row.source: row.scores for row in found.scores if row.method == "vlm"}
+    rows = []
+    for row in found.scores:
+        for name, score in row.scores.items():
+            reference = None if row.method == "vlm" else unmodified.get(row.source, {}).get(name)
+            gain = math.nan if reference is None else (score - reference) / 100
+            variants = [v for v in counterparts(study.variants, row) if (v, name) in ours]
+            for variant in variants or [""]:
+                source = found.sources[row.source]
+                rows.append(
+                    {"source": row.source, "row": row.row, "variant": variant, "name": name}
+                    | _beside(score / 100, gain, ours.get((variant, name)))
+                    | {"verified": source.verified, "note": source.averages if name in AXES else ""}
+                )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def counterparts(variants: Mapping[str, Variant], row: Row) -> Iterator[str]:
+    """The study's variants that a published row is to be compared with.
+
+    Of a row with parameters: those of the method that fix the same. Of one without: those that choose
+    parameters on dev, or every one of the method where none does.
+    """
+    own = {name: v for name, v in variants.items() if row.method is not None and v.method == row.method}
+    if row.params:
+        return (name for name, v in own.items() if row.params.items() <= v.params.items())
+    swept = [name for name, v in own.items() if v.grid]
+    return iter(swept or own)
+
+
+def _beside(paper: float, gain: float, own: Mapping[str, Any] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"paper": paper, "paper_gain": gain}
+    if own is None:
+        return found | {"within": "", "gain_within": ""}
+    return found | {
+        "ours": own["score"], "ours_low": own["low"], "ours_high": own["high"], "gap": own["score"] - paper,
+        "within": _within(paper, own["low"], own["high"]),
+        "gain": own["difference"], "gain_low": own["difference_low"], "gain_high": own["difference_high"],
+        "gain_within": _within(gain, own["difference_low"], own["difference_high"]),
+    }  # fmt: skip
+
+
+def _within(value: float, low: float, high: float) -> str:
+    if any(math.isnan(number) for number in (value, low, high)):
+        return ""
+    return "yes" if low <= value <= high else "no"

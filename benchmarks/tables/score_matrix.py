@@ -1,0 +1,92 @@
+"""All variants' scores side by side, question by question: what every comparison is made from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.statistics.comparison import Codes, Comparison, Stratum, paired
+from benchmarks.statistics.intervals import Interval, mean_interval, score_interval
+from benchmarks.study.config import Study
+
+
+@dataclass(frozen=True)
+class ScoreMatrix:
+    """Per benchmark: scores as a frame (questions, variants), clusters as numbers or None, its heading."""
+
+    correct: dict[str, pd.DataFrame]
+    clusters: dict[str, Codes | None]
+    headings: dict[str, str]
+
+    @classmethod
+    def of(cls, scores: pd.DataFrame, benchmarks: Iterable[str]) -> "ScoreMatrix":
+        """From the long frame of `study.read_scores` or `read_text` (optional column `cluster`)."""
+        correct: dict[str, pd.DataFrame] = {}
+        clusters: dict[str, Codes | None] = {}
+        headings: dict[str, str] = {}
+        kinds = dict(tuple(scores.groupby("benchmark", sort=False)))
+        for benchmark in benchmarks:
+            rows = kinds[benchmark]
+            correct[benchmark] = rows.pivot(index="index", columns="variant", values="correct").astype(float)
+            headings[benchmark] = str(rows["heading"].iloc[0])
+            clusters[benchmark] = cluster_codes(rows, correct[benchmark].index)
+        return cls(correct, clusters, headings)
+
+    def by_heading(self) -> dict[str, list[str]]:
+        """Benchmarks under each heading: perception, reasoning, the others as they come, text."""
+        order = dict.fromkeys(
+            [*("perception", "reasoning"), *(h for h in self.headings.values() if h != "text")]
+        )
+        found = {h: [b for b in self.correct if self.headings[b] == h] for h in [*order, "text"]}
+        return {heading: benchmarks for heading, benchmarks in found.items() if benchmarks}
+
+    def mean(self, study: Study, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
+        """A variant's score over `benchmarks`, with its interval."""
+        own = [self.correct[b][variant].to_numpy() for b in benchmarks]
+        limits = [
+            score_interval(
+                scores,
+                self.clusters[b],
+                confidence=study.statistics.confidence,
+                resamples=study.statistics.resamples,
+                seed=study.seed,
+            )
+            for b, scores in zip(benchmarks, own, strict=True)
+        ]
+        return mean_interval([scores.mean() for scores in own], limits)
+
+    def strata(self, variant: str, against: str, benchmarks: list[str]) -> list[Stratum]:
+        """Two variants' scores on the questions of `benchmarks`."""
+        return [
+            Stratum(
+                self.correct[b][variant].to_numpy(), self.correct[b][against].to_numpy(), self.clusters[b]
+            )
+            for b in benchmarks
+        ]
+
+    def compare(
+        self, study: Study, variant: str, against: str, benchmarks: list[str], heading: str
+    ) -> Comparison:
+        """`variant` against another on the questions of `benchmarks` together."""
+        return paired(
+            self.strata(variant, against, benchmarks),
+            confidence=study.statistics.confidence,
+            resamples=study.statistics.resamples,
+            seed=study.seed,
+            key=f"{variant} {against} {heading}",
+        )
+
+
+def cluster_codes(rows: pd.DataFrame, index: "pd.Index[str]") -> NDArray[np.int64] | None:
+    """Numbers that tell the clusters of the questions in `index` apart; None where each stands alone.
+
+    A question without a label is a cluster of its own. Labels count as text: 1 and "1" are one cluster.
+    """
+    if "cluster" not in rows or rows["cluster"].isna().all():
+        return None
+    labels = rows.drop_duplicates("index").set_index("index")["cluster"].reindex(index)
+    names = [f"question {i}" if pd.isna(c) else f"cluster {c}" for i, c in labels.items()]
+    codes = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return None if codes.max() + 1 == len(codes) else codes

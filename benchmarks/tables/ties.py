@@ -1,0 +1,119 @@
+"""Groups of variants that are statistically tied: every pair tested, Holm over the whole table, letters.
+
+Two variants share a letter if no test tells them apart. "Tied with the best" means sharing a letter with
+the variant of the highest score; since every pair is tested and adjusted, the choice of that variant by its
+score is paid for. Absence of a difference is not shown by sharing a letter.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.statistics.paired_tests import Floats, flip_units, holm, mcnemar, sign_flip
+from benchmarks.study.config import Study
+from benchmarks.tables.score_matrix import ScoreMatrix
+
+COLUMNS = ["over", "name", "variant", "n", "score", "low", "high", "letters", "tied_with_best", "better_than",
+           "worse_than"]  # fmt: skip
+
+
+def pair_tests(answers: ScoreMatrix, variants: Sequence[str], benchmarks: Sequence[str]) -> Floats:
+    """Two-sided p of every pair of variants over `benchmarks`, shape (V, V), symmetric, NaN on the diagonal.
+
+    The test is that of `statistics.paired`: exact McNemar, or its sign-flip form for clusters.
+    """
+    scores = [answers.correct[b][list(variants)].to_numpy() for b in benchmarks]
+    clusters = [answers.clusters[b] for b in benchmarks]
+    result = np.full((len(variants), len(variants)), np.nan)
+    for i in range(len(variants) - 1):
+        units = flip_units([s[:, [i]] - s[:, i + 1 :] for s in scores], clusters)
+        if np.abs(units).max(initial=0) <= 1:
+            p = mcnemar((units > 0).sum(axis=0), (units < 0).sum(axis=0))
+        else:
+            p = np.array([sign_flip(units[:, j]) for j in range(units.shape[1])])
+        result[i, i + 1 :] = result[i + 1 :, i] = p
+    return result
+
+
+def letters(different: NDArray[np.bool_]) -> list[str]:
+    """Compact letter display of items in order, best first: items share a letter unless they are `different`.
+
+    Insert and absorb (Piepho 2004, J. Comput. Graph. Stat. 13:456): start with one letter for all; a pair
+    that differs splits every letter that holds both; a letter within another is dropped.
+    """
+    size = len(different)
+    columns = [(1 << size) - 1] if size else []
+    for i, j in zip(*np.nonzero(np.triu(different, 1)), strict=True):
+        one, other = 1 << int(i), 1 << int(j)
+        kept = [c for c in columns if not (c & one and c & other)]
+        halves = {c & ~bit for c in columns if c & one and c & other for bit in (one, other)}
+        for half in halves:
+            others = [*kept, *(h for h in halves if h != half)]
+            if not any(half & c == half for c in others):
+                kept.append(half)
+        columns = kept
+    members = sorted([k for k in range(size) if c >> k & 1] for c in columns)
+    return [" ".join(_letter(n) for n, group in enumerate(members) if k in group) for k in range(size)]
+
+
+def tied_rows(study: Study, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
+    """One row per column of the results (groups, then benchmarks) and variant, best score first.
+
+    Holm runs over all pairs of all groups, and apart from that over all pairs of all benchmarks.
+    `letters`: see `letters`. `better_than`, `worse_than`: how many variants it is shown to differ from.
+    """
+    groups = {h: (a, b) for a in (answers, *more) for h, b in a.by_heading().items()}
+    singles = {b: (answers, [b]) for b in answers.correct}
+    parts = [*_family(study, "group", groups), *_family(study, "benchmark", singles)]
+    return pd.DataFrame(parts, columns=COLUMNS)
+
+
+def pairs(study: Study, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
+    """How many tests the two families of `tied_rows` hold."""
+    each = len(study.variants) * (len(study.variants) - 1) // 2
+    return each * sum(len(a.by_heading()) for a in (answers, *more)), each * len(answers.correct)
+
+
+def _family(
+    study: Study, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
+) -> list[dict[str, Any]]:
+    variants = list(study.variants)
+    upper = np.triu_indices(len(variants), 1)
+    tests = {name: pair_tests(a, variants, b) for name, (a, b) in columns.items()}
+    adjusted = np.split(holm(np.concatenate([p[upper] for p in tests.values()])), len(tests)) if tests else []
+    rows = []
+    for (name, (answers, benchmarks)), p in zip(columns.items(), adjusted, strict=True):
+        different = np.zeros((len(variants), len(variants)), bool)
+        different[upper] = p < 1 - study.statistics.confidence
+        different |= different.T
+        means = [answers.mean(study, v, benchmarks) for v in variants]
+        scores = np.array([mean for mean, _ in means])
+        order = np.argsort(-scores, kind="stable")
+        shown = letters(different[np.ix_(order, order)])
+        higher = scores[:, None] > scores[None, :]
+        for position, k in enumerate(order):
+            rows.append(
+                {
+                    "over": over,
+                    "name": name,
+                    "variant": variants[k],
+                    "n": sum(len(answers.correct[b]) for b in benchmarks),
+                    "score": scores[k],
+                    "low": means[k][1][0],
+                    "high": means[k][1][1],
+                    "letters": shown[position],
+                    "tied_with_best": not different[order[0], k],
+                    "better_than": int((different[k] & higher[k]).sum()),
+                    "worse_than": int((different[k] & ~higher[k]).sum()),
+                }
+            )
+    return rows
+
+
+def _letter(number: int) -> str:
+    """0 to a, 25 to z, 26 to aa."""
+    first, last = divmod(number, 26)
+    return (_letter(first - 1) if first else "") + chr(ord("a") + last)

@@ -1,1 +1,0 @@
-"""lm-eval tasks that read nothing from outside."""

@@ -1,0 +1,181 @@
+"""A language tower as lm-eval's model: its HFLM on weights in memory, our greedy loop, a journal of answers.
+
+lm-eval's own cache returns one model's answers for another; the journal's keys cover the weights, the prompt,
+the decoding and the batch, so a run that was killed goes on, and what changed in any of them is asked again.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.api.model import LM
+from lm_eval.models.huggingface import HFLM
+
+from benchmarks.answering import keys, predictions
+from benchmarks.answering.batching import Batch, batches
+from benchmarks.answering.decoding import decode
+from benchmarks.answering.greedy import greedy
+from benchmarks.answering.predictions import Prediction
+from benchmarks.questions.item import Item
+from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.text.chat import Chat
+from frism.errors import UserError
+from frism.progress import Progress
+
+VERSION = 1  # raised when the same model may give other answers
+SPLIT = "test"
+# Models of plain layers, whose towers our shortest loop carries; others go by their own rules of generation.
+FAST = ("qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3", "llama", "mistral")
+
+
+class Tower(HFLM):
+    """lm-eval's model of weights that are loaded already; it drops finished rows and knows every length.
+
+    Args:
+        model: a causal language model, or a VLM, which answers text with its language tower alone.
+        ends: ids of the tokens at which an answer ends.
+        options: HFLM's, such as tokenizer and batch_size.
+    """
+
+    def __init__(self, model: Any, ends: frozenset[int], **options: Any) -> None:
+        super().__init__(pretrained=model, **options)
+        self.ends = ends
+        self.lengths: dict[tuple[int, ...], tuple[int, bool]] = {}
+
+    def length(self, prompt: str) -> tuple[int, bool]:
+        """Tokens of the answer to `prompt`, without the end token, and whether it was cut off."""
+        return self.lengths[tuple(self.tok_encode(prompt))]
+
+    def _model_generate(
+        self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any
+    ) -> torch.Tensor:
+        mask = options["attention_mask"]
+        rows = self._within_memory(context, mask, max_length - context.shape[1])
+        longest = max(map(len, rows))
+        for ids, keep, row in zip(context, mask.bool(), rows, strict=True):
+            ended = row[-1] in self.ends
+            self.lengths[tuple(ids[keep].tolist())] = (len(row) - ended, not ended)
+        padded = [row + [self.tokenizer.eos_token_id] * (longest - len(row)) for row in rows]
+        return torch.cat([context, torch.tensor(padded, device=context.device)], dim=1)
+
+    def _within_memory(self, ids: torch.Tensor, mask: torch.Tensor, room: int) -> list[list[int]]:
+        """New tokens of every row; a batch too large for the memory is halved."""
+        try:
+            if self.model.config.model_type in FAST:
+                return greedy(self.model, ids, mask, max_new_tokens=room, ends=self.ends)
+            inputs = {"input_ids": ids, "attention_mask": mask}
+            return decode(self.model, inputs, room=[room] * len(ids), ends=self.ends)
+        except torch.OutOfMemoryError:
+            if len(ids) == 1:
+                raise UserError(
+                    f"a prompt of {ids.shape[1]} tokens and {room} new ones need more memory than"
+                    f" {ids.device} has: lower the benchmark's max_new_tokens."
+                ) from None
+        # Outside the handler: the traceback keeps the failed attempt's tensors alive.
+        torch.cuda.empty_cache()
+        half = len(ids) // 2
+        parts = ((ids[:half], mask[:half]), (ids[half:], mask[half:]))
+        return [row for part in parts for row in self._within_memory(*part, room)]
+
+
+class Journalled(LM):
+    """What lm-eval asks: answers from a journal, and from the model for what the journal lacks.
+
+    Args:
+        chat: the tokenizer and its template.
+        load: makes the `Tower`; called when the first answer is missing, and not otherwise.
+        settings: how many prompts at once.
+        origin: what identifies the weights. fingerprint: what else decides which tokens come out.
+        journal: JSON lines, appended to after every batch; their provenance is written beside them.
+        names: (lm-eval's task, place of the question) to (benchmark, index, gold answer).
+
+    Attributes:
+        lines: after a run, the stored prediction of every question, by (benchmark, index).
+    """
+
+    def __init__(
+        self,
+        chat: Chat,
+        load: Callable[[], Tower],
+        settings: EngineSettings,
+        origin: Mapping[str, Any],
+        fingerprint: Mapping[str, Any],
+        journal: Path,
+        names: Callable[[str, int], tuple[str, str, str]],
+    ) -> None:
+        super().__init__()
+        self.tokenizer, self.apply_chat_template = chat.tokenizer, chat.prompt
+        self._load, self._settings, self._names = load, settings, names
+        self._origin, self._fingerprint, self._journal = origin, fingerprint, journal
+        self._tower: Tower | None = None
+        self.lines: dict[tuple[str, str], predictions.Line] = {}
+
+    @property
+    def tokenizer_name(self) -> str:
+        """The tokenizer's folder."""
+        return str(self.tokenizer.name_or_path)
+
+    def generate_until(self, requests: Sequence[Any]) -> list[str]:
+        """The answer to every request."""
+        items = [self._item(request) for request in requests]
+        asked = {(item.benchmark, item.index): r for item, r in zip(items, requests, strict=True)}
+        made = batches(items, self._settings, self._origin, self._fingerprint, self._length)
+        wanted = {key for batch in made for key in batch.keys}
+        with predictions.opened(self._journal, wanted) as store:
+            if store.dropped:
+                print(f"{self._journal}: {store.dropped} answers of another model, prompt or setting removed")
+            contents = {batch.digest: batch.contents for batch in made}
+            keys.write(self._journal, self._origin, self._fingerprint, contents)
+            before = len(store.done)
+            with Progress("text answers", len(items), "questions", before) as progress:
+                for batch in made:
+                    missing = sum(key not in store.done for key in batch.keys)
+                    if missing:
+                        store.append(self._answer(batch, asked))
+                        progress.advance(missing)
+        self.lines = {(line.benchmark, line.index): line for line in predictions.read(self._journal)}
+        return [self.lines[item.benchmark, item.index].raw for item in items]
+
+    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+        """Not asked: `benchmarks.text.generated_task` turns every task into one that generates."""
+        raise NotImplementedError
+
+    loglikelihood_rolling = loglikelihood
+
+    def _item(self, request: Any) -> Item:
+        benchmark, index, answer = self._names(request.task_name, request.doc_id)
+        prompt, options = request.args
+        return Item(
+            benchmark=benchmark,
+            split=SPLIT,
+            index=index,
+            message=({"type": "text", "value": prompt},),
+            answer=answer,
+            images=(),
+            folder=self._journal.parent,
+            max_new_tokens=int(options["max_gen_toks"]),
+        )
+
+    def _length(self, item: Item) -> int:
+        return len(self.tokenizer(item.message[0]["value"]).input_ids)
+
+    def _answer(self, batch: Batch, asked: Mapping[tuple[str, str], Any]) -> list[Prediction]:
+        if self._tower is None:
+            self._tower = self._load()
+        tower, start = self._tower, time.perf_counter()
+        for item in batch.items:
+            length, room = len(tower.tok_encode(item.message[0]["value"])), item.max_new_tokens or 0
+            if length + room > tower.max_length:
+                raise UserError(
+                    f"{item.benchmark}: a prompt of {length} tokens and {room} new ones do not fit into the"
+                    f" model's {tower.max_length} positions: lower the benchmark's max_new_tokens."
+                )
+        requests = [asked[item.benchmark, item.index] for item in batch.items]
+        texts = tower.generate_until(requests, disable_tqdm=True)
+        seconds = (time.perf_counter() - start) / len(requests)
+        return [
+            Prediction(item, key, text, *tower.length(item.message[0]["value"]), seconds)
+            for item, key, text in zip(batch.items, batch.keys, texts, strict=True)
+        ]

@@ -1,0 +1,75 @@
+"""Whose text ability is measured: the triple's language models, V's own tower, and every merge in it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.answering.engine import origin
+from benchmarks.study.engine_settings import LOCAL, EngineSettings
+from benchmarks.text.chat import Chat
+from frism.errors import UserError
+from frism.merging import on_load
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """Whoever answers: a name, how its prompts are made, what identifies its weights, and how to load it."""
+
+    name: str
+    chat: Chat
+    ends: frozenset[int]
+    origin: Mapping[str, Any]
+    load: Callable[[], Any]
+
+
+def find_model(
+    triple: Triple,
+    model: str | None,
+    recipe_folder: Path | None,
+    settings: EngineSettings,
+    spectra: Path | None = None,
+) -> TextModel:
+    """A language model of the triple, V, or V with a variant merged in; nothing is loaded yet.
+
+    A VLM answers text with its language tower alone. A base model without a chat template gets V's: they
+    share the vocabulary. `spectra` is the folder that keeps spectra. Raises UserError for an unknown `model`.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer, logging
+
+    logging.disable_progress_bar()
+    placed: dict[str, Any] = {"dtype": settings.torch_dtype, "device_map": settings.device_map}
+    if model in ("base", "lrm"):
+        folder = triple.base_folder if model == "base" else triple.lrm_folder
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        if not tokenizer.chat_template:
+            tokenizer.chat_template = AutoTokenizer.from_pretrained(triple.vlm_folder).chat_template
+
+        def load_parent() -> Any:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, **placed)
+            return (loaded if settings.device_map else loaded.to(device_of(settings))).eval()
+
+        chat = Chat(tokenizer)
+        return TextModel(model, chat, chat.ends(folder), {model: triple.digest[model]}, load_parent)
+    if (model is None) == (recipe_folder is None) or model not in (None, "vlm"):
+        raise UserError("give either --recipe FOLDER or --model base, lrm or vlm.")
+    recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, {})
+    chat = Chat(AutoTokenizer.from_pretrained(triple.vlm_folder))
+    return TextModel(
+        recipe_folder.name if recipe_folder else "vlm",
+        chat,
+        chat.ends(triple.vlm_folder),
+        origin(triple, recipe),
+        lambda: on_load.load(triple, recipe, fitted, device=device_of(settings), spectra=spectra, **placed),
+    )
+
+
+def device_of(settings: EngineSettings) -> torch.device:
+    """Where the text column runs: in this process, whatever engine answers the questions with pictures."""
+    if settings.name not in LOCAL:
+        settings = settings.model_copy(update={"device": "auto"})
+    return settings.torch_device

@@ -1,0 +1,66 @@
+"""The benchmarks as a table: what each asks, how it is scored, what is known of its data.
+
+python -m benchmarks.tools.catalogue [--json] [--axis reasoning]
+prints the prepared table and the definitions.
+A figure with "?" was not checked on the published file.
+"""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.registry.definition import Definition
+from benchmarks.registry.lookup import available, find, prepared
+from frism.errors import UserError, reported
+
+QUESTIONS = {
+    "text": "free text", "yes_no": "yes or no", "option": "choice", "options": "letters",
+    "number": "number or choice", "json": "JSON",
+}  # fmt: skip
+JUDGES = {"exact_matching": "exact matching", "rule": "rule judge", "model": "nothing"}
+COLUMNS = ("benchmark", "axis", "n", "questions", "metric", "VLMEvalKit asks", "stands in", "clusters",
+           "whole", "licence", "MB")  # fmt: skip
+
+
+def row(definition: Definition) -> tuple[str, ...]:
+    """One line of the table, in the order of COLUMNS."""
+    return (
+        definition.name, definition.axis, _figure(definition, "n"), QUESTIONS[definition.answers],
+        definition.metric, definition.stock_judge or "nothing", JUDGES[definition.judge],
+        definition.clusters or "", "yes" if definition.whole else "", _figure(definition, "licence"),
+        _figure(definition, "download_mb"),
+    )  # fmt: skip
+
+
+def _figure(definition: Definition, name: str) -> str:
+    value: Any = getattr(definition, name)
+    if value is None:
+        return ""
+    shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+    return shown + "?" * (name in definition.unverified)
+
+
+@reported()
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="everything, for programs")] = False,
+    axis: Annotated[str, typer.Option(help="perception, reasoning, text or other; all without")] = "",
+) -> None:
+    """Print the benchmarks that a study can name without saying more; any other VLMEvalKit name works too."""
+    found = [d for d in map(find, [*prepared(), *available()]) if axis in ("", d.axis)]
+    if not found:
+        raise UserError(f"no benchmark has the axis '{axis}': choose perception, reasoning, text or other.")
+    if as_json:
+        print(json.dumps([d.model_dump(mode="json", by_alias=True) for d in found], indent=1))
+        return
+    table = Table(*COLUMNS, box=None, header_style="bold")
+    for definition in found:
+        table.add_row(*row(definition))
+    Console(width=None if Console().is_terminal else 220).print(table)
+    print("? not checked on the published file. VLMEvalKit asks: what it would have a language model do.")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,127 @@
+"""The first links: checkpoints, recipes, questions, answers."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.answering import keys, predictions
+from benchmarks.questions import reading
+from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain
+from frism.files import read_json, sha256_file
+from frism.method.recipe import RECIPE, Recipe
+from frism.triples.triple import ROLES
+
+
+def checkpoints(chain: Chain) -> str:
+    """Every byte of the checkpoints is hashed anew, and the digests are those that the recipes name."""
+    with _unremembered():
+        chain.digests = chain.triple.digest
+    for variant in chain.variants:
+        path = chain.results / "variants" / variant / RECIPE
+        said = read_json(path).get("triple", {})
+        for role in ROLES:
+            if said.get(role) != chain.digests[role]:
+                raise BrokenLinkError(
+                    f"{chain.config['triple'][role]} ({role}) is not the checkpoint that {path} was made from"
+                    f" (sha256 {chain.digests[role][:12]}..., not {str(said.get(role))[:12]}...): {AGAIN}."
+                )
+    return ", ".join(f"{role} {chain.digests[role][:12]}" for role in ROLES)
+
+
+def recipes(chain: Chain) -> str:
+    """Recipes and coefficients belong together, to the config, and to the choice on dev."""
+    for variant, wanted in chain.config["variants"].items():
+        folder = chain.results / "variants" / variant
+        recipe, _ = Recipe.load(folder)
+        chosen = read_json(folder / "choice.json").get("params", {})
+        expected = {
+            "method": wanted["method"], "scope": chain.config["scope"], "seed": chain.config["seed"],
+            "params": recipe.params | chosen | wanted.get("params", {}),
+        }  # fmt: skip
+        for name, value in expected.items():
+            if getattr(recipe, name) != value:
+                raise BrokenLinkError(
+                    f"{folder / RECIPE} says {name} {getattr(recipe, name)!r}, but config and choice say"
+                    f" {value!r}: {AGAIN}."
+                )
+        chain.recipes[variant] = recipe
+    fitted = sum(recipe.coefficients is not None for recipe in chain.recipes.values())
+    return f"{len(chain.recipes)} variants, {fitted} with fitted coefficients"
+
+
+def questions(chain: Chain) -> str:
+    """The TSVs in the data folder and the items made from them are those of the manifest, pictures too."""
+    folder = chain.results / "items"
+    manifest = read_json(folder / reading.MANIFEST)
+    data = chain.config.get("data", {}).get("folder")
+    for name, said in manifest.get("tsv", {}).items():
+        path = Path(data or ".", said["file"])
+        if sha256_file(path) != said["sha256"]:
+            raise BrokenLinkError(
+                f"{path} is not the table that the questions of {name} were made from (its sha256 is"
+                f" another): {AGAIN}."
+            )
+    for name, expected in manifest["files"].items():
+        if sha256_file(folder / name) != expected:
+            raise BrokenLinkError(
+                f"{folder / name} was changed after it was written (its sha256 is another): {AGAIN}."
+            )
+    pictures = 0
+    for group in chain.items.values():
+        for item in group:
+            pictures += len(item.pictures())
+    count = sum(map(len, chain.items.values()))
+    tables = f", {len(manifest['tsv'])} published tables" if manifest.get("tsv") else ""
+    return f"{count} test questions of {len(chain.items)} benchmarks, {pictures} pictures{tables}"
+
+
+def answers(chain: Chain) -> str:
+    """Every line fits its sum; every key follows from weights, recipe, engine, batch and question."""
+    count = 0
+    for variant in chain.variants:
+        path = chain.results / "predictions" / f"{variant}.jsonl"
+        lines = predictions.read(path)
+        origin = {"triple": chain.digests, "recipe": chain.recipes[variant].key}
+        check_keys(path, lines, origin)
+        _matched(chain, path, lines)
+        count += len(lines)
+    return f"{count} answers of {len(chain.variants)} variants"
+
+
+def check_keys(path: Path, lines: list[predictions.Line], origin: Mapping[str, Any]) -> None:
+    """Raise UserError unless every line's key follows from `origin` and the file's provenance."""
+    known = keys.recompute(path)
+    said = read_json(keys.provenance_path(path))["origin"]
+    if said != origin:
+        raise BrokenLinkError(
+            f"{path} was generated with other weights than the recipe and the checkpoints give: {AGAIN}."
+        )
+    for number, line in enumerate(lines, 1):
+        if known.get(line.key) != line.item:
+            raise BrokenLinkError(
+                f"{path}, line {number}: the key {line.key} does not follow from weights, settings and"
+                f" question: {AGAIN}."
+            )
+
+
+def _matched(chain: Chain, path: Path, lines: list[predictions.Line]) -> None:
+    from benchmarks.answering.matching import matched
+
+    matched(chain.items, lines, path)
+
+
+@contextmanager
+def _unremembered() -> Iterator[None]:
+    """Hashes of large files are computed and not looked up (`frism.checkpoints.digests`)."""
+    before = os.environ.get("FRISM_CACHE")
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+        os.environ["FRISM_CACHE"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["FRISM_CACHE"]
+            if before is not None:
+                os.environ["FRISM_CACHE"] = before

@@ -1,0 +1,35 @@
+"""Fetch the TSVs of published benchmarks, and check them by their hashes.
+
+python -m benchmarks.tools.data --benchmarks POPE,MMStar --folder FOLDER
+fetches what is missing from VLMEvalKit's own addresses or the hub, checks the rest, and prints the hashes.
+A study only reads the folder: a wrong or missing file is an error there, never a download over it.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.questions.tsv_files import fetch
+from benchmarks.registry.lookup import find_all
+from frism.errors import reported
+
+
+@reported()
+def main(
+    benchmarks: Annotated[str, typer.Option(help="names, separated by commas, or a JSON list")],
+    folder: Annotated[Path, typer.Option(help="where the TSVs are and come to")],
+) -> None:
+    """Fetch the TSVs that are missing, check all of them, and print their sizes and digests."""
+    for definition in find_all(benchmarks):
+        if definition.source.tsv is None:
+            print(f"{definition.name}: no TSV belongs to it")
+            continue
+        found = fetch(definition, folder)
+        print(
+            f"{definition.name}: {found.path}, {found.size / 1e6:.1f} MB, sha256 {found.sha256}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,88 @@
+"""Recompute the chain behind a study's numbers, from checkpoints to tables: `frism verify results/miniature`.
+
+python -m benchmarks.tools.verify results/miniature     (or a config: config/miniature.yaml)
+Every link is computed again from what lies before it; the first that does not hold is named in one sentence
+(exit code 1). No model is run: predictions are checked against the keys that weights, questions, prompts and
+decoding give, and scores, tables and the summary are made again from them.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from frism.commands.console import Json, console
+from frism.errors import UserError, reported
+
+if TYPE_CHECKING:
+    from benchmarks.tools.chain.chain import Chain
+
+
+@reported()
+def main(
+    study: Annotated[Path, typer.Argument(help="A study's results folder, or its config.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Compare hashes alone: do not score or tabulate again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Recompute a study's chain of hashes and name the first broken link.
+
+    Exit code 1 with one sentence when a link is broken, 2 when there is no such study.
+    """
+    from benchmarks.tools.chain.chain import BrokenLinkError, Chain
+
+    chain = Chain.open(study)
+    held: list[tuple[str, str]] = []
+    broken = None
+    try:
+        for name, found in _checked(chain, quick, show=not as_json):
+            held.append((name, found))
+    except BrokenLinkError as error:
+        broken = str(error)
+    if as_json:
+        content = {"study": chain.name, "holds": broken is None, "broken": broken, "links": dict(held)}
+        print(json.dumps(content, indent=1))
+    elif broken is None:
+        _show(chain.name, held)
+    if broken is not None:
+        print(f"broken: {broken}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _checked(chain: "Chain", quick: bool, show: bool) -> Iterator[tuple[str, str]]:
+    """The links in order, each with what was found; the one under way on stderr."""
+    from rich.console import Console
+
+    from benchmarks.tools.chain.chain import BrokenLinkError
+    from benchmarks.tools.chain.links import LINKS
+
+    progress = Console(stderr=True)
+    for link in LINKS:
+        if quick and link.slow:
+            continue
+        if show and progress.is_terminal:
+            progress.print(f"checking {link.name} ...", end="\r")
+        try:
+            yield link.name, link.check(chain)
+        except UserError as error:
+            # What a stage says of its input is the sentence that is wanted here.
+            raise BrokenLinkError(f"{link.name}: {error}") from None
+
+
+def _show(name: str, held: list[tuple[str, str]]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"The chain of {name} holds", title_justify="left")
+    for column in ("link", "found again"):
+        table.add_column(column)
+    for row in held:
+        table.add_row(*row)
+    console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

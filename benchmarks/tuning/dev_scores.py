@@ -1,0 +1,36 @@
+"""Score one point of a grid on the dev questions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.answering import predictions as prediction_files
+from benchmarks.answering.answer import answer_missing
+from benchmarks.answering.engine import origin
+from benchmarks.answering.matching import matched
+from benchmarks.answering.transformers_engine import TransformersEngine
+from benchmarks.questions import item
+from benchmarks.scoring.question_scores import score, totals
+from benchmarks.tuning.points import Point
+from frism.merging import on_load
+from frism.triples.triple import Triple
+
+
+def dev_scores(
+    engine: TransformersEngine,
+    triple: Triple,
+    point: Point,
+    items: Mapping[str, Sequence[item.Item]],
+    variant: str,
+    spectra: Path | None = None,
+) -> pd.DataFrame:
+    """Answer and score the dev questions with one point: benchmark, axis, group, n, correct, score."""
+    batches = engine.batches([i for group in items.values() for i in group], origin(triple, point.recipe))
+    path = point.folder / "dev.jsonl"
+    with prediction_files.opened(path, {key for batch in batches for key in batch.keys}) as store:
+        if any(key not in store.done for batch in batches for key in batch.keys):
+            on_load.apply(engine.model, triple, point.recipe, point.fitted, spectra)
+        for _ in answer_missing(engine, batches, store):
+            pass
+    return totals(score(variant, items, matched(items, prediction_files.read(path), path)))

@@ -1,0 +1,187 @@
+"""Merged variants without merged checkpoints: stream the tensors, or fill a loaded VLM's language tower.
+
+`spectra` is throughout the folder that keeps spectra (`frism spectrum`); without it, a method that works on
+singular directions has them computed on the spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frism.errors import UserError
+from frism.merging.pieces import Merger, Piece, Result, for_each, total_norm
+from frism.method.method import find
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    Device = str | torch.device
+
+
+def merged(
+    triple: Triple,
+    recipe: Recipe,
+    fitted: Mapping[str, Tensor] | None = None,
+    device: Device = "cpu",
+    spectra: Path | None = None,
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield (canonical name, merged tensor in fp32) for every tensor in the recipe's scope, one at a time.
+
+    Raises UserError when the recipe was made for other checkpoints, or a tensor or the method's result is
+    bad.
+    """
+    import torch
+
+    with _merger(triple, recipe, fitted, device, spectra) as merger:
+        for name in merger.names:
+            filled = torch.empty(triple.header("vlm", name).shape, device=device)
+            _fill(merger, {name: filled})
+            yield name, filled
+
+
+def injected_norms(
+    triple: Triple,
+    recipe: Recipe,
+    fitted: Mapping[str, Tensor] | None = None,
+    device: Device = "cpu",
+    spectra: Path | None = None,
+) -> dict[str, float]:
+    """Return the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast."""
+    with _merger(triple, recipe, fitted, device, spectra) as merger:
+        return _fill(merger, dict.fromkeys(merger.names))
+
+
+def apply(
+    model: nn.Module,
+    triple: Triple,
+    recipe: Recipe | None,
+    fitted: Mapping[str, Tensor] | None = None,
+    spectra: Path | None = None,
+) -> dict[str, float]:
+    """Fill a loaded VLM's language tower with a variant, in place; return the injected norm per tensor.
+
+    Every tensor that any method may touch is written: those outside the recipe's scope get V's values, so
+    that switching from one variant to another leaves no trace of the first. Nothing else in the model
+    changes. `recipe=None` restores V. Every parameter keeps its dtype and device; merging runs in fp32 on
+    that device. Raises UserError when the model is not V's, or a parameter is offloaded.
+    """
+    import torch
+
+    parameters = {name: _parameter(model, triple, name) for name in triple.tower_names(triple.widest_scope)}
+    norms: dict[str, float] = {}
+    with torch.no_grad():
+        if recipe is not None:
+            names = triple.names(recipe.scope)
+            for device in dict.fromkeys(parameters[name].device for name in names):
+                own = [name for name in names if parameters[name].device == device]
+                with _merger(triple, recipe, fitted, device, spectra) as merger:
+                    norms |= _fill(merger, {name: parameters[name].data for name in own})
+        untouched = [name for name in parameters if name not in norms]
+        for device in dict.fromkeys(parameters[name].device for name in untouched):
+            own = [name for name in untouched if parameters[name].device == device]
+            with _plain(triple, device) as merger:
+                _fill(merger, {name: parameters[name].data for name in own})
+    return {name: norms[name] for name in triple.names(recipe.scope)} if recipe is not None else {}
+
+
+def load(
+    triple: Triple,
+    recipe: Recipe | None,
+    fitted: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | str | None = None,
+    device: Device = "cpu",
+    device_map: str | Mapping[str, Any] | None = None,
+    spectra: Path | None = None,
+) -> Any:
+    """Load V with transformers, fill in the variant (None: V itself) and return the model in eval mode.
+
+    V's files are read once, and no second copy of the model is made: merged tensors are written into the
+    parameters, wherever they are.
+
+    Args:
+        dtype: of all parameters (default fp32); "auto" is what V's config says.
+        device_map: how transformers spreads the model over devices ("auto", or a dict); then `device` is not
+            used. A part that it offloads to the disk, or to the CPU for want of GPU memory, cannot be filled.
+
+    Raises UserError when the checkpoint does not fill the model exactly.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    auto = AutoModelForCausalLM if triple.text_receiver else AutoModelForImageTextToText
+    placed: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+    loaded: Any = auto.from_pretrained(
+        triple.vlm_folder, dtype=dtype or torch.float32, output_loading_info=True, **placed
+    )
+    model, info = loaded
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if info[problem]:
+            example = sorted(map(str, info[problem]))[0]
+            raise UserError(
+                f"{triple.vlm_folder} does not fill its model ({problem}: {example}): download it again."
+            )
+    if device_map is None:
+        model = model.to(device)
+    model = model.eval()
+    if recipe is not None:
+        apply(model, triple, recipe, fitted, spectra)
+    return model
+
+
+def _merger(
+    triple: Triple,
+    recipe: Recipe,
+    fitted: Mapping[str, Tensor] | None,
+    device: Device,
+    folder: Path | None,
+) -> Merger:
+    recipe.check(triple, fitted)
+    method = find(recipe.method)
+    params = method.validate(recipe.params)
+    spectra = None
+    if recipe.spectrum is not None:
+        from frism.spectra.spectra import Spectra
+
+        spectra = Spectra(triple, recipe.spectrum, folder)
+    return Merger(
+        triple, method, params,
+        scope=recipe.scope, seed=recipe.seed, fitted=fitted, spectra=spectra, device=device,
+    )  # fmt: skip
+
+
+def _plain(triple: Triple, device: Device) -> Merger:
+    """V's own values, for everything that a variant leaves alone."""
+    return Merger(triple, find("vlm"), {}, scope=triple.widest_scope, device=device)
+
+
+def _fill(merger: Merger, targets: Mapping[str, Tensor | None]) -> dict[str, float]:
+    """Merge tensors into `targets` (any dtype, the merger's device); return each one's injected norm."""
+    norms: dict[str, dict[int, float]] = {name: {} for name in targets}
+
+    def use(piece: Piece, result: Result) -> None:
+        target = targets[piece.name]
+        if target is not None:
+            target.view(-1)[piece.first : piece.last].copy_(result.merged.reshape(-1))
+        norms[piece.name][piece.index] = result.injected
+
+    for_each((task for name in targets for task in merger.work(name, use)), merger)
+    return {name: total_norm([parts[i] for i in sorted(parts)]) for name, parts in norms.items()}
+
+
+def _parameter(model: nn.Module, triple: Triple, name: str) -> nn.Parameter:
+    path = triple.parameter_name(name)
+    try:
+        parameter = model.get_parameter(path)
+    except AttributeError as error:
+        raise UserError(f"{type(model).__name__} has no {path}: load {triple.vlm_folder} itself.") from error
+    shape = triple.header("vlm", name).shape
+    if tuple(parameter.shape) != shape:
+        raise UserError(f"the loaded model's {path} has shape {list(parameter.shape)}, not {list(shape)}.")
+    if parameter.device.type == "meta":
+        raise UserError(f"the loaded model's {path} is offloaded: choose a device_map that holds all of it.")
+    return parameter

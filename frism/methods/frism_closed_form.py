@@ -1,0 +1,142 @@
+"""FRISM in closed form: gates from the curvature of the KL, no training.
+
+One pass over the calibration questions estimates h_k, the Fisher information of V's own answers along every
+singular direction of tau_R (`frism.gates.curvature` has the derivation and the estimator's variance). Under
+the assumption of FRISM's own theory (arXiv 2601.21187), that directions decouple and the KL is quadratic,
+its loss is least where a gate is open if h_k / 2 < alpha * S_k^2 / sum ||S||^2 and closed otherwise: V +
+strength * U diag(open * S) V^T with open 0 or 1. A variation of this project. Deviations from `frism`:
+gates are not learned, so that nothing depends on steps and lr, and directions that are harmful only
+together are not noticed.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from frism.compute import Compute
+from frism.distillation.examples import Examples, teach
+from frism.distillation.receiver import Receiver
+from frism.distillation.teacher import Asking
+from frism.errors import UserError
+from frism.gates.curvature import Curvature, curvature, energy_shares
+from frism.gates.gated_model import GatedInjection
+from frism.gates.learner import gated
+from frism.gates.parametrisation import Gates
+from frism.gates.recomputation import pays, recomputed
+from frism.gates.state import Keeper
+from frism.methods.frism import merge
+from frism.spectra.spectra import Spectra
+from frism.triples.triple import Triple
+
+__all__ = ["fit", "merge"]
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    triple: Triple,
+    calibration: Any,  # with `questions`: a sequence of (picture, question)
+    *,
+    strength: float = 0.2,
+    alpha: float = 0.1,
+    samples: int = 4,
+    batch: int = 4,
+    max_new_tokens: int = 32,
+    tokens: Literal["answer", "first"] = "answer",
+    spectra: Spectra,
+    compute: Compute,
+    workspace: Path | None,
+    seed: int = 0,
+    progress: str = "frism_closed_form",
+) -> dict[str, Tensor]:
+    """Estimate the curvature and open the gates that it allows.
+
+    Args:
+        alpha: nats of KL per answer token that a direction may cost, times its share of tau_R's energy; the
+            same alpha as in the loss of `frism`.
+        samples: draws per batch, each one a forward and a backward pass. batch: questions of a pass; all
+            calibration questions are used, and the estimate rests on samples * questions / batch draws.
+        max_new_tokens, tokens: the teacher's answer, as in `frism`.
+
+    Returns "<tensor name>/open", where truncated "/open_tail", and h in nats, "/curvature" (k,) and where
+    truncated "/curvature_tail". "curve/<quantity>", (1,), tells of the result: kl (measured on the
+    questions), injected_energy, gate_q10, gate_q50, gate_q90.
+
+    Raises UserError for `samples`, `batch` or `max_new_tokens` below 1.
+    """
+    for name, value in (("samples", samples), ("batch", batch), ("max_new_tokens", max_new_tokens)):
+        if value < 1:
+            raise UserError(f"method frism_closed_form: parameter '{name}' must be at least 1, not {value}.")
+    receiver, asking = Receiver.load(triple, compute), Asking(max_new_tokens, tokens)
+    folder, key = None, ""
+    if workspace is not None:
+        folder = workspace / "teacher"
+        key = f"{triple.digest['vlm']} {calibration.digest} {asking} {batch} {seed} {compute.dtype}"
+    questions = calibration.questions
+    examples, _ = teach(
+        receiver, questions, asking, batch=batch, batches=len(questions), seed=seed, folder=folder, key=key
+    )
+    gates = gated(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
+    # One pass serves every alpha: the points of a grid share a workspace.
+    kept = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
+    keeper = Keeper(workspace and workspace / "curvature.pt", kept)
+    if (state := keeper.newest()) is None:
+        found = _estimate(receiver, gates, examples, samples, seed, progress)
+        keeper.keep(lambda: vars(found))
+    else:
+        found = Curvature(**state)
+    _decide(gates, found, alpha)
+    kl, energy = _measured(receiver, gates, examples), gates.injected_energy().item()
+    quantiles = zip(("gate_q10", "gate_q50", "gate_q90"), gates.quantiles(0.1, 0.5, 0.9), strict=True)
+    _report(gates, found, kl, energy)
+    curve = {"kl": kl, "injected_energy": energy, **dict(quantiles)}
+    names = [f"{name}/curvature" for name in gates.logits] + [
+        f"{name}/curvature_tail" for name in gates.tails
+    ]
+    return (
+        gates.fitted()
+        | {name: h.to("cpu", torch.float32) for name, h in zip(names, found.values, strict=True)}
+        | {f"curve/{name}": torch.tensor([value]) for name, value in curve.items()}
+    )
+
+
+def _estimate(
+    receiver: Receiver, gates: GatedInjection, examples: Examples, samples: int, seed: int, progress: str
+) -> Curvature:
+    shown = track(examples, progress, console=Console(stderr=True))
+    questions = (lambda example=example: example.logits(receiver) for example in shown)
+    longest = max(example.answer.numel() for example in examples)
+    with recomputed(receiver.layers if pays(receiver.layers, longest, receiver.device) else ()):
+        return curvature(gates, questions, samples=samples, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.no_grad()
+def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
+    """Open the gates whose KL costs less than their energy earns."""
+    with torch.enable_grad():
+        shares = energy_shares(gates)
+    for parameter, h, share in zip(gates.parameters(), found.values, shares, strict=True):
+        parameter.copy_(h.to(share.device) / 2 < alpha * share.double())
+
+
+@torch.no_grad()
+def _measured(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
+    """KL of the merge that the gates make, mean over the examples' answer tokens."""
+    with gates.applied():
+        parts = [(example.divergence(receiver).item(), len(example.tokens)) for example in examples]
+    return sum(kl * count for kl, count in parts) / sum(count for _, count in parts)
+
+
+def _report(gates: GatedInjection, found: Curvature, kl: float, energy: float) -> None:
+    """Log what the decoupled, quadratic model foretells beside what was measured."""
+    opened = [parameter.detach().cpu() for parameter in gates.parameters()]
+    foretold = sum(float((c * h.cpu()).sum()) for c, h in zip(opened, found.values, strict=True)) / 2
+    log.info(
+        "curvature over %d answer tokens, median relative standard error %.2f; KL %.4f (decoupled: %.4f), "
+        "injected energy %.3f", found.tokens, found.relative_error, kl, foretold, energy,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""Batched decoding against `generate`, where rows end and leave the batch at different lengths."""
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.answering.decoding import decode
+from frism.distillation.collation import collate
+from tests.support import tiny_vlms
+
+QUESTIONS = ["What is it?", "Which of these many things is on the left of the other one?", "How many?"]
+
+
+def _inputs(processor, place: int) -> dict[str, torch.Tensor]:
+    picture = Image.effect_noise((40 + 30 * place, 60), 90).convert("RGB")
+    content = [{"type": "image"}, {"type": "text", "text": QUESTIONS[place]}]
+    if processor.chat_template:
+        text = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+    else:
+        text = QUESTIONS[place]
+    return dict(processor(text=text, images=[picture], return_tensors="pt"))
+
+
+@pytest.mark.parametrize("kind", tiny_vlms.FAMILIES)
+def test_tokens_are_those_of_generate(kind: str) -> None:
+    model, processor = tiny_vlms.make(kind)
+    rows = [_inputs(processor, place) for place in range(len(QUESTIONS))]
+    free = [_generated(model, row, 10, []) for row in rows]
+    # A random model hardly ever ends; some tokens that it says do for ends.
+    ends = frozenset([free[0][2], free[1][6]])
+    room = [10, 10, 4]
+    expected = [_generated(model, row, n, sorted(ends)) for row, n in zip(rows, room, strict=True)]
+    assert len({len(row) for row in expected}) > 1
+    pad = processor.tokenizer.pad_token_id
+    assert decode(model, collate(rows, pad), room=room, ends=ends) == expected
+
+
+@torch.inference_mode()
+def _generated(model, row: dict[str, torch.Tensor], room: int, ends: list[int]) -> list[int]:
+    limits = {"max_new_tokens": room, "do_sample": False, "eos_token_id": ends or None}
+    return model.generate(**row, **limits)[0, row["input_ids"].shape[1] :].tolist()

@@ -1,0 +1,258 @@
+"""Figures: they carry the tables' numbers, their labels do not collide, their bytes repeat."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+from PIL import Image
+
+from benchmarks.figures import bimodality, gate_maps, learning_curves, rank_blocks, sweep, trade_off
+from benchmarks.figures.labels import Label, obstacles_of_line, place
+from benchmarks.figures.style import marks
+from benchmarks.stages import explain
+from benchmarks.stages.figures import main
+from benchmarks.stages.tables import build
+from benchmarks.study.config import Study
+from benchmarks.study.results import read_table
+from tests.support.synthetic_study import EXPLAINED, config, make
+
+NAMES = ["trade_off", "sweep", "gates", "overlap", "rank_blocks", "bimodality", "learning"]
+SUITES = ["mini_number", "mini_count", "mini_total", "mini_net"]
+
+
+@pytest.fixture(scope="module")
+def settings():
+    whole = config(benchmarks=SUITES, text=[], statistics={"confidence": 0.95, "resamples": 100})
+    return whole | {"variants": whole["variants"] | EXPLAINED}
+
+
+@pytest.fixture(scope="module")
+def study(settings):
+    return Study.parse(json.dumps(settings))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, settings, study):
+    folder = make(tmp_path_factory.mktemp("study"), settings, n=40, n_dev=30)
+    build(folder, study, folder / "tables")
+    explain.build(folder, study, folder / "tables")
+    main(folder, json.dumps(settings), None)
+    return folder
+
+
+def test_every_figure_in_both_forms(results):
+    for name in NAMES:
+        with Image.open(results / "figures" / f"{name}.png") as picture:
+            assert picture.width == pytest.approx(3.4 * 300, abs=1) and "Software" not in picture.info
+        svg = (results / "figures" / f"{name}.svg").read_text()
+        assert svg.startswith("<?xml") and "<dc:date>" not in svg
+
+
+def test_the_same_tables_the_same_bytes(results, settings, tmp_path):
+    main(results, json.dumps(settings), tmp_path)
+    for name in NAMES:
+        for end in ("png", "svg"):
+            assert (tmp_path / f"{name}.{end}").read_bytes() == (
+                results / "figures" / f"{name}.{end}"
+            ).read_bytes()
+
+
+def test_clip_paths_are_numbered_and_found(results):
+    for name in NAMES:
+        svg = (results / "figures" / f"{name}.svg").read_text()
+        used, defined = (set(re.findall(p, svg)) for p in (r"url\(#(\w+)\)", r'<clipPath id="(\w+)"'))
+        assert used == defined == {f"clip{i}" for i in range(len(used))}
+
+
+def test_every_variant_is_told_apart_without_colour(study):
+    looks = [(m.marker, m.face) for m in marks(study).values()]
+    assert len(set(looks)) == len(looks) == len(study.variants)
+
+
+def test_the_points_are_the_tables(results, study):
+    axes, pareto = (read_table(results / "tables" / f"{n}.csv") for n in ("axes", "pareto"))
+    points = trade_off._test_points(study, pareto)
+    assert list(points.index) == list(study.variants)
+    row = axes[(axes["variant"] == "inject") & (axes["group"] == "reasoning")].iloc[0]
+    assert points.loc["inject", "y"] == row["score"]
+    stairs = trade_off._staircase(points)
+    front = points[points["front"] == "yes"]
+    assert len(stairs) == 2 * len(front) - 1
+    assert stairs["x"].is_monotonic_increasing and stairs["y"].is_monotonic_decreasing
+
+
+def test_an_ellipse_holds_its_share():
+    point = pd.Series({"x": 0.9, "y": 0.5, "sx": 0.02, "sy": 0.01, "correlation": 0.6})
+    outline = trade_off._ellipse(point, 0.95)
+    covariance = np.array([[4e-4, 1.2e-4], [1.2e-4, 1e-4]])
+    draws = np.random.default_rng(0).multivariate_normal([0.9, 0.5], covariance, 20000)
+    assert Path(outline).contains_points(draws).mean() == pytest.approx(0.95, abs=0.01)
+    flat = trade_off._ellipse(point.replace(0.01, 0.0), 0.95)
+    assert np.ptp(flat[:, 1]) == pytest.approx(0, abs=1e-9)
+
+
+def test_one_axis_alone_is_said(study, results, tmp_path):
+    pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
+    trade_off.draw(study, pareto.iloc[:0], selection.iloc[:0], tmp_path)
+    assert (tmp_path / "trade_off.png").exists()
+
+
+def test_a_grid_of_two_parameters_is_several_lines(results):
+    selection = read_table(results / "tables" / "selection.csv")
+    lines = trade_off.lines_of(selection, "frism")
+    assert [len(line) for line in lines] == [3, 3]
+    assert [len(line) for line in trade_off.lines_of(selection, "inject")] == [7]
+
+
+def drawn_labels(figure, ax):
+    renderer = figure.canvas.get_renderer()
+    return [t.get_window_extent(renderer) for t in ax.texts if t.get_gid() == "label"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_do_not_collide(seed):
+    rng = np.random.default_rng(seed)
+    points = np.vstack([rng.random((8, 2)), 0.9 + 0.03 * rng.random((6, 2))])  # some spread, some crowded
+    figure = Figure(figsize=(3.4, 2.5))
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    ax.plot(*points.T, "o", markersize=4)
+    ax.margins(0.14)
+    figure.draw_without_rendering()
+    labels = [Label(str(i), x, y, "black") for i, (x, y) in enumerate(points, 1)]
+    assert place(ax, labels, [], 6.5) < 20
+    boxes = drawn_labels(figure, ax)
+    frame = ax.get_window_extent()
+    assert len(boxes) == len(points)
+    for i, a in enumerate(boxes):
+        assert frame.x0 <= a.x0 and a.x1 <= frame.x1 and frame.y0 <= a.y0 and a.y1 <= frame.y1
+        for b in boxes[i + 1 :]:
+            both = type(a).intersection(a, b)
+            assert both is None or both.width * both.height < 4
+
+
+def test_labels_keep_off_lines():
+    figure = Figure(figsize=(3.4, 2.5))
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    x, y = [0.0, 0.5, 1.0], [0.4, 0.6, 0.5]
+    ax.plot(x, y)
+    figure.draw_without_rendering()
+    limits = ax.get_xlim(), ax.get_ylim()
+    obstacles = obstacles_of_line(ax, x, y)
+    assert place(ax, [Label("first", 0, 0.4, "black"), Label("2", 0.5, 0.6, "black")], obstacles, 6.5) == 0
+    assert (ax.get_xlim(), ax.get_ylim()) == limits
+    pixels = ax.transData.transform(np.column_stack([np.linspace(0, 0.5, 200), np.linspace(0.4, 0.6, 200)]))
+    for box in drawn_labels(figure, ax):
+        assert not any(box.contains(*pixel) for pixel in pixels)
+
+
+def test_few_variants_are_named_in_place(results, study, tmp_path):
+    pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
+    few = ["vlm", "inject", "frism"]
+    small = study.model_copy(update={"variants": {v: study.variants[v] for v in few}})
+    trade_off.draw(small, pareto, selection[selection["variant"].isin(few)], tmp_path)
+    with (
+        Image.open(tmp_path / "trade_off.png") as small_one,
+        Image.open(results / "figures" / "trade_off.png") as whole,
+    ):
+        assert small_one.height < whole.height
+
+
+def test_no_sweep_no_second_panel(results, study, tmp_path):
+    pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
+    trade_off.draw(study, pareto, selection[selection["point"] == 0], tmp_path)
+    with Image.open(tmp_path / "trade_off.png") as picture:
+        assert picture.height < 1300
+
+
+def test_the_heat_map_is_the_table(results):
+    rows = read_table(results / "tables" / "gates_by_layer.csv").query("variant == 'frism'")
+    found = gate_maps.heat(rows)
+    assert list(found.columns) == ["q", "k", "v", "o", "gate", "up", "down"] and list(found.index) == [
+        *range(6)
+    ]
+    row = rows.query("layer == '2' and module == 'down'").iloc[0]
+    assert found.loc[2, "down"] == row["mean"]
+    some = gate_maps.heat(rows[~((rows["layer"] == "1") & (rows["module"] == "q"))])
+    assert np.isnan(some.loc[1, "q"]) and len(some) == 6
+
+
+def test_a_sweep_names_its_range(results, study):
+    selection = read_table(results / "tables" / "selection.csv")
+    rows = selection[selection["variant"] == "inject"]
+    assert sweep.swept_range(study, rows, "inject") == "strength 0.1 to 1"
+    frism = selection[selection["variant"] == "frism"]
+    assert sweep.swept_range(study, frism, "frism") == "strength 0.5 to 1, alpha 0.05 to 0.3"
+
+
+def test_histograms_show_every_alpha_of_the_chosen_strength(results, study):
+    table = read_table(results / "tables" / "bimodality.csv")
+    assert bimodality.swept(study, table) == "frism"
+    shown = bimodality.histograms(table, "frism")
+    assert list(shown["variant"]) == ["frism"] * 3 + ["frism_layer", "frism_random"]
+    own = shown[shown["variant"] == "frism"]
+    assert list(own["alpha"]) == [0.05, 0.1, 0.3] and own["strength"].nunique() == 1
+    assert (own["chosen"] == "yes").sum() == 1
+
+
+def test_two_ways_to_split_are_two_pairs_of_panels(results, study, tmp_path):
+    table = read_table(results / "tables" / "rank_blocks.csv")
+    again = table[table["variant"] == "rank_block"].assign(variant="by_energy", split="energy")
+    rank_blocks.draw(study, pd.concat([table, again]), tmp_path)
+    with (
+        Image.open(tmp_path / "rank_blocks.png") as two,
+        Image.open(results / "figures" / "rank_blocks.png") as one,
+    ):
+        assert two.height == pytest.approx(2 * one.height, abs=2) and two.width == one.width
+
+
+def test_wide_strengths_are_logarithmic(results, study, tmp_path):
+    table = read_table(results / "tables" / "rank_blocks.csv")
+    wide = table.assign(strength=table["strength"] ** 3)
+    rank_blocks.draw(study, wide, tmp_path)
+    assert (tmp_path / "rank_blocks.png").exists()
+
+
+def test_many_layers_many_variants(results, study, tmp_path):
+    by_layer, by_rank, energy = (
+        read_table(results / "tables" / f"{n}.csv")
+        for n in ("gates_by_layer", "gates_by_rank", "energy_by_layer")
+    )
+    deep = [by_layer] + [
+        by_layer[by_layer["layer"] != "all"].assign(
+            layer=lambda f, k=k: (f["layer"].astype(int) + k).astype(str)
+        )
+        for k in (6, 12, 18)
+    ]
+    gate_maps.draw(study, pd.concat(deep), by_rank, energy, tmp_path)
+    alone = by_layer[by_layer["variant"] == "frism"]
+    gate_maps.draw(study, alone, by_rank, energy, tmp_path / "alone")
+    assert (tmp_path / "gates.png").exists() and (tmp_path / "alone" / "gates.svg").exists()
+
+
+def test_a_study_that_learned_nothing(results, study, tmp_path):
+    bare = shutil.copytree(results, tmp_path / "bare")
+    for path in bare.glob("variants/*/learning.csv"):
+        path.unlink()
+    learning_curves.draw(bare, study, tmp_path)
+    assert (tmp_path / "learning.svg").exists()
+
+
+def test_loss_curves_lie_beside_the_weights(study, tmp_path):
+    curve = pd.DataFrame({"stage": ["a", "a", "b"], "step": [0, 25, 0], "loss": [3.0, 2.0, 1.0]})
+    for role in ("base", "vlm"):
+        (tmp_path / role).mkdir()
+        curve.to_csv(tmp_path / role / "curve.csv", index=False)
+    (tmp_path / "vlm" / "other.csv").write_text("x,y\n1,2\n")
+    triple = {role: str(tmp_path / role) for role in ("base", "lrm", "vlm")}
+    own = study.model_copy(update={"triple": triple})
+    assert set(learning_curves._loss_curves(own)) == {"base", "vlm"}
+    learning_curves.draw(tmp_path, own, tmp_path)
+    assert re.match(rb"\x89PNG", (tmp_path / "learning.png").read_bytes())

@@ -1,0 +1,211 @@
+"""Scores: style does not count, stale answers are refused, the same predictions give the same bytes."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from typer.testing import Result
+
+from benchmarks.answering.predictions import Line, Prediction, checksum
+from benchmarks.questions import item, reading, writing
+from benchmarks.registry.lookup import find, find_all
+from benchmarks.scoring import extraction
+from benchmarks.scoring.chat_judge import ChatJudge
+from benchmarks.scoring.question_scores import COLUMNS, JUDGED, score, score_all, totals
+from benchmarks.stages.score import main
+from benchmarks.study.judge_settings import JudgeSettings
+from benchmarks.vlmevalkit import loading
+from frism.errors import UserError
+from frism.files import sha256_file
+from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
+from tests.benchmarks.scoring.test_judges import reads_letters
+from tests.support import tsvs
+from tests.support.chat_server import served
+from tests.support.styles import answered
+
+
+def answers(asked: dict[str, list[item.Item]], style: str = " {}") -> dict[str, list[SimpleNamespace]]:
+    """The truth in the given style, for every second question; nonsense for the rest."""
+    return {
+        name: [
+            SimpleNamespace(
+                raw=style.format(item.answer.lower()) if i % 2 == 0 else " red" * 12,
+                tokens=3,
+                truncated=i % 2 == 1,
+            )
+            for i, item in enumerate(group)
+        ]
+        for name, group in asked.items()
+    }  # fmt: skip
+
+
+def written(asked: dict[str, list[item.Item]], path: Path) -> list[Line]:
+    lines = [
+        Line.of(Prediction(i, f"{n}{i.index}", answer.raw, answer.tokens, answer.truncated, 0.1))
+        for n, group in asked.items()
+        for i, answer in zip(group, answers(asked)[n], strict=True)
+    ]
+    path.write_text("".join(line.text() for line in lines))
+    return lines
+
+
+def changed(line: Line, **fields: object) -> Line:
+    """The line with other content and the sum that belongs to it."""
+    other = replace(line, **fields)  # type: ignore[arg-type]
+    return replace(other, sum=checksum(vars(other)))
+
+
+def test_rows_say_what_was_asked_answered_and_judged(items_folder: Path) -> None:
+    asked = reading.load(items_folder, "test", SUITES)
+    table = score("v", asked, answers(asked, " red one . Answer {}"))
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["benchmark"].unique()) == SUITES
+    assert len(table) == QUESTIONS * len(SUITES)
+    right = table["correct"] == 1
+    assert right.tolist() == [i % 2 == 0 for _ in SUITES for i in range(QUESTIONS)]
+    assert (table.loc[right, "rule"] == "answer phrase").all()
+    assert table.loc[~right, "extracted"].isna().all()
+    assert table["repeated"].tolist() == (~right).tolist()
+    raw = table[right].groupby("benchmark")["correct_raw"].mean()
+    assert raw["mini_total"] == 0, "VLMEvalKit's exact match on the whole text"
+    assert raw["mini_existence"] == 1, "VLMEvalKit looks for the word yes or no"
+    summary = totals(table).set_index("benchmark")
+    assert (summary["score"] == 0.5).all() and (summary["n"] == QUESTIONS).all()
+    assert summary.loc["mini_total", ["axis", "group", "correct"]].tolist() == ["reasoning", "reasoning", 5]
+
+
+def test_missing_answers_are_refused(items_folder: Path) -> None:
+    asked = reading.load(items_folder, "test", SUITES[:1])
+    with pytest.raises(UserError, match="0 answers for the 10 questions of mini_number"):
+        score("v", asked, {})
+
+
+def run(folder: Path, predictions: Path, out: Path, benchmarks: str = "", *more: str) -> Result:
+    options = ["--predictions", predictions, "--items", folder, "--variant", "v", "--out", out]
+    options += ["--benchmarks", benchmarks or ",".join(SUITES), "--split", "test"]
+    return invoke(main, *options, *more)
+
+
+def test_command_line_gives_the_same_bytes_twice(items_folder: Path, tmp_path: Path) -> None:
+    predictions, out = tmp_path / "v.jsonl", tmp_path / "scores" / "v.csv"
+    lines = written(reading.load(items_folder, "test", SUITES), predictions)
+    assert run(items_folder, predictions, out).exit_code == 0
+    first = out.read_bytes()
+    slower = [changed(line, seconds=9.0) for line in reversed(lines)]
+    predictions.write_text("".join(line.text() for line in slower))
+    assert run(items_folder, predictions, out).exit_code == 0
+    assert out.read_bytes() == first
+    official = json.loads(out.with_suffix(".official.json").read_text())
+    assert official["mini_number"]["extracted"] == {"Overall": 50.0}
+    about = json.loads(out.with_suffix(".provenance.json").read_text())
+    assert about["predictions"] == sha256_file(predictions)
+    assert about["items"] == sha256_file(items_folder / "manifest.json")
+    assert about["extractor"] == extraction.VERSION and about["judge"] is None
+    assert about["vlmevalkit"] == {"version": loading.version(), "tree": loading.tree_hash()}
+    costs = pd.read_csv(tmp_path / "scores" / "v.cost.csv")
+    assert costs["seconds"].tolist() == [9.0] * len(lines)
+
+
+def test_answers_to_other_questions_are_not_scored(items_folder: Path, tmp_path: Path) -> None:
+    predictions, out = tmp_path / "v.jsonl", tmp_path / "v.csv"
+    lines = written(reading.load(items_folder, "test", SUITES), predictions)
+
+    def check(complaint: str, benchmarks: str = "", folder: Path = items_folder) -> None:
+        assert refused(run(folder, predictions, out, benchmarks), complaint)
+        assert not out.exists()
+
+    check("Did you mean 'mini_total'", "mini_totl")
+    check("holds no finished items", folder=tmp_path)
+    predictions.write_text("".join(line.text() for line in [*lines, lines[0]]))
+    check("answers question 0 of mini_number twice")
+    predictions.write_text("".join(line.text() for line in lines[1:]))
+    check("lacks the answer to question 0 of mini_number")
+    predictions.write_text("".join(changed(line, item="0" * 16).text() for line in lines))
+    check("answers another question 0 of mini_number")
+    copied = shutil.copytree(items_folder, tmp_path / "items")
+    (copied / "test" / "mini_number.jsonl").write_text("{}\n")
+    check("was changed after it was written", folder=copied)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str, list[str]]]:
+    """Items of four published benchmarks, how a study names them, and all-right chains."""
+    data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("items")
+    paths = [
+        tsvs.make(name, data, 12) for name in ("MMStar", "MathVista_MINI", "TextVQA_VAL", "HallusionBench")
+    ]
+    asked = json.dumps([tsvs.pinned(path) for path in paths])
+    writing.write(folder, find_all(asked), {"test": "all"}, data=data)
+    return folder, asked, {p.stem: answered(p, find(tsvs.pinned(p)), "chain") for p in paths}
+
+
+def test_a_judge_model_stands_beside_the_rules(
+    published: tuple[Path, str, dict[str, list[str]]], tmp_path: Path
+) -> None:
+    folder, asked, chains = published
+    loaded = reading.load(folder, "test", asked)
+    order = {name: {i: k for k, i in enumerate(_indices(folder, name))} for name in loaded}
+    lines = [
+        Line.of(Prediction(item, f"{name}{item.index}", chains[name][order[name][item.index]], 9, False, 0.1))
+        for name, group in loaded.items()
+        for item in group
+    ]
+    predictions, out = tmp_path / "v.jsonl", tmp_path / "v.csv"
+    predictions.write_text("".join(line.text() for line in lines))
+    with served(reads_letters) as (address, requests):
+        judge = json.dumps({"address": address, "model": "m", "retries": 0})
+        result = run(folder, predictions, out, asked, "--judge", judge)
+        assert result.exit_code == 0, result.stderr
+        first, number = out.read_bytes(), len(requests)
+        assert number > 0
+        assert run(folder, predictions, out, asked, "--judge", judge).exit_code == 0
+        assert out.read_bytes() == first and len(requests) == number, "the replies are kept"
+    table = pd.read_csv(out)
+    assert list(table.columns) == [*COLUMNS[: COLUMNS.index("truncated")], JUDGED, *COLUMNS[-3:]]
+    means = table.groupby("benchmark")[["correct", "correct_raw", JUDGED]].mean()
+    assert (means["correct"] == 1).all()
+    assert means.loc["MMStar"].tolist() == [1, 0, 1]
+    assert means.loc["TextVQA_VAL", JUDGED] != means.loc["TextVQA_VAL", JUDGED], (
+        "VLMEvalKit asks nobody there"
+    )
+    assert table["cluster"].notna().any()
+    official = json.loads(out.with_suffix(".official.json").read_text())
+    assert official["HallusionBench"]["extracted"]["split=Overall|qAcc"] == 100
+    assert set(official["MMStar"]) == {"extracted", "raw", "judge"}
+    about = json.loads(out.with_suffix(".provenance.json").read_text())
+    assert about["judge"] == {
+        "address": address, "model": "m", "prompt_version": "vlmevalkit", "temperature": 0.0,
+    }  # fmt: skip
+    assert refused(run(folder, predictions, tmp_path / "w.csv", asked, "--judge", judge), "does not answer")
+    assert not (tmp_path / "w.csv").exists()
+
+
+def _indices(folder: Path, name: str) -> list[str]:
+    return [row["index"] for row in tsvs.read(folder / "test" / f"{name}.tsv")]
+
+
+def test_the_judge_may_extract_for_every_metric(
+    published: tuple[Path, str, dict[str, list[str]]], tmp_path: Path
+) -> None:
+    folder, asked, _ = published
+    loaded = {"TextVQA_VAL": reading.load(folder, "test", asked)["TextVQA_VAL"]}
+    truth = tsvs.right_answers(folder / "test" / "TextVQA_VAL.tsv")
+    given = {
+        "TextVQA_VAL": [
+            SimpleNamespace(raw=f"It says {t}, I think.", tokens=5, truncated=False) for t in truth
+        ]
+    }
+
+    def reply(body: dict[str, object]) -> str:
+        prompt = body["messages"][-1]["content"]  # type: ignore[index]
+        return str(prompt).rpartition("It says ")[2].partition(", I think")[0]
+
+    with served(reply) as (address, _requests):
+        settings = JudgeSettings(address=address, model="m", prompt_version="extract-1")
+        scored = score_all("v", loaded, given, ChatJudge(settings, tmp_path / "v.jsonl"))
+    assert scored.table[JUDGED].tolist() == [1.0] * len(truth)
+    assert scored.table["correct"].tolist() == [0.0] * len(truth)

@@ -1,0 +1,240 @@
+"""`python -m benchmarks.stages.predict`: killed anywhere it resumes to the same bytes."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from benchmarks.answering import cost, keys
+from benchmarks.answering.answer import predict
+from benchmarks.answering.predictions import read
+from benchmarks.questions import reading
+from benchmarks.stages.predict import main
+from benchmarks.study.engine_settings import EngineSettings
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
+from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
+
+ENGINE = '{"batch_size": 2, "max_new_tokens": 6}'
+
+
+def command(
+    triple_json: str, recipe: Path, folder: Path, out: Path, changes: dict[str, str] | None = None
+) -> list[str]:
+    options = {
+        "triple": triple_json,
+        "recipe": str(recipe),
+        "items": str(folder),
+        "split": "test",
+        "benchmarks": ",".join(SUITES),
+        "engine": ENGINE,
+        "out": str(out),
+        **(changes or {}),
+    }
+    named = [text for name, value in options.items() for text in (f"--{name}", value)]
+    return [sys.executable, "-m", "benchmarks.stages.predict", *named]
+
+
+def timeless(path: Path) -> list[str]:
+    """The lines without their times, which the sums cover too."""
+    lines = map(json.loads, path.read_text().splitlines())
+    return [json.dumps({k: v for k, v in line.items() if k not in ("seconds", "sum")}) for line in lines]
+
+
+def test_killed_and_resumed_is_as_if_undisturbed(
+    triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    """SIGKILL at ten random points, each run going on where the one before was killed."""
+    asked, settings = (
+        reading.load(items_folder, "test", SUITES),
+        EngineSettings(batch_size=2, max_new_tokens=6),
+    )
+    recipe, fitted = Recipe.load(variant("inject", strength=0.5))
+    folder = shutil.copytree(items_folder, tmp_path / "items")
+    once, killed = tmp_path / "once.jsonl", tmp_path / "killed.jsonl"
+    total = QUESTIONS * len(SUITES)
+    assert predict(triple, recipe, fitted, asked, settings, folder, once) == total
+    shutil.rmtree(folder / "prepared")
+
+    def begin() -> int:
+        """A process that predicts into `killed`; forked, which spares ten times the imports."""
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                predict(triple, recipe, fitted, asked, settings, folder, killed)
+            os._exit(0)
+        return child
+
+    rng = random.Random(time.time_ns())
+    kills = 0
+    for least in sorted(rng.sample(range(total - 4), 10)):
+        child = begin()
+        while not killed.exists() or killed.read_bytes().count(b"\n") < least:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.02))
+        os.kill(child, signal.SIGKILL)
+        kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        with killed.open("a") as stream:  # what a kill in the middle of a write leaves
+            stream.write('{"key": "12')
+    os.waitpid(begin(), 0)
+    assert kills == 10
+    assert timeless(killed) == timeless(once)
+    assert len(read(killed)) == total
+    assert keys.recompute(killed) == keys.recompute(once)
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_what_another_takes_up(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    """The command line itself, killed once."""
+    recipe, folder = variant("inject", strength=0.5), shutil.copytree(items_folder, tmp_path / "items")
+    killed = tmp_path / "killed.jsonl"
+    process = subprocess.Popen(command(triple_json, recipe, folder, killed), stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (killed.exists() and killed.read_bytes().count(b"\n") > 4):
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run(command(triple_json, recipe, folder, killed), check=True, capture_output=True)
+    assert len(read(killed)) == QUESTIONS * len(SUITES)
+
+
+@pytest.mark.slow
+def test_several_processes_answer_as_one(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    recipe, out = variant("inject", strength=0.5), {}
+    for devices in (1, 2):
+        out[devices] = tmp_path / f"{devices}.jsonl"
+        engine = json.dumps({**json.loads(ENGINE), "devices": devices})
+        called = command(triple_json, recipe, items_folder, out[devices], {"engine": engine})
+        for _ in range(devices):  # a second time there is nothing to do, and nothing is lost
+            done = subprocess.run(called, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(timeless(out[1])) == sorted(timeless(out[2]))
+    assert keys.recompute(out[1]) == keys.recompute(out[2])
+    assert sorted(path.name for path in tmp_path.glob("2*")) == [
+        "2.batches.jsonl", "2.jsonl", "2.provenance.json",
+    ]  # fmt: skip
+
+
+def test_what_every_batch_cost_is_recorded(
+    triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    asked = reading.load(items_folder, "test", SUITES)
+    recipe, fitted = Recipe.load(variant("vlm"))
+    settings, out = EngineSettings(batch_size=4, max_new_tokens=6), tmp_path / "v.jsonl"
+    predict(triple, recipe, fitted, asked, settings, items_folder, out)
+    costs, lines = cost.read(out), read(out)
+    assert [c.questions for c in costs] == [3, 3, 4] * len(SUITES)
+    assert sum(c.tokens for c in costs) == sum(line.tokens for line in lines)
+    assert sum(c.seconds for c in costs) == pytest.approx(sum(line.seconds for line in lines), rel=1e-3)
+    assert all(c.peak_memory > 10**6 and c.parts == 1 for c in costs)
+
+
+def test_half_a_batch_is_completed_with_the_same_answers(
+    triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    asked, settings = (
+        reading.load(items_folder, "test", SUITES),
+        EngineSettings(batch_size=4, max_new_tokens=6),
+    )
+    recipe, fitted = Recipe.load(variant("vlm"))
+    out = tmp_path / "v.jsonl"
+
+    def run() -> int:
+        return predict(triple, recipe, fitted, asked, settings, items_folder, out)
+
+    total = QUESTIONS * len(SUITES)
+    assert run() == total
+    whole = timeless(out)
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:5]))
+    assert run() == total - 5
+    assert timeless(out) == whole
+    before = out.read_bytes()
+    assert run() == 0
+    assert out.read_bytes() == before
+
+
+def test_nothing_stale_is_kept(
+    copied_folders: dict[str, Path],
+    edit_weights: Callable[..., None],
+    items_folder: Path,
+    tmp_path: Path,
+) -> None:
+    """Other weights in the same folders, or another recipe: every question is answered again."""
+    asked = reading.load(items_folder, "test", SUITES[:1])
+    settings, out = EngineSettings(batch_size=4, max_new_tokens=6), tmp_path / "v.jsonl"
+
+    def run(strength: float) -> tuple[int, list[str]]:
+        triple = Triple.open(**copied_folders)
+        recipe = Recipe.make(triple, "inject", {"strength": strength})
+        return predict(triple, recipe, {}, asked, settings, items_folder, out), [x.key for x in read(out)]
+
+    first = run(0.5)
+    assert run(0.5) == (0, first[1])
+    assert run(0.6)[0] == QUESTIONS
+    edit_weights(
+        copied_folders["lrm"], lambda t: [x.mul_(1.5) for n, x in t.items() if n.endswith("up_proj.weight")]
+    )
+    changed = run(0.6)
+    assert changed[0] == QUESTIONS
+    assert not set(first[1]) & set(changed[1])
+    assert len(changed[1]) == QUESTIONS
+
+
+def test_predicting_does_not_import_vlmevalkit(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from benchmarks import predict; assert not [m for m in sys.modules if 'vlmeval.' in m]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("benchmarks", "mini_totl", "Did you mean 'mini_total'"),
+        ("items", "nowhere", "nowhere holds no finished items"),
+        ("engine", '{"batch": 3}', "--engine: batch"),
+        ("triple", "[]", "--triple must be JSON"),
+        ("triple", '{"base": "no", "vlm": "no", "lrm": "no"}', "no is not a folder"),
+        ("recipe", "nowhere", "cannot read nowhere/recipe.json"),
+        ("out", "/dev/null/v.jsonl", "cannot write /dev/null"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    triple_json: str,
+    variant: Callable[..., Path],
+    items_folder: Path,
+    tmp_path: Path,
+    option: str,
+    value: str,
+    complaint: str,
+) -> None:
+    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {option: value})
+    assert refused(invoke(main, *called[3:]), complaint)
+
+
+def test_a_refusal_leaves_no_traceback(
+    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+) -> None:
+    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {"split": "tset"})
+    failed = subprocess.run(called, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert (
+        failed.stderr
+        == f"error: {items_folder} has no items of benchmark mini_number on split 'tset': "
+        + ("run python -m benchmarks.stages.items again.\n")
+    )

@@ -1,0 +1,236 @@
+"""The summary says what the tables allow and nothing else."""
+
+import json
+import math
+import re
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from benchmarks.gate_tables.bimodality import UNIFORM
+from benchmarks.stages import explain
+from benchmarks.stages.summary import main, render
+from benchmarks.stages.tables import build
+from benchmarks.study.config import Study
+from benchmarks.tables.findings import Budget, Finding
+from tests.support.synthetic_study import config, make
+
+SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
+FEW = ["vlm", "inject", "inject_late", "frism", "frism_uniform", "frism_shuffled"]
+
+
+@pytest.fixture(scope="module")
+def study():
+    settings = config(
+        benchmarks=SUITES, text=["mini_total"], statistics={"confidence": 0.95, "resamples": 200}
+    )
+    settings["variants"] = {v: settings["variants"][v] for v in FEW}
+    return Study.parse(json.dumps(settings))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, study):
+    settings = json.loads(study.model_dump_json(exclude_none=True))
+    folder = make(tmp_path_factory.mktemp("study"), settings, n=150, n_dev=40)
+    build(folder, study, folder / "tables")
+    explain.build(folder, study, folder / "tables")
+    return folder
+
+
+@pytest.fixture
+def own(results, tmp_path):
+    return shutil.copytree(results / "tables", tmp_path / "tables")
+
+
+def change(folder, table, where, **values):
+    """Set cells of one row of a table."""
+    path = folder / f"{table}.csv"
+    frame = pd.read_csv(path, keep_default_na=False, dtype=str)
+    rows = pd.Series(True, index=frame.index)
+    for column, value in where.items():
+        rows &= frame[column] == value
+    assert rows.sum() == 1
+    for column, value in values.items():
+        frame.loc[rows, column] = str(value)
+    frame.to_csv(path, index=False)
+
+
+FINDING = Finding("a", "vlm", "reasoning", 400, 0.1, 0.05, 0.15, 0.01, 0.04, alpha=0.05)
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, "gain"),
+        ({"p_holm": 0.06}, "not shown"),
+        ({"low": -0.001}, "not shown"),
+        ({"low": -0.15, "high": -0.05, "difference": -0.1}, "loss"),
+        ({"low": -0.15, "high": -0.05, "difference": -0.1, "p_holm": 0.2}, "not shown"),
+        ({"p_holm": math.nan}, "not shown"),
+    ],
+)
+def test_rules(changed, verdict):
+    assert replace(FINDING, **changed).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("p", "p_holm", "verdict"), [(0.001, 0.01, "kept"), (0.01, 0.08, "before Holm"), (0.3, 1, "not shown")]
+)
+def test_rules_of_the_budget(p, p_holm, verdict):
+    budget = Budget(loss=0.01, limit=0.018, p=p, p_holm=p_holm, alpha=0.05)
+    assert budget.verdict == verdict and budget.words.startswith("at most 0.018 lost, Holm p = ")
+
+
+def test_a_number_comes_with_interval_n_and_p():
+    assert FINDING.words == "+0.100 [+0.050, +0.150] (n = 400, Holm p = 0.010)"
+
+
+def section(text, title):
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+    assert found, title
+    return found[1]
+
+
+def test_sections_and_every_variant(results, study):
+    text = render(study, results / "tables")
+    for title in (
+        "Setting",
+        "Reasoning, steps asked for",
+        "Perception",
+        "`frism` against its controls and plain injection",
+        "Habit or ability",
+        'Group "short chains", which no axis counts',
+        "Text only: described scenes, no image",
+        "Style",
+        "What this study does not show",
+    ):
+        section(text, title)
+    for variant in FEW:
+        assert f"`{variant}`" in text
+    assert "nan" not in text.lower() and "\n\n\n" not in text and text.endswith("\n")
+
+
+def test_every_number_is_in_the_tables(results, study):
+    text = render(study, results / "tables")
+    known = set()
+    tables = ["axes", "contrasts", "style", "pareto", "oracle", "selection", *explain.TABLES]
+    frames = [pd.read_csv(results / "tables" / f"{name}.csv") for name in tables]
+    overlap = pd.read_csv(results / "tables" / "overlap.csv").groupby("variant")
+    frames += [overlap.mean(numeric_only=True), overlap.median(numeric_only=True)]
+    for frame in (frame.select_dtypes("number") for frame in frames):
+        known |= {f"{abs(v):.3f}" for v in frame.to_numpy().ravel() if not math.isnan(v)}
+    style = pd.read_csv(results / "tables" / "style.csv")
+    known |= {f"{abs(v):.3f}" for v in style["score_raw"] - style["score"]}
+    known.add(f"{UNIFORM:.3f}")
+    for number in re.findall(r"\d\.\d{3}\b", text):
+        assert number in known or number == "0.001", number
+
+
+def test_gain_only_after_holm(own, study):
+    where = {"variant": "inject", "group": "reasoning"}
+    change(own, "axes", where, difference=0.1, difference_low=0.05, difference_high=0.15, p_holm=0.001)
+    gained = section(render(study, own), "Reasoning, steps asked for").splitlines()
+    assert "`inject`" in next(line for line in gained if line.startswith("- Gain shown"))
+    change(own, "axes", where, p_holm=0.2)
+    text = section(render(study, own), "Reasoning, steps asked for").splitlines()
+    assert "`inject`" not in next(line for line in text if line.startswith("- Gain shown"))
+    assert "`inject`" in next(line for line in text if line.startswith("- No difference shown"))
+
+
+def test_a_null_against_plain_injection_is_said(own, study):
+    title = "`frism` against its controls and plain injection"
+    null = {"difference": 0.0, "difference_low": -0.02, "difference_high": 0.02, "p_holm": 1}
+    for group in ("perception", "reasoning"):
+        change(own, "contrasts", {"against": "inject", "group": group}, **null)
+    text = section(render(study, own), title)
+    for group in ("perception", "reasoning"):
+        assert (
+            f"An advantage of `frism` over plain injection in {group} is **not shown** by this study." in text
+        )
+    worse = {"difference": -0.1, "difference_low": -0.12, "difference_high": -0.08, "p_holm": 0.001}
+    change(own, "contrasts", {"against": "inject", "group": "reasoning"}, **worse)
+    text = section(render(study, own), title)
+    assert "In reasoning, against plain injection: better than none, worse than `inject`, of 1." in text
+
+
+def shown_budget(own, study, **values):
+    """The lines on non-inferiority after changing the test of `inject`."""
+    shown = {"difference": 0.2, "difference_low": 0.1, "difference_high": 0.3, "p_holm": 0.001}
+    change(own, "axes", {"variant": "inject", "group": "reasoning"}, **shown)
+    change(own, "pareto", {"variant": "inject"}, **values)
+    return {line.split(":")[0]: line for line in section(render(study, own), "Perception").splitlines()}
+
+
+def test_kept_takes_the_test_and_holm(own, study):
+    lines = shown_budget(own, study, p=0.0001, p_holm=0.001)
+    assert "`inject`" in lines["- Kept within 0.02"]
+    assert "**`inject`" in lines["A shown reasoning gain together with perception kept in that sense"]
+    lines = shown_budget(own, study, p=0.01, p_holm=0.08, loss_limit=0.0123)
+    assert "`inject`" not in lines["- Kept within 0.02"]
+    assert "`inject`" in lines["- Only before Holm's adjustment, so not shown here"]
+    both = lines["A shown reasoning gain together with perception kept in that sense"]
+    assert "Only before Holm's adjustment: `inject` (at most 0.012 lost, Holm p = 0.080)" in both
+    lines = shown_budget(own, study, p=0.4, p_holm=1)
+    assert "`inject`" not in "".join(lines[k] for k in lines if k.startswith(("- Kept", "- Only")))
+
+
+def test_front_and_ties(results, own, study):
+    text = section(render(study, own), "Front and ties")
+    pareto = pd.read_csv(own / "pareto.csv")
+    for variant in FEW:
+        on_front = (pareto["variant"] == variant) & (pareto["front"] == "yes")
+        assert (f"`{variant}` (" in text.split("The front dominates")[0]) == bool(on_front.any())
+    assert "- perception: " in text and "- text: " in text
+
+
+def test_oracles_are_no_results(own, study):
+    text = section(render(study, own), "Oracles, which are no results")
+    assert "nothing above uses it" in text and " choices" in text
+    assert "Oracle" not in render(study, own).split("## Oracles")[0]
+
+
+def test_judges_are_told_when_there_are_two(own, study):
+    assert "## Judges" not in render(study, own)
+    columns = pd.read_csv(own / "judges.csv").columns
+    row = dict.fromkeys(columns, 0) | {"variant": "all", "benchmark": "mini_total", "n": 900, "kappa": 0.8125}
+    pd.DataFrame([row]).to_csv(own / "judges.csv", index=False)
+    assert "over all variants: mini_total 0.812 (n = 900)." in section(render(study, own), "Judges")
+
+
+def test_tokens_are_told(own, study):
+    text = section(render(study, own), "Cost")
+    assert re.search(r"first: `vlm` \d+\.\d, `\w+` \d+\.\d", text) and "tables/costs.md" in text
+
+
+def test_habit_is_told_from_ability(own, study):
+    shown = {"difference": 0.2, "difference_low": 0.1, "difference_high": 0.3, "p_holm": 0.001}
+    null = {"difference": 0.0, "difference_low": -0.1, "difference_high": 0.1, "p_holm": 1}
+    change(own, "axes", {"variant": "inject", "group": "reasoning"}, **null)
+    change(own, "axes", {"variant": "inject", "group": "unasked"}, **shown)
+    habit = section(render(study, own), "Habit or ability").splitlines()
+    assert "`inject`" in next(line for line in habit if line.startswith("- Only when not asked"))
+
+
+def test_failures_of_form_are_told(own, study):
+    assert "In no variant and group" in section(render(study, own), "Style")
+    change(own, "style", {"variant": "inject", "group": "reasoning"}, truncated=0.31)
+    assert "`inject`, reasoning (n = 300): cut at the token limit 31.0%" in section(
+        render(study, own), "Style"
+    )
+
+
+def test_a_study_without_learned_variants_or_text(results, study, tmp_path):
+    plain = study.model_copy(
+        update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": [], "calibration": {}}
+    )
+    build(results, plain, tmp_path / "tables")
+    explain.build(results, plain, tmp_path / "tables")
+    text = render(plain, tmp_path / "tables")
+    assert "against its controls" not in text and "Text only" not in text and "synthetic" not in text
+
+
+def test_command_line_writes_the_file(results, study, tmp_path):
+    main(results, study.model_dump_json(), tmp_path / "summary.md")
+    assert (tmp_path / "summary.md").read_text() == render(study, results / "tables")
