@@ -49,9 +49,10 @@ def main(
 ) -> None:
     """Count what a study will cost in time, memory and disk on a machine, stage by stage.
 
-    A count, not a simulation: bytes, products and tokens divided by a few rates of the machine. Of five variants
-    of the miniature on one core it said 1.03 of the processor time that tuning took, 0.92 of answering, and
-    about twice that of short jobs (scores, spectra); no released model and no GPU has been compared yet.
+    A count, not a simulation: bytes, products and tokens divided by a few rates of the machine. Of five
+    variants of the miniature on one core it said 1.03 of the processor time that tuning took, 0.92 of
+    answering, and about twice that of short jobs (scores, spectra); no released model and no GPU has been
+    compared yet.
     Lengths of answers are assumed, and decide most of a large study. Memory is the model's, without the
     process around it.
     """

@@ -65,7 +65,7 @@ def run_folder(results):
 
 
 def test_the_miniature_took_what_its_plan_says(tmp_path):
-    """Rates and processor seconds of one machine in one hour; short jobs are mostly their start, a constant."""
+    """Rates and processor seconds of one machine; short jobs are mostly their start, which is a constant."""
     config = run_folder(tmp_path)
     machine = plan_machines.Machine(**RUN["machine"])
     stages = {stage.name: stage for stage in Planner(config, machine).stages()}
