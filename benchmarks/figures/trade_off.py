@@ -99,7 +99,9 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
     _name_axes(ax)
 
 
-def _sweeps(ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: StudyConfig) -> None:
+def _sweeps(
+    ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: StudyConfig
+) -> None:
     for variant in swept:
         mark = look[variant]
         for line in lines_of(selection, variant):
