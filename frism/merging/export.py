@@ -20,7 +20,7 @@ from frism import __version__
 from frism.checkpoints.checkpoint import COMPANIONS
 from frism.checkpoints.index import INDEX
 from frism.errors import UserError
-from frism.files import read_json, refusal, synchronise
+from frism.files import explain_refusal, read_json, synchronise
 from frism.merging.model_card import Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
@@ -164,7 +164,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
         try:
             _write_others(job, plan, outcome, scratch, others)
         except OSError as error:
-            raise refusal(scratch, error) from error
+            raise explain_refusal(scratch, error) from error
         _publish(scratch, job, plan)
     return outcome
 
@@ -192,7 +192,7 @@ def _held(scratch: Path, key: str) -> Iterator[None]:
         (scratch / RECEIPTS).mkdir(parents=True, exist_ok=True)
         lock = os.open(scratch / LOCK, os.O_CREAT | os.O_RDWR, 0o666)
     except OSError as error:
-        raise refusal(scratch, error) from error
+        raise explain_refusal(scratch, error) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -263,4 +263,4 @@ def _publish(scratch: Path, job: Job, plan: Plan) -> None:
         if job.sync:
             synchronise(job.out.parent)
     except OSError as error:
-        raise refusal(job.out, error) from error
+        raise explain_refusal(job.out, error) from error

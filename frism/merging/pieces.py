@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from frism.checkpoints.dtypes import check_dtype
-from frism.checkpoints.reading import SourceFiles, place
+from frism.checkpoints.reading import SourceFiles, byte_range
 from frism.errors import UserError
 from frism.merging.backends import Array, Backend, NumpyBackend, TorchBackend
 from frism.method.method import Method
@@ -191,7 +191,7 @@ class Merger:
 
     def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
         header = self.triple.header(role, piece.name)
-        start, size = place(header, piece.first, piece.last)
+        start, size = byte_range(header, piece.first, piece.last)
         block, handle = desk.block(role, size)
         self.files.read(header.file, start, block)
         shape = (piece.last - piece.first,) if self.elementwise else header.shape

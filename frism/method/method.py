@@ -39,9 +39,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from frism.compute import Compute
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.method.parameters import Parameter, Signature, Value, read_signature
-from frism.seeds import seeded
+from frism.seeds import make_generator
 from frism.triples.triple import DEFAULT_SCOPE, ROLES, SCOPES, Triple
 
 if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
@@ -132,7 +132,7 @@ class Method:
             if name not in self.parameters:
                 raise UserError(
                     f"method {self.name} has no parameter '{name}' (it accepts: {accepted})."
-                    f"{nearest(name, self.parameters)}"
+                    f"{suggest(name, self.parameters)}"
                 )
         return {
             name: parameter.check(params[name], self.name) if name in params else parameter.default
@@ -217,7 +217,7 @@ class Method:
             "spectrum": spectrum,
         }
         if "generator" in self.merge_names:
-            supplied["generator"] = seeded(seed, name if start == 0 else f"{name}@{start}")
+            supplied["generator"] = make_generator(seed, name if start == 0 else f"{name}@{start}")
         try:
             merged = self.merge(
                 *(tensors[s] for s in self.sources), **self.merging.keywords(supplied, params)
@@ -269,7 +269,7 @@ def find(name: str) -> Method:
     known = modules()
     if name not in known:
         raise UserError(
-            f"unknown method '{name}' (available: {', '.join(sorted(known))}).{nearest(name, known)}"
+            f"unknown method '{name}' (available: {', '.join(sorted(known))}).{suggest(name, known)}"
         )
     try:
         module = importlib.import_module(known[name])

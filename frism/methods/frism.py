@@ -15,7 +15,7 @@ from frism.compute import Compute
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
-from frism.spectra.gains import injected
+from frism.spectra.gains import merge_gated
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 from frism.triples.triple import Triple
@@ -31,7 +31,7 @@ def merge(
     fitted: dict[str, Tensor],
 ) -> Tensor:
     """One matrix (d_out, d_in), fp32. `fitted["open"]`: the learned open fractions sigmoid(g), shape (k,)."""
-    return injected(vlm, base, lrm, spectrum, fitted, strength)
+    return merge_gated(vlm, base, lrm, spectrum, fitted, strength)
 
 
 def fit(

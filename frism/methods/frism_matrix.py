@@ -6,7 +6,7 @@ into matrix l. Separates per-matrix scale from per-direction choice. A control o
 
 from torch import Tensor
 
-from frism.spectra.gains import gate_gains
+from frism.spectra.gains import measure_gains
 from frism.spectra.spectra import Spectra
 
 ELEMENTWISE = True
@@ -19,5 +19,5 @@ def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) 
 
 def fit(reference: dict[str, Tensor], reference_params: dict, *, spectra: Spectra) -> dict[str, Tensor]:
     """The factor c_l of every matrix of the reference, keyed by tensor name."""
-    gains = gate_gains(spectra, reference, reference_params["strength"])
+    gains = measure_gains(spectra, reference, reference_params["strength"])
     return {name: g.injected / g.whole.clamp(min=1e-30) for name, g in gains.items()}

@@ -16,8 +16,8 @@ from frism.compute import Compute
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
-from frism.spectra.gains import injected
-from frism.spectra.rotation import RotatedSpectra, rotated
+from frism.spectra.gains import merge_gated
+from frism.spectra.rotation import RotatedSpectra, rotate
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 from frism.triples.triple import Triple
@@ -34,7 +34,7 @@ def merge(
     generator: torch.Generator,
 ) -> Tensor:
     """One matrix (d_out, d_in), fp32. `fitted["open"]`: of the random directions, shape (k,)."""
-    return injected(vlm, base, lrm, rotated(spectrum, generator), fitted, strength)
+    return merge_gated(vlm, base, lrm, rotate(spectrum, generator), fitted, strength)
 
 
 def fit(

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from frism.errors import UserError
-from frism.seeds import seeded
-from frism.spectra.gains import injected
+from frism.seeds import make_generator
+from frism.spectra.gains import merge_gated
 from frism.spectra.spectrum import Spectrum
 
 
 def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, spectrum: Spectrum, fitted: dict[str, Tensor]) -> Tensor:
     """One matrix, fp32. `fitted["open"]`: strength * the permuted open fractions, shape (k,)."""
-    return injected(vlm, base, lrm, spectrum, fitted, strength=1.0)
+    return merge_gated(vlm, base, lrm, spectrum, fitted, strength=1.0)
 
 
 def fit(reference: dict[str, Tensor], reference_params: dict, *, seed: int) -> dict[str, Tensor]:
@@ -32,7 +32,9 @@ def fit(reference: dict[str, Tensor], reference_params: dict, *, seed: int) -> d
     strength, result = reference_params["strength"], {}
     for key in sorted(reference):
         if key.endswith("/open"):
-            order = torch.randperm(len(reference[key]), generator=seeded(seed, key.removesuffix("/open")))
+            order = torch.randperm(
+                len(reference[key]), generator=make_generator(seed, key.removesuffix("/open"))
+            )
             result[key] = strength * reference[key][order]
         elif key.endswith("/open_tail"):
             result[key] = strength * reference[key]

@@ -7,7 +7,7 @@ all matrices. Separates *how much* is injected from *which* directions. A contro
 import torch
 from torch import Tensor
 
-from frism.spectra.gains import gate_gains
+from frism.spectra.gains import measure_gains
 from frism.spectra.spectra import Spectra
 
 ELEMENTWISE = True
@@ -20,7 +20,7 @@ def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) 
 
 def fit(reference: dict[str, Tensor], reference_params: dict, *, spectra: Spectra) -> dict[str, Tensor]:
     """The factor c for every matrix of the reference, keyed by tensor name."""
-    gains = gate_gains(spectra, reference, reference_params["strength"])
+    gains = measure_gains(spectra, reference, reference_params["strength"])
     injected = torch.stack([g.injected for g in gains.values()]).norm()
     whole = torch.stack([g.whole for g in gains.values()]).norm()
     return dict.fromkeys(gains, injected / whole)

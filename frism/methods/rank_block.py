@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from frism.errors import UserError
-from frism.spectra.gains import injected
+from frism.spectra.gains import merge_gated
 from frism.spectra.spectrum import Spectrum
 
 
@@ -42,7 +42,7 @@ def merge(
     fitted = {"open": (place == block).to(spectrum.s.dtype)}
     if spectrum.tail is not None:
         fitted["open_tail"] = spectrum.s.new_tensor(float(block == blocks - 1))
-    return injected(vlm, base, lrm, spectrum, fitted, strength)
+    return merge_gated(vlm, base, lrm, spectrum, fitted, strength)
 
 
 def places(spectrum: Spectrum, blocks: int, split: str) -> Tensor:

@@ -17,7 +17,7 @@ class Gain:
     whole: Tensor
 
 
-def gate_gains(spectra: Spectra, fitted: Mapping[str, Tensor], strength: float) -> dict[str, Gain]:
+def measure_gains(spectra: Spectra, fitted: Mapping[str, Tensor], strength: float) -> dict[str, Gain]:
     """Injected and whole norm of tau_R for every matrix that `fitted` holds a "<name>/open" of.
 
     Where the gates sit on other directions than the singular ones, "<name>/norms" are theirs.
@@ -28,12 +28,12 @@ def gate_gains(spectra: Spectra, fitted: Mapping[str, Tensor], strength: float) 
             name = key.removesuffix("/open")
             spectrum = spectra.of(name)
             spectrum = replace(spectrum, s=fitted.get(f"{name}/norms", spectrum.s))
-            injected = strength * spectrum.energy(opened, fitted.get(f"{key}_tail")).sqrt()
-            result[name] = Gain(injected, spectrum.total.sqrt())
+            norm = strength * spectrum.energy(opened, fitted.get(f"{key}_tail")).sqrt()
+            result[name] = Gain(norm, spectrum.total.sqrt())
     return result
 
 
-def injected(
+def merge_gated(
     vlm: Tensor, base: Tensor, lrm: Tensor, spectrum: Spectrum, fitted: Mapping[str, Tensor], strength: float
 ) -> Tensor:
     """FRISM eq. 7 for one matrix (d_out, d_in), fp32: vlm + strength * the gated task vector.
