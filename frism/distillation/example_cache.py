@@ -31,7 +31,7 @@ class ExampleCache:
         """Keep an example. Raises UserError when the disk refuses it."""
         state = example.state()
         if self.folder is None:
-            self._held[place] = Example.of_state(state)
+            self._held[place] = Example.from_state(state)
             return
         packed = io.BytesIO()  # what a disk refuses to torch's own writer is no OSError
         torch.save({"key": self.key, "example": state}, packed)
@@ -50,7 +50,7 @@ class ExampleCache:
             found = torch.load(path, weights_only=True, mmap=True)
             if found["key"] != self.key:
                 return None
-            self._held[place] = Example.of_state(found["example"])
+            self._held[place] = Example.from_state(found["example"])
         except _DAMAGED as error:
             log.warning("%s is damaged (%s): the teacher is asked again", path, error)
             return None

@@ -46,10 +46,10 @@ class Receiver:
         for name, parameter in model.named_parameters():
             if parameter.device.type == "meta":
                 raise UserError(f"{name} does not fit on the devices: choose a device_map that holds it.")
-        return cls.of(triple, model, AutoProcessor.from_pretrained(triple.vlm_folder))
+        return cls.wrap(triple, model, AutoProcessor.from_pretrained(triple.vlm_folder))
 
     @classmethod
-    def of(cls, triple: Triple, model: Any, processor: Any) -> Self:
+    def wrap(cls, triple: Triple, model: Any, processor: Any) -> Self:
         """Take a loaded model and its processor."""
         places = {name: triple.parameter_name(name).removesuffix(".weight") for name in triple.names("mat")}
         return cls(

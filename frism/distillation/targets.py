@@ -56,7 +56,7 @@ class TopKTarget:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, logits: Tensor, k: int, temperature: float) -> "TopKTarget":
+    def from_logits(cls, logits: Tensor, k: int, temperature: float) -> "TopKTarget":
         """The k likeliest tokens of the teacher's logits (n, vocabulary)."""
         tokens = logits.topk(k).indices
         log_probs, log_rest = _buckets(logits, tokens, temperature)
@@ -65,7 +65,7 @@ class TopKTarget:
     def divergence(
         self, receiver: Receiver, logits: Tensor, temperature: float = 1.0, direction: Direction = "forward"
     ) -> Tensor:
-        """As `Whole.divergence`, over k + 1 buckets; `temperature` is the one of `of`."""
+        """As `Whole.divergence`, over k + 1 buckets; `temperature` is the one of `from_logits`."""
         tokens, log_probs, log_rest = (
             part.to(logits.device) for part in (self.tokens, self.log_probs, self.log_rest)
         )

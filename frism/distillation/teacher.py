@@ -58,7 +58,7 @@ class Example:
         return found
 
     @classmethod
-    def of_state(cls, state: dict[str, Any]) -> "Example":
+    def from_state(cls, state: dict[str, Any]) -> "Example":
         """The example that `state` was made of."""
         target = dict(state["target"])
         return cls(**{**state, "target": _TARGETS[target.pop("kind")](**target)})
@@ -115,7 +115,7 @@ def _target(receiver: Receiver, hidden: Tensor, asking: TeacherSettings) -> Targ
     if asking.top_k:
         logits = receiver.logits(hidden)
         if asking.top_k < logits.shape[-1]:
-            return TopKTarget.of(logits, asking.top_k, asking.temperature)
+            return TopKTarget.from_logits(logits, asking.top_k, asking.temperature)
     return FullTarget(hidden)
 
 

@@ -33,7 +33,7 @@ class Checkpointer:
         self.path, self.key = path, key
         self._next = 0.0
 
-    def newest(self) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         """The newest state; None if there is none, it is damaged or of another key."""
         if self.path is None or not self.path.exists():
             return None
@@ -45,7 +45,7 @@ class Checkpointer:
             log.warning("%s is damaged (%s): learning begins anew", self.path, error)
             return None
 
-    def keep(self, state: Callable[[], dict[str, Any]]) -> bool:
+    def save_if_due(self, state: Callable[[], dict[str, Any]]) -> bool:
         """Write what `state()` returns if it is time; whether it was. Raises UserError on a full disk."""
         start = time.monotonic()
         if self.path is None or start < self._next:

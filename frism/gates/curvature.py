@@ -83,7 +83,7 @@ def estimate_curvature(
             parameter.zero_()
     sums = [_Sums.zeros(parameter) for parameter in parameters]
     count = tokens = squared_tokens = 0
-    with injection.applied():
+    with injection.apply():
         for logits in questions:
             squares = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in parameters]
             answered = 0

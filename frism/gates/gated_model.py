@@ -20,7 +20,7 @@ from frism.spectra.spectrum import Spectrum
 class GatedInjection:
     """W + strength * (U diag(open * S) V^T + open_tail * tail) on chosen linear layers of a model (eq. 7).
 
-    Outside `applied()` the model is the frozen teacher, bit for bit; inside it the student, in which gates
+    Outside `apply()` the model is the frozen teacher, bit for bit; inside it the student, in which gates
     get gradients and nothing else does. Per matrix and number of tokens the cheaper of two ways is taken: a
     side branch, or the merged matrix formed anew (`frism.gates.branch`). Gates are fp32, whatever the model's
     dtype (float64 where its weights are); the products with U and V run in the weights' dtype on a GPU and in
@@ -82,14 +82,14 @@ class GatedInjection:
         factors: tuple[Tensor, ...] = (spectrum.u, spectrum.vh)
         if self.gates.shared:  # then the whole matrix is cheaper than its directions
             ones = torch.ones_like(spectrum.s)
-            factors = (self._task_vectors(name)[:] if known else spectrum.gated(ones),)
+            factors = (self._task_vectors(name)[:] if known else spectrum.gate(ones),)
         self._placement.put(name, factors, device, weight.dtype if device.type == "cuda" else dtype)
         self._singular_values[name] = spectrum.s.to(device, dtype)
-        self.logits[name] = self.gates.start(k, dtype, device).requires_grad_()
+        self.logits[name] = self.gates.initial_logits(k, dtype, device).requires_grad_()
         if spectrum.tail is not None:
             self._tail_energies[name] = spectrum.tail.to(device, dtype)
             if not self.gates.shared:
-                self.tails[name] = self.gates.start(1, dtype, device).squeeze(0).requires_grad_()
+                self.tails[name] = self.gates.initial_logits(1, dtype, device).squeeze(0).requires_grad_()
 
     def parameters(self) -> list[Tensor]:
         """Everything that is learned: the logits of all matrices, then those of the tails."""
@@ -100,7 +100,7 @@ class GatedInjection:
         self._tail_updates = wanted
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def apply(self) -> Iterator[None]:
         """The student, inside the `with` block; the backward pass belongs inside it too.
 
         Where there are tails, a layer's weight goes back to V's when the layer first runs afterwards, so
@@ -124,16 +124,16 @@ class GatedInjection:
                 self._interceptions.set(name, module, partial(self._run_as_teacher, name, module))
 
     def restore(self) -> None:
-        """Give every layer V's own weight back now. Not inside `applied()`."""
+        """Give every layer V's own weight back now. Not inside `apply()`."""
         self._interceptions.release_all()
         for name in list(self._weights.merged):
             self._weights.restore(name)
 
-    def opened(self) -> dict[str, Tensor]:
+    def open_fractions(self) -> dict[str, Tensor]:
         """Open fraction of every direction, (k,), by matrix; differentiable."""
         return {name: self._opened(name) for name in self.logits}
 
-    def opened_tails(self) -> dict[str, Tensor]:
+    def open_tail_fractions(self) -> dict[str, Tensor]:
         """Open fraction of the tail, a scalar, of every matrix whose spectrum has one; differentiable."""
         return {name: self._opened_tail(name) for name in self._tail_energies}
 
@@ -151,18 +151,18 @@ class GatedInjection:
     @torch.no_grad()
     def quantiles(self, *q: float) -> list[float]:
         """Quantiles of all open fractions, over every direction of every matrix."""
-        opened = list(self.opened().values())
+        opened = list(self.open_fractions().values())
         values = torch.cat([value.to(opened[0].device) for value in opened])
         return torch.quantile(values, torch.tensor(q).to(values)).tolist()
 
-    def fitted(self) -> dict[str, Tensor]:
+    def coefficients(self) -> dict[str, Tensor]:
         """What `fit` returns: "<name>/open" (k,) and "<name>/open_tail", fp32 on the CPU."""
-        opened = {f"{name}/open": value for name, value in self.opened().items()}
-        opened |= {f"{name}/open_tail": value for name, value in self.opened_tails().items()}
+        opened = {f"{name}/open": value for name, value in self.open_fractions().items()}
+        opened |= {f"{name}/open_tail": value for name, value in self.open_tail_fractions().items()}
         return {key: value.detach().to("cpu", torch.float32, copy=True) for key, value in opened.items()}
 
     def _opened(self, name: str) -> Tensor:
-        return self.gates.opened(self.logits[name], len(self._singular_values[name]))
+        return self.gates.open_fractions(self.logits[name], len(self._singular_values[name]))
 
     def _opened_tail(self, name: str) -> Tensor:
         if self.gates.shared:

@@ -87,20 +87,20 @@ def learn(
     )  # fmt: skip
     injection = gate_model(receiver, spectra, strength=strength, gates=gates, compute=compute)
     run = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
-    keeper = Checkpointer(own and own / "state.pt", key)
-    if (state := keeper.newest()) is not None:
+    checkpointer = Checkpointer(own and own / "state.pt", key)
+    if (state := checkpointer.load()) is not None:
         run.load_state(state)
         log.info("going on at step %d", len(run.curve))
     with _bar() as bar:
         task = bar.add_task(progress, total=learning.steps, completed=len(run.curve), kl="", energy="")
         for row in run:
             bar.update(task, advance=1, kl=f"{row['kl']:.4f}", energy=f"{row['injected_energy']:.3f}")
-            if keeper.keep(run.state) and own is not None:
+            if checkpointer.save_if_due(run.state) and own is not None:
                 run.curve.write(own / "learning.csv")
     if own is not None:
         run.curve.write(own / "learning.csv")
     log.info("KL %.4f, injected energy %.3f", run.curve.last("kl"), run.curve.last("injected_energy"))
-    return injection.fitted() | run.curve.tensors()
+    return injection.coefficients() | run.curve.tensors()
 
 
 def gate_model(
@@ -121,7 +121,7 @@ class _Read(Mapping[str, Spectrum]):
 
     def __getitem__(self, name: str) -> Spectrum:
         device = self._modules[name].weight.device
-        return self._spectra.of(name, "cpu" if device.type == "meta" else device)
+        return self._spectra.load(name, "cpu" if device.type == "meta" else device)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)

@@ -30,7 +30,9 @@ class Gates:
         """Number of gates of a matrix with k directions."""
         return 1 if self.shared else -(-k // self.block)
 
-    def start(self, k: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    def initial_logits(
+        self, k: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
         """Logits, (count(k),), that open every direction by one half."""
         value = 0.5 if self.kind == "free" else 0.0
         return torch.full((self.count(k),), value, dtype=dtype, device=device)
@@ -39,7 +41,7 @@ class Gates:
         """Open fraction of every gate, of the logits' shape; differentiable."""
         return logits if self.kind == "free" else torch.sigmoid(logits)
 
-    def opened(self, logits: Tensor, k: int) -> Tensor:
+    def open_fractions(self, logits: Tensor, k: int) -> Tensor:
         """Open fraction of every direction, (k,), from logits (count(k),); differentiable."""
         values = self.value(logits)
         if self.shared:

@@ -87,7 +87,7 @@ class FactorStream:
         return self._arrived(place, name)
 
     @property
-    def held(self) -> list[int]:
+    def layers_on_device(self) -> list[int]:
         """Places of the layers that are on their devices now."""
         return sorted(self._ready)
 

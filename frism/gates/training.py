@@ -76,7 +76,7 @@ class GateTraining:
 
     def __iter__(self) -> Iterator[dict[str, float]]:
         with ExitStack() as stack:
-            stack.enter_context(self.injection.applied())
+            stack.enter_context(self.injection.apply())
             longest = max(example.answer.numel() for example in self.examples)
             if recomputation_pays(self.receiver.layers, longest, self.receiver.device):
                 stack.enter_context(recompute(self.receiver.layers))

@@ -84,10 +84,10 @@ def fit(
     gates = gate_model(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
     # One pass serves every alpha: the points of a grid share a workspace.
     kept = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
-    keeper = Checkpointer(workspace and workspace / "curvature.pt", kept)
-    if (state := keeper.newest()) is None:
+    checkpointer = Checkpointer(workspace and workspace / "curvature.pt", kept)
+    if (state := checkpointer.load()) is None:
         found = _estimate(receiver, gates, examples, samples, seed, progress)
-        keeper.keep(lambda: vars(found))
+        checkpointer.save_if_due(lambda: vars(found))
     else:
         found = Curvature(**state)
     _decide(gates, found, alpha)
@@ -99,7 +99,7 @@ def fit(
         f"{name}/curvature_tail" for name in gates.tails
     ]
     return (
-        gates.fitted()
+        gates.coefficients()
         | {name: h.to("cpu", torch.float32) for name, h in zip(names, found.values, strict=True)}
         | {f"curve/{name}": torch.tensor([value]) for name, value in curve.items()}
     )
@@ -129,7 +129,7 @@ def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
 @torch.no_grad()
 def _measured(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
     """KL of the merge that the gates make, mean over the examples' answer tokens."""
-    with gates.applied():
+    with gates.apply():
         parts = [(example.divergence(receiver).item(), len(example.tokens)) for example in examples]
     return sum(kl * count for kl, count in parts) / sum(count for _, count in parts)
 

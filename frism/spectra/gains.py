@@ -26,7 +26,7 @@ def measure_gains(spectra: Spectra, fitted: Mapping[str, Tensor], strength: floa
     for key, opened in fitted.items():
         if key.endswith("/open"):
             name = key.removesuffix("/open")
-            spectrum = spectra.of(name)
+            spectrum = spectra.load(name)
             spectrum = replace(spectrum, s=fitted.get(f"{name}/norms", spectrum.s))
             norm = strength * spectrum.energy(opened, fitted.get(f"{key}_tail")).sqrt()
             result[name] = Gain(norm, spectrum.total.sqrt())
@@ -41,4 +41,4 @@ def merge_gated(
     `fitted`: "open", the fraction of every direction that is injected, (k,); where the spectrum has a tail
     also "open_tail", a scalar.
     """
-    return vlm + strength * spectrum.gated(fitted["open"], fitted.get("open_tail"), lrm - base)
+    return vlm + strength * spectrum.gate(fitted["open"], fitted.get("open_tail"), lrm - base)

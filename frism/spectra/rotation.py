@@ -52,8 +52,8 @@ class RotatedSpectra(Spectra):
         self._spectra, self._seed = spectra, seed
         self.norms: dict[str, Tensor] = {}
 
-    def of(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
+    def load(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
         """The random directions of one matrix, by its canonical tensor name."""
-        found = rotate(self._spectra.of(name, device), make_generator(self._seed, name))
+        found = rotate(self._spectra.load(name, device), make_generator(self._seed, name))
         self.norms[name] = found.s.cpu()
         return found

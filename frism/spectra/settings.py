@@ -24,6 +24,6 @@ class SpectrumSettings(BaseModel):
         default="float32", description="of the stored factors U and V"
     )
 
-    def kept(self, shape: tuple[int, ...]) -> int:
+    def count_directions(self, shape: tuple[int, ...]) -> int:
         """How many directions of a matrix of this shape are kept."""
         return min(self.rank or min(shape), *shape)

@@ -38,7 +38,7 @@ class Spectra:
         base, lrm = digest_folders([self.triple.checkpoints[role] for role in ("base", "lrm")])
         return SpectrumStore(Path(self.folder), base, lrm, self.settings)
 
-    def of(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
+    def load(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
         """The spectrum of one matrix, by its canonical tensor name, on a device.
 
         Raises UserError for a tensor that is no matrix, a damaged file, or a disk that is full.
@@ -48,22 +48,22 @@ class Spectra:
         found = self.store.read(name, self.shape(name), device)
         if found is not None:
             return found
-        self.make(name, device)
+        self.ensure(name, device)
         made = self.store.read(name, self.shape(name), device)
         assert made is not None
         return made
 
-    def make(self, name: str, device: "str | torch.device" = "cpu") -> dict[str, Any]:
+    def ensure(self, name: str, device: "str | torch.device" = "cpu") -> dict[str, Any]:
         """Compute and keep one matrix's spectrum, on a device, unless the folder has it; return its facts.
 
-        The facts are the metadata of its file (see `frism.spectra.store`). Raises UserError as `of`.
+        The facts are the metadata of its file (see `frism.spectra.store`). Raises UserError as `load`.
         """
-        facts = self.store.facts(name, self.shape(name))
+        facts = self.store.read_metadata(name, self.shape(name))
         if facts is None:
             self.store.write(
                 name, *decompose_and_measure(self.task_vector(name, device), self.settings, derive_seed(name))
             )
-            facts = self.store.facts(name, self.shape(name))
+            facts = self.store.read_metadata(name, self.shape(name))
         assert facts is not None
         return facts
 

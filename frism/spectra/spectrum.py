@@ -31,7 +31,7 @@ class Spectrum:
     vh: Tensor
     tail: Tensor | None = None
 
-    def gated(self, opened: Tensor, tail: Tensor | None = None, task_vector: Tensor | None = None) -> Tensor:
+    def gate(self, opened: Tensor, tail: Tensor | None = None, task_vector: Tensor | None = None) -> Tensor:
         """sum_k opened_k s_k u_k v_k^T + tail * (tau - U S V^T), shape (d_out, d_in), in the dtype of s.
 
         Args:
@@ -46,7 +46,7 @@ class Spectrum:
         return inner.add_(tail * task_vector)
 
     def energy(self, opened: Tensor, tail: Tensor | None = None) -> Tensor:
-        """Squared Frobenius norm of `gated(opened, tail)`, from the norms of the parts alone (a scalar)."""
+        """Squared Frobenius norm of `gate(opened, tail)`, from the norms of the parts alone (a scalar)."""
         energy = (opened * self.s).square().sum()
         if self.tail is None:
             return energy
@@ -73,7 +73,7 @@ def decompose(task_vector: Tensor, settings: SpectrumSettings | None = None, see
     Raises UserError for a solver that does not run on the device.
     """
     settings = settings or SpectrumSettings()
-    tau, kept = task_vector.float(), settings.kept(tuple(task_vector.shape))
+    tau, kept = task_vector.float(), settings.count_directions(tuple(task_vector.shape))
     u, s, vh = solve(tau, kept, settings.solver, seed)
     dtype = getattr(torch, settings.dtype)
     u, vh = u.to(dtype), vh.to(dtype)

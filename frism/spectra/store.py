@@ -58,7 +58,7 @@ class SpectrumStore:
         """The file of one matrix, by its canonical tensor name."""
         return self.folder / f"{name}.safetensors"
 
-    def facts(self, name: str, shape: tuple[int, ...]) -> dict[str, Any] | None:
+    def read_metadata(self, name: str, shape: tuple[int, ...]) -> dict[str, Any] | None:
         """What the file of one matrix says of itself, read without its tensors; None where there is none.
 
         Raises UserError for a file that is damaged or holds something else.
@@ -72,7 +72,7 @@ class SpectrumStore:
                 shapes = {part: opened.get_slice(part).get_shape() for part in opened.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise _damaged(path, f"is truncated or no spectrum ({_reason(error)})") from error
-        rank = self.settings.kept(shape)
+        rank = self.settings.count_directions(shape)
         expected = {"u": [shape[0], rank], "s": [rank], "vh": [rank, shape[1]]}
         if rank < min(shape):
             expected["tail"] = []
@@ -84,9 +84,9 @@ class SpectrumStore:
         """One matrix's spectrum on a device, factors in their stored dtype; None where it is not kept.
 
         On the CPU the tensors are mapped, not copied: the system reads what is used, and takes memory back.
-        Raises UserError as `facts`.
+        Raises UserError as `read_metadata`.
         """
-        if self.facts(name, shape) is None:
+        if self.read_metadata(name, shape) is None:
             return None
         import torch
 
@@ -137,7 +137,7 @@ class SpectrumStore:
 
         Raises UserError when the file is missing, damaged or changed.
         """
-        facts = self.facts(name, shape)
+        facts = self.read_metadata(name, shape)
         if facts is None:
             raise UserError(f"{self.path(name)} is missing: run `frism spectrum` again.")
         with safe_open(self.path(name), framework="pt") as opened:
@@ -152,7 +152,7 @@ class SpectrumStore:
         """
         rows = []
         for name, shape in sorted(shapes.items()):
-            facts = self.facts(name, shape)
+            facts = self.read_metadata(name, shape)
             if facts is None:
                 raise UserError(f"{self.path(name)} is missing: run `frism spectrum` again.")
             rows.append([name, facts["sha256"]])
@@ -163,7 +163,8 @@ def count_bytes(settings: SpectrumSettings, shapes: Iterable[tuple[int, ...]]) -
     """Bytes of the tensors of spectra with these shapes, without the files' headers."""
     wide = 4 if settings.dtype == "float32" else 2
     return sum(
-        settings.kept(shape) * (wide * sum(shape) + 4) + 4 * (settings.kept(shape) < min(shape))
+        settings.count_directions(shape) * (wide * sum(shape) + 4)
+        + 4 * (settings.count_directions(shape) < min(shape))
         for shape in shapes
     )
 

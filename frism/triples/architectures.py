@@ -29,7 +29,7 @@ class Architecture:
     interleaved: str | None = None
 
     @property
-    def sees(self) -> bool:
+    def is_vlm(self) -> bool:
         """Whether this is a vision-language model."""
         return bool(self.vision)
 

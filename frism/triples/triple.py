@@ -34,7 +34,7 @@ class Triple:
         self.checkpoints = checkpoints
         self.scope = scope
         self.towers = {role: Tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
-        self.text_receiver = not self.towers["vlm"].architecture.sees
+        self.text_receiver = not self.towers["vlm"].architecture.is_vlm
         self._names: dict[str, list[str]] = {}
 
     @classmethod

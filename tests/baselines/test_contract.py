@@ -95,7 +95,7 @@ def test_results_are_finite_repeatable_and_leave_inputs_alone(
         inputs = [*tensors.values(), *own.values()]
         kept = [tensor.clone() for tensor in inputs]
         where = {"name": tensor_name, "layer": triple.layer(tensor_name), "layers": triple.layers}
-        where["spectrum"] = spectra.of(tensor_name) if method.needs_spectrum else None
+        where["spectrum"] = spectra.load(tensor_name) if method.needs_spectrum else None
         first = method.run_merge(tensors, recipe.params, seed=0, fitted=own, **where).clone()
         second = method.run_merge(tensors, recipe.params, seed=0, fitted=own, **where)
         assert torch.equal(first, second)

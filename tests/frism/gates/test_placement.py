@@ -49,7 +49,7 @@ def test_streamed_factors_are_there_before_their_layer_and_at_most_two_layers_at
     placement.stream._fetch = lambda layer: (fetched.append(layer), fetch(layer))[1]
     late, layer = [], 0
     for step, asked in enumerate(a_step(layers, recomputed) * 2):
-        before = placement.stream.held
+        before = placement.stream.layers_on_device
         layer = int(asked.split(".")[1])
         if layer not in before:
             late.append(step)
@@ -57,7 +57,7 @@ def test_streamed_factors_are_there_before_their_layer_and_at_most_two_layers_at
         expected = factors(10 * layer + MATRICES.index(asked.removesuffix(".weight").split(".", 2)[2]),
                            torch.bfloat16)  # fmt: skip
         assert all(torch.equal(t, e.float()) for t, e in zip(taken, expected, strict=True))
-        assert len(placement.stream.held) <= 2
+        assert len(placement.stream.layers_on_device) <= 2
     assert late == [0]
     # Nothing is fetched in vain: a pass brings every layer once, and keeps the two at which it turns.
     assert len(fetched) <= 4 * layers

@@ -104,4 +104,4 @@ def test_shuffled_control_moves_the_gates_and_keeps_their_values(triple: Triple,
     t = tensors(triple, triple.names("mat")[0])
     own = {"open": gains[f"{triple.names('mat')[0]}/open"]}
     merged = frism_shuffled.merge(**t, spectrum=spectrum(t), fitted=own)
-    torch.testing.assert_close(merged, t["vlm"] + spectrum(t).gated(own["open"]))
+    torch.testing.assert_close(merged, t["vlm"] + spectrum(t).gate(own["open"]))

@@ -27,7 +27,7 @@ BF16 = Precision("bfloat16")
 def test_the_disk_of_spectra_is_exact(triple, triple_folders, tmp_path, rank, dtype):
     spectra = Spectra(triple, SpectrumSettings(rank=rank, dtype=dtype), tmp_path)
     for name in triple.names():
-        spectra.make(name)
+        spectra.ensure(name)
     written = sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors"))
     counted = stages.spectrum(shape_of(triple_folders["vlm"]), SpectrumWork(rank, "auto", dtype), CPU).disk
     headers = stages.HEADER * len(triple.names())

@@ -50,7 +50,7 @@ def test_the_same_bits_come_back(tmp_path: Path, dtype: str, rank: int | None) -
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     store, _ = filled(tmp_path)
-    facts = store.facts(NAME, SHAPE)
+    facts = store.read_metadata(NAME, SHAPE)
     assert facts is not None
     assert facts["base"] == "b" * 64
     assert facts["lrm"] == "c" * 64
@@ -58,7 +58,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     assert facts["quality"]["residual"] < 1e-5
     assert facts["quality"]["solver"] == "gesdd"
     assert set(facts["quality"]) == {"residual", "orthogonality", "tail", "solver", "device", "seconds"}
-    assert store.facts("layers.1.mlp.up_proj.weight", SHAPE) is None
+    assert store.read_metadata("layers.1.mlp.up_proj.weight", SHAPE) is None
     assert store.read("layers.1.mlp.up_proj.weight", SHAPE, "cpu") is None
 
 
