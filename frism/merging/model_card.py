@@ -82,7 +82,7 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
         title=title, recipe=recipe, method=method, parents=found, tally=tally(plan.entries),
         counts=plan.counts(), total=outcome.total, lost=outcome.lost, dtype=outcome.dtype,
         text=triple.text_receiver, version=__version__, roles=ROLES,
-        command=command(recipe, method.fit is not None, outcome), notes=triple.notes(),
+        command=command(recipe, method.fit is not None, outcome), notes=[d.sentence for d in triple.differences()],
     )  # fmt: skip
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "mergekit_config.yml").write_text(config, encoding="utf-8")

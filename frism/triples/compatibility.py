@@ -1,7 +1,7 @@
-"""Which three checkpoints belong together: why a triple is refused, and what it should be warned of."""
+"""Check that three checkpoints belong together: find reasons to refuse them, and differences to report."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from frism.errors import UserError
 from frism.triples.facts import Facts
@@ -54,27 +54,58 @@ def find_refusals(towers: Mapping[str, Tower], *, text_receiver: bool = False) -
     yield from _find_foreign_tokenizers(towers)
 
 
-def compare_configs(towers: Mapping[str, Tower]) -> list[str]:
-    """Say where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
-    found = []
+@dataclass(frozen=True)
+class Difference:
+    """Say where the configs differ without forbidding a merge: a key of `Facts`, and a sentence."""
+
+    key: str
+    sentence: str
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it concerns only what no merge touches: rows of the vocabulary, tied heads."""
+        return self.key in ("vocab_size", "tie_word_embeddings")
+
+    @property
+    def rotary(self) -> bool:
+        """Whether it concerns RoPE's frequencies."""
+        return self.key in ("rope_theta", "rope_scaling", "rope_local_theta")
+
+    @property
+    def explained(self) -> str:
+        """Return the sentence, and for RoPE what follows from it."""
+        if not self.rotary:
+            return self.sentence
+        return (
+            f"{self.sentence} R's change of q_proj and k_proj was learned against other rotary frequencies"
+            " than V's."
+        )
+
+
+def compare_configs(towers: Mapping[str, Tower]) -> list[Difference]:
+    """Return where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
+    differences = []
     for key in _MAY_DIFFER:
         values = {role: getattr(towers[role].facts, key) for role in ("base", "vlm", "lrm")}
         if len({str(value) for value in values.values()}) > 1:
-            found.append(f"{key} differs: {_list_values(values, ' ')}.")
-    return found
+            differences.append(Difference(key, f"{key} differs: {_list_values(values)}."))
+    return differences
 
 
 def compare_tokenizers(towers: Mapping[str, Tower]) -> list[str]:
-    """Say what of the tokenizers could not be compared, and which added tokens differ from V's."""
+    """Return a sentence per tokenizer that could not be compared, or whose tokens differ from V's."""
     notes = []
-    found = {role: read_vocabulary(tower.checkpoint) for role, tower in towers.items()}
+    vocabularies = {role: read_vocabulary(tower.checkpoint) for role, tower in towers.items()}
     for role in ("base", "lrm"):
-        one, other = found["vlm"], found[role]
+        one, other = vocabularies["vlm"], vocabularies[role]
         if one is None or other is None:
             absent = "vlm" if one is None else role
             files = (towers["vlm"].checkpoint, towers[role].checkpoint)
             if not same_sentencepiece(*files):
-                notes.append(f"{absent} has no tokenizer.json or vocab.json: {role} was not compared with V.")
+                notes.append(
+                    f"{absent} has no tokenizer.json or vocab.json: the tokenizers of {role} and V were not "
+                    "compared."
+                )
             continue
         result = compare_vocabularies(one, other)
         if result.different:
@@ -88,7 +119,7 @@ def compare_tokenizers(towers: Mapping[str, Tower]) -> list[str]:
 
 
 def read_head_dim(tower: Tower) -> int | None:
-    """Width of a head as the weights have it: rows of the first query projection over heads."""
+    """Return the width of a head as the weights have it: rows of the first query projection over heads."""
     for name, stored in tower.names.items():
         if split_name(name)[1] == "self_attn.q_proj.weight":
             return tower.checkpoint.tensors[stored].shape[0] // tower.facts.num_attention_heads
@@ -99,7 +130,7 @@ def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Itera
     vlm = towers["vlm"]
     if not vlm.architecture.is_vlm and not text_receiver:
         yield (
-            f"{vlm.checkpoint.folder} is no vision-language model but a text model "
+            f"{vlm.checkpoint.folder} (vlm) is a text model, not a vision-language model "
             f"({vlm.checkpoint.model_type}): check the order, or allow a text receiver (--text-receiver)."
         )
     for role, letter in _TEXT_ROLES.items():
@@ -126,5 +157,5 @@ def _find_foreign_tokenizers(towers: Mapping[str, Tower]) -> Iterator[str]:
             )
 
 
-def _list_values(values: Mapping[str, Any], between: str = " ") -> str:
-    return ", ".join(f"{role}{between}{values[role]}" for role in ("base", "vlm", "lrm") if role in values)
+def _list_values(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{role} {values[role]}" for role in ("base", "vlm", "lrm") if role in values)
