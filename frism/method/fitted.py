@@ -46,10 +46,10 @@ class Fitted:
 
     @classmethod
     def from_flat(cls, entries: "Mapping[str, Tensor]", params: Mapping[str, Value] | None = None) -> Self:
-        """The inverse of `flat`."""
+        """The inverse of `flat`, in its order: safetensors reads a file in a random one."""
         model: dict[str, Tensor] = {}
         tensors: dict[str, dict[str, Tensor]] = {}
-        for full, value in entries.items():
+        for full, value in sorted(entries.items()):
             name, slash, key = full.partition("/")
             if slash:
                 tensors.setdefault(name, {})[key] = value

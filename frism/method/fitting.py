@@ -1,7 +1,7 @@
-"""Give `fit` what it may work with: the models, tensor by tensor, questions, dev scores, and a place to stop."""
+"""Give `fit` what it may work with: the models tensor by tensor, questions, dev scores, a working folder."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -68,7 +68,7 @@ class Fitting:
     triple: Triple
     scope: str = "mat"
     seed: int = 0
-    compute: Compute = Compute()
+    compute: Compute = field(default_factory=Compute)
     spectra: "Spectra" = ABSENT
     calibration: Questions = ABSENT
     reference: Fitted = ABSENT
@@ -87,7 +87,7 @@ class Fitting:
             )  # fmt: skip
 
     def score(self, fitted: Fitted) -> DevScores:
-        """Merge on load with `fitted` and answer the dev questions; an answer that is kept is not asked again."""
+        """Merge on load with `fitted` and answer the dev questions; kept answers are not asked again."""
         if self.scorer is None:
             raise UserError("fitting.score is called: add 'dev' to the method's NEEDS.")
         return self.scorer(fitted.checked(self.label))

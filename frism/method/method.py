@@ -14,7 +14,7 @@ Every keyword is a parameter (`frism.method.parameters`). Optional constants:
     ELEMENTWISE          True if `merge` treats every entry on its own: large tensors come as flat pieces. A
                          dict of parameter values says when: {"restore": "mean"}
     ARITHMETIC           True if besides it uses nothing but Python's operators: numpy arrays do as well
-    SVDS                 decompositions that `merge` computes of every matrix, beyond kept spectra (default: 0)
+    SVDS                 decompositions of every matrix that `merge` computes, beside kept spectra
     DIRECTIONS           "singular" (default) or "random": what the gates sit on
     FAMILY               the method that this one is a variation of: a table compares the two
     IGNORES              parameters of a shared group that have no effect here

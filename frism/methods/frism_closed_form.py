@@ -52,7 +52,7 @@ def fit(
             calibration questions are used, and the estimate rests on samples * questions / batch draws.
         max_new_tokens, tokens: the teacher's answer, as in `frism`.
 
-    Returns per tensor "open", where truncated "open_tail", and h in nats, "curvature" (k,) and where truncated
+    Returns per tensor "open" and h in nats, "curvature", (k,), and where truncated "open_tail" and
     "curvature_tail". The curve, (1,), tells of the result: kl (measured on the questions), injected_energy,
     gate_q10, gate_q50, gate_q90.
     """

@@ -23,8 +23,7 @@ def merge(site: Site) -> Tensor:
 def fit(fitting: Fitting) -> Fitted:
     """The one factor c of the whole model."""
     reference = fitting.reference
-    gains = gate_gains(fitting.spectra, reference.tensors, float(reference.params["strength"])).values()
-    injected, whole = (
-        torch.stack([getattr(g, part) for g in gains]).norm() for part in ("injected", "whole")
-    )
+    gains = gate_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
+    injected = torch.stack([g.injected for g in gains.values()]).norm()
+    whole = torch.stack([g.whole for g in gains.values()]).norm()
     return Fitted(model={"factor": injected / whole})
