@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.planning.study_work import LONGEST, MEAN_ANSWER, PICTURE, Assumptions, read, study_work
 from frism.commands.console import Json, console
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.planning import machines
 from frism.planning.study import Plan, StudyWork, plan
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from frism.planning.machines import Machine
 
 
-@reported()
+@report_errors()
 def main(
     config: Annotated[Path, typer.Argument(help="A study's YAML.")],
     machine: Annotated[

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from frism.errors import UserError
 from frism.files import atomic_write
 
-SETTLED = 2.0  # seconds after which another change would show in the times
+SETTLE_SECONDS = 2.0  # seconds after which another change would show in the times
 
 
-KEPT = 4096
+MAX_ENTRIES = 4096
 
 
 class FileState(NamedTuple):
@@ -24,7 +24,7 @@ class FileState(NamedTuple):
     changed: float
 
 
-def file_state(path: Path) -> FileState:
+def read_file_state(path: Path) -> FileState:
     """Return the state of a file. Raises UserError when it cannot be read."""
     try:
         stat = path.stat()
@@ -34,17 +34,17 @@ def file_state(path: Path) -> FileState:
     return FileState(key, stat.st_size, max(stat.st_mtime, stat.st_ctime))
 
 
-def remembered(key: str, changed: float, make: Callable[[], str]) -> str:
+def remember(key: str, changed: float, make: Callable[[], str]) -> str:
     """Return what is remembered under `key`, or what `make` says, which is kept.
 
     `key` holds the states of the files that `make` reads; `changed` is when one of them last changed.
     """
-    if key in (memory := _recall()):
+    if key in (memory := _read_entries()):
         return memory[key]
-    settled = time.time() - changed > SETTLED
+    settled = time.time() - changed > SETTLE_SECONDS
     digest = make()
     if settled:
-        _remember(key, digest)
+        _write_entry(key, digest)
     return digest
 
 
@@ -58,7 +58,7 @@ def _file() -> Path:
     return cache_folder() / "sha256.json"
 
 
-def _recall() -> dict[str, str]:
+def _read_entries() -> dict[str, str]:
     try:
         found = json.loads(_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -66,11 +66,13 @@ def _recall() -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _remember(state: str, digest: str) -> None:
+def _write_entry(state: str, digest: str) -> None:
     """Add one entry. Two processes at a time may lose each other's: it is only a memory."""
-    memory = _recall() | {state: digest}
+    memory = _read_entries() | {state: digest}
     try:
         with atomic_write(_file()) as temporary:
-            temporary.write_text(json.dumps(dict(list(memory.items())[-KEPT:]), indent=0), encoding="utf-8")
+            temporary.write_text(
+                json.dumps(dict(list(memory.items())[-MAX_ENTRIES:]), indent=0), encoding="utf-8"
+            )
     except (UserError, OSError):
         pass  # a read-only home: hash again next time

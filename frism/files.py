@@ -25,7 +25,7 @@ _REFUSALS = {
 }
 
 
-def refusal(path: Path, error: OSError) -> UserError:
+def explain_refusal(path: Path, error: OSError) -> UserError:
     """What to tell a user when the system does not let us write `path`."""
     reason = _REFUSALS.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"cannot write {path}: {reason}.")
@@ -47,7 +47,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         mode = os.fstat(descriptor).st_mode & 0o777
         os.close(descriptor)
     except OSError as error:
-        raise refusal(path, error) from error
+        raise explain_refusal(path, error) from error
     try:
         yield temporary
         temporary.chmod(mode)
@@ -56,7 +56,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         synchronise(path.parent)
     except OSError as error:
         if error.errno in _REFUSALS:
-            raise refusal(path, error) from error
+            raise explain_refusal(path, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

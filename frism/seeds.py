@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     import torch
 
 
-def seeded(seed: int, name: str) -> torch.Generator:
+def make_generator(seed: int, name: str) -> torch.Generator:
     """A CPU generator for (seed, tensor name): results depend on neither order nor device."""
     import torch
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError as ModelError
 
 from benchmarks.questions import tsv_files
 from benchmarks.registry import lookup
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from workflow import schema, variant_list
 from workflow.benchmark_list import resolved
 from workflow.code_digest import ROOT, code_digest
@@ -65,13 +65,13 @@ def _missing_parts(config: Mapping[str, Any], wanted: Mapping[str, list[str]]) -
         if name is not None and name not in known:
             yield (
                 f"explain.{axis} is '{name}', which is no benchmark of this config on that axis (there are:"
-                f" {', '.join(known)}).{nearest(name, known)}"
+                f" {', '.join(known)}).{suggest(name, known)}"
             )
     papers = sorted(path.stem for path in PAPERS.glob("*.yaml"))
     if (wished := config.get("published")) is not None and wished not in papers:
         yield (
             f"published: there are no published numbers called '{wished}' (there are: {', '.join(papers)})."
-            f"{nearest(wished, papers)}"
+            f"{suggest(wished, papers)}"
         )
 
 
@@ -84,7 +84,7 @@ def _sentence(error: ValidationError) -> str:
             known = error.schema.get("properties", {})
             unknown = next(key for key in error.instance if key not in known)
             return (
-                f"unknown key '{unknown}'{inside} (known: {', '.join(known)}).{nearest(str(unknown), known)}"
+                f"unknown key '{unknown}'{inside} (known: {', '.join(known)}).{suggest(str(unknown), known)}"
             )
         case "required":
             missing = next(key for key in wanted if key not in error.instance)
@@ -97,7 +97,7 @@ def _sentence(error: ValidationError) -> str:
             wrong = f"{place} must be {_kinds(error.schema)}, not {error.instance!r}."
             return _sentence(near[0]) if near else wrong
         case "enum":
-            near_word = nearest(str(error.instance), map(str, wanted))
+            near_word = suggest(str(error.instance), map(str, wanted))
             options = ", ".join(map(str, wanted))
             return f"{place} must be one of {options}, not {error.instance!r}.{near_word}"
         case "pattern":

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from workflow.code_digest import ROOT, code_digest
 from workflow.remember import remembered
 
@@ -78,7 +78,7 @@ def _faults(name: str, variant: Mapping[str, Any], variants: Mapping[str, Any]) 
     if reference is not None and not method.needs_reference:
         yield f"method {method.name} uses no reference: drop `reference: {reference}`."
     if reference is not None and (reference not in variants or reference == name):
-        yield f"reference '{reference}' is not another variant of this config.{nearest(reference, variants)}"
+        yield f"reference '{reference}' is not another variant of this config.{suggest(reference, variants)}"
     elif reference is not None and variants[reference].get("reference"):
         yield f"reference '{reference}' is itself made from a reference: name the one it started from."
     elif reference is not None and not _learns(variants[reference]["method"]):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.study.config import Study
 from frism.method.recipe import COEFFICIENTS, RECIPE, Recipe
-from frism.triples.scopes import split
+from frism.triples.scopes import split_name
 
 Floats = NDArray[np.float64]
 MODULES = ("q", "k", "v", "o", "gate", "up", "down")
@@ -96,7 +96,7 @@ def points(results: Path, variant: str) -> Iterator[Opened]:
 
 def layer_and_module(name: str) -> tuple[int, str]:
     """Decoder layer and short name of a matrix: "layers.3.mlp.down_proj.weight" is (3, "down")."""
-    layer, rest = split(name)
+    layer, rest = split_name(name)
     module = rest.removesuffix(".weight").rpartition(".")[2].removesuffix("_proj")
     return -1 if layer is None else layer, module
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from benchmarks.registry import lookup
 from benchmarks.study import calibration_settings
 from benchmarks.study.engine_settings import EngineSettings as EngineSettings
-from frism.errors import UserError, first_fault
+from frism.errors import UserError, describe_first_fault
 from frism.planning.shapes import Shape, shape_of
 from frism.planning.study import Merge, StudyWork, VariantWork
 from frism.planning.work import AnswerWork, FitWork, Precision, SpectrumWork
@@ -104,7 +104,7 @@ def _model(kind: Any, content: Mapping[str, Any], key: str) -> Any:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{key}: {first_fault(error)}.") from None
+        raise UserError(f"{key}: {describe_first_fault(error)}.") from None
 
 
 def _variant(

@@ -17,7 +17,7 @@ import typer
 from benchmarks.scoring.answer_csv import QUOTED
 from benchmarks.study.config import PARENTS, Study
 from benchmarks.study.results import read_table
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
 SCHEMA = pa.schema(
@@ -89,7 +89,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return typed.assign(raw=typed["raw"].fillna(""))
 
 
-@reported()
+@report_errors()
 def main(
     results: Annotated[Path, typer.Option(help="the study's folder: scores/, text/")],
     config: Annotated[str, typer.Option(help="the study's settings as JSON")],

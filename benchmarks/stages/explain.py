@@ -25,7 +25,7 @@ from benchmarks.study.results import read_dev, read_scores, read_text
 from benchmarks.tables import cells
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
@@ -103,7 +103,7 @@ def _shown(name: str, table: pd.DataFrame) -> Sequence[pd.DataFrame]:
     return ()
 
 
-@reported()
+@report_errors()
 def main(
     results: Annotated[Path, typer.Option(help="the study's folder: variants/, scores/, text/")],
     config: Annotated[str, typer.Option(help="the study's settings as JSON")],

@@ -12,10 +12,10 @@ import typer
 from benchmarks.figures import bimodality, gate_maps, learning_curves, overlap, rank_blocks, sweep, trade_off
 from benchmarks.study.config import Study
 from benchmarks.study.results import read_table
-from frism.errors import reported
+from frism.errors import report_errors
 
 
-@reported()
+@report_errors()
 def main(
     results: Annotated[Path, typer.Option(help="the study's folder, with tables/ and variants/")],
     config: Annotated[str, typer.Option(help="the study's settings as JSON")],

@@ -17,7 +17,7 @@ from benchmarks.questions.item import Item as Item
 from benchmarks.questions.writing import write
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import find_all, path_of
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
 
@@ -53,7 +53,7 @@ def _json(text: str, option: str) -> dict[str, Any]:
     raise UserError(f'{option} must be JSON like {{"key": value}}, not {text!r}.')
 
 
-@reported()
+@report_errors()
 def main(
     benchmarks: Annotated[str, typer.Option(help="names, separated by commas, or a JSON list")],
     splits: Annotated[str, typer.Option(help='questions per split as JSON: {"dev": 150, "test": "all"}')],

@@ -16,11 +16,11 @@ from benchmarks.answering.answer import predict
 from benchmarks.questions import reading
 from benchmarks.stages.arguments import triple_of
 from benchmarks.study.engine_settings import EngineSettings
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.method.recipe import Recipe
 
 
-@reported()
+@report_errors()
 def main(
     triple: Annotated[str, typer.Option(help="checkpoint folders as JSON: base, vlm, lrm")],
     recipe: Annotated[Path, typer.Option(help="the variant's folder, with recipe.json")],

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
 
@@ -45,7 +45,7 @@ def _commit() -> dict[str, Any] | None:
     return {"commit": commit.strip(), "changed": bool(changes.strip())}
 
 
-@reported()
+@report_errors()
 def main(
     config: Annotated[str, typer.Option(help="the study's config as JSON, defaults filled in")],
     out: Annotated[Path, typer.Option(help="the JSON to write")],

@@ -21,7 +21,7 @@ from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.question_scores import score_all
 from benchmarks.study import judge_settings
 from benchmarks.vlmevalkit import loading
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.files import atomic_write, sha256_file
 
 PROVENANCE = 1  # version of its layout
@@ -42,7 +42,7 @@ def provenance(
     }
 
 
-@reported()
+@report_errors()
 def main(
     predictions: Annotated[Path, typer.Option(help="JSON lines of benchmarks.stages.predict")],
     items: Annotated[Path, typer.Option(help="the items folder")],

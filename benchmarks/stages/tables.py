@@ -28,7 +28,7 @@ from benchmarks.tables import (
 )
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 
 def build(results: Path, study: Study, out: Path) -> None:
@@ -77,7 +77,7 @@ def side_by_side(study: Study, tied: pd.DataFrame, over: str) -> pd.DataFrame:
     return wide.reindex(index=list(study.variants), columns=names).rename_axis(None, axis=1).reset_index()
 
 
-@reported()
+@report_errors()
 def main(
     results: Annotated[Path, typer.Option(help="the study's folder: scores/, text/, variants/")],
     config: Annotated[str, typer.Option(help="the study's settings as JSON")],

@@ -21,7 +21,7 @@ from benchmarks.stages.arguments import triple_of
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.text.ask import ask, check_data, provenance, tasks_of
 from benchmarks.text.models import find_model
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write, read_json
 from frism.method.recipe import Recipe
 
@@ -41,7 +41,7 @@ def _number(text: str) -> int | None:
     return int(text)
 
 
-@reported()
+@report_errors()
 def main(
     triple: Annotated[str, typer.Option(help="checkpoint folders as JSON: base, vlm, lrm")],
     tasks: Annotated[str, typer.Option(help="benchmarks, separated by commas, or a JSON list")],

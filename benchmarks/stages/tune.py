@@ -28,7 +28,7 @@ from benchmarks.tuning.dev_scores import dev_scores
 from benchmarks.tuning.inputs import gather_inputs
 from benchmarks.tuning.points import WORK, fit_point, grid_points, learning_curve, working_folder
 from frism.compute import Compute
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 from frism.merging import on_load
 from frism.method.method import find
@@ -60,7 +60,7 @@ def _write(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
 
 
-@reported()
+@report_errors()
 def main(
     variant: Annotated[str, typer.Option(help="the variant's name")],
     method: Annotated[str, typer.Option(help="a file in baselines or frism/methods")],

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from frism.errors import UserError, first_fault
+from frism.errors import UserError, describe_first_fault
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -14,4 +14,4 @@ def parse(model: type[Model], text: str, what: str) -> Model:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise UserError(f"{what}: {first_fault(error)}.") from None
+        raise UserError(f"{what}: {describe_first_fault(error)}.") from None

@@ -12,10 +12,10 @@ import typer
 
 from benchmarks.questions.tsv_files import fetch
 from benchmarks.registry.lookup import find_all
-from frism.errors import reported
+from frism.errors import report_errors
 
 
-@reported()
+@report_errors()
 def main(
     benchmarks: Annotated[str, typer.Option(help="names, separated by commas, or a JSON list")],
     folder: Annotated[Path, typer.Option(help="where the TSVs are and come to")],

@@ -10,19 +10,19 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from frism.checkpoints.digests import remembered_sha256
+from frism.checkpoints.digests import recall_sha256
 from frism.checkpoints.headers import Header as Header
 from frism.checkpoints.headers import read_headers
 from frism.checkpoints.hub import locate
-from frism.checkpoints.index import INDEX, WEIGHTS, shard_names
+from frism.checkpoints.index import INDEX, WEIGHTS, read_weight_map
 from frism.checkpoints.reading import SourceFiles
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import read_json
 
 if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
     from torch import Tensor
 
-State = tuple[Path, int, int, int]  # a file: where it is, its size, time of last change and inode
+HashedFile = tuple[Path, int, int, int]  # a file: where it is, its size, time of last change and inode
 ADAPTER = "adapter_config.json"
 # What from_pretrained reads beside the weights: configs, tokenizer, chat template, remote code; no prose.
 COMPANIONS = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
@@ -69,9 +69,9 @@ class Checkpoint:
         """
         folder = locate(source, revision, allow_pickle=allow_pickle)
         if allow_pickle and not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
-            from frism.checkpoints.pickles import converted
+            from frism.checkpoints.pickles import convert_pickles
 
-            folder = converted(folder)
+            folder = convert_pickles(folder)
         return cls(folder)
 
     @property
@@ -92,7 +92,7 @@ class Checkpoint:
     def header(self, name: str) -> Header:
         """Return a stored tensor's header. Raises UserError when there is none of that name."""
         if name not in self.tensors:
-            raise UserError(f"{self.folder} has no tensor {name}.{nearest(name, self.tensors)}")
+            raise UserError(f"{self.folder} has no tensor {name}.{suggest(name, self.tensors)}")
         return self.tensors[name]
 
     def read(self, name: str, rows: slice = slice(None)) -> "Tensor":
@@ -129,7 +129,7 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """sha256 over weights, configs and tokenizer files; computed once per process and file state."""
-        return folder_digests([self])[0]
+        return digest_folders([self])[0]
 
 
 def _refuse_adapter(folder: Path) -> None:
@@ -158,7 +158,7 @@ def _headers(folder: Path) -> dict[str, Header]:
 
 
 def _sharded_headers(folder: Path) -> dict[str, Header]:
-    weight_map = shard_names(folder / INDEX)
+    weight_map = read_weight_map(folder / INDEX)
     headers: dict[str, Header] = {}
     strays: list[tuple[str, str]] = []
     for shard in sorted(set(weight_map.values())):
@@ -184,7 +184,7 @@ def _sharded_headers(folder: Path) -> dict[str, Header]:
     return headers
 
 
-def folder_digests(checkpoints: Sequence[Checkpoint]) -> list[str]:
+def digest_folders(checkpoints: Sequence[Checkpoint]) -> list[str]:
     """sha256 of each folder's content: weights, configs and tokenizer files.
 
     Large files are hashed side by side across the folders, in the order in which a merge reads them, so that
@@ -198,12 +198,12 @@ def folder_digests(checkpoints: Sequence[Checkpoint]) -> list[str]:
     return [sha256(json.dumps(content).encode()).hexdigest() for content in contents]
 
 
-def _states(folder: Path, weights: set[Path]) -> list[State]:
+def _states(folder: Path, weights: set[Path]) -> list[HashedFile]:
     files = {path for path in folder.iterdir() if path.suffix in COMPANIONS and path.is_file()} | weights
     return [(path, (stat := path.stat()).st_size, stat.st_mtime_ns, stat.st_ino) for path in sorted(files)]
 
 
 @functools.lru_cache(maxsize=1024)
-def _hash(state: State) -> str:
+def _hash(state: HashedFile) -> str:
     """The file's sha256, computed once per process; the rest of the state is only the cache's key."""
-    return remembered_sha256(state[0])
+    return recall_sha256(state[0])

@@ -9,15 +9,15 @@ deleting it costs time only.
 
 from pathlib import Path
 
-from frism.cache import file_state, remembered
+from frism.cache import read_file_state, remember
 from frism.files import sha256_file
 
-WORTH = 1 << 23  # bytes; smaller files are hashed in no time
+MIN_BYTES = 1 << 23  # bytes; smaller files are hashed in no time
 
 
-def remembered_sha256(path: Path) -> str:
+def recall_sha256(path: Path) -> str:
     """Return `sha256_file(path)`. Raises UserError when the file cannot be read."""
-    state = file_state(path)
-    if state.size < WORTH:
+    state = read_file_state(path)
+    if state.size < MIN_BYTES:
         return sha256_file(path)
-    return remembered(state.key, state.changed, lambda: sha256_file(path))
+    return remember(state.key, state.changed, lambda: sha256_file(path))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes second
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-def shard_names(index: Path) -> dict[str, str]:
+def read_weight_map(index: Path) -> dict[str, str]:
     """Return an index's weight_map: tensor name to file name. Raises UserError when it leaves the folder."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:

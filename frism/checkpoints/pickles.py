@@ -18,14 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from frism.cache import cache_folder
-from frism.checkpoints.index import INDEX, shard_names
+from frism.checkpoints.index import INDEX, read_weight_map
 from frism.errors import UserError
 from frism.files import sha256_file
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 
-def converted(folder: Path) -> Path:
+def convert_pickles(folder: Path) -> Path:
     """Return a folder with the same checkpoint in safetensors, made now or earlier.
 
     One shard is in memory at a time. Raises UserError when there are no pickles or they hold more than
@@ -97,7 +97,7 @@ def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _shards(folder: Path) -> list[Path]:
     if (folder / PICKLE_INDEX).is_file():
-        shards = [folder / name for name in sorted(set(shard_names(folder / PICKLE_INDEX).values()))]
+        shards = [folder / name for name in sorted(set(read_weight_map(folder / PICKLE_INDEX).values()))]
     else:
         shards = [folder / PICKLE]
     for shard in shards:

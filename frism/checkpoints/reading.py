@@ -50,7 +50,7 @@ class SourceFiles:
             done += got
 
 
-def place(header: Header, first: int, last: int) -> tuple[int, int]:
+def byte_range(header: Header, first: int, last: int) -> tuple[int, int]:
     """Byte offset and size of values [first, last) of a stored tensor."""
     width = BITS[header.dtype] // 8
     return header.start + first * width, (last - first) * width

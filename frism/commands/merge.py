@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
     from frism.merging.export import Job
@@ -45,7 +45,7 @@ SpectraFolder = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")]
 
 
-@reported()
+@report_errors()
 def merge(
     vlm: Vlm,
     lrm: Lrm,

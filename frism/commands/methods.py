@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from frism.commands.console import Json, console
-from frism.errors import reported
+from frism.errors import report_errors
 
 if TYPE_CHECKING:
     from frism.method.method import Method
     from frism.method.parameters import Parameter
 
 
-@reported()
+@report_errors()
 def list_methods(as_json: Json = False) -> None:
     """List every merging method with its label, parameters and defaults."""
     from frism.method import method as methods

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "cross_attention_mask")
-Row = dict[str, Tensor]
+ModelInputs = dict[str, Tensor]
 
 
-def collate(rows: Sequence[Row], pad_token: int) -> Row:
+def collate(rows: Sequence[ModelInputs], pad_token: int) -> ModelInputs:
     """One batch of single inputs, by name.
 
     Pictures' tensors have a first dimension of pictures, tiles or questions, depending on the family; the
@@ -25,11 +25,11 @@ def collate(rows: Sequence[Row], pad_token: int) -> Row:
         parts = [row[name] for row in rows if name in row]
         left, fill = name in PER_TOKEN, pad_token if name == "input_ids" else 0
         wanted = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-        result[name] = torch.cat([_padded(part, wanted, left, fill) for part in parts])
+        result[name] = torch.cat([_pad(part, wanted, left, fill) for part in parts])
     return result
 
 
-def _padded(part: Tensor, wanted: Sequence[int], left: bool, fill: int) -> Tensor:
+def _pad(part: Tensor, wanted: Sequence[int], left: bool, fill: int) -> Tensor:
     missing = [size - own for size, own in zip(wanted, part.shape[1:], strict=True)]
     if not any(missing):
         return part

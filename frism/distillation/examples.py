@@ -12,10 +12,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from frism.distillation.prompts import Question, rows
+from frism.distillation.example_cache import ExampleCache
+from frism.distillation.prompts import Question, prepare_questions
 from frism.distillation.receiver import Receiver
-from frism.distillation.shelf import Shelf
-from frism.distillation.teacher import Asking, Example, ask
+from frism.distillation.teacher import Example, TeacherSettings, answer_questions
 from frism.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ WINDOW = 8  # batches whose questions are sorted together
 class Examples(Sequence[Example]):
     """Batches on a shelf, in the order of their numbers from `first` on."""
 
-    def __init__(self, shelf: Shelf, first: int, count: int) -> None:
+    def __init__(self, shelf: ExampleCache, first: int, count: int) -> None:
         self._shelf, self._first, self._count = shelf, first, count
 
     def __len__(self) -> int:
@@ -41,10 +41,10 @@ class Examples(Sequence[Example]):
         return found
 
 
-def teach(
+def make_examples(
     receiver: Receiver,
     questions: Sequence[Question],
-    asking: Asking,
+    asking: TeacherSettings,
     *,
     batch: int,
     batches: int,
@@ -70,7 +70,7 @@ def teach(
         )
     order = torch.randperm(len(questions), generator=torch.Generator().manual_seed(seed)).tolist()
     kept, pool = order[:held_out], order[held_out : held_out + batch * batches]
-    shelf, made = Shelf(folder, key), [0, 0]
+    shelf, made = ExampleCache(folder, key), [0, 0]
     with _bar() as bar:
         task = bar.add_task("teacher answers", total=len(kept) + len(pool))
         number = 0
@@ -78,10 +78,13 @@ def teach(
             for group in _windows(places, batch * WINDOW):
                 count = -(-len(group) // batch)
                 if any(shelf.get(number + i) is None for i in range(count)):
-                    inputs = rows(receiver.processor, questions, group)
+                    inputs = prepare_questions(receiver.processor, questions, group)
                     inputs.sort(key=lambda row: row["input_ids"].shape[1])
                     for i in range(count):
-                        shelf.put(number + i, ask(receiver, inputs[i * batch : (i + 1) * batch], asking))
+                        shelf.put(
+                            number + i,
+                            answer_questions(receiver, inputs[i * batch : (i + 1) * batch], asking),
+                        )
                         bar.advance(task, min(batch, len(group) - i * batch))
                 else:
                     bar.advance(task, len(group))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from frism.distillation.collation import Row
+from frism.distillation.collation import ModelInputs
 from frism.errors import UserError
 
 if TYPE_CHECKING:  # slow to import, needed for names only
@@ -16,7 +16,9 @@ Question = tuple["Image", str]
 NAMED = 3  # of several unreadable pictures, so many are named
 
 
-def rows(processor: Any, questions: Sequence[Question], places: Iterable[int]) -> list[Row]:
+def prepare_questions(
+    processor: Any, questions: Sequence[Question], places: Iterable[int]
+) -> list[ModelInputs]:
     """The inputs of some questions, each alone, on the CPU: "input_ids" (1, length) and what else V wants.
 
     `questions` is indexed once per place and may open its picture then. Raises UserError naming the pictures
@@ -30,7 +32,7 @@ def rows(processor: Any, questions: Sequence[Question], places: Iterable[int]) -
         except (OSError, SyntaxError, UserError) as error:  # what PIL raises for damaged files
             unread.append(f"question {place + 1} ({str(error).rstrip('.')})")
         else:
-            found.append(inputs(processor, picture, text))
+            found.append(prepare_question(processor, picture, text))
     if unread:
         more = f" and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
         raise UserError(
@@ -39,7 +41,7 @@ def rows(processor: Any, questions: Sequence[Question], places: Iterable[int]) -
     return found
 
 
-def inputs(processor: Any, picture: "Image", text: str) -> Row:
+def prepare_question(processor: Any, picture: "Image", text: str) -> ModelInputs:
     """Inputs of one question about one picture, ready for the model to begin its answer."""
     further: dict[str, Any] = {}
     if getattr(processor, "chat_template", None):

@@ -17,7 +17,7 @@ Direction = Literal["forward", "reverse"]
 
 
 @dataclass(frozen=True)
-class Whole:
+class FullTarget:
     """The teacher's whole distribution, kept as the hidden states that V's head makes it of.
 
     They are the distribution exactly, in a hundredth of its memory: `hidden` (n, width), the model's dtype.
@@ -43,7 +43,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Leading:
+class TopKTarget:
     """The k likeliest tokens and the rest as one bucket, at the temperature they were taken.
 
     Attributes:
@@ -56,7 +56,7 @@ class Leading:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, logits: Tensor, k: int, temperature: float) -> "Leading":
+    def of(cls, logits: Tensor, k: int, temperature: float) -> "TopKTarget":
         """The k likeliest tokens of the teacher's logits (n, vocabulary)."""
         tokens = logits.topk(k).indices
         log_probs, log_rest = _buckets(logits, tokens, temperature)
@@ -74,7 +74,7 @@ class Leading:
         return _kl(teacher, torch.cat([own, own_rest.unsqueeze(-1)], dim=-1), direction)
 
 
-Target = Whole | Leading
+Target = FullTarget | TopKTarget
 
 
 def _log_softmax(logits: Tensor, temperature: float) -> Tensor:

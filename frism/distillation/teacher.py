@@ -7,17 +7,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from frism.distillation.collation import PER_TOKEN, Row, collate
+from frism.distillation.collation import PER_TOKEN, ModelInputs, collate
 from frism.distillation.receiver import Receiver
-from frism.distillation.targets import Direction, Leading, Target, Whole
-from frism.distillation.tower_inputs import Call, pictures_seen_once, placed, record, replay
+from frism.distillation.targets import Direction, FullTarget, Target, TopKTarget
+from frism.distillation.tower_inputs import TowerCall, cache_picture_features, move_to, record, replay
 
-_TARGETS: dict[str, type[Whole] | type[Leading]] = {kind.__name__: kind for kind in (Whole, Leading)}
+_TARGETS: dict[str, type[FullTarget] | type[TopKTarget]] = {
+    kind.__name__: kind for kind in (FullTarget, TopKTarget)
+}
 ANSWER_TYPES = {"paligemma": 1}  # where `token_type_ids` 0 means that a token sees those after it too
 
 
 @dataclass(frozen=True)
-class Asking:
+class TeacherSettings:
     """How the teacher is asked.
 
     Attributes:
@@ -44,7 +46,7 @@ class Example:
         target: the teacher's distributions there.
     """
 
-    call: Call
+    call: TowerCall
     answer: Tensor
     tokens: Tensor
     target: Target
@@ -52,7 +54,7 @@ class Example:
     def state(self) -> dict[str, Any]:
         """Nested plain containers with all tensors on the CPU: what `torch.save` takes."""
         target = {"kind": type(self.target).__name__, **vars(self.target)}
-        found: dict[str, Any] = placed(vars(self) | {"target": target}, torch.device("cpu"))
+        found: dict[str, Any] = move_to(vars(self) | {"target": target}, torch.device("cpu"))
         return found
 
     @classmethod
@@ -77,24 +79,26 @@ class Example:
 
 
 @torch.no_grad()
-def ask(receiver: Receiver, rows: Sequence[Row], asking: Asking) -> Example:
-    """Have V answer some questions (`frism.distillation.prompts.rows`) together.
+def answer_questions(receiver: Receiver, rows: Sequence[ModelInputs], asking: TeacherSettings) -> Example:
+    """Have V answer some questions (`frism.distillation.prompts.prepare_questions`) together.
 
     No label is read: a question carries none.
     """
     tokenizer = receiver.processor.tokenizer
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
-    inputs = _placed(collate(rows, pad), receiver)
+    inputs = _move_inputs(collate(rows, pad), receiver)
     length = inputs["input_ids"].shape[1]
     if asking.tokens == "first":
         answers = inputs["input_ids"].new_zeros(len(rows), 1)  # not fed to the model; known below
         answered = torch.ones_like(answers, dtype=torch.bool)
         call = record(receiver, inputs)
     else:
-        with pictures_seen_once(receiver.model):
-            answers = _greedy(receiver, inputs, asking.max_new_tokens, pad)
-            answered = _until_end(answers, receiver.model.generation_config.eos_token_id)
-            call = record(receiver, continued(inputs, answers, answered, receiver.model.config.model_type))
+        with cache_picture_features(receiver.model):
+            answers = _answer_greedily(receiver, inputs, asking.max_new_tokens, pad)
+            answered = _mask_answers(answers, receiver.model.generation_config.eos_token_id)
+            call = record(
+                receiver, append_answers(inputs, answers, answered, receiver.model.config.model_type)
+            )
     answer = torch.zeros(len(rows), length - 1 + answers.shape[1], dtype=torch.bool, device=answers.device)
     answer[:, length - 1 :] = answered
     hidden = replay(receiver, call)
@@ -102,38 +106,38 @@ def ask(receiver: Receiver, rows: Sequence[Row], asking: Asking) -> Example:
     tokens = answers[answered]
     if asking.tokens == "first":
         logits = receiver.logits(hidden)
-        logits[:, _placeholders(receiver)] = -torch.inf
+        logits[:, _find_placeholders(receiver)] = -torch.inf
         tokens = logits.argmax(-1)
     return Example(call, answer, tokens, _target(receiver, hidden, asking))
 
 
-def _target(receiver: Receiver, hidden: Tensor, asking: Asking) -> Target:
+def _target(receiver: Receiver, hidden: Tensor, asking: TeacherSettings) -> Target:
     if asking.top_k:
         logits = receiver.logits(hidden)
         if asking.top_k < logits.shape[-1]:
-            return Leading.of(logits, asking.top_k, asking.temperature)
-    return Whole(hidden)
+            return TopKTarget.of(logits, asking.top_k, asking.temperature)
+    return FullTarget(hidden)
 
 
-def _placed(inputs: Row, receiver: Receiver) -> Row:
+def _move_inputs(inputs: ModelInputs, receiver: Receiver) -> ModelInputs:
     dtype = receiver.model.dtype
-    found: Row = placed(inputs, receiver.device)
+    found: ModelInputs = move_to(inputs, receiver.device)
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in found.items()}
 
 
-def _placeholders(receiver: Receiver) -> list[int]:
+def _find_placeholders(receiver: Receiver) -> list[int]:
     """Ids of the tokens that stand for pictures: never answers, as there would be no picture for them."""
     config = receiver.model.config
     found = [getattr(config, name, None) for name in ("image_token_id", "video_token_id")]
     return [place for place in found if place is not None]
 
 
-def _greedy(receiver: Receiver, inputs: Row, max_new_tokens: int, pad: int) -> Tensor:
+def _answer_greedily(receiver: Receiver, inputs: ModelInputs, max_new_tokens: int, pad: int) -> Tensor:
     """New tokens (batch, at most max_new_tokens), rows that end early filled up with `pad`."""
     # A released model's generation config may sample or punish repetition: the teacher does neither.
     plain = {
         "do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "temperature": None, "top_p": None,
-        "top_k": None, "suppress_tokens": _placeholders(receiver),
+        "top_k": None, "suppress_tokens": _find_placeholders(receiver),
     }  # fmt: skip
     sequences: Tensor = receiver.model.generate(
         **inputs, max_new_tokens=max_new_tokens, pad_token_id=pad, **plain
@@ -141,13 +145,13 @@ def _greedy(receiver: Receiver, inputs: Row, max_new_tokens: int, pad: int) -> T
     return sequences[:, inputs["input_ids"].shape[1] :]
 
 
-def _until_end(tokens: Tensor, end: int | list[int] | None) -> Tensor:
+def _mask_answers(tokens: Tensor, end: int | list[int] | None) -> Tensor:
     """Which generated tokens belong to the answer: everything up to and with the first end token."""
     ends = torch.isin(tokens, torch.tensor([] if end is None else end, device=tokens.device))
     return (ends.cumsum(dim=1) - ends.long()) == 0
 
 
-def continued(inputs: Row, answers: Tensor, answered: Tensor, model_type: str) -> Row:
+def append_answers(inputs: ModelInputs, answers: Tensor, answered: Tensor, model_type: str) -> ModelInputs:
     """The inputs (batch, length) with all of the answers' tokens but the last, which nothing follows.
 
     Args:

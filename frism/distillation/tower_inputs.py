@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frism.distillation.receiver import Receiver
 
-Call = dict[str, Any]  # keyword arguments: tensors, and lists, dicts and plain values around them
+TowerCall = dict[str, Any]  # keyword arguments: tensors, and lists, dicts and plain values around them
 
 
 class _RecordedError(Exception):
@@ -23,11 +23,11 @@ class _RecordedError(Exception):
 
 
 @torch.no_grad()
-def record(receiver: Receiver, inputs: Mapping[str, Tensor]) -> Call:
+def record(receiver: Receiver, inputs: Mapping[str, Tensor]) -> TowerCall:
     """The keyword arguments with which `model(**inputs)` calls its language tower."""
-    calls: list[Call] = []
+    calls: list[TowerCall] = []
 
-    def stop(module: object, args: tuple[Any, ...], kwargs: Call) -> None:
+    def stop(module: object, args: tuple[Any, ...], kwargs: TowerCall) -> None:
         calls.append(kwargs)
         raise _RecordedError
 
@@ -41,26 +41,26 @@ def record(receiver: Receiver, inputs: Mapping[str, Tensor]) -> Call:
     return calls[0]
 
 
-def replay(receiver: Receiver, call: Call) -> Tensor:
+def replay(receiver: Receiver, call: TowerCall) -> Tensor:
     """Last hidden states (batch, length, width) of the language tower for a recorded call."""
-    hidden: Tensor = receiver.tower(**placed(call, receiver.device)).last_hidden_state
+    hidden: Tensor = receiver.tower(**move_to(call, receiver.device)).last_hidden_state
     return hidden
 
 
-def placed(value: Any, device: torch.device) -> Any:
+def move_to(value: Any, device: torch.device) -> Any:
     """A copy of nested lists, tuples and dicts with every tensor on a device."""
     if isinstance(value, Tensor):
         # Not on the way back: the CPU would read before the copy is there.
         return value.to(device, non_blocking=device.type == "cuda")
     if isinstance(value, Mapping):
-        return {name: placed(part, device) for name, part in value.items()}
+        return {name: move_to(part, device) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(placed(part, device) for part in value)
+        return type(value)(move_to(part, device) for part in value)
     return value
 
 
 @contextmanager
-def pictures_seen_once(model: Any) -> Iterator[None]:
+def cache_picture_features(model: Any) -> Iterator[None]:
     """Inside, `model` encodes the same pixels once in a row, in `generate` and in plain calls alike."""
     inner = model.base_model
     # Vision tower and projector in one, except for mllama, which has no such method.

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from frism.gates.task_vectors import Rows, pieces
+from frism.gates.task_vectors import Rows, slice_rows
 
 Factors = Callable[[], tuple[Tensor, ...]]
 TaskVector = Callable[[], Rows]
 
-KEPT = 1 << 22
+MAX_KEPT_ENTRIES = 1 << 22
 """Entries up to which a rebuilt matrix is kept for the backward pass; a larger one is rebuilt there."""
 
 
@@ -28,7 +28,7 @@ def rebuilding_pays(d_out: int, d_in: int, tokens: int) -> bool:
     rebuilt only the gates' gradient is left, k (d_out + d_in) per token, but each time that W is built costs
     k d_out d_in. The number of directions k cancels.
     """
-    times = 1 if d_out * d_in <= KEPT else 2
+    times = 1 if d_out * d_in <= MAX_KEPT_ENTRIES else 2
     return tokens * (d_out + d_in) > times * d_out * d_in
 
 
@@ -75,7 +75,7 @@ class SideBranch(torch.autograd.Function):
         return of_x, of_gains, of_tail, None, None, None, None
 
 
-class Rebuilt(torch.autograd.Function):
+class RebuiltWeight(torch.autograd.Function):
     """The same function, inputs and gradients as `SideBranch`, through W + U diag(gains) V^T formed first.
 
     Keeps x, (tokens, d_in), and the rebuilt matrix where that has at most KEPT entries.
@@ -92,8 +92,8 @@ class Rebuilt(torch.autograd.Function):
         factors: Factors,
         task_vector: TaskVector | None,
     ) -> Tensor:
-        rebuilt = _rebuilt(weight, gains, factors)
-        ctx.kept = rebuilt.numel() <= KEPT
+        rebuilt = _rebuild(weight, gains, factors)
+        ctx.kept = rebuilt.numel() <= MAX_KEPT_ENTRIES
         ctx.save_for_backward(gains, rebuilt if ctx.kept else weight, x)
         ctx.factors, ctx.task_vector = factors, task_vector
         return linear(x, rebuilt, bias)
@@ -109,11 +109,11 @@ class Rebuilt(torch.autograd.Function):
             of_gains = back.mul_(inner).sum(0, dtype=gains.dtype)
         of_tail = _tail_gradient(x, delta, ctx.task_vector, gains.dtype) if ctx.needs_input_grad[2] else None
         if ctx.needs_input_grad[0]:
-            of_x = delta @ (weight if ctx.kept else _rebuilt(weight, gains, ctx.factors))
+            of_x = delta @ (weight if ctx.kept else _rebuild(weight, gains, ctx.factors))
         return of_x, of_gains, of_tail, None, None, None, None
 
 
-class Whole(torch.autograd.Function):
+class WholeMatrix(torch.autograd.Function):
     """y = W x + b + gain * tau x: one gate for the matrix, which needs no directions. Keeps x.
 
     Inputs: x (tokens, d_in); gain, a scalar; weight, bias; where tau (d_out, d_in) comes from.
@@ -141,7 +141,7 @@ class Whole(torch.autograd.Function):
         return of_x, of_gain, None, None, None
 
 
-def _rebuilt(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
+def _rebuild(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
     u, vh = factors()
     scaled = (u * gains).to(u.dtype)
     if weight.dtype == u.dtype:
@@ -152,7 +152,7 @@ def _rebuilt(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
 def _tail_gradient(x: Tensor, delta: Tensor, task_vector: TaskVector, dtype: torch.dtype) -> Tensor:
     """Sum over tokens of delta . tau x: what the tail's gate gets beside its share in the gains."""
     tau, sums = task_vector(), []
-    for rows in pieces(delta.shape[1], x.shape[1]):
+    for rows in slice_rows(delta.shape[1], x.shape[1]):
         some = linear(x, tau[rows].to(x.device, x.dtype))
         sums.append(some.mul_(delta[:, rows]).sum(dtype=dtype))
     return torch.stack(sums).sum()

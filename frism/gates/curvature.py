@@ -61,7 +61,7 @@ class Curvature:
         return (errors[h > 0] / h[h > 0]).nanmedian().item()
 
 
-def curvature(
+def estimate_curvature(
     injection: GatedInjection,
     questions: Iterable[Callable[[], Tensor]],
     *,
@@ -90,7 +90,7 @@ def curvature(
             for _ in range(samples):
                 found = logits()
                 answered = len(found)
-                gradients = torch.autograd.grad(signed_surprise(found, generator), parameters)
+                gradients = torch.autograd.grad(signed_log_likelihood(found, generator), parameters)
                 for square, gradient in zip(squares, gradients, strict=True):
                     square += gradient.double().square() / samples
             count, tokens, squared_tokens = count + 1, tokens + answered, squared_tokens + answered**2
@@ -103,14 +103,14 @@ def curvature(
     )
 
 
-def signed_surprise(logits: Tensor, generator: torch.Generator) -> Tensor:
+def signed_log_likelihood(logits: Tensor, generator: torch.Generator) -> Tensor:
     """sum over tokens and vocabulary of sqrt(P) * a random sign * log P; logits (n, vocabulary), a scalar."""
     log_probs = torch.log_softmax(logits, dim=-1)
     signs = torch.randint(0, 2, logits.shape, generator=generator, dtype=torch.int8).to(logits.device) * 2 - 1
     return ((log_probs.detach() / 2).exp() * signs * log_probs).sum()
 
 
-def energy_shares(injection: GatedInjection) -> list[Tensor]:
+def measure_energy_shares(injection: GatedInjection) -> list[Tensor]:
     """e of every open fraction: its part of the injected energy when fully open; sums to one. Free gates."""
     with torch.no_grad():
         for parameter in injection.parameters():

@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from frism.gates.branch import Rebuilt, SideBranch, Whole, rebuilding_pays
-from frism.gates.interception import Interceptions, executing_device, replacement
+from frism.gates.branch import RebuiltWeight, SideBranch, WholeMatrix, rebuilding_pays
+from frism.gates.interception import Interceptions, find_device, find_replacement
 from frism.gates.parametrisation import PAPER, Gates
-from frism.gates.placement import How, Placement
+from frism.gates.placement import Placement, PlacementMode
 from frism.gates.tails import TailWeights
 from frism.gates.task_vectors import Rows
 from frism.spectra.spectrum import Spectrum
@@ -50,7 +50,7 @@ class GatedInjection:
         gates: Gates = PAPER,
         *,
         task_vectors: Callable[[str], Rows] | None = None,
-        factors: How = "auto",
+        factors: PlacementMode = "auto",
     ) -> None:
         self.modules, self.strength, self.gates = dict(modules), strength, gates
         self.logits: dict[str, Tensor] = {}
@@ -60,7 +60,7 @@ class GatedInjection:
         self._placement = Placement(factors)
         self._task_vectors = task_vectors or _no_task_vectors
         for name, module in self.modules.items():
-            earlier = getattr(getattr(replacement(module), "func", None), "__self__", None)
+            earlier = getattr(getattr(find_replacement(module), "func", None), "__self__", None)
             if isinstance(earlier, GatedInjection):
                 earlier.restore()  # its tails are not V's weights
             spectrum = spectra[name]
@@ -77,7 +77,7 @@ class GatedInjection:
     def _add(self, name: str, module: nn.Linear, spectrum: Spectrum, known: bool) -> None:
         if spectrum.tail is not None and not known:
             raise ValueError(f"{name}: a truncated spectrum needs the task vectors")
-        weight, device, k = module.weight, executing_device(module), len(spectrum.s)
+        weight, device, k = module.weight, find_device(module), len(spectrum.s)
         dtype = torch.float64 if weight.dtype == torch.float64 else spectrum.s.dtype
         factors: tuple[Tensor, ...] = (spectrum.u, spectrum.vh)
         if self.gates.shared:  # then the whole matrix is cheaper than its directions
@@ -181,7 +181,7 @@ class GatedInjection:
         flat, factors = x.reshape(-1, x.shape[-1]), partial(self._placement.take, name)
         if self.gates.shared:
             gain = self.strength * self.gates.value(self.logits[name]).squeeze(0)
-            return Whole.apply(flat, gain, module.weight, module.bias, factors).view(*x.shape[:-1], -1)
+            return WholeMatrix.apply(flat, gain, module.weight, module.bias, factors).view(*x.shape[:-1], -1)
         opened, in_weight = self._opened(name), None
         if name in self.tails:
             tail = self._opened_tail(name)
@@ -189,7 +189,7 @@ class GatedInjection:
             opened, in_weight = opened - tail, self.strength * tail
         gains = self.strength * opened * self._singular_values[name]
         rebuild = rebuilding_pays(module.out_features, module.in_features, len(flat))
-        way, task_vector = Rebuilt if rebuild else SideBranch, partial(self._task_vectors, name)
+        way, task_vector = RebuiltWeight if rebuild else SideBranch, partial(self._task_vectors, name)
         y = way.apply(flat, gains, in_weight, module.weight, module.bias, factors, task_vector)
         return y.view(*x.shape[:-1], -1)
 

@@ -34,7 +34,7 @@ class Interceptions:
             self.release(name)
 
 
-def replacement(module: nn.Module) -> object:
+def find_replacement(module: nn.Module) -> object:
     """What computes the module's output instead of its own forward pass; None when nothing does."""
     return vars(module).get(_slot(module))
 
@@ -44,7 +44,7 @@ def _slot(module: nn.Module) -> str:
     return "_old_forward" if hasattr(module, "_hf_hook") else "forward"
 
 
-def executing_device(module: nn.Linear) -> torch.device:
+def find_device(module: nn.Linear) -> torch.device:
     """Where a linear layer computes; an offloaded weight is there only while it does."""
     device = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
     if module.weight.device.type != "meta" or device is None:

@@ -17,15 +17,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from torch import nn
 
 from frism.compute import Compute
-from frism.distillation.examples import teach
+from frism.distillation.examples import make_examples
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking
+from frism.distillation.teacher import TeacherSettings
+from frism.gates.checkpointer import Checkpointer
 from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
-from frism.gates.run import Run
-from frism.gates.state import Keeper
 from frism.gates.task_vectors import TaskVectors
+from frism.gates.training import GateTraining
 from frism.method import Fitted, Fitting
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
@@ -51,16 +51,11 @@ def learn(
 
     Raises UserError for too few questions, unreadable pictures, and a loss that is not finite.
     """
-    triple, calibration, spectra, compute = (
-        fitting.triple,
-        fitting.calibration,
-        fitting.spectra,
-        fitting.compute,
-    )
-    workspace, seed = fitting.workspace, fitting.seed
+    triple, calibration, spectra = fitting.triple, fitting.calibration, fitting.spectra
+    compute, workspace, seed = fitting.compute, fitting.workspace, fitting.seed
     receiver = Receiver.load(triple, compute)
     temperature = learning.temperature if learning.top_k else 1.0  # of whole targets it is none of theirs
-    asking = Asking(learning.max_new_tokens, learning.tokens, learning.top_k, temperature)
+    asking = TeacherSettings(learning.max_new_tokens, learning.tokens, learning.top_k, temperature)
     batches = min(learning.steps, -(-len(calibration.questions) // learning.batch))
     answers, own, taught, key = None, None, "", ""
     if workspace is not None:
@@ -73,13 +68,13 @@ def learn(
             vars(learning), vars(gates), kl_weight,
         )  # fmt: skip
         answers, own = workspace / f"teacher-{taught}", workspace / f"gates-{key}"
-    examples, held_out = teach(
+    examples, held_out = make_examples(
         receiver, calibration.questions, asking, batch=learning.batch, batches=batches,
         held_out=learning.held_out, seed=seed, folder=answers, key=taught,
     )  # fmt: skip
-    injection = gated(receiver, spectra, strength=strength, gates=gates, compute=compute)
-    run = Run(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
-    keeper = Keeper(own and own / "state.pt", key)
+    injection = gate_model(receiver, spectra, strength=strength, gates=gates, compute=compute)
+    run = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
+    keeper = Checkpointer(own and own / "state.pt", key)
     if (state := keeper.newest()) is not None:
         run.load_state(state)
         log.info("going on at step %d", len(run.curve))
@@ -95,7 +90,7 @@ def learn(
     return Fitted(tensors=injection.fitted(), curve=run.curve.tensors())
 
 
-def gated(
+def gate_model(
     receiver: Receiver, spectra: Spectra, *, strength: float, gates: Gates, compute: Compute
 ) -> GatedInjection:
     """Gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""

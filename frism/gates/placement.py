@@ -13,14 +13,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from frism.triples.scopes import split
+from frism.triples.scopes import split_name
 
-How = Literal["auto", "resident", "streamed"]
+PlacementMode = Literal["auto", "resident", "streamed"]
 SHARE = 0.5
 """The part of a device's free memory that "auto" gives to factors; the rest is for activations."""
 
 
-def free_memory(device: torch.device) -> int:
+def read_free_memory(device: torch.device) -> int:
     """Bytes that are free on a device, in host memory with what the system keeps there of files."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -31,7 +31,7 @@ def free_memory(device: torch.device) -> int:
 
 
 @dataclass(frozen=True)
-class Parked:
+class HostFactors:
     """Factors of one matrix in host memory, and where and in which dtype they are wanted."""
 
     host: tuple[Tensor, ...]
@@ -39,7 +39,7 @@ class Parked:
     dtype: torch.dtype
 
 
-class Stream:
+class FactorStream:
     """Host factors brought to their devices: at most two neighbouring layers at a time.
 
     On a GPU the copies run beside the computation, on a stream of their own. On the CPU a factor in the
@@ -47,7 +47,7 @@ class Stream:
     """
 
     def __init__(self) -> None:
-        self.parked: dict[str, Parked] = {}
+        self.parked: dict[str, HostFactors] = {}
         self._layers: list[list[str]] = []
         self._place: dict[str, int] = {}
         self._keys: dict[object, int] = {}
@@ -59,7 +59,7 @@ class Stream:
 
     def put(self, name: str, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> None:
         """Add a matrix; matrices come in the model's order. A canonical name says which layer it is of."""
-        layer = split(name)[0]
+        layer = split_name(name)[0]
         key: object = name if layer is None else layer
         if key not in self._keys:
             self._keys[key] = len(self._layers)
@@ -68,7 +68,7 @@ class Stream:
         self._layers[self._keys[key]].append(name)
         if device.type == "cuda":  # in the dtype that travels, page-locked: a plain copy by the device itself
             factors = tuple(tensor.to("cpu", dtype).contiguous().pin_memory() for tensor in factors)
-        self.parked[name] = Parked(factors, device, dtype)
+        self.parked[name] = HostFactors(factors, device, dtype)
 
     def take(self, name: str) -> tuple[Tensor, ...]:
         """The factors on their device. Asking for a layer sends for the one expected next."""
@@ -131,10 +131,12 @@ class Placement:
         free: bytes that are free on a device.
     """
 
-    def __init__(self, how: How = "auto", free: Callable[[torch.device], int] = free_memory) -> None:
+    def __init__(
+        self, how: PlacementMode = "auto", free: Callable[[torch.device], int] = read_free_memory
+    ) -> None:
         self.how, self._free = how, free
         self.resident: dict[str, tuple[Tensor, ...]] = {}
-        self.stream = Stream()
+        self.stream = FactorStream()
         self._left: dict[torch.device, float] = {}
 
     def put(self, name: str, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> None:

@@ -15,7 +15,7 @@ attention) is about as much again, and weights and factors want the rest. Recomp
 pass."""
 
 
-def pays(layers: Iterable[nn.Module], tokens: int, device: torch.device) -> bool:
+def recomputation_pays(layers: Iterable[nn.Module], tokens: int, device: torch.device) -> bool:
     """Whether the activations of so many tokens are too large to be kept on `device`.
 
     Counted as what goes in and out of every linear layer, in the weights' dtype.
@@ -32,7 +32,7 @@ def _memory(device: torch.device) -> int:
 
 
 @contextmanager
-def recomputed(layers: Iterable[nn.Module]) -> Iterator[None]:
+def recompute(layers: Iterable[nn.Module]) -> Iterator[None]:
     """Inside, only each layer's inputs are kept. Backward passes must run inside, too.
 
     Gradients are the same bits where the layers are deterministic.

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from frism.errors import UserError
-from frism.gates.task_vectors import Rows, pieces
+from frism.gates.task_vectors import Rows, slice_rows
 
 
-class ParkedInMemory:
+class MemoryBackup:
     """The bits of a GPU's tensor, in host memory."""
 
     def __init__(self, tensor: Tensor) -> None:
@@ -28,14 +28,14 @@ class ParkedInMemory:
         return self._bits[rows]
 
 
-class ParkedInFile:
+class FileBackup:
     """The bits of a tensor of the CPU, in a temporary file that has no name."""
 
     def __init__(self, tensor: Tensor) -> None:
         self._shape, self._dtype = tensor.shape, tensor.dtype
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
         try:
-            for rows in pieces(*tensor.shape):
+            for rows in slice_rows(*tensor.shape):
                 self._file.write(tensor.detach()[rows].contiguous().view(torch.uint8).numpy().data)
             self._file.flush()
         except OSError as error:
@@ -71,7 +71,7 @@ class TailWeights:
                     "device_map that holds all of it, or the full rank."
                 )
         self._modules, self._task_vectors, self._strength = dict(modules), task_vectors, strength
-        self._parked: dict[str, ParkedInFile | ParkedInMemory] = {}
+        self._parked: dict[str, FileBackup | MemoryBackup] = {}
         self.merged: dict[str, float] = {}  # the tail's open fraction that a layer's weight contains
 
     @torch.no_grad()
@@ -81,12 +81,12 @@ class TailWeights:
             return
         weight = self._modules[name].weight.data
         if name not in self._parked:
-            park = ParkedInFile if weight.device.type == "cpu" else ParkedInMemory
+            park = FileBackup if weight.device.type == "cpu" else MemoryBackup
             self._parked[name] = park(weight)
         self.merged[name] = float("nan")  # neither, should reading or writing fail
         tau = self._task_vectors(name)
         wide = torch.promote_types(weight.dtype, torch.float32)
-        for rows in pieces(*weight.shape):
+        for rows in slice_rows(*weight.shape):
             own = self._parked[name][rows].to(weight.device).to(wide)
             added = tau[rows].to(weight.device, wide)
             weight[rows] = own.add(added, alpha=self._strength * opened)
@@ -96,6 +96,6 @@ class TailWeights:
         """Give the layer V's own bits back."""
         if name in self.merged:
             weight = self._modules[name].weight.data
-            for rows in pieces(*weight.shape):
+            for rows in slice_rows(*weight.shape):
                 weight[rows] = self._parked[name][rows]
             del self.merged[name]

@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from frism.gates.interception import executing_device
-from frism.gates.placement import SHARE, free_memory
+from frism.gates.interception import find_device
+from frism.gates.placement import SHARE, read_free_memory
 from frism.spectra.spectra import Spectra
 
 ENTRIES = 1 << 21  # that are in hand at a time: what caches hold
@@ -20,7 +20,7 @@ class Rows(Protocol):
     def __getitem__(self, rows: slice, /) -> Tensor: ...
 
 
-def pieces(d_out: int, d_in: int) -> Iterator[slice]:
+def slice_rows(d_out: int, d_in: int) -> Iterator[slice]:
     """A matrix's rows, about ENTRIES values at a time."""
     step = max(1, ENTRIES // d_in)
     return (slice(first, min(first + step, d_out)) for first in range(0, d_out, step))
@@ -63,11 +63,11 @@ class TaskVectors:
         spectra: Spectra,
         modules: Mapping[str, nn.Linear],
         room: Callable[[torch.device], int | None] = lambda device: (
-            free_memory(device) if device.type == "cuda" else None
+            read_free_memory(device) if device.type == "cuda" else None
         ),
     ) -> None:
         self._spectra, self._room = spectra, room
-        self._devices = {name: executing_device(module) for name, module in modules.items()}
+        self._devices = {name: find_device(module) for name, module in modules.items()}
         self._keeps: dict[torch.device, bool] = {}
         self._kept: dict[str, _Kept] = {}
 

@@ -16,7 +16,7 @@ from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import PIECE, cores
 from frism.method import method as methods
 from frism.method.method import Method
-from frism.spectra.costs import chosen, cost
+from frism.spectra.costs import choose_solver, estimate_seconds
 from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
 
@@ -127,13 +127,15 @@ def _read_rate(triple: Triple) -> float:
 def _svd_seconds(shapes: Iterable[tuple[int, ...]]) -> float:
     """Time for all matrices with the solvers that `frism spectrum` takes, scaled from one trial here."""
     matrices = [shape for shape in shapes if len(shape) == 2]
-    return _speed() * sum(cost(chosen("auto", shape, None, "cpu"), shape) for shape in matrices)
+    return _speed() * sum(
+        estimate_seconds(choose_solver("auto", shape, None, "cpu"), shape) for shape in matrices
+    )
 
 
 @lru_cache
 def _speed() -> float:
     """How much longer a decomposition takes here than where the solvers' rates were measured."""
     sample = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
-    return _best(lambda: decompose(sample)) / cost(
-        chosen("auto", (_SIDE, _SIDE), None, "cpu"), (_SIDE, _SIDE)
+    return _best(lambda: decompose(sample)) / estimate_seconds(
+        choose_solver("auto", (_SIDE, _SIDE), None, "cpu"), (_SIDE, _SIDE)
     )

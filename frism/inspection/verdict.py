@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from frism.errors import UserError
-from frism.triples.compatibility import differences, refusals, tokenizer_notes
-from frism.triples.scopes import kind
+from frism.triples.compatibility import compare_configs, compare_tokenizers, find_refusals
+from frism.triples.scopes import classify
 from frism.triples.triple import ROLES, Triple
 
 if TYPE_CHECKING:
-    from frism.inspection.alignment import TaskVectors
+    from frism.inspection.alignment import TaskVectorNorms
 
 Status = Literal["ok", "ok with warnings", "refused"]
 # Two models of equal shape and unrelated training differ by about sqrt(2) of either's norm.
@@ -36,7 +36,7 @@ class Verdict:
 
 def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict:
     """Collect every reason and warning that configs, headers and tokenizers give."""
-    found = list(refusals(triple.towers, text_receiver=text_receiver))
+    found = list(find_refusals(triple.towers, text_receiver=text_receiver))
     if not found:
         try:
             triple.names(scope)
@@ -44,16 +44,16 @@ def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict
             found.append(str(error))
     if found:
         return Verdict(found, [], [])
-    facts = differences(triple.towers)
+    facts = compare_configs(triple.towers)
     warnings = [note for note in facts if not note.startswith(_HARMLESS)]
     notes = [note for note in facts if note.startswith(_HARMLESS)]
     warnings = [_explained(note) for note in warnings] + _other_biases(triple)
-    return Verdict([], warnings, notes + tokenizer_notes(triple.towers))
+    return Verdict([], warnings, notes + compare_tokenizers(triple.towers))
 
 
-def with_values(verdict: Verdict, vectors: "TaskVectors") -> Verdict:
+def add_value_findings(verdict: Verdict, vectors: "TaskVectorNorms") -> Verdict:
     """Add to a verdict without refusals what only the tensors' values show."""
-    refused, warned = _from_values(vectors)
+    refused, warned = _judge_values(vectors)
     return Verdict(refused, verdict.warnings + warned, verdict.notes)
 
 
@@ -71,7 +71,7 @@ def _other_biases(triple: Triple) -> list[str]:
     names = {role: set(triple.towers[role].names) for role in ROLES}
     for role in ("base", "lrm"):
         for what in ("bias", "norm"):
-            odd = sorted(name for name in names["vlm"] ^ names[role] if kind(name) == what)
+            odd = sorted(name for name in names["vlm"] ^ names[role] if classify(name) == what)
             if odd:
                 owner = "vlm" if odd[0] in names["vlm"] else role
                 warnings.append(
@@ -81,14 +81,14 @@ def _other_biases(triple: Triple) -> list[str]:
     return warnings
 
 
-def _from_values(vectors: "TaskVectors") -> tuple[list[str], list[str]]:
+def _judge_values(vectors: "TaskVectorNorms") -> tuple[list[str], list[str]]:
     total = vectors.total
     refused, warned = [], []
     if total.tau_lrm == 0:
         refused.append("R equals B in every tensor of the scope: there is nothing to merge.")
     if total.tau_vlm == 0:
         warned.append("V equals B in every tensor of the scope: interpolating with R is injecting tau_R.")
-    base, tau_vlm, tau_lrm, cosine = _of_matrices(vectors)
+    base, tau_vlm, tau_lrm, cosine = _sum_matrices(vectors)
     for role, norm in (("V", tau_vlm), ("R", tau_lrm)):
         if norm > _UNRELATED * base:
             warned.append(f"|{role} - B| is {norm / base:.2f} of |B|: {role} looks trained from another B.")
@@ -100,9 +100,9 @@ def _from_values(vectors: "TaskVectors") -> tuple[list[str], list[str]]:
     return refused, warned
 
 
-def _of_matrices(vectors: "TaskVectors") -> tuple[float, float, float, float]:
+def _sum_matrices(vectors: "TaskVectorNorms") -> tuple[float, float, float, float]:
     """|B|, |tau_V|, |tau_R| and their cosine over matrices: norm weights are near 1 in any model."""
-    rows = [row for row in vectors.tensors if kind(row.name) == "matrix"]
+    rows = [row for row in vectors.tensors if classify(row.name) == "matrix"]
     base, vlm, lrm = (
         math.hypot(*values) for values in zip(*((r.base, r.tau_vlm, r.tau_lrm) for r in rows), strict=True)
     )

@@ -21,7 +21,7 @@ from frism.checkpoints.checkpoint import COMPANIONS
 from frism.checkpoints.index import INDEX
 from frism.compute import Compute
 from frism.errors import UserError
-from frism.files import read_json, refusal, synchronise
+from frism.files import explain_refusal, read_json, synchronise
 from frism.merging.model_card import Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
@@ -78,9 +78,7 @@ class Job:
         return SpectrumSettings() if "spectrum" in find(self.method).needs else None
 
     @classmethod
-    def of(
-        cls, triple: Triple, recipe: Recipe, fitted: Fitted, out: Path, **how: object
-    ) -> "Job":
+    def of(cls, triple: Triple, recipe: Recipe, fitted: Fitted, out: Path, **how: object) -> "Job":
         """The job of a recipe. Raises UserError when it was made for other checkpoints or coefficients."""
         if recipe.method is None:
             raise UserError(f"variant {recipe.name} is a checkpoint already: copy its folder.")
@@ -166,7 +164,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
         try:
             _write_others(job, plan, outcome, scratch, others)
         except OSError as error:
-            raise refusal(scratch, error) from error
+            raise explain_refusal(scratch, error) from error
         _publish(scratch, job, plan)
     return outcome
 
@@ -214,7 +212,7 @@ def _held(scratch: Path, key: str) -> Iterator[None]:
         (scratch / RECEIPTS).mkdir(parents=True, exist_ok=True)
         lock = os.open(scratch / LOCK, os.O_CREAT | os.O_RDWR, 0o666)
     except OSError as error:
-        raise refusal(scratch, error) from error
+        raise explain_refusal(scratch, error) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -285,4 +283,4 @@ def _publish(scratch: Path, job: Job, plan: Plan) -> None:
         if job.sync:
             synchronise(job.out.parent)
     except OSError as error:
-        raise refusal(job.out, error) from error
+        raise explain_refusal(job.out, error) from error

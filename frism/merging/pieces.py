@@ -16,13 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from frism.checkpoints.dtypes import check_dtype
-from frism.checkpoints.reading import SourceFiles, place
+from frism.checkpoints.reading import SourceFiles, byte_range
 from frism.errors import UserError
 from frism.merging.backends import Array, Backend, NumpyBackend, TorchBackend
 from frism.method.fitted import Fitted
 from frism.method.method import Method
 from frism.method.parameters import Value
-from frism.seeds import seeded
+from frism.seeds import make_generator
 from frism.triples.triple import Triple
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Merger:
             partial(self._read, piece=piece, desk=desk), name=name, layer=self.triple.layer(name),
             layers=self.triple.layers, fitted=self._fitted_of(name),
             spectrum=partial(self._spectrum, name),
-            rng=partial(seeded, self.seed, name if piece.first == 0 else f"{name}@{piece.first}"),
+            rng=partial(make_generator, self.seed, name if piece.first == 0 else f"{name}@{piece.first}"),
         )  # fmt: skip
         merged, original = self.method.run_merge(site, self.params, finite=False), site.vlm
         # Also for V itself: the norm of its zeros is NaN where V is not finite.
@@ -182,7 +182,7 @@ class Merger:
 
     def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
         header = self.triple.header(role, piece.name)
-        start, size = place(header, piece.first, piece.last)
+        start, size = byte_range(header, piece.first, piece.last)
         block, handle = desk.block(role, size)
         self.files.read(header.file, start, block)
         shape = (piece.last - piece.first,) if self.elementwise else header.shape

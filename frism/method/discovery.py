@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.method.method import NEEDS, Method
 from frism.method.parameters import Signature, read_signature
 from frism.triples.triple import DEFAULT_SCOPE, ROLES, SCOPES
@@ -51,7 +51,7 @@ def find(name: str) -> Method:
     known = modules()
     if name not in known:
         raise UserError(
-            f"unknown method '{name}' (available: {', '.join(sorted(known))}).{nearest(name, known)}"
+            f"unknown method '{name}' (available: {', '.join(sorted(known))}).{suggest(name, known)}"
         )
     try:
         module = importlib.import_module(known[name])

@@ -10,7 +10,7 @@ from frism.compute import Compute
 from frism.errors import UserError
 from frism.method.fitted import Fitted
 from frism.method.site import Site
-from frism.seeds import seeded
+from frism.seeds import make_generator
 from frism.triples.triple import Triple
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Fitting:
             yield Site(
                 partial(self._read, name), name=name, layer=self.triple.layer(name),
                 layers=self.triple.layers, spectrum=partial(self._spectrum, name),
-                rng=partial(seeded, self.seed, name),
+                rng=partial(make_generator, self.seed, name),
             )  # fmt: skip
 
     def score(self, fitted: Fitted) -> DevScores:

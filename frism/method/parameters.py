@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 
 Value = bool | int | float | str
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -154,7 +154,7 @@ def validate(
         if name not in parameters:
             raise UserError(
                 f"{where} has no parameter '{name}' (it accepts: {', '.join(parameters) or 'none'})."
-                f"{nearest(name, parameters)}"
+                f"{suggest(name, parameters)}"
             )
     return {
         name: parameter.check(params[name], where) if name in params else parameter.default

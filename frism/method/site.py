@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from frism.seeds import seeded
+from frism.seeds import make_generator
 
 if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     import torch
@@ -59,7 +59,7 @@ class Site:
         given = {"base": base, "vlm": vlm, "lrm": lrm}
         arrays = {role: array for role, array in given.items() if array is not None}
         return cls(
-            arrays.__getitem__, spectrum=lambda: spectrum, rng=lambda: rng or seeded(0, name), name=name,
+            arrays.__getitem__, spectrum=lambda: spectrum, rng=lambda: rng or make_generator(0, name), name=name,
             **place,
         )  # fmt: skip
 

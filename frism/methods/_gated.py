@@ -8,7 +8,7 @@ from frism.method import Site
 from frism.spectra.spectrum import Spectrum
 
 
-def gated_merge(
+def merge_gated(
     site: Site, spectrum: Spectrum | None, fitted: Mapping[str, Tensor], strength: float
 ) -> Tensor:
     """FRISM eq. 7 for one matrix (d_out, d_in), fp32: V + strength * the gated task vector.

@@ -12,7 +12,7 @@ from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.method import Fitted, Fitting, Site
-from frism.methods._gated import gated_merge
+from frism.methods._gated import merge_gated
 
 NEEDS = {"calibration", "spectrum"}
 FAMILY = "frism"
@@ -20,7 +20,7 @@ FAMILY = "frism"
 
 def merge(site: Site, *, strength: float = 0.2) -> Tensor:
     """One matrix (d_out, d_in). `site.fitted["open"]`: the learned open fractions sigmoid(g), shape (k,)."""
-    return gated_merge(site, site.spectrum, site.fitted, strength)
+    return merge_gated(site, site.spectrum, site.fitted, strength)
 
 
 def fit(fitting: Fitting, *, strength: float = 0.2, learning: Learning) -> Fitted:

@@ -16,15 +16,15 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from frism.distillation.examples import Examples, teach
+from frism.distillation.examples import Examples, make_examples
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking
-from frism.gates.curvature import Curvature, curvature, energy_shares
+from frism.distillation.teacher import TeacherSettings
+from frism.gates.checkpointer import Checkpointer
+from frism.gates.curvature import Curvature, estimate_curvature, measure_energy_shares
 from frism.gates.gated_model import GatedInjection
-from frism.gates.learner import gated
+from frism.gates.learner import gate_model
 from frism.gates.parametrisation import Gates
-from frism.gates.recomputation import pays, recomputed
-from frism.gates.state import Keeper
+from frism.gates.recomputation import recomputation_pays, recompute
 from frism.method import Count, Fitted, Fitting, NonNegative
 from frism.methods.frism import FAMILY, NEEDS, merge
 
@@ -58,19 +58,19 @@ def fit(
     """
     triple, compute, seed, workspace = fitting.triple, fitting.compute, fitting.seed, fitting.workspace
     calibration, spectra = fitting.calibration, fitting.spectra
-    receiver, asking = Receiver.load(triple, compute), Asking(max_new_tokens, tokens)
+    receiver, asking = Receiver.load(triple, compute), TeacherSettings(max_new_tokens, tokens)
     folder, key = None, ""
     if workspace is not None:
         folder = workspace / "teacher"
         key = f"{triple.digest['vlm']} {calibration.digest} {asking} {batch} {seed} {compute.dtype}"
     questions = calibration.questions
-    examples, _ = teach(
+    examples, _ = make_examples(
         receiver, questions, asking, batch=batch, batches=len(questions), seed=seed, folder=folder, key=key
     )
-    gates = gated(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
+    gates = gate_model(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
     # One pass serves every alpha: the points of a grid share a workspace.
     kept = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
-    keeper = Keeper(workspace and workspace / "curvature.pt", kept)
+    keeper = Checkpointer(workspace and workspace / "curvature.pt", kept)
     if (state := keeper.newest()) is None:
         found = _estimate(receiver, gates, examples, samples, seed, fitting.label)
         keeper.keep(lambda: vars(found))
@@ -96,15 +96,17 @@ def _estimate(
     shown = track(examples, progress, console=Console(stderr=True))
     questions = (lambda example=example: example.logits(receiver) for example in shown)
     longest = max(example.answer.numel() for example in examples)
-    with recomputed(receiver.layers if pays(receiver.layers, longest, receiver.device) else ()):
-        return curvature(gates, questions, samples=samples, generator=torch.Generator().manual_seed(seed))
+    with recompute(receiver.layers if recomputation_pays(receiver.layers, longest, receiver.device) else ()):
+        return estimate_curvature(
+            gates, questions, samples=samples, generator=torch.Generator().manual_seed(seed)
+        )
 
 
 @torch.no_grad()
 def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
     """Open the gates whose KL costs less than their energy earns."""
     with torch.enable_grad():
-        shares = energy_shares(gates)
+        shares = measure_energy_shares(gates)
     for parameter, h, share in zip(gates.parameters(), found.values, shares, strict=True):
         parameter.copy_(h.to(share.device) / 2 < alpha * share.double())
 

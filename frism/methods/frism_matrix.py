@@ -7,7 +7,7 @@ into matrix l. Separates per-matrix scale from per-direction choice. A control o
 from torch import Tensor
 
 from frism.method import Fitted, Fitting, Site
-from frism.spectra.gains import gate_gains
+from frism.spectra.gains import measure_gains
 
 NEEDS = {"reference", "spectrum"}
 FAMILY = "frism"
@@ -22,5 +22,5 @@ def merge(site: Site) -> Tensor:
 def fit(fitting: Fitting) -> Fitted:
     """The factor c_l of every matrix of the reference."""
     reference = fitting.reference
-    gains = gate_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
+    gains = measure_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
     return Fitted(tensors={n: {"factor": g.injected / g.whole.clamp(min=1e-30)} for n, g in gains.items()})

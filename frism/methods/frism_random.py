@@ -14,8 +14,8 @@ from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.method import Fitted, Fitting, Site
-from frism.methods._gated import gated_merge
-from frism.spectra.rotation import RotatedSpectra, rotated
+from frism.methods._gated import merge_gated
+from frism.spectra.rotation import RotatedSpectra, rotate
 
 NEEDS = {"calibration", "spectrum", "seed"}
 FAMILY = "frism"
@@ -24,8 +24,8 @@ DIRECTIONS = "random"
 
 def merge(site: Site, *, strength: float = 0.2) -> Tensor:
     """One matrix (d_out, d_in). `site.fitted["open"]`: of the random directions, shape (k,)."""
-    directions = rotated(site.spectrum, site.rng) if site.spectrum is not None else None
-    return gated_merge(site, directions, site.fitted, strength)
+    directions = rotate(site.spectrum, site.rng) if site.spectrum is not None else None
+    return merge_gated(site, directions, site.fitted, strength)
 
 
 def fit(fitting: Fitting, *, strength: float = 0.2, learning: Learning) -> Fitted:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from frism.errors import UserError
 from frism.method import Fitted, Fitting, Site
-from frism.methods._gated import gated_merge
-from frism.seeds import seeded
+from frism.methods._gated import merge_gated
+from frism.seeds import make_generator
 
 NEEDS = {"reference", "spectrum", "seed"}
 FAMILY = "frism"
@@ -19,7 +19,7 @@ FAMILY = "frism"
 
 def merge(site: Site) -> Tensor:
     """One matrix. `site.fitted["open"]`: strength * the permuted open fractions, shape (k,)."""
-    return gated_merge(site, site.spectrum, site.fitted, strength=1.0)
+    return merge_gated(site, site.spectrum, site.fitted, strength=1.0)
 
 
 def fit(fitting: Fitting) -> Fitted:
@@ -34,7 +34,7 @@ def fit(fitting: Fitting) -> Fitted:
                 "method frism_shuffled: the reference's gates sit on random directions: name a variant of"
                 " frism in `reference:`."
             )
-        order = torch.randperm(len(own["open"]), generator=seeded(fitting.seed, name))
+        order = torch.randperm(len(own["open"]), generator=make_generator(fitting.seed, name))
         strength = reference.params["strength"]
         result[name] = {key: strength * (own[key][order] if key == "open" else own[key])
                         for key in ("open", "open_tail") if key in own}  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from frism.method import Fitted, Fitting, Site
-from frism.spectra.gains import gate_gains
+from frism.spectra.gains import measure_gains
 
 NEEDS = {"reference", "spectrum"}
 FAMILY = "frism"
@@ -23,7 +23,7 @@ def merge(site: Site) -> Tensor:
 def fit(fitting: Fitting) -> Fitted:
     """The one factor c of the whole model."""
     reference = fitting.reference
-    gains = gate_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
+    gains = measure_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
     injected = torch.stack([g.injected for g in gains.values()]).norm()
     whole = torch.stack([g.whole for g in gains.values()]).norm()
     return Fitted(model={"factor": injected / whole})

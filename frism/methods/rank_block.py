@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from frism.method import Count, Index, Site
-from frism.methods._gated import gated_merge
+from frism.methods._gated import merge_gated
 from frism.spectra.spectrum import Spectrum
 
 NEEDS = {"spectrum"}
@@ -44,7 +44,7 @@ def merge(site: Site, *, part: Part, strength: float = 0.1) -> Tensor:
     fitted = {"open": inside.to(spectrum.s.dtype)}
     if spectrum.tail is not None:
         fitted["open_tail"] = spectrum.s.new_tensor(float(part.block == part.blocks - 1))
-    return gated_merge(site, spectrum, fitted, strength)
+    return merge_gated(site, spectrum, fitted, strength)
 
 
 def places(spectrum: Spectrum, blocks: int, split: str) -> Tensor:

@@ -124,7 +124,7 @@ def tails_kept(shape: Shape, work: FitWork, machine: Machine, dtype: str) -> boo
 
 
 def recomputed(shape: Shape, machine: Machine, dtype: str, tokens: float) -> bool:
-    """Whether layers are computed again in the backward pass: `frism.gates.recomputation.pays`."""
+    """Whether layers are computed again in the backward pass: frism.gates.recomputation."""
     size = sum(matrix.rows + matrix.columns for matrix in shape.text.matrices) * op.BYTES[dtype]
     memory = machine.device_memory if machine.device == "cuda" else machine.memory
     return shape.text.layers * tokens * size > RECOMPUTE * (memory or machine.memory)

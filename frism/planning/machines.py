@@ -15,7 +15,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import atomic_write, read_json
 
 FILE = Path(__file__).with_name("machines.yaml")
@@ -117,7 +117,7 @@ def machine(name: str, measure: Callable[[], Machine]) -> Machine:
     known = [THIS, *profiles(), *sorted(path.stem for path in folder().glob("*.json") if path.stem != THIS)]
     raise UserError(
         f"unknown machine '{name}' (known: {', '.join(known)}): measure it there with --measure {name}."
-        f"{nearest(name, known)}"
+        f"{suggest(name, known)}"
     )
 
 

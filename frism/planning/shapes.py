@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import read_json
 
 FILE = Path(__file__).with_name("published_shapes.yaml")
@@ -209,6 +209,6 @@ def shape_of(source: str | Path) -> Shape:
     if name not in known:
         raise UserError(
             f"{source} is not on this disk and {name} is no checkpoint whose shape is known: download its"
-            f" config.json into that folder.{nearest(name, known)}"
+            f" config.json into that folder.{suggest(name, known)}"
         )
     return known[name]

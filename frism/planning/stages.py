@@ -9,7 +9,7 @@ from frism.planning.machines import Machine
 from frism.planning.passes import answering, loading, read, seeing, widening
 from frism.planning.shapes import Matrix, Shape
 from frism.planning.work import AnswerWork, SpectrumWork, Stage
-from frism.spectra.costs import chosen
+from frism.spectra.costs import choose_solver
 
 HEADER = 1 << 10  # bytes of a safetensors header and its metadata
 EXACT = 1024  # shorter side up to which a spectrum's residual is computed, not estimated
@@ -28,7 +28,7 @@ def spectrum(shape: Shape, work: SpectrumWork, machine: Machine, *, cached: bool
     reading = svd = check = write = largest = size = 0.0
     for matrix in shape.text.matrices:
         rank = matrix.rank(work.rank)
-        solver = chosen(work.solver, (matrix.rows, matrix.columns), rank, machine.device)
+        solver = choose_solver(work.solver, (matrix.rows, matrix.columns), rank, machine.device)
         reading += 2 * shape.stored * matrix.values / read(machine, cached) + widening(machine, matrix.values)
         svd += op.svd(machine, solver, matrix, rank)
         check += checking(machine, matrix, rank)

@@ -36,13 +36,15 @@ _CUDA: dict[str, Cost] = {
 COSTS = {"cpu": _CPU, "cuda": _CUDA}
 
 
-def cost(solver: str, shape: tuple[int, ...], rank: int | None = None, device: str = "cpu") -> float:
+def estimate_seconds(
+    solver: str, shape: tuple[int, ...], rank: int | None = None, device: str = "cpu"
+) -> float:
     """Estimated seconds for one (d_out, d_in) matrix on the machine that the rates were measured on."""
     longer, shorter = max(shape), min(shape)
     return COSTS[device][solver](longer, shorter, min(rank or shorter, shorter))
 
 
-def chosen(solver: str, shape: tuple[int, ...], rank: int | None, device: str) -> str:
+def choose_solver(solver: str, shape: tuple[int, ...], rank: int | None, device: str) -> str:
     """The solver itself, or for "auto" the cheapest. `rank`: directions wanted, None for all.
 
     Devices that have no rates of their own go by the CPU's. The randomised solver is not taken for all
@@ -53,7 +55,7 @@ def chosen(solver: str, shape: tuple[int, ...], rank: int | None, device: str) -
     device = device if device in COSTS else "cpu"
     whole = rank is None or rank >= min(shape)
     options = [name for name in COSTS[device] if not (whole and name == "randomised")]
-    return min(options, key=lambda name: cost(name, shape, rank, device))
+    return min(options, key=lambda name: estimate_seconds(name, shape, rank, device))
 
 
 def sketch_width(rank: int, shorter: int) -> int:

@@ -16,7 +16,7 @@ class Gain:
     whole: Tensor
 
 
-def gate_gains(
+def measure_gains(
     spectra: Spectra, gates: Mapping[str, Mapping[str, Tensor]], strength: float
 ) -> dict[str, Gain]:
     """Injected and whole norm of tau_R for every matrix that `gates` holds the open fractions of.

@@ -19,13 +19,13 @@ SEED = 260121187  # of directions that are arbitrary
 ROWS, STRIPS = 2048, 8  # rows in hand in fp64; strips of the Gram matrix
 
 
-def gram(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def solve_gram(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """U (m, n), s (n,) and V^T (n, n) of a (m, n) matrix with m >= n, in fp32."""
     n = matrix.shape[1]
     exponent = math.frexp(float(matrix.abs().max()) if matrix.numel() else 0.0)[1]
     scale = 2.0 ** max(-126, min(126, exponent))  # a power of two: exact, and squares stay in range
     scaled = matrix / scale
-    values, vectors = torch.linalg.eigh(gram_matrix(scaled))
+    values, vectors = torch.linalg.eigh(form_gram_matrix(scaled))
     reach = values[-1] / values.clamp_min(torch.finfo(torch.float64).tiny)  # s_1^2 / s_k^2
     near, far = (int((reach <= limit**2).sum()) for limit in (NEAR * math.sqrt(n), FAR))
     if values[-1] <= 0 or far < (1 - MANY) * n:
@@ -46,7 +46,7 @@ def gram(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return u, s.sort(descending=True).values * scale, v.T
 
 
-def gram_matrix(matrix: Tensor) -> Tensor:
+def form_gram_matrix(matrix: Tensor) -> Tensor:
     """A^T A in fp64, (n, n), one half computed and mirrored; A is widened a piece at a time."""
     n = matrix.shape[1]
     product = torch.zeros(n, n, dtype=torch.float64, device=matrix.device)

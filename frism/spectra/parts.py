@@ -4,14 +4,14 @@ import re
 from collections.abc import Mapping
 
 from frism.errors import UserError
-from frism.spectra.costs import COSTS, chosen, cost
+from frism.spectra.costs import COSTS, choose_solver, estimate_seconds
 from frism.spectra.settings import SpectrumSettings
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 _PART = re.compile(r"(\d+)/(\d+)")
 
 
-def named_layers(text: str, layers: int) -> set[int]:
+def parse_layers(text: str, layers: int) -> set[int]:
     """The layers that "0-13" or "3,5-7" names. Raises UserError for a text that is none, or no such layer."""
     wanted: set[int] = set()
     for piece in text.split(","):
@@ -25,7 +25,7 @@ def named_layers(text: str, layers: int) -> set[int]:
     return wanted
 
 
-def share(shapes: Mapping[str, tuple[int, ...]], part: str, settings: SpectrumSettings) -> list[str]:
+def choose_part(shapes: Mapping[str, tuple[int, ...]], part: str, settings: SpectrumSettings) -> list[str]:
     """The names, of all in `shapes`, that part "I/N" decomposes: the same in every process.
 
     The costliest matrices are dealt out first, each to the part with the least work. Raises UserError for a
@@ -46,5 +46,5 @@ def share(shapes: Mapping[str, tuple[int, ...]], part: str, settings: SpectrumSe
 
 
 def _seconds(shape: tuple[int, ...], settings: SpectrumSettings) -> float:
-    solver = chosen(settings.solver, shape, settings.rank, "cpu")
-    return cost(solver if solver in COSTS["cpu"] else "gesdd", shape, settings.rank)
+    solver = choose_solver(settings.solver, shape, settings.rank, "cpu")
+    return estimate_seconds(solver if solver in COSTS["cpu"] else "gesdd", shape, settings.rank)

@@ -9,7 +9,7 @@ from torch import Tensor
 from frism.spectra.costs import POWER_STEPS, sketch_width
 
 
-def randomised(matrix: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def solve_randomised(matrix: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """U (m, rank), s (rank,) and V^T (rank, n) of a (m, n) matrix with m >= n, in fp32.
 
     U S V^T is the matrix projected onto the directions found, so what it leaves over is orthogonal to it; it

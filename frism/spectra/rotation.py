@@ -11,12 +11,12 @@ special about singular directions is gone.
 import torch
 from torch import Tensor
 
-from frism.seeds import seeded
+from frism.seeds import make_generator
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 
 
-def random_orthogonal(size: int, generator: torch.Generator, device: "str | torch.device" = "cpu") -> Tensor:
+def draw_orthogonal(size: int, generator: torch.Generator, device: "str | torch.device" = "cpu") -> Tensor:
     """An orthogonal (size, size) fp32 matrix, uniform (Haar); `generator` is a CPU one.
 
     The draw is the same on every device; its QR decomposition agrees to rounding, as signs are fixed.
@@ -25,13 +25,13 @@ def random_orthogonal(size: int, generator: torch.Generator, device: "str | torc
     return q * r.diagonal().sign()
 
 
-def rotated(spectrum: Spectrum, generator: torch.Generator) -> Spectrum:
+def rotate(spectrum: Spectrum, generator: torch.Generator) -> Spectrum:
     """The task vector's random directions: unit tau w_j as u, norms ||S q_j|| as s (in no order), w_j as vh.
 
     Same shapes, dtypes, device and tail as `spectrum`; a direction of norm zero has a u of zeros.
     """
     dtype = spectrum.s.dtype
-    q = random_orthogonal(len(spectrum.s), generator, spectrum.s.device).to(dtype)
+    q = draw_orthogonal(len(spectrum.s), generator, spectrum.s.device).to(dtype)
     scaled = spectrum.s[:, None] * q
     norms = scaled.norm(dim=0)
     # Below the smallest normal number a quotient says nothing.
@@ -54,6 +54,6 @@ class RotatedSpectra(Spectra):
 
     def of(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
         """The random directions of one matrix, by its canonical tensor name."""
-        found = rotated(self._spectra.of(name, device), seeded(self._seed, name))
+        found = rotate(self._spectra.of(name, device), make_generator(self._seed, name))
         self.norms[name] = found.s.cpu()
         return found

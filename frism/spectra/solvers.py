@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from frism.errors import UserError
-from frism.spectra.costs import chosen
-from frism.spectra.gram import gram
-from frism.spectra.randomised import randomised
+from frism.spectra.costs import choose_solver
+from frism.spectra.gram import solve_gram
+from frism.spectra.randomised import solve_randomised
 
 Factors = tuple[Tensor, Tensor, Tensor]
 
 
-def library(matrix: Tensor, driver: str | None = None) -> Factors:
+def solve_library(matrix: Tensor, driver: str | None = None) -> Factors:
     """The library's own SVD: LAPACK's gesdd on a CPU, a driver of cuSOLVER on a GPU."""
     u, s, vh = torch.linalg.svd(matrix, full_matrices=False, driver=driver)
     return u, s, vh
 
 
-def qr(matrix: Tensor) -> Factors:
+def solve_qr(matrix: Tensor) -> Factors:
     """Householder QR, then the SVD of the small triangle: for tall matrices of any conditioning."""
     q, r = torch.linalg.qr(matrix)
     u, s, vh = torch.linalg.svd(r, full_matrices=False)
@@ -41,12 +41,12 @@ class Solver:
 
 
 SOLVERS = {
-    "gesdd": Solver(library, "cpu"),
-    "gram": Solver(gram),
-    "qr": Solver(qr),
-    "gesvd": Solver(partial(library, driver="gesvd"), "cuda"),
-    "gesvdj": Solver(partial(library, driver="gesvdj"), "cuda"),
-    "gesvda": Solver(partial(library, driver="gesvda"), "cuda"),
+    "gesdd": Solver(solve_library, "cpu"),
+    "gram": Solver(solve_gram),
+    "qr": Solver(solve_qr),
+    "gesvd": Solver(partial(solve_library, driver="gesvd"), "cuda"),
+    "gesvdj": Solver(partial(solve_library, driver="gesvdj"), "cuda"),
+    "gesvda": Solver(partial(solve_library, driver="gesvda"), "cuda"),
 }
 
 
@@ -60,11 +60,11 @@ def solve(matrix: Tensor, rank: int, solver: str = "auto", seed: int = 0) -> Fac
 
     Raises UserError for a solver that does not run on the matrix's device.
     """
-    solver = chosen(solver, tuple(matrix.shape), rank, matrix.device.type)
+    solver = choose_solver(solver, tuple(matrix.shape), rank, matrix.device.type)
     tall = matrix.shape[0] >= matrix.shape[1]
     upright = matrix if tall else matrix.T.contiguous()
     if solver == "randomised":
-        u, s, vh = randomised(upright, rank, seed)
+        u, s, vh = solve_randomised(upright, rank, seed)
     else:
         found = SOLVERS[solver]
         if found.device not in ("", matrix.device.type):

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frism.checkpoints.checkpoint import folder_digests
+from frism.checkpoints.checkpoint import digest_folders
 from frism.errors import UserError
-from frism.spectra.quality import measured
+from frism.spectra.quality import decompose_and_measure
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum, decompose
-from frism.spectra.store import Store
+from frism.spectra.store import SpectrumStore
 from frism.triples.triple import Triple
 
 
@@ -32,11 +32,11 @@ class Spectra:
         self.triple, self.settings, self.folder = triple, settings or SpectrumSettings(), folder
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> SpectrumStore:
         """The folder, under this triple's and these settings' key; hashes B and R first."""
         assert self.folder is not None
-        base, lrm = folder_digests([self.triple.checkpoints[role] for role in ("base", "lrm")])
-        return Store(Path(self.folder), base, lrm, self.settings)
+        base, lrm = digest_folders([self.triple.checkpoints[role] for role in ("base", "lrm")])
+        return SpectrumStore(Path(self.folder), base, lrm, self.settings)
 
     def of(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
         """The spectrum of one matrix, by its canonical tensor name, on a device.
@@ -44,7 +44,7 @@ class Spectra:
         Raises UserError for a tensor that is no matrix, a damaged file, or a disk that is full.
         """
         if self.folder is None:
-            return decompose(self.task_vector(name, device), self.settings, seed(name))
+            return decompose(self.task_vector(name, device), self.settings, derive_seed(name))
         found = self.store.read(name, self.shape(name), device)
         if found is not None:
             return found
@@ -60,7 +60,9 @@ class Spectra:
         """
         facts = self.store.facts(name, self.shape(name))
         if facts is None:
-            self.store.write(name, *measured(self.task_vector(name, device), self.settings, seed(name)))
+            self.store.write(
+                name, *decompose_and_measure(self.task_vector(name, device), self.settings, derive_seed(name))
+            )
             facts = self.store.facts(name, self.shape(name))
         assert facts is not None
         return facts
@@ -80,6 +82,6 @@ class Spectra:
         return shape
 
 
-def seed(name: str) -> int:
+def derive_seed(name: str) -> int:
     """The seed of one matrix's random projection: from its name, so the order of the work does not matter."""
     return int.from_bytes(sha256(name.encode()).digest()[:7], "big")

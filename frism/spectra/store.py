@@ -31,7 +31,7 @@ ENTRY = "frism.spectrum"
 
 
 @dataclass(frozen=True)
-class Store:
+class SpectrumStore:
     """The spectra of one B and R under one choice of settings.
 
     Attributes:
@@ -71,13 +71,13 @@ class Store:
                 found: dict[str, Any] = json.loads((opened.metadata() or {})[ENTRY])
                 shapes = {part: opened.get_slice(part).get_shape() for part in opened.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise _again(path, f"is truncated or no spectrum ({_words(error)})") from error
+            raise _damaged(path, f"is truncated or no spectrum ({_reason(error)})") from error
         rank = self.settings.kept(shape)
         expected = {"u": [shape[0], rank], "s": [rank], "vh": [rank, shape[1]]}
         if rank < min(shape):
             expected["tail"] = []
         if (found.get("key"), found.get("name"), shapes) != (self.key, name, expected):
-            raise _again(path, f"is not the spectrum of {name} in these checkpoints and settings")
+            raise _damaged(path, f"is not the spectrum of {name} in these checkpoints and settings")
         return found
 
     def read(self, name: str, shape: tuple[int, ...], device: "str | torch.device") -> "Spectrum | None":
@@ -97,10 +97,10 @@ class Store:
             with safe_open(path, framework="pt", device=str(device)) as opened:
                 tensors = {part: opened.get_tensor(part) for part in opened.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise _again(path, f"cannot be read ({_words(error)})") from error
+            raise _damaged(path, f"cannot be read ({_reason(error)})") from error
         s = tensors["s"]
         if not bool(torch.isfinite(s).all()) or bool((s < 0).any()) or bool((s.diff() > 0).any()):
-            raise _again(path, "holds singular values that are no falling row of numbers")
+            raise _damaged(path, "holds singular values that are no falling row of numbers")
         return Spectrum(tensors["u"], s, tensors["vh"], tensors.get("tail"))
 
     def write(self, name: str, spectrum: "Spectrum", quality: "Quality") -> None:
@@ -121,7 +121,7 @@ class Store:
             "lrm": self.lrm,
             "settings": self.settings.model_dump(),
             "quality": asdict(quality),
-            "sha256": content_digest(tensors),
+            "sha256": digest_tensors(tensors),
             "made by": {"frism": __version__, "torch": torch.__version__},
         }
         with atomic_write(self.path(name)) as temporary:
@@ -129,7 +129,7 @@ class Store:
                 save_file(tensors, temporary, {ENTRY: json.dumps(facts)})
             except SafetensorError as error:
                 raise UserError(
-                    f"cannot write {self.path(name)} ({_words(error)}): free some space."
+                    f"cannot write {self.path(name)} ({_reason(error)}): free some space."
                 ) from error
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
@@ -142,8 +142,8 @@ class Store:
             raise UserError(f"{self.path(name)} is missing: run `frism spectrum` again.")
         with safe_open(self.path(name), framework="pt") as opened:
             tensors = {part: opened.get_tensor(part) for part in opened.keys()}  # noqa: SIM118
-        if content_digest(tensors) != facts["sha256"]:
-            raise _again(self.path(name), "has tensors that differ from their sha256")
+        if digest_tensors(tensors) != facts["sha256"]:
+            raise _damaged(self.path(name), "has tensors that differ from their sha256")
 
     def digest(self, shapes: Mapping[str, tuple[int, ...]]) -> str:
         """sha256 of the spectra of these matrices (name to shape), from the digests in their files.
@@ -159,7 +159,7 @@ class Store:
         return sha256(json.dumps([self.key, rows]).encode()).hexdigest()
 
 
-def stored_bytes(settings: SpectrumSettings, shapes: Iterable[tuple[int, ...]]) -> int:
+def count_bytes(settings: SpectrumSettings, shapes: Iterable[tuple[int, ...]]) -> int:
     """Bytes of the tensors of spectra with these shapes, without the files' headers."""
     wide = 4 if settings.dtype == "float32" else 2
     return sum(
@@ -168,7 +168,7 @@ def stored_bytes(settings: SpectrumSettings, shapes: Iterable[tuple[int, ...]]) 
     )
 
 
-def content_digest(tensors: "Mapping[str, torch.Tensor]") -> str:
+def digest_tensors(tensors: "Mapping[str, torch.Tensor]") -> str:
     """sha256 over the bytes of CPU tensors, in the order of their names."""
     import torch
 
@@ -179,9 +179,9 @@ def content_digest(tensors: "Mapping[str, torch.Tensor]") -> str:
     return content.hexdigest()
 
 
-def _again(path: Path, what: str) -> UserError:
+def _damaged(path: Path, what: str) -> UserError:
     return UserError(f"{path} {what}: delete it, and it is computed again.")
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)).rstrip(".")

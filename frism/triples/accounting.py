@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frism.errors import UserError
-from frism.triples.scopes import kind
+from frism.triples.scopes import classify
 from frism.triples.triple import Triple
 
 Fate = Literal["merged", "copied", "skipped"]
@@ -47,7 +47,7 @@ def tally(entries: Iterable[Entry]) -> dict[Fate, dict[str, int]]:
 def _entry(triple: Triple, stored: str, scope: str, merged: dict[str, str]) -> Entry:
     tower = triple.towers["vlm"]
     name = tower.canonical(stored)
-    part = kind(name) if name else None
+    part = classify(name) if name else None
     if stored in merged and part:
         return Entry(stored, "merged", part, merged[stored])
     if outside := tower.outside(stored):

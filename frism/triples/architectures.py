@@ -83,6 +83,6 @@ EMBEDDING, FINAL_NORM = "embed_tokens.weight", "norm.weight"
 SHIFTED_NORMS = ("gemma", "gemma2", "gemma3_text")
 
 
-def text_type(model_type: str) -> str:
+def resolve_text_type(model_type: str) -> str:
     """The text model's type behind a receiver's own name for it: "qwen2_5_vl_text" is "qwen2"."""
     return ALIASES.get(model_type, model_type)

@@ -10,7 +10,7 @@ from typing import Any
 
 from frism.checkpoints.checkpoint import Checkpoint
 from frism.errors import UserError
-from frism.triples.architectures import ARCHITECTURES, SHIFTED_NORMS, STORED_HEADS, text_type
+from frism.triples.architectures import ARCHITECTURES, SHIFTED_NORMS, STORED_HEADS, resolve_text_type
 
 _NEEDED = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
@@ -49,7 +49,7 @@ class Facts:
 
 def read_facts(checkpoint: Checkpoint) -> Facts:
     """Return the facts. Raises UserError when the config has no text model that is known here."""
-    kind = tower_type(checkpoint)
+    kind = read_text_type(checkpoint)
     config = _complete(checkpoint, kind)
     full, local = _rope(config)
     extra = ARCHITECTURES[checkpoint.model_type].interleaved
@@ -74,10 +74,10 @@ def read_facts(checkpoint: Checkpoint) -> Facts:
     )
 
 
-def tower_type(checkpoint: Checkpoint) -> str:
+def read_text_type(checkpoint: Checkpoint) -> str:
     """Return the type of a checkpoint's text model, one of `architectures.TEXTS`; UserError for others."""
     texts = ARCHITECTURES[checkpoint.model_type].texts
-    named = text_type(str(checkpoint.text_config.get("model_type") or ""))
+    named = resolve_text_type(str(checkpoint.text_config.get("model_type") or ""))
     found = texts[0] if len(texts) == 1 and not named else named
     if found not in texts:
         raise UserError(
@@ -87,12 +87,12 @@ def tower_type(checkpoint: Checkpoint) -> str:
     return found
 
 
-def interleaved_layers(checkpoint: Checkpoint) -> frozenset[int]:
+def read_interleaved_layers(checkpoint: Checkpoint) -> frozenset[int]:
     """Layers of the stored tower that a text model does not have (Mllama's cross-attention layers)."""
     key = ARCHITECTURES[checkpoint.model_type].interleaved
     if key is None:
         return frozenset()
-    return frozenset(_complete(checkpoint, tower_type(checkpoint), key).get(key) or ())
+    return frozenset(_complete(checkpoint, read_text_type(checkpoint), key).get(key) or ())
 
 
 def _complete(checkpoint: Checkpoint, kind: str, *keys: str) -> dict[str, Any]:

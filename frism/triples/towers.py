@@ -3,10 +3,10 @@
 from functools import cached_property
 
 from frism.checkpoints.checkpoint import Checkpoint
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.triples.architectures import ARCHITECTURES, EMBEDDING, HEAD, STORED_HEADS, Architecture
-from frism.triples.facts import Facts, interleaved_layers, read_facts
-from frism.triples.scopes import split
+from frism.triples.facts import Facts, read_facts, read_interleaved_layers
+from frism.triples.scopes import split_name
 
 
 class Tower:
@@ -22,7 +22,7 @@ class Tower:
             raise UserError(
                 f"{checkpoint.folder} ({role}) has model_type '{checkpoint.model_type}', which is not "
                 f"supported: use one of {', '.join(ARCHITECTURES)}."
-                f"{nearest(checkpoint.model_type, ARCHITECTURES)}"
+                f"{suggest(checkpoint.model_type, ARCHITECTURES)}"
             )
         self.architecture: Architecture = known
         self.prefix = self._find_prefix()
@@ -52,7 +52,7 @@ class Tower:
             return HEAD
         if not stored.startswith(self.prefix) or self.outside(stored):
             return None
-        layer, rest = split(stored.removeprefix(self.prefix))
+        layer, rest = split_name(stored.removeprefix(self.prefix))
         if layer is None:
             return rest
         number = self._numbers[1].get(layer, layer)
@@ -68,7 +68,7 @@ class Tower:
         """Return the number of the layer that only V has (cross-attention) and this tensor lies in."""
         if not stored.startswith(self.prefix):
             return None
-        layer, _ = split(stored.removeprefix(self.prefix))
+        layer, _ = split_name(stored.removeprefix(self.prefix))
         return layer if layer in self._own else None
 
     def stored(self, name: str) -> str:
@@ -83,12 +83,12 @@ class Tower:
         return HEAD if name == HEAD else f"{self.architecture.module}.{self._inner(name)}"
 
     def _inner(self, name: str) -> str:
-        layer, rest = split(name)
+        layer, rest = split_name(name)
         return rest if layer is None else f"layers.{self._numbers[0].get(layer, layer)}.{rest}"
 
     @cached_property
     def _own(self) -> frozenset[int]:
-        return interleaved_layers(self.checkpoint)
+        return read_interleaved_layers(self.checkpoint)
 
     @cached_property
     def _numbers(self) -> tuple[dict[int, int], dict[int, int | None]]:
@@ -101,7 +101,7 @@ class Tower:
         return forth, {**dict.fromkeys(self._own), **{stored: name for name, stored in forth.items()}}
 
     def _stored_layers(self) -> set[int]:
-        layers = {split(name.removeprefix(self.prefix))[0]
+        layers = {split_name(name.removeprefix(self.prefix))[0]
                   for name in self.checkpoint.tensors if name.startswith(self.prefix)}  # fmt: skip
         return {layer for layer in layers if layer is not None}
 

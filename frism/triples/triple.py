@@ -4,13 +4,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from frism.checkpoints.checkpoint import Checkpoint, folder_digests
+from frism.checkpoints.checkpoint import Checkpoint, digest_folders
 from frism.checkpoints.dtypes import FLOATS
 from frism.checkpoints.headers import Header
 from frism.errors import UserError
-from frism.triples.compatibility import differences, refusals
+from frism.triples.compatibility import compare_configs, find_refusals
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
-from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split
+from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
 from frism.triples.scopes import WIDEST_SCOPE as WIDEST_SCOPE
 from frism.triples.towers import Tower
@@ -56,7 +56,7 @@ class Triple:
         sources = {"base": base, "vlm": vlm, "lrm": lrm}
         checkpoints = {r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}
         triple = cls(checkpoints, scope)
-        for reason in refusals(triple.towers, text_receiver=text_receiver):
+        for reason in find_refusals(triple.towers, text_receiver=text_receiver):
             raise UserError(reason)
         forget_vocabularies()  # tens of megabytes that a merge has no use for
         triple.names(scope)
@@ -121,7 +121,7 @@ class Triple:
 
     def layer(self, name: str) -> int | None:
         """Return the decoder layer of a tensor (the text model's number), None outside the layers."""
-        return split(name)[0]
+        return split_name(name)[0]
 
     @cached_property
     def layers(self) -> int:
@@ -136,7 +136,7 @@ class Triple:
     @property
     def digest(self) -> dict[str, str]:
         """sha256 of each checkpoint's content (weights, configs, tokenizer), by role."""
-        return dict(zip(ROLES, folder_digests([self.checkpoints[role] for role in ROLES]), strict=True))
+        return dict(zip(ROLES, digest_folders([self.checkpoints[role] for role in ROLES]), strict=True))
 
     @property
     def base_folder(self) -> Path:
@@ -155,7 +155,7 @@ class Triple:
 
     def notes(self) -> list[str]:
         """Say where configs differ without forbidding a merge (RoPE base, epsilon, vocabulary)."""
-        return differences(self.towers)
+        return compare_configs(self.towers)
 
     def _with_tied_head(self, names: list[str]) -> list[str]:
         """B's and R's names with the head that V stores: where they do not, it is their embedding."""
@@ -196,5 +196,5 @@ class Triple:
 
 def _position(name: str, scope: str) -> tuple[int, int]:
     """Layer by layer in the scope's order; what lies outside the layers comes last."""
-    layer, rest = split(name)
+    layer, rest = split_name(name)
     return (layer, SCOPES[scope].index(rest)) if layer is not None else (1 << 30, OUTSIDE[scope].index(rest))

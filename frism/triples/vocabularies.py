@@ -19,7 +19,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class VocabularyComparison:
     """How two vocabularies differ.
 
     Attributes:
@@ -49,14 +49,16 @@ def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
     return None
 
 
-def compare(one: Vocabulary, other: Vocabulary) -> Comparison:
+def compare_vocabularies(one: Vocabulary, other: Vocabulary) -> VocabularyComparison:
     """Compare two vocabularies over the ids that both have."""
     special = one.added.keys() | other.added.keys()
     shared = (one.tokens.keys() & other.tokens.keys()) - special
     different = sorted(number for number in shared if one.tokens[number] != other.tokens[number])
     first = (different[0], one.tokens[different[0]], other.tokens[different[0]]) if different else None
     pairs = ((n, one.tokens.get(n, ""), other.tokens.get(n, "")) for n in sorted(special))
-    return Comparison(len(shared), len(different), first, [pair for pair in pairs if pair[1] != pair[2]])
+    return VocabularyComparison(
+        len(shared), len(different), first, [pair for pair in pairs if pair[1] != pair[2]]
+    )
 
 
 def same_sentencepiece(one: Checkpoint, other: Checkpoint) -> bool | None:
@@ -89,6 +91,6 @@ def forget_vocabularies() -> None:
     _read.cache_clear()
 
 
-def shown(token: str) -> str:
+def quote_token(token: str) -> str:
     """A token for a message: quoted, control characters escaped, cut at 24 characters."""
     return json.dumps(token if len(token) <= 24 else token[:23] + "…", ensure_ascii=False)

@@ -74,7 +74,7 @@ def fit(folder: Path, options: dict[str, Any]) -> dict[str, float]:
     parts = Parts(options["begun"])
     Receiver.load = parts.timed("load", Receiver.load)  # type: ignore[method-assign]
     learner.teach = parts.timed("teacher", learner.teach)
-    learner.gated = parts.timed("factors", learner.gated)
+    learner.gate_model = parts.timed("factors", learner.gate_model)
     learn = Parts(0)
     fitted = learn.timed("all", method.run_fit)(
         triple, params, calibration=questions, spectra=Spectra(triple, settings, folder / "spectra"),

@@ -27,10 +27,10 @@ from benchmarks.calibration import load as calibrations
 from benchmarks.study import calibration_settings
 from frism.compute import Compute
 from frism.distillation import teacher
-from frism.distillation.collation import Row, collate
-from frism.distillation.prompts import Question, rows
+from frism.distillation.collation import ModelInputs, collate
+from frism.distillation.prompts import Question, prepare_questions
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking, Example, ask
+from frism.distillation.teacher import Example, TeacherSettings, answer_questions
 from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.spectra.spectra import Spectra
@@ -38,7 +38,7 @@ from frism.spectra.spectrum import Spectrum
 from frism.triples.triple import ROLES, Triple
 
 WEIGHTS = Path(__file__).parents[2] / "benchmarks" / "miniature" / "weights"
-ASKING = Asking(max_new_tokens=4)
+ASKING = TeacherSettings(max_new_tokens=4)
 SETTINGS = Learning(lr=0.01, alpha=0.1)
 WAYS = {"direct": True, "reuse": False}
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -54,7 +54,7 @@ class Way:
         receiver: Receiver,
         spectra: dict[str, Spectrum],
         examples: list[Example],
-        inputs: list[Row],
+        inputs: list[ModelInputs],
         direct: bool,
     ) -> None:
         self.receiver, self.examples, self.inputs, self.direct = receiver, examples, inputs, direct
@@ -96,9 +96,9 @@ def compare(
     """Time both ways on one model and print a line for each."""
     clock = CLOCKS[options.clock]
     start = clock()
-    every, size = rows(receiver.processor, questions, range(len(questions))), options.batch
+    every, size = prepare_questions(receiver.processor, questions, range(len(questions))), options.batch
     batches = [every[first : first + size] for first in range(0, len(every), size)]
-    examples = [ask(receiver, batch, ASKING) for batch in batches]
+    examples = [answer_questions(receiver, batch, ASKING) for batch in batches]
     asking = clock() - start
     inputs = [answered(receiver, batch, example) for batch, example in zip(batches, examples, strict=True)]
     ways = {name: Way(receiver, spectra, examples, inputs, direct) for name, direct in WAYS.items()}
@@ -126,13 +126,13 @@ def compare(
           f"gates differ by at most {apart:.1e} after {number} steps")  # fmt: skip
 
 
-def answered(receiver: Receiver, batch: list[Row], example: Example) -> Row:
+def answered(receiver: Receiver, batch: list[ModelInputs], example: Example) -> ModelInputs:
     """The whole model's inputs for prompts and answers, as the teacher had them."""
     inputs = collate(batch, receiver.processor.tokenizer.pad_token_id)
     marks = example.answer[:, inputs["input_ids"].shape[1] - 1 :]
     answers = torch.zeros(marks.shape, dtype=torch.long)
     answers[marks] = example.tokens
-    return teacher.continued(inputs, answers, marks, receiver.model.config.model_type)
+    return teacher.append_answers(inputs, answers, marks, receiver.model.config.model_type)
 
 
 def miniature(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain
 from frism.spectra.quality import residual
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
-from frism.spectra.store import Store
+from frism.spectra.store import SpectrumStore
 
 FOLDER = "spectra"  # below the results
 # Of a residual computed again by another library or machine.
@@ -22,7 +22,7 @@ MARGIN, ROUNDING = 1.5, 1e-6
 class Kept(NamedTuple):
     """One matrix's file: the folder that it lies in, its tensor's name and its shape."""
 
-    store: Store
+    store: SpectrumStore
     name: str
     shape: tuple[int, ...]
 
@@ -63,7 +63,7 @@ def _settings(chain: Chain) -> dict[SpectrumSettings, None]:
 def _kept(chain: Chain) -> Iterator[Kept]:
     shapes = {name: chain.triple.header("lrm", name).shape for name in chain.triple.names()}
     for settings in _settings(chain):
-        store = Store(chain.results / FOLDER, chain.digests["base"], chain.digests["lrm"], settings)
+        store = SpectrumStore(chain.results / FOLDER, chain.digests["base"], chain.digests["lrm"], settings)
         if store.folder.is_dir():
             yield from (Kept(store, name, shape) for name, shape in shapes.items() if len(shape) == 2)
 

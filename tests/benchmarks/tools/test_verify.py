@@ -234,7 +234,7 @@ def respectrum(change: Callable[[dict[str, Tensor]], object], sound: bool) -> No
         facts = json.loads(opened.metadata()[store.ENTRY])
     change(tensors)
     if sound:
-        facts["sha256"] = store.content_digest(tensors)
+        facts["sha256"] = store.digest_tensors(tensors)
     save_file(tensors, spectrum(), {store.ENTRY: json.dumps(facts)})
 
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from frism.errors import UserError
 from frism.gates import branch
 from frism.gates.gated_model import GatedInjection
-from frism.spectra.gains import gate_gains
+from frism.spectra.gains import measure_gains
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import decompose
 from tests.frism.gates.gated_qwen import GATES, STRENGTH, Case, spectrum
@@ -22,7 +22,7 @@ from tests.frism.gates.gated_qwen import GATES, STRENGTH, Case, spectrum
 @pytest.fixture(params=["branch", "rebuilt, kept", "rebuilt twice"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every way through a layer, whatever the sizes would choose."""
-    monkeypatch.setattr(branch, "KEPT", 0 if request.param == "rebuilt twice" else 1 << 22)
+    monkeypatch.setattr(branch, "MAX_KEPT_ENTRIES", 0 if request.param == "rebuilt twice" else 1 << 22)
     monkeypatch.setattr("frism.gates.gated_model.rebuilding_pays", lambda *_: request.param != "branch")
     return request.param
 
@@ -242,6 +242,6 @@ def test_gains_measure_the_injected_norm(triple) -> None:
     name = triple.names("mat")[0]
     tau = triple.read("lrm", name) - triple.read("base", name)
     logits = torch.linspace(-3, 3, min(tau.shape))
-    gain = gate_gains(Spectra(triple), {f"{name}/open": torch.sigmoid(logits)}, strength=1.5)[name]
+    gain = measure_gains(Spectra(triple), {f"{name}/open": torch.sigmoid(logits)}, strength=1.5)[name]
     torch.testing.assert_close(gain.whole, tau.norm())
     torch.testing.assert_close(gain.injected, decompose(tau).gated(1.5 * torch.sigmoid(logits)).norm())

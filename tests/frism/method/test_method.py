@@ -203,7 +203,7 @@ def test_nan_in_what_was_fitted(drop: Drop, triple: Triple) -> None:
 
 def test_generators_differ_by_name_and_seed_only() -> None:
     def draw(seed: int, name: str) -> list[float]:
-        return torch.rand(4, generator=seeds.seeded(seed, name)).tolist()
+        return torch.rand(4, generator=seeds.make_generator(seed, name)).tolist()
 
     assert draw(0, "a") == draw(0, "a")
     assert len({tuple(draw(seed, name)) for seed in (0, 1) for name in "ab"}) == 4

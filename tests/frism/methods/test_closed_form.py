@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from frism.compute import Compute
-from frism.distillation.examples import teach
+from frism.distillation.examples import make_examples
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking
+from frism.distillation.teacher import TeacherSettings
 from frism.errors import UserError
-from frism.gates.learner import gated
+from frism.gates.learner import gate_model
 from frism.gates.parametrisation import Gates
 from frism.merging.on_load import merged
 from frism.method import method
@@ -70,10 +70,10 @@ def test_curvature_is_twice_the_kl_of_a_small_step(triple: Triple, calibration: 
         compute=compute,
     )
     receiver = Receiver.load(triple, compute)
-    examples, _ = teach(
-        receiver, calibration.questions, Asking(SHORT["max_new_tokens"]), batch=8, batches=1
+    examples, _ = make_examples(
+        receiver, calibration.questions, TeacherSettings(SHORT["max_new_tokens"]), batch=8, batches=1
     )  # fmt: skip
-    injection = gated(receiver, spectra, strength=1.0, gates=Gates("free"), compute=compute)
+    injection = gate_model(receiver, spectra, strength=1.0, gates=Gates("free"), compute=compute)
     step, ratios = 1e-2, []
     for name in triple.names("mat")[::6]:
         for part, logits in (
@@ -142,14 +142,14 @@ def test_one_pass_serves_every_alpha(
 ) -> None:
     asked = SimpleNamespace(questions=calibration.questions, digest="eight")
     spectra, passes = Spectra(triple, SpectrumSettings(rank=RANK)), 0
-    estimate = frism_closed_form.curvature
+    estimate = frism_closed_form.estimate_curvature
 
     def counted(*given: Any, **how: Any) -> Any:
         nonlocal passes
         passes += 1
         return estimate(*given, **how)
 
-    monkeypatch.setattr(frism_closed_form, "curvature", counted)
+    monkeypatch.setattr(frism_closed_form, "estimate_curvature", counted)
     shared, alone = (
         [
             method.find("frism_closed_form").run_fit(

@@ -14,8 +14,8 @@ from frism.merging.on_load import merged
 from frism.method import method as methods
 from frism.method.recipe import Recipe
 from frism.methods import frism_layer, frism_matrix, frism_random, frism_shuffled
-from frism.seeds import seeded
-from frism.spectra.gains import injected
+from frism.seeds import make_generator
+from frism.spectra.gains import merge_gated
 from frism.spectra.rotation import RotatedSpectra
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
@@ -94,7 +94,7 @@ def test_one_gate_per_matrix_scales_its_task_vector(rank: int | None, triple: Tr
         assert all((part == own["open"][0]).all() for part in own.values())
         different.add(own["open"][0].item())
         result = frism_layer.merge(base, vlm, lrm, strength=0.7, fitted=own)
-        expected = injected(vlm, base, lrm, spectra.of(name), own, 0.7)
+        expected = merge_gated(vlm, base, lrm, spectra.of(name), own, 0.7)
         torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-4)
     assert len(different) > 1
 
@@ -146,7 +146,7 @@ def test_open_random_directions_are_plain_injection(triple: Triple) -> None:
         spectrum = spectra.of(name)
         result = frism_random.merge(
             base, vlm, lrm, strength=0.7, spectrum=spectrum, fitted={"open": torch.ones_like(spectrum.s)},
-            generator=seeded(0, name),
+            generator=make_generator(0, name),
         )  # fmt: skip
         torch.testing.assert_close(result, inject.merge(base, vlm, lrm, strength=0.7), atol=1e-5, rtol=1e-4)
 

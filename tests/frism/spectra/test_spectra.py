@@ -39,7 +39,7 @@ def test_what_a_folder_has_is_not_computed(
     triple: Triple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Spectra(triple, folder=tmp_path).of(NAMES[0])
-    monkeypatch.setattr(module, "measured", None)
+    monkeypatch.setattr(module, "decompose_and_measure", None)
     Spectra(triple, folder=tmp_path).of(NAMES[0])
     with pytest.raises(TypeError):
         Spectra(triple, SpectrumSettings(rank=3), tmp_path).of(NAMES[0])

@@ -12,18 +12,18 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from frism.errors import UserError
-from frism.spectra.quality import measured
+from frism.spectra.quality import decompose_and_measure
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum
-from frism.spectra.store import ENTRY, Store, stored_bytes
+from frism.spectra.store import ENTRY, SpectrumStore, count_bytes
 from tests.frism.spectra.matrices import make
 
 NAME, SHAPE = "layers.0.mlp.up_proj.weight", (24, 10)
 
 
-def filled(root: Path, settings: SpectrumSettings | None = None) -> tuple[Store, Spectrum]:
-    store = Store(root, "b" * 64, "c" * 64, settings or SpectrumSettings())
-    spectrum, quality = measured(make("power", *SHAPE), store.settings)
+def filled(root: Path, settings: SpectrumSettings | None = None) -> tuple[SpectrumStore, Spectrum]:
+    store = SpectrumStore(root, "b" * 64, "c" * 64, settings or SpectrumSettings())
+    spectrum, quality = decompose_and_measure(make("power", *SHAPE), store.settings)
     store.write(NAME, spectrum, quality)
     return store, spectrum
 
@@ -43,7 +43,7 @@ def test_the_same_bits_come_back(tmp_path: Path, dtype: str, rank: int | None) -
     assert read.u.dtype == getattr(torch, dtype)
     assert read.s.dtype == torch.float32
     store.check(NAME, SHAPE)
-    size = stored_bytes(store.settings, [SHAPE])
+    size = count_bytes(store.settings, [SHAPE])
     assert size == sum(tensor.nbytes for tensor in load_file(store.path(NAME)).values())
     assert [path.name for path in store.folder.iterdir()] == [f"{NAME}.safetensors"]
 
@@ -74,7 +74,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_another_origin_another_key(choices: list[tuple[str, str, int | None, str, str]]) -> None:
     keys = {
-        Store(Path(), base, lrm, SpectrumSettings(rank=rank, solver=solver, dtype=dtype)).key
+        SpectrumStore(Path(), base, lrm, SpectrumSettings(rank=rank, solver=solver, dtype=dtype)).key
         for base, lrm, rank, solver, dtype in choices
     }
     assert len(keys) == 2

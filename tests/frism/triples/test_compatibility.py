@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from frism.checkpoints.checkpoint import Checkpoint
 from frism.errors import UserError
 from frism.inspection.verdict import judge
-from frism.triples.compatibility import differences, refusals, tokenizer_notes
+from frism.triples.compatibility import compare_configs, compare_tokenizers, find_refusals
 from frism.triples.facts import read_facts
 from frism.triples.triple import ROLES, Triple
 from tests.support import architectures
@@ -80,7 +80,7 @@ def test_roles_are_checked(folders: dict[str, Path]) -> None:
     with pytest.raises(UserError, match=r"lrm is no vision-language model but a text model \(qwen2\)"):
         Triple.open(folders["base"], folders["lrm"], folders["lrm"])
     swapped = {"base": folders["vlm"], "vlm": folders["base"], "lrm": folders["lrm"]}
-    assert len(list(refusals(unchecked(swapped).towers))) == 2  # every reason, not the first alone
+    assert len(list(find_refusals(unchecked(swapped).towers))) == 2  # every reason, not the first alone
 
 
 def test_quantised_and_adapters_are_refused(folders: dict[str, Path]) -> None:
@@ -127,11 +127,11 @@ def test_other_tokenizer_family_is_refused(folders: dict[str, Path]) -> None:
 
 def test_added_tokens_are_noted_and_tolerated(folders: dict[str, Path]) -> None:
     assert judge(Triple.open(**folders), "mat").status == "ok"
-    notes = tokenizer_notes(unchecked(folders).towers)
+    notes = compare_tokenizers(unchecked(folders).towers)
     assert [note.partition(":")[0] for note in notes] == ["base", "lrm"]
     assert all('95 is "<image>" in V, "" in' in note for note in notes)
     (folders["base"] / "tokenizer.json").unlink()
-    assert any("base has no tokenizer.json" in note for note in tokenizer_notes(unchecked(folders).towers))
+    assert any("base has no tokenizer.json" in note for note in compare_tokenizers(unchecked(folders).towers))
 
 
 @pytest.mark.parametrize(
@@ -209,5 +209,5 @@ def test_missing_biases_are_a_warning_where_the_scope_leaves_them_out(
 def test_mllama_rows_beyond_the_vocabulary_change_no_fact(tmp_path: Path) -> None:
     architectures.make("mllama", tmp_path)
     triple = Triple.open(**{role: tmp_path / role for role in ROLES})
-    assert differences(triple.towers) == []
+    assert compare_configs(triple.towers) == []
     assert judge(triple, "mat+bias+norm").status == "ok"

@@ -12,10 +12,10 @@ from frism.distillation.examples import Examples
 from frism.distillation.receiver import Receiver
 from frism.distillation.teacher import Example
 from frism.errors import UserError
-from frism.gates.curve import Curve, Stopping, mean
 from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
-from frism.gates.recomputation import pays, recomputed
+from frism.gates.learning_curve import EarlyStopping, LearningCurve, mean
+from frism.gates.recomputation import recomputation_pays, recompute
 
 QUANTILES = {"gate_q10": 0.1, "gate_q50": 0.5, "gate_q90": 0.9}
 SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps done -> share of lr
@@ -24,7 +24,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps done ->
 }
 
 
-class Run:
+class GateTraining:
     """Iterating takes the steps that are left and gives each one's quantities, as they were before it.
 
     Args:
@@ -52,7 +52,7 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             injection.parameters(), lr=learning.lr, weight_decay=learning.weight_decay, eps=learning.epsilon
         )
-        self.curve, self.stopping = Curve(), Stopping(learning.patience, learning.tolerance)
+        self.curve, self.stopping = LearningCurve(), EarlyStopping(learning.patience, learning.tolerance)
         self._pass: tuple[int, list[int]] = (-1, [])
 
     def state(self) -> dict[str, Any]:
@@ -72,14 +72,14 @@ class Run:
             for name, logits in own.items():
                 logits.copy_(kept[name])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.curve, self.stopping = Curve(state["curve"]), Stopping(**state["stopping"])
+        self.curve, self.stopping = LearningCurve(state["curve"]), EarlyStopping(**state["stopping"])
 
     def __iter__(self) -> Iterator[dict[str, float]]:
         with ExitStack() as stack:
             stack.enter_context(self.injection.applied())
             longest = max(example.answer.numel() for example in self.examples)
-            if pays(self.receiver.layers, longest, self.receiver.device):
-                stack.enter_context(recomputed(self.receiver.layers))
+            if recomputation_pays(self.receiver.layers, longest, self.receiver.device):
+                stack.enter_context(recompute(self.receiver.layers))
             for step in range(len(self.curve), self.learning.steps):
                 due = step % self.learning.check_every == 0
                 held = self._held_out(due)

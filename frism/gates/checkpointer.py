@@ -18,7 +18,7 @@ COST = 0.05
 """Share of the running time that writing states may take."""
 
 
-class Keeper:
+class Checkpointer:
     """Writes a state as often as is cheap, and finds the newest again.
 
     Resuming repeats the steps since the newest state, to the same bits on a CPU, so how often one is written

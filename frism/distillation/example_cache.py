@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _DAMAGED = (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError)
 
 
-class Shelf:
+class ExampleCache:
     """Numbered examples, their tensors on the CPU.
 
     Args:

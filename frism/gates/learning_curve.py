@@ -12,7 +12,7 @@ from frism.files import atomic_write
 
 
 @dataclass
-class Curve:
+class LearningCurve:
     """Values by quantity, one per step, all quantities of equal length."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Curve:
 
 
 @dataclass
-class Stopping:
+class EarlyStopping:
     """When learning has stopped paying: no improvement by `tolerance` in `patience` checks (0: never)."""
 
     patience: int
