@@ -1,4 +1,4 @@
-"""DARE-TIES: B + strength * (the randomly thinned task vectors, combined by TIES' sign election).
+"""DARE-TIES: B + `strength` * (the randomly thinned task vectors, combined by TIES' sign election).
 
 DARE, arXiv 2311.03099, in place of the trimming of TIES-Merging, arXiv 2306.01708: every entry of tau_V and
 tau_R is kept with probability `density` and divided by it (`rescale`; `restore` "l1" restores each tensor's

@@ -9,6 +9,7 @@ from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, task_vectors
 
 ARITHMETIC = True
+IDENTITY = {"strength": 0.0}
 SWEPT = True
 
 

@@ -9,6 +9,7 @@ from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, linear
 
 ARITHMETIC = True
+IDENTITY = {"vlm_weight": 1.0}
 READS = {"vlm", "lrm"}
 SWEPT = True
 

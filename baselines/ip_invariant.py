@@ -14,6 +14,7 @@ from frism.method import Array, Count, Site
 from frism.spectra.spectrum import decompose
 
 NEEDS = {"spectrum"}
+IDENTITY = {"strength": 0.0}
 SVDS = 1  # of tau_V
 SWEPT = True
 

@@ -16,6 +16,7 @@ from baselines._low_rank import low_rank_svd
 from frism.method import Array, Count, Site
 
 NEEDS = {"seed"}
+IDENTITY = {"strength": 0.0}
 SVDS = 2
 SWEPT = True
 

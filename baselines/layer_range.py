@@ -11,6 +11,7 @@ from typing import Literal
 from frism.method import Array, Site
 
 ARITHMETIC = True
+IDENTITY = {"strength": 0.0}
 
 PARTS = ("early", "middle", "late")
 

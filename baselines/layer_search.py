@@ -31,9 +31,8 @@ def fit(
         import cma
     except ImportError as error:
         raise UserError("method layer_search needs the library cma: pip install 'frism[search]'.") from error
-    layers = fitting.triple.layers
     options = {"bounds": [0, highest], "seed": fitting.seed + 1, "maxfevals": evaluations, "verbose": -9}
-    search = cma.CMAEvolutionStrategy(layers * [min(start, highest)], spread, options)
+    search = cma.CMAEvolutionStrategy(fitting.layers * [min(start, highest)], spread, options)
     best, found = -2.0, Fitted()
     while not search.stop():
         candidates = search.ask()

@@ -13,6 +13,7 @@ from pydantic import Field
 from frism.method import Array, Site
 
 ARITHMETIC = True
+IDENTITY = {"vlm_weight": 1.0}
 READS = {"vlm", "lrm"}
 
 

@@ -1,4 +1,4 @@
-"""TIES: B + strength * (mean of the trimmed task vectors' entries that agree with the elected sign).
+"""TIES: B + `strength` * (mean of the trimmed task vectors' entries that agree with the elected sign).
 
 TIES-Merging, arXiv 2306.01708. Per tensor: tau_V and tau_R keep their `density` largest entries by magnitude;
 the sign of each entry is that of the sum of what is left; entries of the other sign drop out; the rest are

@@ -8,6 +8,7 @@ from frism.method.mergekit import Config, Names
 
 ARITHMETIC = True
 READS = {"vlm"}
+IDENTITY: dict[str, float] = {}
 
 
 def merge(site: Site) -> Array:

@@ -17,7 +17,6 @@ Status = Literal["ok", "ok with warnings", "refused"]
 _UNRELATED = 0.7
 # Where V and R share much more than B, B is not what both grew from.
 _COMMON = 0.7
-_HARMLESS = ("vocab_size", "tie_word_embeddings")
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,8 @@ def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict
     if found:
         return Verdict(found, [], [])
     facts = compare_configs(triple.towers)
-    warnings = [note for note in facts if not note.startswith(_HARMLESS)]
-    notes = [note for note in facts if note.startswith(_HARMLESS)]
-    warnings = [_explained(note) for note in warnings] + _other_biases(triple)
+    warnings = [fact.explained for fact in facts if not fact.harmless] + _other_biases(triple)
+    notes = [fact.sentence for fact in facts if fact.harmless]
     return Verdict([], warnings, notes + compare_tokenizers(triple.towers))
 
 
@@ -55,14 +53,6 @@ def add_value_findings(verdict: Verdict, vectors: "TaskVectorNorms") -> Verdict:
     """Add to a verdict without refusals what only the tensors' values show."""
     refused, warned = _judge_values(vectors)
     return Verdict(refused, verdict.warnings + warned, verdict.notes)
-
-
-def _explained(note: str) -> str:
-    if note.startswith(("rope_theta", "rope_scaling", "rope_local_theta")):
-        return (
-            f"{note} R's change of q_proj and k_proj was learned against other rotary frequencies than V's."
-        )
-    return note
 
 
 def _other_biases(triple: Triple) -> list[str]:

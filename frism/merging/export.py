@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from frism.merging.model_card import Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
 from frism.merging.streaming import RECEIPTS, Progress, Writer
+from frism.merging.warnings import find_warnings
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.fitting import Fitting
@@ -68,7 +70,11 @@ class Job:
     threads: int | None = None
     sync: bool = True  # have everything on the disk before the folder gets its name
     spectra: Path | None = None  # the folder that keeps spectra, if there is one
-    warnings: tuple[str, ...] = ()  # of what may spoil the merge, for report and card
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What may spoil the merge."""
+        return find_warnings(self.triple, self.scope)
 
     @property
     def spectrum(self) -> SpectrumSettings | None:
@@ -160,7 +166,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             triple=digests.result(),
             coefficients=coefficients_digest(job.fitted),
         )
-        outcome = Outcome(job.triple, recipe, plan, changes, job.dtype, job.warnings)
+        outcome = Outcome(job.triple, recipe, plan, changes, job.dtype, job.fitted or Fitted(), job.warnings)
         try:
             _write_others(job, plan, outcome, scratch, others)
         except OSError as error:
@@ -179,8 +185,8 @@ def _fit(job: Job, spectra: "Spectra | None") -> Job:
         return job
     if method.missing_needs:
         raise UserError(
-            f"method {job.method} is fitted with {' and '.join(method.missing_needs)}, which `frism merge` does"
-            " not have: fit it in a study and write the variant's folder with `frism export`."
+            f"method {job.method} is fitted with {' and '.join(method.missing_needs)}, which `frism merge`"
+            " does not have: fit it in a study and write the variant's folder with `frism export`."
         )
     fitting = Fitting(
         job.triple, job.scope, job.seed, Compute(job.device or "cpu"),

@@ -1,4 +1,4 @@
-"""Write mergekit_config.yml: a recipe in mergekit's words where mergekit has the method, a comment where not."""
+"""Write mergekit_config.yml: a recipe in mergekit's words, or a comment where mergekit has no such method."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def mergekit_config(recipe: Recipe, names: Mapping[str, str], dtype: str | None 
         "# a vision-language model with a text model: what follows is the arithmetic of the language tower,",
         f"# scope {recipe.scope}; all other tensors are the receiver's.",
     ]
-    method = find(recipe.name)
+    method = find(recipe.method or "")
     config = method.mergekit_config(names, recipe.params)
     if config is None:
         values = ", ".join(f"{name}={value}" for name, value in recipe.params.items()) or "no parameters"

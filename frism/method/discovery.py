@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -110,10 +111,12 @@ def read_module(module: ModuleType, name: str) -> Method:
                 f"{where}: parameter '{parameter.name}' differs between merge and fit: make them equal."
             )
     pieces = getattr(module, "ELEMENTWISE", False)
-    for key, value in pieces.items() if isinstance(pieces, dict) else ():
-        if key not in parameters:
-            raise UserError(f"{where}: ELEMENTWISE names '{key}', which is no parameter.")
-        parameters[key].check(value, where)
+    identity = getattr(module, "IDENTITY", None)
+    for constant, values in (("ELEMENTWISE", pieces), ("IDENTITY", identity)):
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if key not in parameters:
+                raise UserError(f"{where}: {constant} names '{key}', which is no parameter.")
+            parameters[key].check(value, where)
     arithmetic = bool(getattr(module, "ARITHMETIC", False))
     reads = fact("READS", ROLES, ROLES)
     return Method(
@@ -138,10 +141,13 @@ def read_module(module: ModuleType, name: str) -> Method:
         directions=fact("DIRECTIONS", "singular", DIRECTIONS),
         family=fact("FAMILY", ""),
         ignores=frozenset(fact("IGNORES", frozenset(), parameters)),
+        identity=identity,
         swept=bool(fact("SWEPT", False)),
     )
 
 
 def _group_docs(*signatures: Signature | None) -> list[str]:
+    """The docstrings of the dataclasses among the parameters, and of those that they extend."""
     groups = [group for signature in signatures if signature for group in signature.groups.values()]
-    return [inspect.cleandoc(group.__doc__ or "") for group in dict.fromkeys(groups)]
+    kinds = dict.fromkeys(kind for group in groups for kind in group.__mro__ if is_dataclass(kind))
+    return [inspect.cleandoc(kind.__doc__ or "") for kind in kinds]

@@ -77,6 +77,11 @@ class Fitting:
     report: Callable[[int, int], None] = lambda done, total: None
     scorer: Callable[[Fitted], DevScores] | None = None
 
+    @property
+    def layers(self) -> int:
+        """How many decoder layers the models have."""
+        return self.triple.layers
+
     def sites(self) -> Iterator[Site]:
         """Every tensor in scope, one at a time: read when asked for, and free to go before the next."""
         for name in self.triple.names(self.scope):

@@ -18,6 +18,7 @@ Every keyword is a parameter (`frism.method.parameters`). Optional constants:
     DIRECTIONS           "singular" (default) or "random": what the gates sit on
     FAMILY               the method that this one is a variation of: a table compares the two
     IGNORES              parameters of a shared group that have no effect here
+    IDENTITY             parameter values at which the merge is V exactly: {"strength": 0.0}
     SWEPT                True to draw its whole sweep beside FRISM's point (figure "sweep")
     MERGEKIT_DIFFERENCE  a sentence: in what mergekit's result differs
 """
@@ -76,6 +77,7 @@ class Method:
     directions: str
     family: str
     ignores: frozenset[str]
+    identity: Mapping[str, Value] | None
     swept: bool
 
     def elementwise(self, params: Mapping[str, Value]) -> bool:

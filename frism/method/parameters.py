@@ -43,19 +43,25 @@ class Parameter:
         """int, float, str or bool."""
         return "str" if self.choices else str(self.plain.__name__)
 
+    @cached_property
+    def bounds(self) -> dict[str, float]:
+        """The range's ends: "ge", "gt", "le", "lt", those that are given."""
+        extras = get_args(self.annotation)[1:] if self.plain is not self.annotation else ()
+        single = [bound for extra in extras for bound in getattr(extra, "metadata", [extra])]
+        found = [(key, getattr(bound, key, None)) for key in BOUNDS for bound in single]
+        return {key: limit for key, limit in found if limit is not None}
+
+    @property
+    def ends(self) -> list[Value]:
+        """The ends of the range that belong to it."""
+        return [self.plain(limit) for key, limit in self.bounds.items() if key in ("ge", "le")]
+
     @property
     def words(self) -> str:
         """What values it takes, in words: "a number above 0 and at most 1"."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        extras = get_args(self.annotation)[1:] if self.plain is not self.annotation else ()
-        bounds = [bound for extra in extras for bound in getattr(extra, "metadata", [extra])]
-        limits = {
-            key: f"{limit:g}"
-            for key in BOUNDS
-            for bound in bounds
-            if (limit := getattr(bound, key, None)) is not None
-        }
+        limits = {key: f"{limit:g}" for key, limit in self.bounds.items()}
         if "ge" in limits and limits["ge"] == limits.get("le"):
             return limits["ge"]
         return f"{KINDS[self.plain]} {' and '.join(f'{BOUNDS[k]} {v}' for k, v in limits.items())}".strip()

@@ -101,8 +101,9 @@ class Recipe(BaseModel):
 
     @property
     def name(self) -> str:
-        """What the variant is made by: its method, or the checkpoint's folder."""
-        return self.method or (Path(self.checkpoint.folder).name if self.checkpoint else "")
+        """What the variant is made by, in a word: its method, or the checkpoint's folder."""
+        path = Path(self.checkpoint.folder if self.checkpoint else self.method or "")
+        return path.name.removesuffix(".py")
 
     @property
     def key(self) -> str:

@@ -59,9 +59,12 @@ class Site:
         given = {"base": base, "vlm": vlm, "lrm": lrm}
         arrays = {role: array for role, array in given.items() if array is not None}
         return cls(
-            arrays.__getitem__, spectrum=lambda: spectrum, rng=lambda: rng or make_generator(0, name), name=name,
+            arrays.__getitem__,
+            spectrum=lambda: spectrum,
+            rng=lambda: rng or make_generator(0, name),
+            name=name,
             **place,
-        )  # fmt: skip
+        )
 
     def array(self, role: str) -> Array:
         """The tensor in "base", "vlm" or "lrm"."""

@@ -1,6 +1,6 @@
 """FRISM: one learned gate per singular direction of tau_R.
 
-V + strength * U diag(sigmoid(g) S) V^T with U S V^T = SVD(tau_R); arXiv 2601.21187 (eq. 7 to 10).
+V + `strength` * U diag(sigmoid(g) S) V^T with U S V^T = SVD(tau_R); arXiv 2601.21187 (eq. 7 to 10).
 The gates minimise forward KL to the unmodified VLM on its own greedy answers to unlabelled
 perception questions, minus alpha times the injected energy. Deviations: none known; the paper
 publishes no hyper-parameters, so strength and those of learning are this project's defaults.

@@ -1,6 +1,6 @@
 """FRISM, block-wise: one gate per block of neighbouring directions.
 
-V + strength * U diag(open * S) V^T as in `frism` (arXiv 2601.21187), with one gate for every `size`
+V + `strength` * U diag(open * S) V^T as in `frism` (arXiv 2601.21187), with one gate for every `size`
 directions that follow one another in the falling order of their singular values (the last block of a matrix
 may be shorter); the tail of a truncated spectrum keeps a gate of its own. `size` 1 is `frism`. Asks how
 fine the granularity has to be. A variation of this project.

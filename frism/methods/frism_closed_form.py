@@ -4,7 +4,7 @@ One pass over the calibration questions estimates h_k, the Fisher information of
 singular direction of tau_R (`frism.gates.curvature` has the derivation and the estimator's variance). Under
 the assumption of FRISM's own theory (arXiv 2601.21187), that directions decouple and the KL is quadratic,
 its loss is least where a gate is open if h_k / 2 < alpha * S_k^2 / sum ||S||^2 and closed otherwise: V +
-strength * U diag(open * S) V^T with open 0 or 1. A variation of this project. Deviations from `frism`:
+`strength` * U diag(open * S) V^T with open 0 or 1. A variation of this project. Deviations from `frism`:
 gates are not learned, so that nothing depends on steps and lr, and directions that are harmful only
 together are not noticed.
 """

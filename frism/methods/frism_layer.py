@@ -1,6 +1,6 @@
 """FRISM, layer-wise: one gate per matrix, the granularity that FRISM argues against.
 
-V + strength * sigmoid(g) * tau_R with one gate g per matrix, learned as in `frism` (arXiv 2601.21187):
+V + `strength` * sigmoid(g) * tau_R with one gate g per matrix, learned as in `frism` (arXiv 2601.21187):
 layer-wise merging with FRISM's loss, so that granularity is all that differs. A truncated spectrum's tail
 shares the gate. A variation of this project.
 """

@@ -1,6 +1,6 @@
 """FRISM without its reward for injecting: KL alone decides.
 
-V + strength * U diag(open * S) V^T as in `frism` (arXiv 2601.21187), with alpha = 0: nothing speaks for an
+V + `strength` * U diag(open * S) V^T as in `frism` (arXiv 2601.21187), with alpha = 0: nothing speaks for an
 open gate. Notes on the paper say that all gates then close and nothing is injected; how far they get
 depends on steps and lr. An ablation of this project.
 """

@@ -1,6 +1,6 @@
 """FRISM without its KL: only the injected energy counts.
 
-V + strength * U diag(open * S) V^T as in `frism` (arXiv 2601.21187), with the divergence left out of the
+V + `strength` * U diag(open * S) V^T as in `frism` (arXiv 2601.21187), with the divergence left out of the
 loss: every gate opens, as far as steps and lr let it, whatever the questions. The curve still shows the KL.
 What FRISM's perception questions add is the difference from this. An ablation of this project.
 """

@@ -1,6 +1,6 @@
 """FRISM on random directions: orthogonal ones from the seed instead of singular ones.
 
-V + strength * sum_j open_j (tau_R w_j) w_j^T, learned as in `frism` (arXiv 2601.21187), over random
+V + `strength` * sum_j open_j (tau_R w_j) w_j^T, learned as in `frism` (arXiv 2601.21187), over random
 orthonormal input directions w_j = V q_j, drawn from the seed: as many gates, the same sum, parts just as
 orthogonal, but none of them is special. Asks whether the SVD matters or any directions would do. A
 truncated spectrum's tail stays what it is. An ablation of this project.

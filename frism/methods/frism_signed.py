@@ -1,6 +1,6 @@
 """FRISM, signed: coefficients of either sign, unbounded.
 
-V + strength * U diag(c * S) V^T with c any real numbers, from one half on; everything else as in `frism`
+V + `strength` * U diag(c * S) V^T with c any real numbers, from one half on; everything else as in `frism`
 (arXiv 2601.21187). Its sigmoid confines every coefficient to (0, strength): this asks whether that bound
 costs anything. Nothing but the number of steps holds c back where KL does not. A variation of this project.
 """

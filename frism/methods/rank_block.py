@@ -1,6 +1,6 @@
 """Rank block: one block of singular directions of tau_R, injected alone.
 
-V + strength * (the part of tau_R in one block of ranks): the analysis behind Figure 3 of FRISM (arXiv
+V + `strength` * (the part of tau_R in one block of ranks): the analysis behind Figure 3 of FRISM (arXiv
 2601.21187), where subspaces are injected one group at a time at several strengths. How the paper groups
 ranks is not known: `split` "count" makes blocks of equally many directions (sizes differ by one at most),
 "energy" blocks of equal squared norm (a direction belongs where the middle of its share of the energy

@@ -1,6 +1,7 @@
 """Which three checkpoints belong together: why a triple is refused, and what it should be warned of."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from frism.errors import UserError
@@ -54,13 +55,41 @@ def find_refusals(towers: Mapping[str, Tower], *, text_receiver: bool = False) -
     yield from _find_foreign_tokenizers(towers)
 
 
-def compare_configs(towers: Mapping[str, Tower]) -> list[str]:
+@dataclass(frozen=True)
+class Difference:
+    """A fact in which the configs differ without forbidding a merge; `sentence` says how."""
+
+    key: str
+    sentence: str
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it concerns only what no merge touches: rows of the vocabulary, tied heads."""
+        return self.key in ("vocab_size", "tie_word_embeddings")
+
+    @property
+    def rotary(self) -> bool:
+        """Whether it concerns RoPE's frequencies."""
+        return self.key in ("rope_theta", "rope_scaling", "rope_local_theta")
+
+    @property
+    def explained(self) -> str:
+        """The sentence, and for RoPE what follows from it."""
+        if not self.rotary:
+            return self.sentence
+        return (
+            f"{self.sentence} R's change of q_proj and k_proj was learned against other rotary frequencies"
+            " than V's."
+        )
+
+
+def compare_configs(towers: Mapping[str, Tower]) -> list[Difference]:
     """Say where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
     found = []
     for key in _MAY_DIFFER:
         values = {role: getattr(towers[role].facts, key) for role in ("base", "vlm", "lrm")}
         if len({str(value) for value in values.values()}) > 1:
-            found.append(f"{key} differs: {_list_values(values, ' ')}.")
+            found.append(Difference(key, f"{key} differs: {_list_values(values, ' ')}."))
     return found
 
 

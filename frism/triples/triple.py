@@ -8,7 +8,7 @@ from frism.checkpoints.checkpoint import Checkpoint, digest_folders
 from frism.checkpoints.dtypes import FLOATS
 from frism.checkpoints.headers import Header
 from frism.errors import UserError
-from frism.triples.compatibility import compare_configs, find_refusals
+from frism.triples.compatibility import Difference, compare_configs, find_refusals
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
 from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
@@ -153,7 +153,7 @@ class Triple:
         """Folder of R."""
         return self.checkpoints["lrm"].folder
 
-    def notes(self) -> list[str]:
+    def differences(self) -> list[Difference]:
         """Say where configs differ without forbidding a merge (RoPE base, epsilon, vocabulary)."""
         return compare_configs(self.towers)
 

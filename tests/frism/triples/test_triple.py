@@ -109,7 +109,7 @@ def test_head_count_must_agree_and_rope_base_is_noted(copied_folders: Folders) -
     rope = {"rope_type": "default", "rope_theta": 1e6}
     edit_config(copied_folders["lrm"], rope_parameters=rope)
     assert any(
-        "rope_theta differs" in note and "1000000" in note for note in Triple.open(**copied_folders).notes()
+        d.rotary and "1000000" in d.sentence for d in Triple.open(**copied_folders).differences()
     )
     edit_config(copied_folders["lrm"], num_attention_heads=8)
     with pytest.raises(UserError, match=r"num_attention_heads in config\.json differs"):
@@ -122,7 +122,7 @@ def test_flat_config_of_older_checkpoints_is_read(copied_folders: Folders, tripl
     text = config.pop("text_config")
     path.write_text(json.dumps(text | config))
     older = Triple.open(**copied_folders)
-    assert older.notes() == triple.notes()
+    assert older.differences() == triple.differences()
     edit_config(copied_folders["vlm"], num_key_value_heads=1)
     with pytest.raises(UserError, match="num_key_value_heads"):
         Triple.open(**copied_folders)
