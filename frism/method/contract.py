@@ -156,7 +156,7 @@ def _at_limits(
     method: Method,
     params: Mapping[str, Value],
     parameter: Parameter,
-    run: Callable[[dict[str, Value]], Array],
+    make: Callable[[], Site],
 ) -> Iterator[str]:
     """Run with every choice, and with the ends of a range that count as inside it."""
     for value in parameter.choices or ((True, False) if parameter.plain is bool else parameter.ends):
