@@ -25,37 +25,21 @@ EXPLANATIONS = [
     "bimodality",
     "ablations",
 ]
-# The published numbers that the study's are put beside.
-PAPERS = (f"results/reference/papers/{config['published']}.yaml",) if "published" in config else ()
 STAGES = [
     f"benchmarks.stages.{name}"
     for name in ("items", "tune", "predict", "score", "text", "answers_table")
 ]
 FIGURES = ["trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
 FINAL = [
-    f"results/{config['study']}/study.json",
-    *expand("results/{study}/tables/{name}.csv", study=config["study"], name=TABLES + EXPLANATIONS),
-    *expand("results/{study}/figures/{name}.png", study=config["study"], name=FIGURES),
-    *multiext(f"results/{config['study']}/questions", ".parquet", ".csv"),
-    f"results/{config['study']}/summary.md",
+    f"results/{STUDY.study}/study.json",
+    *expand("results/{study}/tables/{name}.csv", study=STUDY.study, name=TABLES + EXPLANATIONS),
+    *expand("results/{study}/figures/{name}.png", study=STUDY.study, name=FIGURES),
+    *multiext(f"results/{STUDY.study}/questions", ".parquet", ".csv"),
+    f"results/{STUDY.study}/summary.md",
 ]
-SETTINGS = slice_of(
-    "study",
-    "seed",
-    "triple",
-    "calibration",
-    "benchmarks",
-    "text",
-    "variants",
-    "selection",
-    "statistics",
-    "judge",
-    "explain",
-    "published",
-)
 
 
-# What the results were made of and with; `frism verify` begins here.
+# What the study is run with, before anything else: every job reads it, and `frism verify` begins here.
 rule record:
     output:
         "results/{study}/study.json",
@@ -65,21 +49,25 @@ rule record:
     conda:
         "../../environment.yml"
     params:
-        config=json.dumps(config),
+        config=JOBS.whole,
         # A change in any code that results come from is a change of what they were made with.
         code=code(
-            "benchmarks.stages.record", "frism.spectra.spectra", *STAGES, *map(method_of, VARIANTS)
+            "benchmarks.stages.record",
+            "frism.spectra.spectra",
+            *STAGES,
+            *[module for variant in VARIANTS for module in JOBS.method_code(variant)],
         ),
     message:
         "Record what the study is run with"
     shell:
-        "python -m benchmarks.stages.record --config {params.config:q} --out {output} &> {log}"
+        "python -m benchmarks.stages.record --out {output} <<< {params.config:q} &> {log}"
 
 
 rule questions:
     input:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
-        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
+        expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
+        study=RECORD,
     output:
         "results/{study}/questions.parquet",
         "results/{study}/questions.csv",
@@ -90,25 +78,21 @@ rule questions:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
+        config=JOBS.whole,
         code=code("benchmarks.stages.answers_table"),
     message:
         "Put all answers into one table"
     shell:
-        "python -m benchmarks.stages.answers_table --results results/{wildcards.study} --config {params.config:q}"
-        " --out results/{wildcards.study} &> {log}"
+        "python -m benchmarks.stages.answers_table --study {input.study} &> {log}"
 
 
 rule tables:
     input:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
         expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
-        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
-        [
-            f"{folder_of(variant)}/points/{point}/test.csv"
-            for variant in VARIANTS
-            for point in points_of(variant)
-        ],
+        expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
+        JOBS.oracle,
+        study=RECORD,
     output:
         report(
             expand("results/{{study}}/tables/{name}.csv", name=TABLES),
@@ -123,21 +107,21 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
-        code=code("benchmarks.stages.tables", data=PAPERS),
+        config=JOBS.whole,
+        code=code("benchmarks.stages.tables", data=JOBS.papers),
     message:
         "Write the tables"
     shell:
-        "python -m benchmarks.stages.tables --results results/{wildcards.study} --config {params.config:q}"
-        " &> {log}"
+        "python -m benchmarks.stages.tables --study {input.study} &> {log}"
 
 
 rule explain:
     input:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
         expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
-        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
-        SPECTRA,
+        expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
+        JOBS.all_spectra,
+        study=RECORD,
     output:
         report(
             expand("results/{{study}}/tables/{name}.csv", name=EXPLANATIONS),
@@ -152,23 +136,21 @@ rule explain:
     conda:
         "../../environment.yml"
     resources:
-        gpu=int(ENGINE["device"] == "cuda"),
+        gpu=int(STUDY.engine.device == "cuda"),
     params:
-        config=SETTINGS,
-        device="cuda" if ENGINE["device"] == "cuda" else "cpu",
-        weights=lambda wildcards: weights(),
+        config=JOBS.whole,
+        weights=lambda wildcards: JOBS.weights,
         code=code("benchmarks.stages.explain"),
     message:
         "Take apart what was learned: gates, energy, overlap, ranks"
     shell:
-        "python -m benchmarks.stages.explain --results results/{wildcards.study} --config {params.config:q}"
-        " --spectra results/{wildcards.study}/spectra --device {params.device}"
-        " --out results/{wildcards.study}/tables &> {log}"
+        "python -m benchmarks.stages.explain --study {input.study} &> {log}"
 
 
 rule figures:
     input:
         expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
+        study=RECORD,
     output:
         report(
             expand("results/{{study}}/figures/{name}.png", name=FIGURES),
@@ -183,19 +165,19 @@ rule figures:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
+        config=JOBS.whole,
         code=code("benchmarks.stages.figures"),
     message:
         "Draw the figures"
     shell:
-        "python -m benchmarks.stages.figures --results results/{wildcards.study} --config {params.config:q}"
-        " &> {log}"
+        "python -m benchmarks.stages.figures --study {input.study} &> {log}"
 
 
 rule summary:
     input:
         expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
         expand("results/{{study}}/figures/{name}.png", name=FIGURES),
+        study=RECORD,
     output:
         "results/{study}/summary.md",
     log:
@@ -205,10 +187,9 @@ rule summary:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
+        config=JOBS.whole,
         code=code("benchmarks.stages.summary", data=("benchmarks/stages/summary.md.jinja",)),
     message:
         "Say in words what the study shows"
     shell:
-        "python -m benchmarks.stages.summary --results results/{wildcards.study} --config {params.config:q}"
-        " &> {log}"
+        "python -m benchmarks.stages.summary --study {input.study} &> {log}"
