@@ -29,6 +29,7 @@ wildcard_constraints:
 onstart:
     with reported():
         work_alone()
+        JOBS.record()
 
 
 rule all:

@@ -49,6 +49,12 @@ class Jobs:
         self.layout = Layout(Path("results", study.study))
         self.needs = resolve.needs(study)
 
+    def record(self) -> None:
+        """Write what the study is run with, which every job reads, before any of them starts."""
+        from benchmarks.stages.record import write
+
+        write(self.study, self.layout.record)
+
     # --- files that jobs wait for ---
 
     def items(self, variant: str) -> str:
@@ -146,7 +152,8 @@ class Jobs:
     def code(self, variant: str, *modules: str, data: Sequence[str] = ()) -> str:
         """A digest of what a job that makes or asks this variant does; what only others need is left out."""
         own = self.needs.get(variant, ())
-        return code(*modules, data=data, without=[m for need, m in OPTIONAL.items() if need not in own])
+        unused = tuple(module for need, module in OPTIONAL.items() if need not in own)
+        return code(*modules, data=tuple(data), without=unused)
 
     @cached_property
     def weights(self) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """Record what a study is run with: its config with every default, the code, the packages and the machine.
 
-python -m benchmarks.stages.record --out results/miniature/study.json < CONFIG.json
-The first job of a study; all others read the file, and with it any stage can be run again by hand.
+python -m benchmarks.stages.record --config config/miniature.yaml --out results/miniature/study.json
+A study begins with it; all stages read the file, and with it any of them can be run again by hand.
 """
 
 import json
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.study.config import StudyConfig
-from frism.errors import UserError, report_errors
+from frism.errors import report_errors
 from frism.files import atomic_write
 
 SOURCES = ("frism", "baselines", "benchmarks", "workflow", "Snakefile")
@@ -54,13 +53,12 @@ def _commit() -> dict[str, Any] | None:
 
 
 @report_errors()
-def main(out: Annotated[Path, typer.Option(help="the JSON to write")]) -> None:
-    """Record the config on standard input (JSON)."""
-    try:
-        content = json.load(sys.stdin)
-    except ValueError as error:
-        raise UserError(f"the config on standard input is not JSON ({error}).") from None
-    write(StudyConfig.make(content, "standard input"), out)
+def main(
+    config: Annotated[Path, typer.Option(help="the study's config: YAML as you write it, or JSON")],
+    out: Annotated[Path, typer.Option(help="the JSON to write")],
+) -> None:
+    """Record what a study is run with."""
+    write(StudyConfig.load(config), out)
 
 
 if __name__ == "__main__":

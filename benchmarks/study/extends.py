@@ -1,5 +1,6 @@
 """Read a config from its file, and put it over the one that it `extends`."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ EXTENDS = "extends"
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return a config as its file says it. Raises UserError when it cannot be read or is no mapping."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        # YAML 1.1 takes a JSON number like 1e-05 for a text.
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror or error}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}): correct it.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        fault = " ".join(str(error).split())
+        raise UserError(
+            f"{path} is not valid {path.suffix[1:].upper() or 'YAML'} ({fault}): correct it."
+        ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no mapping: give a study's config.")
     return content

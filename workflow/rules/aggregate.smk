@@ -25,13 +25,8 @@ EXPLANATIONS = [
     "bimodality",
     "ablations",
 ]
-STAGES = [
-    f"benchmarks.stages.{name}"
-    for name in ("items", "tune", "predict", "score", "text", "answers_table")
-]
 FIGURES = ["trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
 FINAL = [
-    f"results/{STUDY.study}/study.json",
     *expand("results/{study}/tables/{name}.csv", study=STUDY.study, name=TABLES + EXPLANATIONS),
     *expand("results/{study}/figures/{name}.png", study=STUDY.study, name=FIGURES),
     *multiext(f"results/{STUDY.study}/questions", ".parquet", ".csv"),
@@ -39,35 +34,10 @@ FINAL = [
 ]
 
 
-# What the study is run with, before anything else: every job reads it, and `frism verify` begins here.
-rule record:
-    output:
-        "results/{study}/study.json",
-    log:
-        "results/{study}/logs/record.log",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        config=JOBS.whole,
-        # A change in any code that results come from is a change of what they were made with.
-        code=code(
-            "benchmarks.stages.record",
-            "frism.spectra.spectra",
-            *STAGES,
-            *[module for variant in VARIANTS for module in JOBS.method_code(variant)],
-        ),
-    message:
-        "Record what the study is run with"
-    shell:
-        "python -m benchmarks.stages.record --out {output} <<< {params.config:q} &> {log}"
-
-
 rule questions:
     input:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
         expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
-        study=RECORD,
     output:
         "results/{study}/questions.parquet",
         "results/{study}/questions.csv",
@@ -78,12 +48,13 @@ rule questions:
     conda:
         "../../environment.yml"
     params:
+        study=RECORD,
         config=JOBS.whole,
         code=code("benchmarks.stages.answers_table"),
     message:
         "Put all answers into one table"
     shell:
-        "python -m benchmarks.stages.answers_table --study {input.study} &> {log}"
+        "python -m benchmarks.stages.answers_table --study {params.study} &> {log}"
 
 
 rule tables:
@@ -92,7 +63,6 @@ rule tables:
         expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
         expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
         JOBS.oracle,
-        study=RECORD,
     output:
         report(
             expand("results/{{study}}/tables/{name}.csv", name=TABLES),
@@ -107,12 +77,13 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
+        study=RECORD,
         config=JOBS.whole,
         code=code("benchmarks.stages.tables", data=JOBS.papers),
     message:
         "Write the tables"
     shell:
-        "python -m benchmarks.stages.tables --study {input.study} &> {log}"
+        "python -m benchmarks.stages.tables --study {params.study} &> {log}"
 
 
 rule explain:
@@ -121,7 +92,6 @@ rule explain:
         expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
         expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
         JOBS.all_spectra,
-        study=RECORD,
     output:
         report(
             expand("results/{{study}}/tables/{name}.csv", name=EXPLANATIONS),
@@ -138,19 +108,19 @@ rule explain:
     resources:
         gpu=int(STUDY.engine.device == "cuda"),
     params:
+        study=RECORD,
         config=JOBS.whole,
         weights=lambda wildcards: JOBS.weights,
         code=code("benchmarks.stages.explain"),
     message:
         "Take apart what was learned: gates, energy, overlap, ranks"
     shell:
-        "python -m benchmarks.stages.explain --study {input.study} &> {log}"
+        "python -m benchmarks.stages.explain --study {params.study} &> {log}"
 
 
 rule figures:
     input:
         expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
-        study=RECORD,
     output:
         report(
             expand("results/{{study}}/figures/{name}.png", name=FIGURES),
@@ -165,19 +135,19 @@ rule figures:
     conda:
         "../../environment.yml"
     params:
+        study=RECORD,
         config=JOBS.whole,
         code=code("benchmarks.stages.figures"),
     message:
         "Draw the figures"
     shell:
-        "python -m benchmarks.stages.figures --study {input.study} &> {log}"
+        "python -m benchmarks.stages.figures --study {params.study} &> {log}"
 
 
 rule summary:
     input:
         expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
         expand("results/{{study}}/figures/{name}.png", name=FIGURES),
-        study=RECORD,
     output:
         "results/{study}/summary.md",
     log:
@@ -187,9 +157,10 @@ rule summary:
     conda:
         "../../environment.yml"
     params:
+        study=RECORD,
         config=JOBS.whole,
         code=code("benchmarks.stages.summary", data=("benchmarks/stages/summary.md.jinja",)),
     message:
         "Say in words what the study shows"
     shell:
-        "python -m benchmarks.stages.summary --study {input.study} &> {log}"
+        "python -m benchmarks.stages.summary --study {params.study} &> {log}"

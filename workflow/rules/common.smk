@@ -28,6 +28,7 @@ with report_errors():
     job_facts.check_writable(JOBS.layout.root)
 
 VARIANTS = list(STUDY.variants)
-# Written before anything else and read by every job; what a job depends on in it is among its params.
-RECORD = ancient("results/{study}/study.json")
+# Every job reads the study from this file. It is no job's output, so that its time starts nothing: what a job
+# depends on in it is among its params.
+RECORD = "results/{study}/study.json"
 code = job_facts.code

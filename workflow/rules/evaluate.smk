@@ -6,7 +6,6 @@ rule predict:
         lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         "results/{study}/variants/{variant}/recipe.json",
         lambda wildcards: JOBS.spectra(wildcards.variant),
-        study=RECORD,
     output:
         answers="results/{study}/predictions/{variant}.jsonl",
         origins="results/{study}/predictions/{variant}.provenance.json",
@@ -19,6 +18,7 @@ rule predict:
     resources:
         gpu=JOBS.gpus,
     params:
+        study=RECORD,
         # Grows line by line and is no output: Snakemake deletes the outputs of jobs that were cut off.
         journal="results/{study}/journal/{variant}",
         predicted=lambda wildcards: JOBS.predicted(wildcards.variant),
@@ -27,7 +27,7 @@ rule predict:
         "Answer the test questions with {wildcards.variant}"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " flock {log}.lock python -m benchmarks.stages.predict --study {input.study}"
+        " flock {log}.lock python -m benchmarks.stages.predict --study {params.study}"
         " --variant {wildcards.variant} --split test --out {params.journal}.jsonl 2>&1 | tee {log};"
         " cp {params.journal}.provenance.json {output.origins};"
         " cp {params.journal}.jsonl {output.answers}.$$; mv {output.answers}.$$ {output.answers}"
@@ -37,7 +37,6 @@ rule score:
     input:
         lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         predictions="results/{study}/predictions/{variant}.jsonl",
-        study=RECORD,
     output:
         scores="results/{study}/scores/{variant}.csv",
         costs="results/{study}/scores/{variant}.cost.csv",
@@ -50,12 +49,13 @@ rule score:
     conda:
         "../../environment.yml"
     params:
+        study=RECORD,
         scored=lambda wildcards: JOBS.scored(wildcards.variant),
         code=code("benchmarks.stages.score"),
     message:
         "Score the answers of {wildcards.variant}"
     shell:
-        "python -m benchmarks.stages.score --study {input.study} --variant {wildcards.variant}"
+        "python -m benchmarks.stages.score --study {params.study} --variant {wildcards.variant}"
         " --split test --predictions {input.predictions} --out {output.scores} &> {log}"
 
 
@@ -65,7 +65,6 @@ rule oracle:
         lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         "results/{study}/variants/{variant}/recipe.json",
         lambda wildcards: JOBS.spectra(wildcards.variant),
-        study=RECORD,
     output:
         "results/{study}/variants/{variant}/points/{point}/test.csv",
     log:
@@ -79,6 +78,7 @@ rule oracle:
     resources:
         gpu=JOBS.gpus,
     params:
+        study=RECORD,
         journal="results/{study}/journal/points/{variant}/{point}.jsonl",
         predicted=lambda wildcards: JOBS.predicted(wildcards.variant),
         definitions=JOBS.definitions("benchmarks"),
@@ -89,9 +89,9 @@ rule oracle:
         "Answer the test questions with grid point {wildcards.point} of {wildcards.variant} (for the oracle)"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " (flock {log}.lock python -m benchmarks.stages.predict --study {input.study}"
+        " (flock {log}.lock python -m benchmarks.stages.predict --study {params.study}"
         " --variant {wildcards.variant} --point {wildcards.point} --split test --out {params.journal}"
-        " && python -m benchmarks.stages.score --study {input.study} --variant {wildcards.variant}"
+        " && python -m benchmarks.stages.score --study {params.study} --variant {wildcards.variant}"
         " --split test --predictions {params.journal} --rules-alone --out {output}) 2>&1 | tee {log}"
 
 
@@ -99,7 +99,6 @@ rule text:
     input:
         lambda wildcards: JOBS.recipe(wildcards.owner),
         lambda wildcards: JOBS.spectra(wildcards.owner),
-        study=RECORD,
     output:
         scores="results/{study}/text/{owner}.csv",
         costs="results/{study}/text/{owner}.cost.csv",
@@ -117,6 +116,7 @@ rule text:
     resources:
         gpu=JOBS.gpus,
     params:
+        study=RECORD,
         journal="results/{study}/journal/text/{owner}",
         asked=JOBS.text,
         weights=lambda wildcards: JOBS.weights,
@@ -127,7 +127,7 @@ rule text:
         "Answer questions in words alone with {wildcards.owner}"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " flock {log}.lock python -m benchmarks.stages.text --study {input.study}"
+        " flock {log}.lock python -m benchmarks.stages.text --study {params.study}"
         " --variant {wildcards.owner} --journal {params.journal}.jsonl --out {output.scores}"
         " 2>&1 | tee {log};"
         " cp {params.journal}.provenance.json {output.origins};"

@@ -3,8 +3,6 @@
 
 
 rule items:
-    input:
-        study=RECORD,
     output:
         "results/{study}/{questions}/manifest.json",
         "results/{study}/{questions}/benchmarks.json",
@@ -17,6 +15,7 @@ rule items:
     conda:
         "../../environment.yml"
     params:
+        study=RECORD,
         number=len(STUDY.benchmarks),
         asked=lambda wildcards: JOBS.asked(job_facts.asked_of(wildcards.questions)),
         variant=lambda wildcards: job_facts.variant_option(wildcards.questions),
@@ -24,4 +23,4 @@ rule items:
     message:
         "Write the questions of {params.number} benchmarks into {wildcards.questions}"
     shell:
-        "python -m benchmarks.stages.items --study {input.study} {params.variant} &> {log}"
+        "python -m benchmarks.stages.items --study {params.study} {params.variant} &> {log}"

@@ -7,7 +7,6 @@ rule tune:
         lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         lambda wildcards: JOBS.made_before(wildcards.variant),
         lambda wildcards: JOBS.spectra(wildcards.variant),
-        study=RECORD,
     output:
         "results/{study}/variants/{variant}/recipe.json",
         "results/{study}/variants/{variant}/dev.csv",
@@ -21,6 +20,7 @@ rule tune:
     resources:
         gpu=JOBS.gpus,
     params:
+        study=RECORD,
         points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
         tuned=lambda wildcards: JOBS.tuned(wildcards.variant),
         weights=lambda wildcards: JOBS.weights,
@@ -34,5 +34,5 @@ rule tune:
     message:
         "Fit {wildcards.variant} and choose its coefficients on dev (grid points: {params.points})"
     shell:
-        "flock {log}.lock python -m benchmarks.stages.tune --study {input.study}"
+        "flock {log}.lock python -m benchmarks.stages.tune --study {params.study}"
         " --variant {wildcards.variant} --code {params.merging} 2>&1 | tee {log}"
