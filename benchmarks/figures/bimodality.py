@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from benchmarks.figures.style import COLORS, DASHES, drawn, said
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 METHOD = "frism"
 MOST = 12  # histograms
@@ -18,7 +18,7 @@ MOST = 12  # histograms
 SHARES = {"open": ("#C0410A", "D"), "between": ("#7A7A7A", "o"), "shut": ("#0A5C94", "s")}
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> None:
     """Write bimodality.{png,svg} from the table of that name."""
     if table.empty:
         said(out, "bimodality", "No variant of this study learned gates that depend on alpha.")
@@ -39,7 +39,7 @@ def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
             _shares(parts[1, 0].subplots(), against)
 
 
-def swept(study: Study, table: pd.DataFrame) -> str:
+def swept(study: StudyConfig, table: pd.DataFrame) -> str:
     """The variant whose gates are shown against alpha: of FRISM if there is one, the most alphas first."""
     counts = table.groupby("variant", sort=False)["alpha"].nunique()
     own = [v for v in counts.index if v in study.variants and study.variants[v].method == METHOD]

@@ -7,13 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from benchmarks.figures.style import MARKERS, drawn, said
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 NONE, WHOLE = "none", "all"  # as the table writes them
 AXES = ("reasoning", "perception")
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> None:
     """Write rank_blocks.{png,svg} from the table of that name: two panels for each variant."""
     blocks = table[~table["block"].isin([NONE, WHOLE])]
     variants = list(dict.fromkeys(blocks["variant"]))

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, drawn, said
 from benchmarks.figures.trade_off import lines_of
 from benchmarks.gate_tables.sweeps import SWEPT, shown, swept
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 # By method: distinct in lightness, marker and dashes, too.
 LOOK = {method: (CYCLE[i], MARKERS[i], DASHES[i]) for i, method in enumerate(SWEPT)}
 
 
-def draw(study: Study, selection: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> None:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
     lines, own = swept(study, selection), shown(study, selection)
     if not lines:
@@ -36,7 +36,7 @@ def draw(study: Study, selection: pd.DataFrame, out: Path) -> None:
         figure.legend(loc="outside lower center", ncols=1, handlelength=3.2, labelspacing=0.25, borderpad=0)
 
 
-def swept_range(study: Study, rows: pd.DataFrame, variant: str) -> str:
+def swept_range(study: StudyConfig, rows: pd.DataFrame, variant: str) -> str:
     """The swept parameters with their first and last values, in grid order: `strength 0.25 to 1.5`."""
     params = [json.loads(p) for p in rows.sort_values("point")["params"]]
     parts = []
@@ -51,7 +51,7 @@ def _numbers(values: list[Any]) -> bool:
     return all(isinstance(v, int | float) for v in values)
 
 
-def _line(ax: Axes, study: Study, rows: pd.DataFrame, variant: str) -> None:
+def _line(ax: Axes, study: StudyConfig, rows: pd.DataFrame, variant: str) -> None:
     color, marker, dashes = LOOK[study.variants[variant].method]
     for i, part in enumerate(lines_of(rows, variant)):
         ax.plot(
@@ -77,7 +77,7 @@ def _points(ax: Axes, rows: pd.DataFrame, variant: str) -> None:
     )  # fmt: skip
 
 
-def _reference(ax: Axes, study: Study, selection: pd.DataFrame) -> None:
+def _reference(ax: Axes, study: StudyConfig, selection: pd.DataFrame) -> None:
     rows = selection[selection["variant"] == study.reference]
     if rows.empty:
         return

@@ -13,12 +13,12 @@ from scipy.stats import chi2
 
 from benchmarks.figures.labels import Box, Label, obstacles_of_line, place
 from benchmarks.figures.style import Mark, drawn, marks
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 
 
-def draw(study: Study, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> None:
     """Write trade_off.{png,svg} from the tables `pareto` and `selection`."""
     points = _test_points(study, pareto)
     look = marks(study)
@@ -46,7 +46,7 @@ def draw(study: Study, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path)
             _label_sweeps(upper[1], selection, swept, names, look, study)
 
 
-def _test_points(study: Study, pareto: pd.DataFrame) -> pd.DataFrame:
+def _test_points(study: StudyConfig, pareto: pd.DataFrame) -> pd.DataFrame:
     """Rows of the variants: x, y, their bootstrap deviations and correlation, and whether on the front."""
     own = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
     names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
@@ -101,7 +101,9 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
     _name_axes(ax)
 
 
-def _sweeps(ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: Study) -> None:
+def _sweeps(
+    ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: StudyConfig
+) -> None:
     for variant in swept:
         mark = look[variant]
         for line in lines_of(selection, variant):
@@ -214,7 +216,7 @@ def _label_sweeps(
     swept: list[str],
     names: dict[str, str],
     look: dict[str, Mark],
-    study: Study,
+    study: StudyConfig,
 ) -> None:
     obstacles: list[Box] = []
     labels = []

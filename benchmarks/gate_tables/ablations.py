@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.gate_tables.open_gates import ALL
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
 from benchmarks.tables.score_matrix import ScoreMatrix
 
@@ -13,7 +13,7 @@ METHOD = "frism"
 COLUMNS = ["variant", "method", "against", "group", "energy", "against_energy", *COMPARED]
 
 
-def ablation_rows(study: Study, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
+def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
     """One row per variant of a method beside FRISM and group, compared with the first variant of FRISM.
 
     Which comparisons are made follows from the config alone: methods named frism_..., without the controls,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from frism.method.recipe import COEFFICIENTS, RECIPE, Recipe
 from frism.triples.scopes import split_name
 
@@ -74,7 +74,7 @@ def read(folder: Path, variant: str, point: int = 0) -> Opened | None:
     return Opened(variant, point, recipe, opened, tails) if opened else None
 
 
-def chosen(results: Path, study: Study) -> dict[str, Opened]:
+def chosen(results: Path, study: StudyConfig) -> dict[str, Opened]:
     """The gates of every variant that has its own, at its chosen point; controls borrow theirs."""
     found = {}
     for variant in study.variants:

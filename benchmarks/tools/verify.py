@@ -44,10 +44,10 @@ def main(
     except BrokenLinkError as error:
         broken = str(error)
     if as_json:
-        content = {"study": chain.name, "holds": broken is None, "broken": broken, "links": dict(held)}
+        content = {"study": chain.study.study, "holds": broken is None, "broken": broken, "links": dict(held)}
         print(json.dumps(content, indent=1))
     elif broken is None:
-        _show(chain.name, held)
+        _show(chain.study.study, held)
     if broken is not None:
         print(f"broken: {broken}", file=sys.stderr)
         raise SystemExit(1)

@@ -4,14 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.calibration import load as calibrations
-from benchmarks.study import calibration_settings
+from benchmarks.study.calibration_settings import CalibrationSettings
 from frism.compute import Compute
 from frism.method.method import Method
 from frism.method.recipe import Recipe
 
 
 def gather_inputs(
-    method: Method, calibration: str, seed: int, compute: Compute, reference: Path | None
+    method: Method,
+    calibration: CalibrationSettings | None,
+    seed: int,
+    compute: Compute,
+    reference: Path | None,
 ) -> tuple[dict[str, Any], str]:
     """What fitting is given beside triple and parameters, and what of it a recipe's identity depends on.
 
@@ -21,9 +25,7 @@ def gather_inputs(
     supplied, identity = _reference(reference), [""]
     started = supplied.pop("reference_key", "")
     if method.needs_calibration:
-        supplied["calibration"] = calibrations.load(
-            calibration_settings.CalibrationSettings.parse(calibration), seed
-        )
+        supplied["calibration"] = calibrations.load(calibration or CalibrationSettings(), seed)
         identity = [supplied["calibration"].digest]
     if "compute" in method.fit_names:
         supplied["compute"] = compute

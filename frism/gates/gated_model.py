@@ -155,11 +155,17 @@ class GatedInjection:
         values = torch.cat([value.to(opened[0].device) for value in opened])
         return torch.quantile(values, torch.tensor(q).to(values)).tolist()
 
-    def coefficients(self) -> dict[str, Tensor]:
-        """What `fit` returns: "<name>/open" (k,) and "<name>/open_tail", fp32 on the CPU."""
-        opened = {f"{name}/open": value for name, value in self.open_fractions().items()}
-        opened |= {f"{name}/open_tail": value for name, value in self.open_tail_fractions().items()}
-        return {key: value.detach().to("cpu", torch.float32, copy=True) for key, value in opened.items()}
+    def coefficients(self) -> dict[str, dict[str, Tensor]]:
+        """What was learned, by matrix: "open" (k,) and where truncated "open_tail", fp32 on the CPU."""
+        parts = {"open": self.open_fractions(), "open_tail": self.open_tail_fractions()}
+        return {
+            name: {
+                part: values[name].detach().to("cpu", torch.float32, copy=True)
+                for part, values in parts.items()
+                if name in values
+            }
+            for name in self.logits
+        }
 
     def _opened(self, name: str) -> Tensor:
         return self.gates.open_fractions(self.logits[name], len(self._singular_values[name]))

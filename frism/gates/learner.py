@@ -10,13 +10,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 
 from frism.compute import Compute
 from frism.distillation.examples import make_examples
@@ -28,44 +26,33 @@ from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.gates.task_vectors import TaskVectors
 from frism.gates.training import GateTraining
+from frism.method import Fitted, Fitting
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
-from frism.triples.triple import Triple
 
 log = logging.getLogger(__name__)
 
 
 def learn(
-    triple: Triple,
-    calibration: Any,
-    spectra: Spectra,
-    *,
-    strength: float,
-    learning: Learning,
-    gates: Gates,
-    compute: Compute,
-    workspace: Path | None,
-    seed: int,
-    progress: str,
-    kl_weight: float = 1.0,
-) -> dict[str, Tensor]:
+    fitting: Fitting, gates: Gates, strength: float, learning: Learning, *, kl_weight: float = 1.0
+) -> Fitted:
     """Learn the gates of every matrix in scope "mat".
 
     Args:
-        calibration: with `questions`, a sequence of (picture, question), and `digest`, which identifies them
-            in a workspace. Nothing else of it is read.
+        fitting: its workspace keeps the teacher's answers (teacher-<key>/), the state and learning.csv
+            (gates-<key>/) between kills, by keys of all that they depend on, so fits may share one.
         strength: lambda_lrm, the factor outside the gates.
-        workspace: keeps the teacher's answers (teacher-<key>/), the state and learning.csv (gates-<key>/)
-            between kills, by keys of all that they depend on, so fits may share one; None keeps nothing.
         kl_weight: of the divergence in the loss; 0 measures it without learning from it.
 
-    Returns "<tensor name>/open" (open fractions, fp32 (k,)), "<tensor name>/open_tail" (scalar) where the
-    spectrum is truncated, and the learning curve as "curve/<quantity>", (steps,): kl (nats per answer token),
-    injected_energy (share of tau_R's, unless normaliser is "none"), gate_q10, gate_q50, gate_q90, and
-    held_out_kl where questions are held out; each as it was before the step.
+    Returns per tensor "open" (open fractions, fp32 (k,)) and "open_tail" (scalar) where the spectrum is
+    truncated, and the learning curve, (steps,): kl (nats per answer token), injected_energy (share of
+    tau_R's, unless normaliser is "none"), gate_q10, gate_q50, gate_q90, and held_out_kl where questions are
+    held out; each as it was before the step.
 
     Raises UserError for too few questions, unreadable pictures, and a loss that is not finite.
     """
+    triple, calibration, spectra = fitting.triple, fitting.calibration, fitting.spectra
+    compute, workspace, seed = fitting.compute, fitting.workspace, fitting.seed
     receiver = Receiver.load(triple, compute)
     temperature = learning.temperature if learning.top_k else 1.0  # of whole targets it is none of theirs
     asking = TeacherSettings(learning.max_new_tokens, learning.tokens, learning.top_k, temperature)
@@ -92,7 +79,7 @@ def learn(
         run.load_state(state)
         log.info("going on at step %d", len(run.curve))
     with _bar() as bar:
-        task = bar.add_task(progress, total=learning.steps, completed=len(run.curve), kl="", energy="")
+        task = bar.add_task(fitting.label, total=learning.steps, completed=len(run.curve), kl="", energy="")
         for row in run:
             bar.update(task, advance=1, kl=f"{row['kl']:.4f}", energy=f"{row['injected_energy']:.3f}")
             if checkpointer.save_if_due(run.state) and own is not None:
@@ -100,7 +87,7 @@ def learn(
     if own is not None:
         run.curve.write(own / "learning.csv")
     log.info("KL %.4f, injected energy %.3f", run.curve.last("kl"), run.curve.last("injected_energy"))
-    return injection.coefficients() | run.curve.tensors()
+    return Fitted(tensors=injection.coefficients(), curve=run.curve.tensors())
 
 
 def gate_model(

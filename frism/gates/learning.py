@@ -1,10 +1,9 @@
 """What learning gates is told: the loss, the optimiser, the targets; defaults where the paper is silent."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from frism.errors import UserError
+from frism.method.ranges import Count, Index, NonNegative, Positive
 
 
 @dataclass(frozen=True)
@@ -29,38 +28,23 @@ class Learning:
         checks, one every `check_every` steps; 0 never stops early. Without held-out questions the mean over
         the steps since the last check is used.
     tail_every: steps from one update of a truncated spectrum's tail gates to the next.
-
-    Raises UserError for a value outside its range.
     """
 
     alpha: float = 0.1
     normaliser: Literal["energy", "none"] = "energy"
-    steps: int = 300
-    batch: int = 8
-    lr: float = 0.01
+    steps: Count = 300
+    batch: Count = 8
+    lr: Positive = 0.01
     schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: float = 0.0
-    epsilon: float = 1e-8
-    max_new_tokens: int = 32
+    weight_decay: NonNegative = 0.0
+    epsilon: Positive = 1e-8
+    max_new_tokens: Count = 32
     tokens: Literal["answer", "first"] = "answer"
     divergence: Literal["forward", "reverse"] = "forward"
-    temperature: float = 1.0
-    top_k: int = 0
-    held_out: int = 0
-    patience: int = 0
-    tolerance: float = 0.0
-    check_every: int = 20
-    tail_every: int = 8
-
-    def __post_init__(self) -> None:
-        for names, holds, wanted in _RANGES:
-            for name in names:
-                if not holds(value := getattr(self, name)):
-                    raise UserError(f"parameter '{name}' is {value}, but must be {wanted}.")
-
-
-_RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (("steps", "batch", "max_new_tokens", "check_every", "tail_every"), lambda n: n >= 1, "at least 1"),
-    (("lr", "temperature", "epsilon"), lambda x: x > 0, "above 0"),
-    (("weight_decay", "tolerance", "top_k", "held_out", "patience"), lambda x: x >= 0, "0 or more"),
-)
+    temperature: Positive = 1.0
+    top_k: Index = 0
+    held_out: Index = 0
+    patience: Index = 0
+    tolerance: NonNegative = 0.0
+    check_every: Count = 20
+    tail_every: Count = 8

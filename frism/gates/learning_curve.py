@@ -32,8 +32,8 @@ class LearningCurve:
         return self.values[name][-1]
 
     def tensors(self) -> dict[str, Tensor]:
-        """ "curve/<quantity>", fp32 (steps,)."""
-        return {f"curve/{name}": torch.tensor(values) for name, values in self.values.items()}
+        """Every quantity, fp32 (steps,)."""
+        return {name: torch.tensor(values) for name, values in self.values.items()}
 
     def write(self, path: Path) -> None:
         """Write a CSV with a row per step, whole or not at all."""

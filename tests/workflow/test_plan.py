@@ -21,7 +21,6 @@ VARIANTS = {
 }
 DECOMPOSED = [f"Decompose the reasoning task vector (part {part} of 2)" for part in (1, 2)]
 AGGREGATES = [
-    "Record what the study is run with",
     "Put all answers into one table",
     "Write the tables",
     "Take apart what was learned",

@@ -14,7 +14,6 @@ from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 from frism.spectra.store import SpectrumStore
 
-FOLDER = "spectra"  # below the results
 # Of a residual computed again by another library or machine.
 MARGIN, ROUNDING = 1.5, 1e-6
 
@@ -63,7 +62,7 @@ def _settings(chain: Chain) -> dict[SpectrumSettings, None]:
 def _kept(chain: Chain) -> Iterator[Kept]:
     shapes = {name: chain.triple.header("lrm", name).shape for name in chain.triple.names()}
     for settings in _settings(chain):
-        store = SpectrumStore(chain.results / FOLDER, chain.digests["base"], chain.digests["lrm"], settings)
+        store = SpectrumStore(chain.layout.spectra, chain.digests["base"], chain.digests["lrm"], settings)
         if store.folder.is_dir():
             yield from (Kept(store, name, shape) for name, shape in shapes.items() if len(shape) == 2)
 

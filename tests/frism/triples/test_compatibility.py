@@ -77,9 +77,7 @@ def test_roles_are_checked(folders: dict[str, Path]) -> None:
         Triple.open(folders["vlm"], folders["vlm"], folders["lrm"])
     with pytest.raises(UserError, match=r"vlm \(lrm\) is a vision-language model"):
         Triple.open(folders["base"], folders["vlm"], folders["vlm"])
-    with pytest.raises(
-        UserError, match=r"lrm \(vlm\) is a text model, not .* \(qwen2\)"
-    ):
+    with pytest.raises(UserError, match=r"lrm \(vlm\) is a text model, not .* \(qwen2\)"):
         Triple.open(folders["base"], folders["lrm"], folders["lrm"])
     swapped = {"base": folders["vlm"], "vlm": folders["base"], "lrm": folders["lrm"]}
     assert len(list(find_refusals(unchecked(swapped).towers))) == 2  # every reason, not the first alone
