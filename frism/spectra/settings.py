@@ -1,4 +1,4 @@
-"""How the spectrum of a task vector is computed and stored: rank, solver, precision of the factors."""
+"""Settings of a task vector's spectrum: rank, solver, precision of the factors."""
 
 from typing import Literal
 
@@ -25,5 +25,5 @@ class SpectrumSettings(BaseModel):
     )
 
     def count_directions(self, shape: tuple[int, ...]) -> int:
-        """How many directions of a matrix of this shape are kept."""
+        """Return how many directions of a matrix of this shape are kept."""
         return min(self.rank or min(shape), *shape)
