@@ -1,4 +1,4 @@
-"""Layers whose activations are computed again in the backward pass instead of being kept for it."""
+"""Recompute layers' activations in the backward pass instead of keeping them for it."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ def _memory(device: torch.device) -> int:
 
 @contextmanager
 def recompute(layers: Iterable[nn.Module]) -> Iterator[None]:
-    """Inside, only each layer's inputs are kept. Backward passes must run inside, too.
+    """Keep only each layer's inputs inside the block. Backward passes must run inside, too.
 
     Gradients are the same bits where the layers are deterministic.
     """

@@ -29,7 +29,7 @@ def draw_orthogonal(size: int, generator: torch.Generator, device: "str | torch.
 def rotate(spectrum: Spectrum, generator: torch.Generator) -> Spectrum:
     """Return the task vector's random directions: unit tau w_j as u, norms ||S q_j|| as s, w_j as vh.
 
-    Same shapes, dtypes, device and tail as `spectrum`; norms are in no order; a direction of norm zero has a u of zeros.
+    Same shapes, dtypes, device and tail as `spectrum`; norms do not fall, and one of zero has a u of zeros.
     """
     dtype = spectrum.s.dtype
     q = draw_orthogonal(len(spectrum.s), generator, spectrum.s.device).to(dtype)

@@ -46,7 +46,7 @@ class Spectrum:
         return inner.add_(tail * task_vector)
 
     def energy(self, openness: Tensor, tail: Tensor | None = None) -> Tensor:
-        """Return the squared Frobenius norm of `gate(openness, tail)` from the parts' norms alone (a scalar)."""
+        """Return the squared Frobenius norm of `gate(openness, tail)`, from the parts alone (a scalar)."""
         energy = (openness * self.s).square().sum()
         if self.tail is None:
             return energy

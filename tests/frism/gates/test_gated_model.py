@@ -182,7 +182,7 @@ def test_layers_that_accelerate_has_placed_keep_its_hooks() -> None:
     teacher = placed.model(placed.ids).logits
     other = placed.injection()
     passed.clear()
-    got = placed.gate(other)
+    got = placed.gated(other)
     assert sorted(passed) == sorted(hooked)
     for mine, reference in zip((got[0], *got[1]), (wanted[0], *wanted[1]), strict=True):
         torch.testing.assert_close(mine, reference)
@@ -200,7 +200,7 @@ def test_offloaded_weights_are_used_while_they_are_there_and_refused_where_a_tai
     for mine, reference in zip((got[0], *got[1]), (wanted[0], *wanted[1]), strict=True):
         torch.testing.assert_close(mine, reference)
     case.spectra = {name: spectrum(tau, 5) for name, tau in case.tau.items()}
-    with pytest.raises(UserError, match="is offloaded, and a truncated spectrum writes to it"):
+    with pytest.raises(UserError, match="is offloaded, but a truncated spectrum writes to it"):
         case.injection()
 
 

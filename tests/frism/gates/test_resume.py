@@ -53,7 +53,7 @@ def test_going_on_gives_the_same_bits(
     stops: tuple[int, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("frism.gates.checkpointer.COST", 1.0)  # a state after every step
+    monkeypatch.setattr("frism.gates.checkpointer.TIME_SHARE", 1.0)  # a state after every step
     for number in stops:
         with monkeypatch.context() as patched:
             stop_after(number, patched)

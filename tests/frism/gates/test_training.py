@@ -179,7 +179,7 @@ def test_stopping_counts_checks_without_improvement() -> None:
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_way_out(setting: Setting) -> None:
     with pytest.raises(
-        UserError, match=r"step 0: the loss is not finite: lower lr .* or strength \(now 1e\+38"
+        UserError, match=r"the loss of step 0 is not finite: lower lr .* or strength \(now 1e\+38"
     ):
         list(setting.run(strength=1e38))
 
