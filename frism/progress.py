@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable
+from logging import Logger
 from types import TracebackType
 from typing import Self
 
@@ -56,3 +58,16 @@ class Progress:
 
     def _say(self, rest: str) -> None:
         print(f"{self.label}: {self.count} of {self.total}, {rest}", file=sys.stderr, flush=True)
+
+
+def log_steps(log: Logger) -> Callable[[int, int], None]:
+    """Return a function that logs the steps done and in all: every ten seconds, and the last."""
+    spoke = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal spoke
+        if done >= total or time.monotonic() - spoke >= EVERY:
+            spoke = time.monotonic()
+            log.info("%d of %d", done, total)
+
+    return report
