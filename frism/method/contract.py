@@ -79,6 +79,8 @@ def check(
         trial = replace(trial, scorer=trial.score)
     if not can_run(method, trial):
         return found
+    if fitting is not None:
+        trial = method.equip(trial)
     try:
         fitted = method.run_fit(trial, params or {})
         again = method.run_fit(trial, params or {})
