@@ -21,8 +21,11 @@ def merge(site: Site) -> Array:
 
 def fit(fitting: Fitting) -> Fitted:
     """The two coefficients of the whole model, squares summed in float64."""
+    import torch  # which merging does without
+
     norms = [[float(tau.double().norm()) for tau in (s.tau_v, s.tau_r)] for s in fitting.sites()]
     vlm, lrm = (math.fsum(norm**2 for norm in column) for column in zip(*norms, strict=True))
     if not vlm + lrm:
         raise UserError("method metagpt: V and R equal B in every tensor of the scope: nothing to merge.")
-    return Fitted(model={"vlm": vlm / (vlm + lrm), "lrm": lrm / (vlm + lrm)})
+    shares = {"vlm": vlm / (vlm + lrm), "lrm": lrm / (vlm + lrm)}
+    return Fitted(model={role: torch.tensor(share) for role, share in shares.items()})

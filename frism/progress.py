@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable
+from logging import Logger
 from types import TracebackType
 from typing import Self
 
@@ -64,3 +66,16 @@ class Progress:
 
 def _join(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
+
+
+def log_steps(log: Logger) -> Callable[[int, int], None]:
+    """Return a function that logs the steps done and in all: every ten seconds, and the last."""
+    printed = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal printed
+        if done >= total or time.monotonic() - printed >= LINE_SECONDS:
+            printed = time.monotonic()
+            log.info("%d of %d", done, total)
+
+    return report

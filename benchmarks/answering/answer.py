@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.answering import cost, keys
 from benchmarks.answering.batching import Batch
@@ -10,6 +9,7 @@ from benchmarks.answering.engine import Engine, open_engine, origin
 from benchmarks.answering.predictions import Store, opened
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.progress import Progress
 from frism.triples.triple import Triple
@@ -18,7 +18,7 @@ from frism.triples.triple import Triple
 def predict(
     triple: Triple,
     recipe: Recipe,
-    fitted: dict[str, Any],
+    fitted: Fitted,
     items: dict[str, list[Item]],
     settings: EngineSettings,
     folder: Path,

@@ -112,7 +112,7 @@ def _variant(
     source: calibration_settings.CalibrationSettings, assumed: Assumptions,
 ) -> tuple[VariantWork, bool]:  # fmt: skip
     """One variant's work, and whether it needs kept spectra."""
-    from frism.method import method as methods
+    from frism.method import discovery as methods
 
     method = methods.find(variant["method"])
     grid = variant.get("grid", {})

@@ -30,7 +30,7 @@ from frism.merging.streaming import RECEIPTS, Progress, Writer
 from frism.merging.warnings import find_warnings
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
-from frism.method.fitting import Fitting
+from frism.method.fitting import ABSENT, Fitting
 from frism.method.parameters import Value
 from frism.method.recipe import Recipe, coefficients_digest
 from frism.spectra.settings import SpectrumSettings
@@ -188,10 +188,7 @@ def _fit(job: Job, spectra: "Spectra | None") -> Job:
             f"method {job.method} is fitted with {' and '.join(method.missing_needs)}, which `frism merge`"
             " does not have: fit it in a study and write the variant's folder with `frism export`."
         )
-    fitting = Fitting(
-        job.triple, job.scope, job.seed, Compute(job.device or "cpu"),
-        **({"spectra": spectra} if spectra else {}),
-    )  # fmt: skip
+    fitting = Fitting(job.triple, job.scope, job.seed, Compute(job.device or "cpu"), spectra or ABSENT)
     return replace(job, fitted=method.run_fit(fitting, job.params))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Device = str | torch.device
 
 
-def merged(
+def merge(
     triple: Triple,
     recipe: Recipe,
     fitted: Fitted | None = None,

@@ -79,6 +79,8 @@ def check(
         trial = replace(trial, scorer=trial.score)
     if not can_run(method, trial):
         return found
+    if fitting is not None:
+        trial = method.equip(trial)
     try:
         fitted = method.run_fit(trial, params or {})
         again = method.run_fit(trial, params or {})
@@ -143,9 +145,9 @@ def _broken_runs(
             if not torch.equal(merged, first.flatten()):
                 yield "merge in flat pieces differs from merge of the whole: drop ELEMENTWISE"
         if method.arithmetic:
-            numpy = {role: tensor.numpy() for role, tensor in arrays.items()}
+            numpy: dict[str, Any] = {role: tensor.numpy() for role, tensor in arrays.items()}
             coefficients = {key: value.numpy() for key, value in own.items()}
-            result = method.run_merge(_site(method, plain, coefficients, numpy), params)
+            result: Any = method.run_merge(_site(method, plain, coefficients, numpy), params)
             if result.tobytes() != first.numpy().tobytes():
                 yield "merge of numpy arrays has other bits than that of torch tensors: drop ARITHMETIC"
         for parameter in method.merging.parameters.values():

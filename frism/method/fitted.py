@@ -15,7 +15,7 @@ CURVE = "curve"
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a method's `fit` returns. Numbers may be given as floats; they are kept as fp32 tensors.
+    """What a method's `fit` returns.
 
     Attributes:
         model: entries of the whole model, by key.
@@ -63,10 +63,12 @@ class Fitted:
 
         entries = {}
         for key, value in self.flat().items():
-            tensor = torch.as_tensor(value, dtype=None if isinstance(value, torch.Tensor) else torch.float32)
+            if not isinstance(value, torch.Tensor):
+                raise UserError(f"method {method} fitted {type(value).__name__} for {key}, not a tensor.")
+            tensor = value.detach().cpu().contiguous()
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise UserError(
                     f"method {method} fitted NaN or infinite values for {key}: lower its learning rate."
                 )
-            entries[key] = tensor.detach().cpu().contiguous()
+            entries[key] = tensor
         return type(self).from_flat(entries, self.params)

@@ -116,6 +116,15 @@ class Method:
                 raise UserError(f"{where}: {error}") from None
         return complete
 
+    def equip(self, fitting: Fitting) -> Fitting:
+        """The same fitting with a label, and with spectra, computed on the spot, where the method needs any."""
+        fitting = replace(fitting, label=fitting.label or self.name)
+        if fitting.spectra is not None or "spectrum" not in self.needs:
+            return fitting
+        from frism.spectra.spectra import Spectra
+
+        return replace(fitting, spectra=Spectra(fitting.triple))
+
     def run_fit(self, fitting: Fitting, params: Mapping[str, object]) -> Fitted:
         """Run `fit` with checked parameters; return finite CPU tensors. A method without one fits nothing.
 
@@ -124,10 +133,7 @@ class Method:
         complete = self.validate(params)
         if self.fit is None or self.fitting is None:
             return Fitted()
-        if fitting.spectra is None and "spectrum" in self.needs:
-            from frism.spectra.spectra import Spectra
-
-            fitting = replace(fitting, spectra=Spectra(fitting.triple))
+        fitting = self.equip(fitting)
         met = {"calibration": fitting.calibration, "reference": fitting.reference, "dev": fitting.scorer}
         for need, given in met.items():
             if need in self.needs and given is None:
@@ -135,7 +141,6 @@ class Method:
                 raise UserError(
                     f"method {self.name} needs {NEEDS[need]} to be fitted, and none were given.{hint}"
                 )
-        fitting = replace(fitting, label=fitting.label or self.name)
         fitted = self.fit(fitting, **self.fitting.arguments(complete))
         if not isinstance(fitted, Fitted):
             raise UserError(f"method {self.name}: fit gave {type(fitted).__name__}, not Fitted.")
@@ -162,7 +167,7 @@ class Method:
             raise UserError(
                 f"method {self.name} gave {got} for {site.name}, not {list(expected.shape)} {expected.dtype}."
             )
-        if finite and math.prod(expected.shape) and not math.isfinite(float(abs(merged).max())):
+        if finite and 0 not in expected.shape and not math.isfinite(float(abs(merged).max())):
             raise self.not_finite(site.name)
         return merged
 

@@ -115,10 +115,10 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     parameters: dict[str, Parameter] = {}
     groups: dict[str, type] = {}
     plain: list[str] = []
-    first, *rest = [*inspect.signature(function).parameters.values()] or [None]
-    if first is None or first.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+    arguments = [*inspect.signature(function).parameters.values()]
+    if not arguments or arguments[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
         raise UserError(f"{where}: {function.__name__} must take one positional argument, then `*`.")
-    for argument in rest:
+    for argument in arguments[1:]:
         what = f"{where}: argument '{argument.name}' of {function.__name__}"
         if argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
             raise UserError(f"{what} is positional: put parameters after `*`.")

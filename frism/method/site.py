@@ -8,9 +8,11 @@ from frism.seeds import make_generator
 
 if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     import torch
-    from torch import Tensor as Array
+    from torch import Tensor
 
     from frism.spectra.spectrum import Spectrum
+
+    Array = Tensor
 else:
     Array = Any
 

@@ -27,7 +27,8 @@ def fit(fitting: Fitting) -> Fitted:
 
     Raises UserError for gates that sit on other directions than the singular ones.
     """
-    reference, result = fitting.reference, {}
+    reference = fitting.reference
+    result: dict[str, dict[str, Tensor]] = {}
     for name, own in sorted(reference.tensors.items()):
         if "norms" in own:
             raise UserError(
@@ -35,7 +36,7 @@ def fit(fitting: Fitting) -> Fitted:
                 " frism in `reference:`."
             )
         order = torch.randperm(len(own["open"]), generator=make_generator(fitting.seed, name))
-        strength = reference.params["strength"]
+        strength = float(reference.params["strength"])
         result[name] = {key: strength * (own[key][order] if key == "open" else own[key])
                         for key in ("open", "open_tail") if key in own}  # fmt: skip
     return Fitted(tensors=result)

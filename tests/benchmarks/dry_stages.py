@@ -60,7 +60,7 @@ def fit(folder: Path, options: dict[str, Any]) -> dict[str, float]:
     from frism.compute import Compute
     from frism.distillation.receiver import Receiver
     from frism.gates import learner
-    from frism.method.method import find
+    from frism.method.discovery import find
     from frism.method.recipe import Recipe
     from frism.spectra.settings import SpectrumSettings
     from frism.spectra.spectra import Spectra

@@ -12,7 +12,7 @@ from benchmarks.registry.lookup import find_all
 from benchmarks.stages import tune
 from benchmarks.tuning import dev_scores, points
 from frism.errors import UserError
-from frism.method import method
+from frism.method import discovery
 from frism.method.recipe import Recipe
 
 BENCHMARKS = "mini_number,mini_total"
@@ -58,7 +58,7 @@ def unmodified(triple_folders, items: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
-    found = method.find("ties")
+    found = discovery.find("ties")
     grid = points.grid_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
     assert [(p["strength"], p["lrm_weight"]) for p in grid] == [
         (1.0, 0.5),

@@ -15,7 +15,7 @@ from benchmarks.stages import tables
 from benchmarks.study.config import Study, Variant
 from benchmarks.tables import published_scores
 from frism.errors import UserError
-from frism.method import method as methods
+from frism.method import discovery as methods
 from tests.support.synthetic_study import config, make
 
 SOURCE = {"citation": "A paper", "read_in": "notes", "verified": False, "averages": "unknown", "base": "none"}

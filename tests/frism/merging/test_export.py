@@ -24,7 +24,7 @@ from frism.errors import UserError
 from frism.merging import export as exporting
 from frism.merging import on_load
 from frism.merging.export import Job, export
-from frism.method.method import available, find
+from frism.method.discovery import available, find
 from frism.method.recipe import Recipe
 from frism.triples.scopes import WIDEST_SCOPE
 from frism.triples.triple import ROLES, Triple
@@ -190,12 +190,12 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
         row = report["tensors"][triple.stored(name)]
         assert row["injected"] == pytest.approx(norm, rel=1e-5)
         stored, tensor = Checkpoint(tmp_path / "out").read(triple.stored(name)), None
-        tensor = dict(on_load.merged(triple, recipe))[name] if name == "layers.0.mlp.up_proj.weight" else None
+        tensor = dict(on_load.merge(triple, recipe))[name] if name == "layers.0.mlp.up_proj.weight" else None
         if tensor is not None:
             error = stored.double() - tensor.double()
             assert row["cast"] == pytest.approx(error.norm().item(), rel=1e-5)
             assert row["largest"] == pytest.approx(error.abs().max().item(), rel=1e-6)
-    for name, tensor in on_load.merged(triple, recipe):
+    for name, tensor in on_load.merge(triple, recipe):
         error = Checkpoint(tmp_path / "out").read(triple.stored(name)).double() - tensor.double()
         row = report["tensors"][triple.stored(name)]
         assert row["cast"] == pytest.approx(error.norm().item(), rel=1e-5)
@@ -241,7 +241,7 @@ def test_dtype_is_that_of_merged_tensors_alone(triple: Triple, tmp_path: Path) -
     merged = {triple.stored(name) for name in triple.names("mat")}
     assert {name for name, (dtype, _, _) in after.items() if dtype == "F16"} == merged
     assert all(after[name] == before[name] for name in set(before) - merged)
-    expected = dict(on_load.merged(triple, Recipe.make(triple, "inject")))
+    expected = dict(on_load.merge(triple, Recipe.make(triple, "inject")))
     for name, tensor in expected.items():
         assert after[triple.stored(name)][2] == tensor.half().numpy().tobytes()
     loaded(tmp_path / "out")

@@ -16,7 +16,7 @@ from frism.errors import UserError
 from frism.merging import pieces as merging
 from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import Merger, Piece, Result, for_each
-from frism.method.method import available, find
+from frism.method.discovery import available, find
 from frism.triples.triple import Triple
 from tests.support import architectures
 

@@ -9,8 +9,8 @@ import torch
 import baselines
 from frism import seeds
 from frism.errors import UserError
-from frism.merging.on_load import merged
-from frism.method import method as methods
+from frism.merging.on_load import merge
+from frism.method import discovery as methods
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 
@@ -49,7 +49,7 @@ def test_a_dropped_file_is_a_method(drop: Drop, triple: Triple) -> None:
     assert (method.label, method.sources, method.scope) == ("Half way", ("vlm", "lrm"), "mat")
     assert method.validate({}) == {"half": 0.5}
     recipe = Recipe.make(triple, "half_way_a")
-    for name, tensor in merged(triple, recipe):
+    for name, tensor in merge(triple, recipe):
         vlm, lrm = triple.read("vlm", name), triple.read("lrm", name)
         assert torch.equal(tensor, vlm + 0.5 * (lrm - vlm))
 
@@ -159,7 +159,7 @@ def test_bad_results_of_a_method_are_named(
     name = f"bad_result_{request.node.callspec.indices['result']}"
     drop(name, f'"""X."""\ndef merge(vlm): return {result}\n')
     with pytest.raises(UserError, match=rf"method {name} gave .* for layers\.0\.self_attn\.q_proj\.weight"):
-        list(merged(triple, Recipe.make(triple, name)))
+        list(merge(triple, Recipe.make(triple, name)))
 
 
 FITTED = '''"""Fitted."""
@@ -179,10 +179,10 @@ def test_fit_gets_what_it_names_and_merge_gets_it_back(drop: Drop, triple: Tripl
     calibration, reference = torch.ones(2), {"x": torch.ones(2)}
     fitted = method.run_fit(triple, {"steps": 2}, calibration=calibration, reference=reference, seed=1)
     recipe = Recipe.make(triple, "fitted_a", {"steps": 2}, fitted=fitted)
-    for name, tensor in merged(triple, recipe, fitted):
+    for name, tensor in merge(triple, recipe, fitted):
         assert torch.equal(tensor, triple.read("vlm", name) + 2.0 + 4.0)
     with pytest.raises(UserError, match=r"fitted no 'value' for .*bias: choose a smaller scope"):
-        list(merged(triple, Recipe.make(triple, "fitted_a", scope="mat+bias", fitted=fitted), fitted))
+        list(merge(triple, Recipe.make(triple, "fitted_a", scope="mat+bias", fitted=fitted), fitted))
 
 
 def test_fit_without_what_it_needs(drop: Drop, triple: Triple) -> None:

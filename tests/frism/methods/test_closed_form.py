@@ -14,8 +14,8 @@ from frism.distillation.teacher import TeacherSettings
 from frism.errors import UserError
 from frism.gates.learner import gate_model
 from frism.gates.parametrisation import Gates
-from frism.merging.on_load import merged
-from frism.method import method
+from frism.merging.on_load import merge
+from frism.method import discovery
 from frism.method.recipe import Recipe
 from frism.methods import frism_closed_form
 from frism.spectra.settings import SpectrumSettings
@@ -32,7 +32,9 @@ def estimated(
 ) -> Fitted:
     spectra = Spectra(triple, SpectrumSettings(rank=rank))
     given = {**SHORT, **params}
-    return method.find("frism_closed_form").run_fit(triple, given, calibration=calibration, spectra=spectra)
+    return discovery.find("frism_closed_form").run_fit(
+        triple, given, calibration=calibration, spectra=spectra
+    )
 
 
 def openings(fitted: Fitted) -> Tensor:
@@ -62,7 +64,7 @@ def test_curvature_is_twice_the_kl_of_a_small_step(triple: Triple, calibration: 
     """KL(V || V + c * direction) = h c^2 / 2 for small c, measured on the model in float64."""
     compute = Compute(dtype="float64")
     spectra = Spectra(triple, SpectrumSettings(rank=RANK))
-    fitted = method.find("frism_closed_form").run_fit(
+    fitted = discovery.find("frism_closed_form").run_fit(
         triple,
         {**SHORT, "samples": 10},
         calibration=calibration,
@@ -108,7 +110,7 @@ def test_more_opens_with_alpha_from_nothing_to_everything(
         spectrum=SpectrumSettings(rank=RANK),
         fitted=everything,
     )
-    for name, result in merged(triple, recipe, everything):
+    for name, result in merge(triple, recipe, everything):
         base, vlm, lrm = (triple.read(role, name) for role in ("base", "vlm", "lrm"))
         torch.testing.assert_close(result, vlm + (lrm - base), atol=1e-5, rtol=1e-4)
 
@@ -129,7 +131,7 @@ def test_it_repeats_and_resumes_from_a_workspace(
     spectra = Spectra(triple, SpectrumSettings(rank=RANK))
     asked = SimpleNamespace(questions=calibration.questions, digest="eight")
     for _ in range(2):  # the second time the teacher's answers and the curvature are read
-        again = method.find("frism_closed_form").run_fit(
+        again = discovery.find("frism_closed_form").run_fit(
             triple, {**SHORT, "alpha": 0.05}, calibration=asked, spectra=spectra, workspace=tmp_path
         )
         assert again.keys() == fitted.keys()
@@ -152,7 +154,7 @@ def test_one_pass_serves_every_alpha(
     monkeypatch.setattr(frism_closed_form, "estimate_curvature", counted)
     shared, alone = (
         [
-            method.find("frism_closed_form").run_fit(
+            discovery.find("frism_closed_form").run_fit(
                 triple, {**SHORT, "alpha": alpha}, calibration=asked, spectra=spectra, workspace=folder
             )
             for alpha in (0.01, 0.2)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from frism.merging.on_load import injected_norms
-from frism.method import method as methods
+from frism.method import discovery as methods
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from frism.method import method
+from frism.method import discovery
+from frism.method.site import Site
 from frism.methods import frism, frism_matrix, frism_shuffled, frism_uniform
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum, decompose
@@ -15,7 +16,7 @@ PARAMS = {"strength": 1.2}
 
 
 def learned(triple: Triple, calibration: SimpleNamespace, **params: float) -> dict[str, torch.Tensor]:
-    return method.find("frism").run_fit(triple, params, calibration=calibration)
+    return discovery.find("frism").run_fit(triple, params, calibration=calibration)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,9 @@ def tensors(triple: Triple, name: str) -> dict[str, torch.Tensor]:
 
 def injection_of(triple: Triple, name: str, fitted: dict[str, torch.Tensor]) -> torch.Tensor:
     t = tensors(triple, name)
-    return frism.merge(**t, strength=1.2, spectrum=spectrum(t), fitted={"open": fitted[f"{name}/open"]})
+    return frism.merge(
+        Site.of(**t, spectrum=spectrum(t), fitted={"open": fitted[f"{name}/open"]}), strength=1.2
+    )
 
 
 @pytest.mark.parametrize(("logit", "share"), [(40.0, 1.0), (0.0, 0.5), (-40.0, 0.0)])
@@ -43,7 +46,9 @@ def test_limits_of_the_gates_are_plain_injection(triple: Triple, logit: float, s
         gate = torch.full((min(t["vlm"].shape),), logit)
         expected = t["vlm"] + 1.2 * share * (t["lrm"] - t["base"])
         torch.testing.assert_close(
-            frism.merge(**t, strength=1.2, spectrum=spectrum(t), fitted={"open": torch.sigmoid(gate)}),
+            frism.merge(
+                Site.of(**t, spectrum=spectrum(t), fitted={"open": torch.sigmoid(gate)}), strength=1.2
+            ),
             expected,
             atol=1e-5,
             rtol=1e-4,
@@ -77,7 +82,7 @@ def test_without_reward_gates_close_and_without_kl_they_open(
 def test_uniform_control_has_the_same_norm(triple: Triple, fitted: dict) -> None:
     factors = frism_uniform.fit(fitted, PARAMS, spectra=Spectra(triple))
     injected = [injection_of(triple, n, fitted) - triple.read("vlm", n) for n in factors]
-    control = [frism_uniform.merge(**tensors(triple, n), fitted={"value": c}) - triple.read("vlm", n)
+    control = [frism_uniform.merge(Site.of(**tensors(triple, n), fitted={"value": c})) - triple.read("vlm", n)
                for n, c in factors.items()]  # fmt: skip
     assert len({c.item() for c in factors.values()}) == 1
     norm = [torch.cat([d.flatten() for d in delta]).norm() for delta in (injected, control)]
@@ -88,7 +93,7 @@ def test_matrix_control_has_the_same_norm_in_every_matrix(triple: Triple, fitted
     for name, factor in frism_matrix.fit(fitted, PARAMS, spectra=Spectra(triple)).items():
         t = tensors(triple, name)
         injected = injection_of(triple, name, fitted) - t["vlm"]
-        control = frism_matrix.merge(**t, fitted={"value": factor}) - t["vlm"]
+        control = frism_matrix.merge(Site.of(**t, fitted={"value": factor})) - t["vlm"]
         torch.testing.assert_close(control.norm(), injected.norm(), rtol=1e-3, atol=1e-6)
 
 
@@ -103,5 +108,5 @@ def test_shuffled_control_moves_the_gates_and_keeps_their_values(triple: Triple,
     assert moved > len(triple.names("mat")) // 2
     t = tensors(triple, triple.names("mat")[0])
     own = {"open": gains[f"{triple.names('mat')[0]}/open"]}
-    merged = frism_shuffled.merge(**t, spectrum=spectrum(t), fitted=own)
+    merged = frism_shuffled.merge(Site.of(**t, spectrum=spectrum(t), fitted=own))
     torch.testing.assert_close(merged, t["vlm"] + spectrum(t).gate(own["open"]))

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from baselines import inject
 from frism.errors import UserError
-from frism.merging.on_load import merged
-from frism.method import method as methods
+from frism.merging.on_load import merge
+from frism.method import discovery as methods
 from frism.method.recipe import Recipe
+from frism.method.site import Site
 from frism.methods import frism_layer, frism_matrix, frism_random, frism_shuffled
 from frism.seeds import make_generator
 from frism.spectra.gains import merge_gated
@@ -93,7 +94,7 @@ def test_one_gate_per_matrix_scales_its_task_vector(rank: int | None, triple: Tr
         own = {key.partition("/")[2]: v for key, v in fitted.items() if key.startswith(f"{name}/")}
         assert all((part == own["open"][0]).all() for part in own.values())
         different.add(own["open"][0].item())
-        result = frism_layer.merge(base, vlm, lrm, strength=0.7, fitted=own)
+        result = frism_layer.merge(Site.of(base, vlm, lrm, fitted=own), strength=0.7)
         expected = merge_gated(vlm, base, lrm, spectra.load(name), own, 0.7)
         torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-4)
     assert len(different) > 1
@@ -131,7 +132,7 @@ def test_merging_reproduces_the_random_directions_that_were_learned_on(
         triple, "frism_random", {"strength": 1.0}, seed=SEED, spectrum=settings, fitted=fitted
     )
     directions = RotatedSpectra(Spectra(triple, settings), seed=SEED)
-    for name, result in merged(triple, recipe, fitted):
+    for name, result in merge(triple, recipe, fitted):
         base, vlm, lrm = (triple.read(role, name) for role in ("base", "vlm", "lrm"))
         gated = directions.load(name).gate(
             fitted[f"{name}/open"], fitted.get(f"{name}/open_tail"), lrm - base
@@ -146,11 +147,10 @@ def test_open_random_directions_are_plain_injection(triple: Triple) -> None:
     for name in triple.names("mat")[:7]:
         base, vlm, lrm = (triple.read(role, name) for role in ("base", "vlm", "lrm"))
         spectrum = spectra.load(name)
-        result = frism_random.merge(
-            base, vlm, lrm, strength=0.7, spectrum=spectrum, fitted={"open": torch.ones_like(spectrum.s)},
-            generator=make_generator(0, name),
-        )  # fmt: skip
-        torch.testing.assert_close(result, inject.merge(base, vlm, lrm, strength=0.7), atol=1e-5, rtol=1e-4)
+        result = frism_random.merge(Site.of(base, vlm, lrm, spectrum=spectrum, fitted={"open": torch.ones_like(spectrum.s)}, rng=make_generator(0, name)), strength=0.7)  # fmt: skip
+        torch.testing.assert_close(
+            result, inject.merge(Site.of(base, vlm, lrm), strength=0.7), atol=1e-5, rtol=1e-4
+        )
 
 
 def test_controls_of_random_directions_know_their_norms(triple: Triple, learned: Learn) -> None:
@@ -160,7 +160,7 @@ def test_controls_of_random_directions_know_their_norms(triple: Triple, learned:
         triple, "frism_random", {"strength": 1.0}, seed=SEED, spectrum=settings, fitted=fitted
     )
     factors = frism_matrix.fit(fitted, dict(recipe.params), spectra=Spectra(triple, settings))
-    for name, result in merged(triple, recipe, fitted):
+    for name, result in merge(triple, recipe, fitted):
         tau = triple.read("lrm", name) - triple.read("base", name)
         injected_norm = (result - triple.read("vlm", name)).norm()
         torch.testing.assert_close(factors[name] * tau.norm(), injected_norm, atol=1e-5, rtol=1e-3)
