@@ -142,18 +142,18 @@ def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Itera
 
 
 def _find_foreign_tokenizers(towers: Mapping[str, Tower]) -> Iterator[str]:
-    ours = read_vocabulary(towers["vlm"].checkpoint)
+    vlm = read_vocabulary(towers["vlm"].checkpoint)
     for role in ("base", "lrm"):
-        theirs = read_vocabulary(towers[role].checkpoint)
-        if ours is None or theirs is None:
+        other = read_vocabulary(towers[role].checkpoint)
+        if vlm is None or other is None:
             continue
-        result = compare_vocabularies(ours, theirs)
+        result = compare_vocabularies(vlm, other)
         if not result.same_family:
-            number, mine, other = result.example or (0, "", "")
+            number, vlm_token, token = result.example or (0, "", "")
             yield (
                 f"the tokenizers of vlm and {role} are of different families ({result.different} of "
-                f"{result.shared} shared ids differ; {number} is {quote_token(mine)} and "
-                f"{quote_token(other)}): use models that grew from one base."
+                f"{result.shared} shared ids differ; {number} is {quote_token(vlm_token)} and "
+                f"{quote_token(token)}): use models that grew from one base."
             )
 
 
