@@ -1,5 +1,6 @@
 """Show the progress of a long step: a bar on a terminal, a line every ten seconds in a log."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Self
 from rich import progress
 from rich.console import Console
 
+log = logging.getLogger(__name__)
 LINE_SECONDS = 10.0  # between two lines of a log
 
 
@@ -61,7 +63,11 @@ class Progress:
             self._bar.update(self._task, completed=self.count)
 
     def _print(self, *parts: str) -> None:
-        print(f"{self.label}: {self.count} of {self.total}, {_join(*parts)}", file=sys.stderr, flush=True)
+        line = f"{self.label}: {self.count} of {self.total}, {_join(*parts)}"
+        if logging.getLogger().hasHandlers():  # a job's log: its lines begin with the variant's name
+            log.info(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
 
 def _join(*parts: str) -> str:
