@@ -113,7 +113,7 @@ def test_a_file_of_another_place_is_named(tmp_path: Path) -> None:
             store.read(name, SHAPE, "cpu")
         assert str(store.path(name)) in str(raised.value)
     save_file(content, store.path(NAME))
-    with pytest.raises(UserError, match=rf"no spectrum \(no {ENTRY}\)"):
+    with pytest.raises(UserError, match=rf"not a spectrum \(no {ENTRY}\)"):
         store.read(NAME, SHAPE, "cpu")
 
 
