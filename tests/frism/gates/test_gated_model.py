@@ -209,14 +209,15 @@ def test_what_is_fitted_gives_the_same_merge() -> None:
     for gates in GATES.values():
         injection = case.injection(gates)
         fitted = injection.fitted()
-        assert all(value.dtype == torch.float32 and not value.requires_grad for value in fitted.values())
+        values = [value for own in fitted.values() for value in own.values()]
+        assert all(value.dtype == torch.float32 and not value.requires_grad for value in values)
         with torch.no_grad(), injection.applied():
             student = case.model(case.ids).logits
         injection.restore()
         merged = {
             f"model.{name}": module.weight
             + STRENGTH
-            * case.spectra[name].gated(fitted[f"{name}/open"], fitted[f"{name}/open_tail"], case.tau[name])
+            * case.spectra[name].gated(fitted[name]["open"], fitted[name]["open_tail"], case.tau[name])
             for name, module in case.modules.items()
         }
         expected = torch.func.functional_call(case.model, merged, (case.ids,)).logits
