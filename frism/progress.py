@@ -1,5 +1,6 @@
 """Progress of a long step: a bar on a terminal, a line every ten seconds in a log."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Self
 from rich import progress
 from rich.console import Console
 
+log = logging.getLogger(__name__)
 EVERY = 10.0  # seconds between two lines of a log
 
 
@@ -57,7 +59,7 @@ class Progress:
             )
 
     def _say(self, rest: str) -> None:
-        print(f"{self.label}: {self.count} of {self.total}, {rest}", file=sys.stderr, flush=True)
+        log.info("%s: %d of %d, %s", self.label, self.count, self.total, rest)
 
 
 def log_steps(log: Logger) -> Callable[[int, int], None]:
