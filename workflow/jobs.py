@@ -171,6 +171,22 @@ class Jobs:
             )
         return digests
 
+    def own_weights(self, variant: str) -> str:
+        """A digest of the checkpoint that a variant is; empty for a merge."""
+        folder = self.study.variants[variant].checkpoint
+        if folder is None:
+            return ""
+
+        def inspect() -> str:
+            from frism.checkpoints.checkpoint import Checkpoint
+
+            return Checkpoint.open(folder).digest
+
+        with report_errors():
+            made_by = code("frism.checkpoints.checkpoint")
+            digest: str = remembered([folder, states([folder]), made_by], inspect)
+        return digest
+
     @cached_property
     def calibration_digest(self) -> str:
         """A digest of the calibration's pictures and questions; its own memory makes it cheap."""

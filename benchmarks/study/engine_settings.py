@@ -38,8 +38,10 @@ class EngineSettings(Section):
         description="transformers: batches, merged on load; vlmeval: VLMEvalKit's own loop, the reference;"
         " vllm: vLLM on the exported checkpoint; openai: any OpenAI-compatible server",
     )
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the weights; with float32 an answer's bytes do not depend on its batch"
+    )
+    device: Literal["cpu", "cuda", "auto"] = Field("cpu", description="auto: a GPU where there is one")
     device_map: Literal["auto"] | None = Field(
         None, description="auto: spread a model that is larger than one GPU over all of them"
     )

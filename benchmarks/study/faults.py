@@ -21,8 +21,9 @@ def sentence(model: type[BaseModel], content: Any, error: ValidationError) -> st
 
     An unknown key often explains the missing one beside it, so missing keys come last.
     """
-    faults = [(_place(fault["loc"], content), fault) for fault in error.errors()]
-    faults.sort(key=lambda f: (len(f[0]), f[1]["type"] == "missing"))
+    errors = [e for e in error.errors() if e["type"] != "default_factory_not_called"]  # a consequence
+    faults = [(_place(fault["loc"], content), fault) for fault in errors]
+    faults.sort(key=lambda f: (len(f[0]) - (f[1]["type"] == "extra_forbidden"), f[1]["type"] == "missing"))
     # Of a choice of kinds, the one of the right kind explains itself, as for a number that is too small.
     place = faults[0][0]
     rank = {**dict.fromkeys(TOO_SMALL, 0), **dict.fromkeys(TOO_LARGE, 0)}

@@ -17,7 +17,7 @@ class JudgeSettings(Section):
         description="vlmevalkit: VLMEvalKit's own prompts, on the raw text, where it has any;"
         " extract-1: ours, which asks for the final answer, on every benchmark",
     )
-    temperature: float = Field(0.0, ge=0, le=2)
+    temperature: float = Field(0.0, ge=0, le=2, description="of the judge's replies")
     key_variable: str = Field(
         "OPENAI_API_KEY", description="the environment variable with the server's key, if it wants one"
     )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from benchmarks.study.section import Section
 
@@ -16,12 +16,10 @@ class QuestionSettings(Section):
     test: Number = Field(
         description="questions per benchmark that the reported numbers come from; `all`: what dev leaves over"
     )
-    text: Number = Field(description="questions per text benchmark, or `all`; as `test` unless given")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _ask_as_many_in_words(cls, given: Any) -> Any:
-        return {"text": given["test"], **given} if isinstance(given, dict) and "test" in given else given
+    text: Number = Field(
+        default_factory=lambda given: given["test"],
+        description="questions per text benchmark, or `all`; as `test` unless given",
+    )
 
 
 class DataSettings(Section):

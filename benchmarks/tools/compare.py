@@ -34,7 +34,7 @@ def compare(reference: Path, fresh: Path) -> pd.DataFrame:
     for table, keys in KEYS.items():
         old, new = (_read(folder / "tables" / f"{table}.csv", keys) for folder in (reference, fresh))
         names = old.index.append(new.index.difference(old.index, sort=False))
-        both = old.reindex(names).join(new.reindex(names), suffixes=("_old", "_new"))
+        both = old.reindex(names).join(new.reindex(names), lsuffix="_old", rsuffix="_new")
         for name, row in both.iterrows():
             parts.append(
                 {

@@ -1,6 +1,6 @@
 """Fetch the TSVs of published benchmarks, and check them by their hashes.
 
-python -m benchmarks.tools.data --config config/x.yaml                 (those of a study, into its data.folder)
+python -m benchmarks.tools.data --config config/x.yaml     (those of a study, into its data.folder)
 python -m benchmarks.tools.data --benchmarks POPE,MMStar --folder FOLDER
 fetches what is missing from VLMEvalKit's own addresses or the hub, checks the rest, and prints the hashes.
 A study only reads the folder: a wrong or missing file is an error there, never a download over it.

@@ -24,6 +24,7 @@ rule tune:
         points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
         tuned=lambda wildcards: JOBS.tuned(wildcards.variant),
         weights=lambda wildcards: JOBS.weights,
+        own_weights=lambda wildcards: JOBS.own_weights(wildcards.variant),
         # What makes the weights is part of the recipe, and so of the key of every answer.
         merging=lambda wildcards: JOBS.code(
             wildcards.variant, *JOBS.method_code(wildcards.variant), "frism.merging.on_load"
