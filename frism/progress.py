@@ -12,6 +12,7 @@ from rich import progress
 from rich.console import Console
 
 log = logging.getLogger(__name__)
+
 LINE_SECONDS = 10.0  # between two lines of a log
 
 
@@ -24,7 +25,7 @@ class Progress:
     def __init__(self, label: str, total: int, unit: str = "", done: int = 0) -> None:
         self.label, self.total, self.unit, self.note = label, total, unit, ""
         self.skipped = self.count = done
-        self.started = self.printed = time.monotonic()
+        self.started = self.written = time.monotonic()
         self._bar: progress.Progress | None = None
 
     def __enter__(self) -> Self:
@@ -42,7 +43,7 @@ class Progress:
         if self._bar:
             self._bar.stop()
         elif kind is None:
-            self._print(f"in {time.monotonic() - self.started:.0f} s", self.note)
+            self._write(f"in {time.monotonic() - self.started:.0f} s", self.note)
 
     def advance(self, units: int = 1, note: str = "") -> None:
         """Count `units` more. `note`: what else to show, such as the loss."""
@@ -52,9 +53,9 @@ class Progress:
         speed = f"{rate:.1f} {self.unit}/s" if self.unit else ""
         if self._bar:
             self._bar.update(self._task, completed=self.count, note=_join(speed, note))
-        elif now - self.printed >= LINE_SECONDS:
-            self.printed = now
-            self._print(speed, f"{(self.total - self.count) / max(rate, 1e-9):.0f} s left", note)
+        elif now - self.written >= LINE_SECONDS:
+            self.written = now
+            self._write(speed, f"{(self.total - self.count) / max(rate, 1e-9):.0f} s left", note)
 
     def skip(self, units: int) -> None:
         """Count `units` that were done before."""
@@ -62,10 +63,10 @@ class Progress:
         if self._bar:
             self._bar.update(self._task, completed=self.count)
 
-    def _print(self, *parts: str) -> None:
+    def _write(self, *parts: str) -> None:
         line = f"{self.label}: {self.count} of {self.total}, {_join(*parts)}"
-        if logging.getLogger().hasHandlers():  # a job's log: its lines begin with the variant's name
-            log.info(line)
+        if log.isEnabledFor(logging.INFO):  # whoever set up logging decides where lines go
+            log.info("%s", line)
         else:
             print(line, file=sys.stderr, flush=True)
 

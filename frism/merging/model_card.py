@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from frism import __version__
-from frism.errors import UserError
-from frism.files import read_json
 from frism.merging.mergekit_config import mergekit_config
 from frism.merging.sharding import Plan
 from frism.merging.streaming import Change
@@ -134,17 +132,8 @@ def parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
     hub = next(filter(None, hubs), None)
     name, revision = (f"{hub[1]}/{hub[2]}", hub[3]) if hub else (folder.resolve().name, None)
     if name in ROLES:  # which says nothing of the model
-        name = _stated_name(folder) or f"{folder.resolve().parent.name}/{name}"
+        name = f"{folder.resolve().parent.name}/{name}"
     return Parent(TITLES[role], name, revision, licence(folder), recipe.triple[role])
-
-
-def _stated_name(folder: Path) -> str | None:
-    """The hub id that a checkpoint's config.json gives as its own."""
-    try:
-        stated = read_json(folder / "config.json").get("_name_or_path")
-    except UserError:
-        return None
-    return stated if isinstance(stated, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", stated) else None
 
 
 def licence(folder: Path) -> str:

@@ -117,7 +117,7 @@ class Method:
         return complete
 
     def equip(self, fitting: Fitting) -> Fitting:
-        """The same fitting with a label, and with spectra where the method needs any."""
+        """The same fitting with a label, and with spectra (made on the spot) for a method that needs any."""
         fitting = replace(fitting, label=fitting.label or self.name)
         if fitting.spectra is not None or "spectrum" not in self.needs:
             return fitting

@@ -200,7 +200,7 @@ def test_offloaded_weights_are_used_while_they_are_there_and_refused_where_a_tai
     for mine, reference in zip((got[0], *got[1]), (wanted[0], *wanted[1]), strict=True):
         torch.testing.assert_close(mine, reference)
     case.spectra = {name: spectrum(tau, 5) for name, tau in case.tau.items()}
-    with pytest.raises(UserError, match="is offloaded, but a truncated spectrum writes to it"):
+    with pytest.raises(UserError, match="is offloaded, and a truncated spectrum writes to it"):
         case.injection()
 
 
@@ -209,14 +209,15 @@ def test_what_is_fitted_gives_the_same_merge() -> None:
     for gates in GATES.values():
         injection = case.injection(gates)
         fitted = injection.coefficients()
-        assert all(value.dtype == torch.float32 and not value.requires_grad for value in fitted.values())
+        values = [value for own in fitted.values() for value in own.values()]
+        assert all(value.dtype == torch.float32 and not value.requires_grad for value in values)
         with torch.no_grad(), injection.apply():
             student = case.model(case.ids).logits
         injection.restore()
         merged = {
             f"model.{name}": module.weight
             + STRENGTH
-            * case.spectra[name].gate(fitted[f"{name}/open"], fitted[f"{name}/open_tail"], case.tau[name])
+            * case.spectra[name].gate(fitted[name]["open"], fitted[name]["open_tail"], case.tau[name])
             for name, module in case.modules.items()
         }
         expected = torch.func.functional_call(case.model, merged, (case.ids,)).logits

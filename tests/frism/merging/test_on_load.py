@@ -10,6 +10,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
 
 from frism.errors import UserError
 from frism.merging import on_load
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import WIDEST_SCOPE, Triple
 from tests.support import architectures
@@ -108,9 +109,9 @@ def test_recipe_of_other_weights_is_refused(triple: Triple, model: nn.Module) ->
 
 def test_coefficients_must_belong(triple: Triple) -> None:
     with pytest.raises(UserError, match="do not belong together"):
-        list(on_load.merge(triple, Recipe.make(triple, "inject"), {"a": torch.tensor(1.0)}))
+        list(on_load.merge(triple, Recipe.make(triple, "inject"), Fitted({"a": torch.tensor(1.0)})))
     with pytest.raises(UserError, match="do not belong together"):
-        list(on_load.merge(triple, Recipe.make(triple, "inject", fitted={"a": torch.tensor(1.0)})))
+        list(on_load.merge(triple, Recipe.make(triple, "inject", fitted=Fitted({"a": torch.tensor(1.0)}))))
 
 
 def test_dtype_and_device_map_are_respected(triple: Triple) -> None:

@@ -86,7 +86,7 @@ def test_a_file_cut_short_is_named(tmp_path_factory: pytest.TempPathFactory, sha
     store, _ = filled(tmp_path_factory.mktemp("cut"))
     path = store.path(NAME)
     os.truncate(path, int(share * path.stat().st_size))
-    for use in (store.facts, store.check, lambda name, shape: store.read(name, shape, "cpu")):
+    for use in (store.read_metadata, store.check, lambda name, shape: store.read(name, shape, "cpu")):
         with pytest.raises(UserError, match="is truncated or not a spectrum") as raised:
             use(NAME, SHAPE)
         assert str(path) in str(raised.value)
@@ -113,7 +113,7 @@ def test_a_file_of_another_place_is_named(tmp_path: Path) -> None:
             store.read(name, SHAPE, "cpu")
         assert str(store.path(name)) in str(raised.value)
     save_file(content, store.path(NAME))
-    with pytest.raises(UserError, match=rf"no spectrum \(no {ENTRY}\)"):
+    with pytest.raises(UserError, match=rf"not a spectrum \(no {ENTRY}\)"):
         store.read(NAME, SHAPE, "cpu")
 
 
