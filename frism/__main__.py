@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from frism.commands import export, inspect, merge, methods, spectrum
+from frism.commands import check, export, inspect, merge, methods, spectrum
 
 GROUP = "frism.commands"
 
@@ -65,6 +65,7 @@ def configure() -> None:
 
 
 app.command("methods")(methods.list_methods)
+app.command("check")(check.check_method)
 app.command("inspect")(inspect.inspect_triple)
 app.command("spectrum")(spectrum.spectrum)
 app.command("merge")(merge.merge)

@@ -12,7 +12,7 @@ from benchmarks.questions import tsv_files
 from benchmarks.registry import lookup
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.extends import extended
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from workflow import resolve
 from workflow.code_digest import ROOT
 
@@ -51,13 +51,13 @@ def _faults(study: StudyConfig) -> Iterator[str]:
         if name is not None and name not in known:
             yield (
                 f"explain.{axis} is '{name}', which is no benchmark of this config on that axis (there are:"
-                f" {', '.join(known)}).{nearest(name, known)}"
+                f" {', '.join(known)}).{suggest(name, known)}"
             )
     papers = sorted(path.stem for path in PAPERS.glob("*.yaml"))
     if study.published is not None and study.published not in papers:
         yield (
             f"published: there are no published numbers called '{study.published}' (there are:"
-            f" {', '.join(papers)}).{nearest(study.published, papers)}"
+            f" {', '.join(papers)}).{suggest(study.published, papers)}"
         )
 
 

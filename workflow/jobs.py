@@ -13,7 +13,7 @@ from benchmarks.study.slices.predict_slice import PredictSlice
 from benchmarks.study.slices.score_slice import ScoreSlice
 from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from workflow import resolve
 from workflow.code_digest import code_digest
 from workflow.remember import remembered, states
@@ -165,7 +165,7 @@ class Jobs:
         triple, scope = self.study.triple, self.study.scope
         folders = triple.folders
         made_by = code("frism.triples.triple")
-        with reported():
+        with report_errors():
             digests: dict[str, str] = remembered(
                 [folders, scope, states(folders.values()), made_by], lambda: dict(triple.open(scope).digest)
             )
@@ -182,7 +182,7 @@ class Jobs:
 
             return Checkpoint.open(folder).digest
 
-        with reported():
+        with report_errors():
             made_by = code("frism.checkpoints.checkpoint")
             digest: str = remembered([folder, states([folder]), made_by], inspect)
         return digest
@@ -193,7 +193,7 @@ class Jobs:
         from benchmarks.calibration import load
 
         assert self.study.calibration is not None, "checked with the config"
-        with reported():
+        with report_errors():
             return load.load(self.study.calibration, self.study.seed).digest
 
 

@@ -16,9 +16,8 @@ from frism.errors import UserError
 from workflow.code_digest import ROOT, code_digest
 from workflow.remember import remembered
 
-# Where frism.method.method looks; that module itself would import torch.
+# Where frism.method.discovery looks; importing a method may import torch.
 METHODS = ("frism.methods", "baselines")
-NEEDS = ("spectrum", "calibration", "reference")
 # No number of a study comes of these.
 PROSE = ("title", "n", "licence", "download_mb", "unverified", "notes", "stock_judge")
 
@@ -33,31 +32,31 @@ def method_modules() -> dict[str, str]:
 
 
 def needs(study: StudyConfig) -> dict[str, list[str]]:
-    """Return by variant which of NEEDS its method asks for; a checkpoint asks for nothing.
+    """Return by variant the NEEDS of its method; a checkpoint needs nothing.
 
     Raises UserError for the first fault of a variant: an unknown method or parameter, a value of the wrong
     type at any grid point, a needless or missing reference.
     """
-    code = code_digest("frism.method.method", *method_modules().values())
+    code = code_digest("frism.method.discovery", *method_modules().values())
     given = {name: variant.model_dump(mode="json") for name, variant in study.variants.items()}
     answer: dict[str, list[str]] = remembered(["variants", code, given], lambda: _ask_methods(study.variants))
     return answer
 
 
 def _ask_methods(variants: Mapping[str, VariantConfig]) -> dict[str, list[str]]:
-    from frism.method import method as methods
+    from frism.method import discovery as methods
 
     answer: dict[str, list[str]] = {}
     for name, variant in variants.items():
         for fault in _method_faults(variant, variants):
             raise UserError(f"variant {name}: {fault}")
         method = methods.find(variant.method) if variant.method is not None else None
-        answer[name] = [need for need in NEEDS if method is not None and getattr(method, f"needs_{need}")]
+        answer[name] = sorted(method.needs) if method is not None else []
     return answer
 
 
 def _method_faults(variant: VariantConfig, variants: Mapping[str, VariantConfig]) -> Iterator[str]:
-    from frism.method import method as methods
+    from frism.method import discovery as methods
 
     if variant.method is None:
         return
@@ -68,17 +67,17 @@ def _method_faults(variant: VariantConfig, variants: Mapping[str, VariantConfig]
     except UserError as error:
         yield str(error)
         return
-    reference = variant.reference
-    if reference is None and method.needs_reference:
+    reference, needs_reference = variant.reference, "reference" in method.needs
+    if reference is None and needs_reference:
         yield f"method {method.name} starts from what another variant learned: name it (`reference: frism`)."
-    if reference is not None and not method.needs_reference:
+    if reference is not None and not needs_reference:
         yield f"method {method.name} uses no reference: drop `reference: {reference}`."
     if reference is not None and not _learns(variants[reference].method):
         yield f"reference '{reference}' learns nothing to start from: name a variant that does."
 
 
 def _learns(name: str | None) -> bool:
-    from frism.method import method as methods
+    from frism.method import discovery as methods
 
     return name in methods.modules() and methods.find(name).fit is not None
 

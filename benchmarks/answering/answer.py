@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.answering import cost, keys
 from benchmarks.answering.batching import Batch
@@ -11,6 +10,7 @@ from benchmarks.answering.engine import Engine, open_engine, origin
 from benchmarks.answering.predictions import Store, opened
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.progress import Progress
 from frism.triples.triple import Triple
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def predict(
     triple: Triple,
     recipe: Recipe,
-    fitted: dict[str, Any],
+    fitted: Fitted,
     items: dict[str, list[Item]],
     settings: EngineSettings,
     folder: Path,

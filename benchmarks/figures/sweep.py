@@ -10,22 +10,23 @@ from matplotlib.figure import Figure
 
 from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, write_figure, write_sentence
 from benchmarks.figures.trade_off import lines_of
-from benchmarks.gate_tables.sweeps import SWEPT, shown, swept
+from benchmarks.gate_tables.sweeps import shown, swept
 from benchmarks.study.config import StudyConfig
-
-# By method: distinct in lightness, marker and dashes, too.
-LOOK = {method: (CYCLE[i], MARKERS[i], DASHES[i]) for i, method in enumerate(SWEPT)}
+from frism.method.discovery import available, find
 
 
 def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> Figure:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
     lines, own = swept(study, selection), shown(study, selection)
     if not lines:
-        return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(SWEPT) + ".")
+        names = [name for name in available() if find(name).swept]
+        return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(names) + ".")
+    methods = list(dict.fromkeys(study.variants[variant].method for variant in lines))
     with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
         ax = figure.subplots()
         for variant in lines:
-            _line(ax, study, selection[selection["variant"] == variant], variant)
+            number = methods.index(study.variants[variant].method)
+            _line(ax, study, selection[selection["variant"] == variant], variant, number)
         for variant in own:
             _points(ax, selection[selection["variant"] == variant], variant)
         _reference(ax, study, selection)
@@ -52,8 +53,9 @@ def _numbers(values: list[Any]) -> bool:
     return all(isinstance(v, int | float) for v in values)
 
 
-def _line(ax: Axes, study: StudyConfig, rows: pd.DataFrame, variant: str) -> None:
-    color, marker, dashes = LOOK[study.variants[variant].method]
+def _line(ax: Axes, study: StudyConfig, rows: pd.DataFrame, variant: str, number: int) -> None:
+    """Draw one sweep; those of different methods are distinct in lightness, marker and dashes, too."""
+    color, marker, dashes = (looks[number % len(looks)] for looks in (CYCLE, MARKERS, DASHES))
     for i, part in enumerate(lines_of(rows, variant)):
         ax.plot(
             part["perception"], part["reasoning"], color=color, marker=marker, linestyle=dashes,

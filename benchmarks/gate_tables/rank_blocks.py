@@ -12,7 +12,7 @@ from benchmarks.gate_tables.directions import Directions
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.study.config import StudyConfig
 from frism.errors import UserError
-from frism.method.method import find
+from frism.method.discovery import find
 from frism.methods.rank_block import places
 from frism.spectra.spectrum import Spectrum
 

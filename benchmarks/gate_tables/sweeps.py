@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.study.config import StudyConfig
+from frism.method.discovery import find
 
 METHOD = "frism"
-SWEPT = ("inject", "interp", "ties", "ip_released", "ip_invariant")  # of the paper's Figure 2, and our own
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,11 @@ class Standing:
 
 
 def swept(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
-    """The variants whose sweeps are shown, in the study's order."""
+    """The variants whose sweeps are shown, in the study's order: of methods that say SWEPT."""
     counts = selection.groupby("variant")["point"].nunique()
-    return [v for v, s in study.variants.items() if s.method in SWEPT and counts.get(v, 0) > 1]
+    return [
+        v for v, s in study.variants.items() if counts.get(v, 0) > 1 and s.method and find(s.method).swept
+    ]
 
 
 def shown(study: StudyConfig, selection: pd.DataFrame) -> list[str]:

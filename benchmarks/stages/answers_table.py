@@ -19,7 +19,7 @@ from benchmarks.scoring.answer_csv import QUOTED
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import PARENTS, StudyConfig
 from benchmarks.study.results import read_table
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
 log = logging.getLogger("benchmarks.stages.answers_table")
@@ -92,7 +92,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return typed.assign(raw=typed["raw"].fillna(""))
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     out: Annotated[Path | None, typer.Option(help="folder; default: beside the record")] = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.study.asking import Asking
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 
 StudyFile = Annotated[Path, typer.Option("--study", help="the study's record: results/<study>/study.json")]
 VariantName = Annotated[str, typer.Option("--variant", help="a variant of the study")]
@@ -31,6 +31,6 @@ def find_variant(variants: Mapping[str, Asking], name: str) -> str | None:
     """
     if name not in variants:
         raise UserError(
-            f"the study has no variant '{name}' ({', '.join(variants)}).{nearest(name, variants)}"
+            f"the study has no variant '{name}' ({', '.join(variants)}).{suggest(name, variants)}"
         )
     return name if variants[name].own_items else None

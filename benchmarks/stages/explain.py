@@ -26,7 +26,7 @@ from benchmarks.study.results import read_dev, read_scores, read_text
 from benchmarks.tables import cells
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
@@ -103,7 +103,7 @@ def _shown(name: str, table: pd.DataFrame) -> Sequence[pd.DataFrame]:
     return ()
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     out: Annotated[Path | None, typer.Option(help="default: tables/ beside the record")] = None,

@@ -13,7 +13,7 @@ from benchmarks.figures import bimodality, gate_maps, learning_curves, overlap, 
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
-from frism.errors import reported
+from frism.errors import report_errors
 
 
 def build(results: Path, study: StudyConfig, out: Path) -> None:
@@ -31,7 +31,7 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
     learning_curves.draw(results, study, out)
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     out: Annotated[Path | None, typer.Option(help="default: figures/ beside the record")] = None,

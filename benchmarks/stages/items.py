@@ -18,7 +18,7 @@ from benchmarks.registry.lookup import find, path_of
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.items_slice import ItemsSlice
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
 
@@ -62,7 +62,7 @@ def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
             temporary.write_text(kept + block, encoding="utf-8")
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     variant: Annotated[str | None, typer.Option(help="a variant that is asked in its own way")] = None,

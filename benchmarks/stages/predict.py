@@ -17,11 +17,11 @@ from benchmarks.stages.command import PointNumber, StudyFile, VariantName, begin
 from benchmarks.study.entry import names
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.predict_slice import PredictSlice
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.method.recipe import Recipe
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     variant: VariantName,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.study.config import StudyConfig
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.files import atomic_write
 
 SOURCES = ("frism", "baselines", "benchmarks", "workflow", "Snakefile")
@@ -52,7 +52,7 @@ def _commit() -> dict[str, Any] | None:
     return {"commit": commit.strip(), "changed": bool(changes.strip())}
 
 
-@reported()
+@report_errors()
 def main(
     config: Annotated[Path, typer.Option(help="the study's config: YAML as you write it, or JSON")],
     out: Annotated[Path, typer.Option(help="the JSON to write")],

@@ -25,7 +25,7 @@ from benchmarks.study.judge_settings import JudgeSettings
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.score_slice import ScoreSlice
 from benchmarks.vlmevalkit import loading
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.files import atomic_write, sha256_file
 
 PROVENANCE = 1  # version of its layout
@@ -78,7 +78,7 @@ def _dump(value: dict[str, Any], path: Path) -> None:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     variant: VariantName,

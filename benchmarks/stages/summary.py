@@ -25,7 +25,7 @@ from benchmarks.tables.cells import interval
 from benchmarks.tables.findings import Finding, budgets_of, duels_of, finding
 from benchmarks.tables.official import EVERYBODY
 from benchmarks.tables.pareto import WHOLE
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.files import atomic_write
 
 TEMPLATE = Path(__file__).with_name("summary.md.jinja")
@@ -183,7 +183,7 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     out: Annotated[Path | None, typer.Option(help="default: summary.md beside the record")] = None,

@@ -28,7 +28,7 @@ from benchmarks.tables import (
 )
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
-from frism.errors import reported
+from frism.errors import report_errors
 
 
 def build(results: Path, study: StudyConfig, out: Path) -> None:
@@ -77,7 +77,7 @@ def side_by_side(study: StudyConfig, tied: pd.DataFrame, over: str) -> pd.DataFr
     return wide.reindex(index=list(study.variants), columns=names).rename_axis(None, axis=1).reset_index()
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     out: Annotated[Path | None, typer.Option(help="default: tables/ beside the record")] = None,

@@ -22,7 +22,7 @@ from benchmarks.study.layout import Layout
 from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.text.ask import ask, check_data, provenance, tasks_of
 from benchmarks.text.models import find_model
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write, read_json
 from frism.method.recipe import Recipe
 
@@ -60,7 +60,7 @@ def _refuse() -> NoReturn:
     raise UserError("the stored answers are not those to these questions with these weights and settings.")
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     variant: Annotated[str, typer.Option(help="a variant of the study, or base or lrm of its triple")],

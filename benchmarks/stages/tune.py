@@ -11,9 +11,11 @@ import gc
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
@@ -30,15 +32,18 @@ from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tuning.dev_scores import dev_scores
 from benchmarks.tuning.inputs import gather_inputs
 from benchmarks.tuning.points import WORK, Point, fit_point, grid_points, learning_curve, working_folder
-from frism.compute import Compute
-from frism.errors import UserError, reported
+from benchmarks.tuning.search import make_scorer
+from frism.errors import report_errors
 from frism.files import atomic_write
 from frism.merging import on_load
-from frism.method.method import find
-from frism.spectra.spectra import Spectra
+from frism.method.discovery import find
+from frism.method.fitted import Fitted
+from frism.method.recipe import Recipe
+from frism.progress import log_steps
 from frism.triples.triple import Triple
 
 log = logging.getLogger("benchmarks.stages.tune")
+Questions = Mapping[str, Sequence[Item]]  # by benchmark
 COLUMNS = ["variant", "point", "params", "benchmark", "axis", "group", "n", "correct", "score"]
 
 
@@ -54,54 +59,71 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
     items = layout.items(find_variant(study.variants, variant))
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
     questions = reading.load(items, "dev", names)
-    points = fit_points(study, variant, triple, layout, code)
-    dev = score_points(study, variant, triple, layout, points, questions)
+    reference = study.variants[variant].checkpoint
+    recipe = None
+    if reference is not None:
+        recipe = Recipe.of_checkpoint(triple, reference, seed=study.seed, code=code)
+    # A model that answers is opened once, and not before something is to be answered.
+    engine = cache(lambda: open_engine(triple, recipe, None, study.engine, items))
+    if recipe is not None:
+        points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
+    else:
+        points = fit_points(study, variant, triple, layout, code, questions, engine)
+    dev = score_points(variant, triple, layout, points, questions, engine)
     choice = choose_point(study, variant, layout, dev)
     write_variant(study, triple, layout, layout.variant(variant), points[choice.point], dev, choice)
 
 
-def fit_points(study: TuneSlice, variant: str, triple: Triple, layout: Layout, code: str) -> list[Point]:
+def fit_points(
+    study: TuneSlice,
+    variant: str,
+    triple: Triple,
+    layout: Layout,
+    code: str,
+    questions: Questions,
+    engine: Callable[[], Any],
+) -> list[Point]:
     """Fit every point of a variant's grid, or take up what an earlier run fitted for the same inputs."""
-    given, out, engine = study.variants[variant], layout.variant(variant), study.engine
-    if given.method is None:
-        raise UserError(f"variant {variant} is a checkpoint, which has nothing to tune.")
+    given, out = study.variants[variant], layout.variant(variant)
+    assert given.method is not None
     method, spectrum = find(given.method), study.spectrum.settings
     grid = grid_points(method, given.params, given.grid)
-    device = str(engine.torch_device)
-    compute = Compute(device, engine.dtype, engine.device_map, study.spectrum.factors)
     reference = layout.variant(given.reference) if given.reference else None
-    supplied, identity = gather_inputs(method, study.calibration, study.seed, compute, reference)
-    if method.needs_spectrum:
-        supplied["spectra"] = Spectra(triple, spectrum, layout.spectra)
+    fitting, identity = gather_inputs(
+        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions
+    )
     inputs = [triple.digest, method.name, code, identity, study.scope, study.seed, spectrum.model_dump()]
-    workspace, points = working_folder(out, inputs), []
+    workspace, scorer, points = working_folder(out, inputs), None, []
+    if "dev" in method.needs:
+        unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
+        budget = study.selection.perception_budget
+        scorer = make_scorer(engine, triple, questions, unmodified, budget, workspace, layout.spectra)
     for number, params in enumerate(grid):
         log.info("point %d of %d: %s", number + 1, len(grid), json.dumps(params))
         points.append(
             fit_point(
-                triple, method, params, supplied,
-                scope=study.scope, seed=study.seed, code=f"{code}:{identity}",
-                folder=layout.variant(variant, number), spectrum=spectrum, workspace=workspace,
+                method, params, replace(fitting, workspace=workspace, report=log_steps(log)),
+                code=f"{code}:{identity}", folder=layout.variant(variant, number), spectrum=spectrum,
+                scorer=scorer,
             )
         )  # fmt: skip
-        _release(device)
+        _release(str(study.engine.torch_device))
     shutil.rmtree(out / WORK, ignore_errors=True)
     return points
 
 
 def score_points(
-    study: TuneSlice,
     variant: str,
     triple: Triple,
     layout: Layout,
     points: Sequence[Point],
-    questions: Mapping[str, Sequence[Item]],
+    questions: Questions,
+    engine: Callable[[], Any],
 ) -> pd.DataFrame:
     """Answer and score the dev questions with every point: a row per point and benchmark."""
-    items = layout.items(find_variant(study.variants, variant))
-    engine, rows = open_engine(triple, None, None, study.engine, items), []
+    rows = []
     for number, point in enumerate(points):
-        scores = dev_scores(engine, triple, point, questions, variant, layout.spectra)
+        scores = dev_scores(engine(), triple, point, questions, variant, layout.spectra)
         params = json.dumps(point.recipe.params, sort_keys=True)
         rows.append(scores.assign(variant=variant, point=number, params=params))
     return pd.concat(rows, ignore_index=True)[COLUMNS]
@@ -148,7 +170,7 @@ def _write(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
 
 
-@reported()
+@report_errors()
 def main(
     study: StudyFile,
     variant: VariantName,

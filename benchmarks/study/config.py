@@ -25,7 +25,7 @@ from benchmarks.study.spectrum_settings import StudySpectrum
 from benchmarks.study.statistics_settings import StatisticsSettings
 from benchmarks.study.triple_settings import TripleSettings
 from benchmarks.study.variant_config import VariantConfig
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import read_json
 
 PARENTS = ("base", "lrm")  # the triple's language models: they have text scores and nothing else
@@ -140,7 +140,7 @@ class StudyConfig(Section):
         if reference is None:
             return ""
         if reference not in self.variants or reference == name:
-            hint = nearest(reference, self.variants)
+            hint = suggest(reference, self.variants)
             return f"reference '{reference}' is not another variant of this config{'.' * bool(hint)}{hint}"
         if self.variants[reference].reference:
             return f"reference '{reference}' is itself made from a reference: name the one it started from"

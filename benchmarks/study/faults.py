@@ -1,4 +1,4 @@
-"""Say in one sentence what pydantic finds wrong with a config: key, cause and the nearest valid name."""
+"""Say in one sentence what pydantic finds wrong with a config: key, cause and the suggest valid name."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from frism.errors import nearest
+from frism.errors import suggest
 
 KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "nothing",
          tuple: "a list", list: "a list", dict: "a mapping"}  # fmt: skip
@@ -38,12 +38,12 @@ def _words(model: type[BaseModel], place: tuple[str | int, ...], fault: ErrorDet
         key, inside = str(place[-1]), ".".join(map(str, place[:-1]))
         known = list(getattr(_unwrap(_annotation(model, place[:-1])), "model_fields", {}))
         where = f" in {inside}" if inside else ""
-        return f"unknown key '{key}'{where} (known: {', '.join(known)}).{nearest(key, known)}"
+        return f"unknown key '{key}'{where} (known: {', '.join(known)}).{suggest(key, known)}"
     if kind == "missing":
         return f"the key '{fault['loc'][-1]}' is missing{f' in {name}' if place else ''}."
     if kind == "literal_error" and get_origin(_unwrap(_annotation(model, place))) is Literal:
         options = re.findall(r"'([^']*)'", context["expected"])
-        return f"{name} must be one of {', '.join(options)}, not {value!r}.{nearest(str(value), options)}"
+        return f"{name} must be one of {', '.join(options)}, not {value!r}.{suggest(str(value), options)}"
     if kind in TOO_SMALL:
         return f"{name} is {value}, which is too small ({_bound(kind)} {context[TOO_SMALL[kind]]})."
     if kind in TOO_LARGE:

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from frism.errors import UserError, first_fault
+from frism.errors import UserError, describe_first_fault
 from frism.files import read_json
 
 
@@ -32,7 +32,7 @@ class Slice(BaseModel):
         try:
             return cls.model_validate(record["config"])
         except ValidationError as error:
-            raise UserError(f"{path}: {first_fault(error)}.") from None
+            raise UserError(f"{path}: {describe_first_fault(error)}.") from None
 
     @classmethod
     def of(cls, config: BaseModel) -> Self:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.variant_config import VariantConfig
-from frism.errors import UserError, first_fault, nearest
+from frism.errors import UserError, describe_first_fault, suggest
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "reference" / "papers"
 COLUMNS = ["source", "row", "variant", "name", "paper", "ours", "ours_low", "ours_high", "gap", "within",
@@ -88,12 +88,12 @@ def load(name: str) -> Published:
     if name not in names():
         raise UserError(
             f"published: {FOLDER} holds no {name}.yaml (there are {', '.join(names())})."
-            f"{nearest(name, names())}"
+            f"{suggest(name, names())}"
         )
     try:
         return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise UserError(f"{path}: {first_fault(error)}.") from None
+        raise UserError(f"{path}: {describe_first_fault(error)}.") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"cannot read {path} ({error}): restore it.") from error
 

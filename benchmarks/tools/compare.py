@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.study.results import read_table
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 KEYS = {"axes": ["variant", "group"], "benchmarks": ["variant", "benchmark"], "text": ["variant", "task"]}
 NEEDED = ["n", "score", "low", "high"]
@@ -79,7 +79,7 @@ def _read(path: Path, keys: list[str]) -> pd.DataFrame:
     return frame
 
 
-@reported()
+@report_errors()
 def main(
     reference: Annotated[Path, typer.Option(help="the committed study, with tables/")],
     results: Annotated[Path, typer.Option(help="the fresh study, with tables/")],

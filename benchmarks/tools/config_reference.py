@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.variant_config import VariantConfig
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
 FILE = Path(__file__).resolve().parents[2] / "config" / "README.md"
@@ -71,7 +71,7 @@ def written(text: str) -> str:
     return f"{before}{table()}\n{after}"
 
 
-@reported()
+@report_errors()
 def main(write: Annotated[bool, typer.Option("--write", help="into config/README.md")] = False) -> None:
     """Print the table of the config's keys, or write it into config/README.md."""
     if not write:

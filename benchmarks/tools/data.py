@@ -14,10 +14,10 @@ import typer
 from benchmarks.questions.tsv_files import fetch
 from benchmarks.registry.lookup import find, find_all
 from benchmarks.study.config import StudyConfig
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 
-@reported()
+@report_errors()
 def main(
     benchmarks: Annotated[str, typer.Option(help="names, separated by commas, or a JSON list")] = "",
     folder: Annotated[Path | None, typer.Option(help="where the TSVs are and come to")] = None,

@@ -21,13 +21,13 @@ from benchmarks.tools.plan_costs import LONGEST
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_stages import MEAN_ANSWER, PICTURE, Assumptions, Planner, Stage
 from frism.commands.console import Json, console
-from frism.errors import reported
+from frism.errors import report_errors
 
 RESULTS = Path("results")
 Took = dict[str, tuple[int, float]]  # by rule: jobs, and their wall seconds together
 
 
-@reported()
+@report_errors()
 def main(
     configs: Annotated[
         list[Path], typer.Argument(metavar="CONFIG...", help="A study's YAML; later files go before earlier.")

@@ -3,7 +3,6 @@
 What no config says is assumed and shown with the plan: pixels of a picture and tokens of an answer.
 """
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +75,7 @@ class Planner:
 
     def stages(self) -> list[Stage]:
         """The stages in the order of the rules."""
-        from frism.method import method as methods
+        from frism.method.discovery import find
 
         counter, variants, start = self.counter, self.study.variants, Cost(self.machine.start)
         loaded = {"start": start, "load": counter.load()}
@@ -84,26 +83,28 @@ class Planner:
         tune, predict, oracle = _Sum(), _Sum(), _Sum()
         memory, learning, spectra, points = self._memory(self.test + self.dev), 0.0, False, 0
         for variant in variants.values():
-            if variant.method is None:  # a checkpoint is asked as it is
+            if variant.method is None:  # a checkpoint: loaded and asked, nothing else
+                points += 1
                 tune.add(loaded | self._answers(self.dev))
                 predict.add(loaded | test)
+                oracle.add(loaded | test)
                 continue
-            method = methods.find(variant.method)
+            method = find(variant.method)
             grid = [method.validate(values) for values in variant.points]
             points += len(grid)
-            spectra = spectra or method.needs_spectrum
+            spectra = spectra or "spectrum" in method.needs
             merge = counter.merge(
-                len({*method.sources, "vlm"}),
-                on_spectrum="spectrum" in method.merge_names,
-                svds=getattr(importlib.import_module(method.module), "SVDS", 0),
+                len({*method.reads, "vlm"}), on_spectrum="spectrum" in method.needs, svds=method.svds
             )
             tune.add(loaded | {"merge": merge * len(grid)})
             tune.add(self._answers(self.dev), len(grid))
-            if method.fit is not None and not method.needs_calibration:
-                tune.add(
-                    {"fit": merge * len(grid)}
-                )  # without data it passes over the tensors, as a merge does
-            if method.needs_calibration:
+            if "dev" in method.needs:  # every candidate is merged and asked
+                candidates = sum(int(params.get("evaluations", 1)) for params in grid)
+                tune.add({"search": merge} | self._answers(self.dev), candidates)
+            elif method.fit is not None and "calibration" not in method.needs:
+                # Without data it passes over the tensors, as a merge does.
+                tune.add({"fit": merge * len(grid)})
+            if "calibration" in method.needs:
                 asked, *_ = fits = [self.fit(params) for params in grid]
                 learn = sum((counter.fit(*fit) for fit in fits), Cost())
                 tune.add({"teach": counter.teach(asked[0]), "learn": learn})

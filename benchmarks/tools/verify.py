@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frism.commands.console import Json, console
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
     from benchmarks.tools.chain.chain import Chain
 
 
-@reported()
+@report_errors()
 def main(
     study: Annotated[Path, typer.Argument(help="A study's results folder, or its config.")],
     quick: Annotated[

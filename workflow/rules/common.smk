@@ -3,7 +3,7 @@ import os
 import shlex
 from pathlib import Path
 
-from frism.errors import reported
+from frism.errors import report_errors
 from workflow import config as configs
 from workflow import jobs as job_facts
 from workflow.lock import work_alone
@@ -22,7 +22,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 FILES = [Path(path) for path in workflow.overwrite_configfiles or ["config/miniature.yaml"]]
 
 # A fault ends the plan with its sentence alone: a traceback through Snakemake says nothing more.
-with reported():
+with report_errors():
     STUDY = configs.load(config, " + ".join(map(str, FILES)), FILES[0].parent)
     JOBS = job_facts.Jobs(STUDY)
     job_facts.check_writable(JOBS.layout.root)

@@ -10,8 +10,9 @@ from typing import Any
 from benchmarks.answering import keys, predictions
 from benchmarks.questions import reading
 from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain
+from frism.checkpoints.checkpoint import Checkpoint
 from frism.files import read_json, sha256_file
-from frism.method.recipe import RECIPE, Recipe
+from frism.method.recipe import RECIPE, Recipe, Reference
 from frism.triples.triple import ROLES
 
 
@@ -37,6 +38,8 @@ def recipes(chain: Chain) -> str:
     for variant, wanted in chain.study.variants.items():
         folder = chain.results / "variants" / variant
         recipe, _ = Recipe.load(folder)
+        if recipe.checkpoint is not None:
+            _unchanged_checkpoint(recipe.checkpoint, folder / RECIPE)
         chosen = read_json(folder / "choice.json").get("params", {})
         expected = {
             "method": wanted.method, "scope": chain.study.scope, "seed": chain.study.seed,
@@ -51,6 +54,17 @@ def recipes(chain: Chain) -> str:
         chain.recipes[variant] = recipe
     fitted = sum(recipe.coefficients is not None for recipe in chain.recipes.values())
     return f"{len(chain.recipes)} variants, {fitted} with fitted coefficients"
+
+
+def _unchanged_checkpoint(said: Reference, path: Path) -> None:
+    """Raise BrokenLinkError unless the checkpoint that is a variant has the bytes that its recipe names."""
+    with _unremembered():
+        digest = Checkpoint.open(said.folder).digest
+    if digest != said.digest:
+        raise BrokenLinkError(
+            f"{said.folder} is not the checkpoint that {path} was made from (sha256 {digest[:12]}..., not"
+            f" {said.digest[:12]}...): {AGAIN}."
+        )
 
 
 def questions(chain: Chain) -> str:

@@ -19,7 +19,8 @@ from benchmarks.study.layout import Layout
 from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tuning import dev_scores, points
 from frism.errors import UserError
-from frism.method import method
+from frism.method import discovery
+from frism.method.method import Method
 from frism.method.recipe import Recipe
 from tests.support.studies import record, study_of
 
@@ -74,7 +75,7 @@ def run(triple_settings: dict[str, str], unmodified: Path, tmp_path: Path) -> Ru
 
 
 def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
-    found = method.find("ties")
+    found = discovery.find("ties")
     grid = points.grid_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
     assert [(p["strength"], p["lrm_weight"]) for p in grid] == [
         (1.0, 0.5),
@@ -128,9 +129,9 @@ FILES = ("dev.csv", "choice.json", "recipe.json", "coefficients.safetensors", "l
 
 def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the methods that are fitted from now on."""
-    original, fits = method.Method.run_fit, []
+    original, fits = Method.run_fit, []
     monkeypatch.setattr(
-        method.Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
+        Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
     )
     return fits
 
@@ -139,7 +140,7 @@ def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same inputs, the same folder, whatever the parameters; with other inputs what was there goes."""
-    original, given = method.Method.run_fit, []
+    original, given = Method.run_fit, []
 
     def interrupted(self, *arguments, workspace: Path, **supplied):
         given.append(workspace)
@@ -148,7 +149,7 @@ def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(method.Method, "run_fit", interrupted)
+        patch.setattr(Method, "run_fit", interrupted)
         for params, seed in ((FIT, 1), (FIT, 0), (FIT | {"steps": 5}, 0), (FIT, 0)):
             with pytest.raises(KeyboardInterrupt):
                 run("study", "frism", {"method": "frism", "params": params}, seed=seed)
@@ -160,7 +161,7 @@ def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
         (workspace / "state").unlink()  # of the stand-in above, not of a learner
         return original(self, *arguments, workspace=workspace, **supplied)
 
-    monkeypatch.setattr(method.Method, "run_fit", whole)
+    monkeypatch.setattr(Method, "run_fit", whole)
     out = run("study", "frism", {"method": "frism", "params": FIT})
     assert given[4] == given[1]
     assert not list(out.rglob("work"))
@@ -204,7 +205,7 @@ def test_what_learns_and_what_answers_are_not_in_memory_together(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened = []
-    for owner, name in ((method.Method, "run_fit"), (tune, "open_engine")):
+    for owner, name in ((Method, "run_fit"), (tune, "open_engine")):
         original = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *a, n=name, o=original, **k: happened.append(n) or o(*a, **k))
     run("study", "frism", {"method": "frism", "params": FIT, "grid": {"strength": [0.5, 1.0]}})

@@ -14,7 +14,7 @@ from benchmarks.stages import tables
 from benchmarks.study.variant_config import VariantConfig
 from benchmarks.tables import published_scores
 from frism.errors import UserError
-from frism.method import method as methods
+from frism.method import discovery as methods
 from tests.support.studies import study_of
 from tests.support.synthetic_study import config, make
 

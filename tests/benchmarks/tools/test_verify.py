@@ -220,7 +220,7 @@ def respectrum(change: Callable[[dict[str, Tensor]], object], sound: bool) -> No
         facts = json.loads(opened.metadata()[store.ENTRY])
     change(tensors)
     if sound:
-        facts["sha256"] = store.content_digest(tensors)
+        facts["sha256"] = store.digest_tensors(tensors)
     save_file(tensors, spectrum(), {store.ENTRY: json.dumps(facts)})
 
 
@@ -239,7 +239,7 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "truncated spectrum": (
         lambda: os.truncate(spectrum(), 3000),
-        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is truncated or no spectrum",
+        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is truncated or not a spectrum",
     ),
     "changed directions": (
         lambda: respectrum(lambda tensors: tensors["u"][0].mul_(2), sound=False),
