@@ -182,7 +182,7 @@ class Jobs:
 
             return Checkpoint.open(folder).digest
 
-        with reported():
+        with report_errors():
             made_by = code("frism.checkpoints.checkpoint")
             digest: str = remembered([folder, states([folder]), made_by], inspect)
         return digest
