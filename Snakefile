@@ -27,7 +27,7 @@ wildcard_constraints:
 
 
 onstart:
-    with reported():
+    with report_errors():
         work_alone()
         JOBS.record()
 

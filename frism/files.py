@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, content hashes, plain words for what the disk refused."""
+"""Write files whole or not at all, hash them, and explain in plain words why the disk refused."""
 
 import errno
 import hashlib
@@ -26,7 +26,7 @@ _REFUSALS = {
 
 
 def explain_refusal(path: Path, error: OSError) -> UserError:
-    """What to tell a user when the system does not let us write `path`."""
+    """Return the error that tells a user why the system does not let us write `path`."""
     reason = _REFUSALS.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"cannot write {path}: {reason}.")
 
@@ -63,7 +63,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def synchronise(path: Path) -> None:
-    """Have a file's content, or a folder's entries, on the disk."""
+    """Flush a file's content, or a folder's entries, to the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -81,7 +81,7 @@ def sha256_file(path: str | Path) -> str:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Return the JSON object in a file. Raises UserError when it is missing, cut short or no object."""
+    """Return the JSON object in a file. Raises UserError when it is missing, truncated or no object."""
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
 
 
 def make_generator(seed: int, name: str) -> torch.Generator:
-    """A CPU generator for (seed, tensor name): results depend on neither order nor device."""
+    """Return a CPU generator seeded by (seed, tensor name)."""
     import torch
 
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()

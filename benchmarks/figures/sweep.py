@@ -6,23 +6,23 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, drawn, said
+from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, write_figure, write_sentence
 from benchmarks.figures.trade_off import lines_of
 from benchmarks.gate_tables.sweeps import shown, swept
 from benchmarks.study.config import StudyConfig
 from frism.method.discovery import available, find
 
 
-def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> Figure:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
     lines, own = swept(study, selection), shown(study, selection)
     if not lines:
         names = [name for name in available() if find(name).swept]
-        said(out, "sweep", "This study sweeps none of " + ", ".join(names) + ".")
-        return
+        return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(names) + ".")
     methods = list(dict.fromkeys(study.variants[variant].method for variant in lines))
-    with drawn(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
+    with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
         ax = figure.subplots()
         for variant in lines:
             number = methods.index(study.variants[variant].method)
@@ -35,6 +35,7 @@ def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> None:
         ax.set_ylabel("reasoning (mean score, dev)")
         ax.set_title(f"sweeps; full: chosen; bars: {study.statistics.confidence:.0%} intervals")
         figure.legend(loc="outside lower center", ncols=1, handlelength=3.2, labelspacing=0.25, borderpad=0)
+    return figure
 
 
 def swept_range(study: StudyConfig, rows: pd.DataFrame, variant: str) -> str:
@@ -53,7 +54,7 @@ def _numbers(values: list[Any]) -> bool:
 
 
 def _line(ax: Axes, study: StudyConfig, rows: pd.DataFrame, variant: str, number: int) -> None:
-    """One sweep; those of different methods are distinct in lightness, marker and dashes, too."""
+    """Draw one sweep; those of different methods are distinct in lightness, marker and dashes, too."""
     color, marker, dashes = (looks[number % len(looks)] for looks in (CYCLE, MARKERS, DASHES))
     for i, part in enumerate(lines_of(rows, variant)):
         ax.plot(

@@ -1,10 +1,9 @@
-"""sha256 of large files, or of many, remembered between runs for as long as they are untouched.
+"""Hash large files once: remember their sha256 between runs, for as long as they are untouched.
 
-Hashing a triple takes longer than merging it, and every run wants the same digests. What is remembered
-belongs to a file's device, inode, size and times of last change (of content, and of anything: the latter
-cannot be set by hand). A file changed in the last seconds is hashed again next time, since its times are too
-coarse to tell. The memory is `sha256.json` in $FRISM_CACHE (default: `frism` in the user's cache folder);
-deleting it costs time only.
+Hashing a triple takes longer than merging it, and every run wants the same digests. An entry belongs to a
+file's device, inode, size and times of last change (of content, and of anything: the latter cannot be set by
+hand). A file changed in the last seconds is hashed again next time, since its times are too coarse to tell.
+The entries are in `sha256.json` in the cache folder (`frism.cache`); deleting it costs time only.
 """
 
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from frism.cache import read_file_state, remember
 from frism.files import sha256_file
 
-MIN_BYTES = 1 << 23  # bytes; smaller files are hashed in no time
+MIN_BYTES = 1 << 23  # smaller files are hashed in no time
 
 
 def recall_sha256(path: Path) -> str:

@@ -1,15 +1,9 @@
 """Read the index of a sharded checkpoint: which file holds which tensor."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from frism.checkpoints.headers import Header as Header
 from frism.errors import UserError
 from frism.files import read_json
-
-if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
-    pass
-
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -21,5 +15,5 @@ def read_weight_map(index: Path) -> dict[str, str]:
         raise UserError(f"{index} has no weight_map: copy or download the index again.")
     for shard in weight_map.values():
         if not isinstance(shard, str) or Path(shard).name != shard:
-            raise UserError(f"{index} points outside its folder ({shard}): use shards beside the index.")
+            raise UserError(f"{index} points outside its folder ({shard}): put the shards beside the index.")
     return weight_map

@@ -1,8 +1,8 @@
-"""Pickled weights, only when asked for: torch's weights-only unpickler, converted once to safetensors.
+"""Convert pickled weights once to safetensors, on request, with torch's weights-only unpickler.
 
 Positional reads and byte-wise copies need files whose offsets are known, which a pickle's are not. The
-converted folder lies in $FRISM_CACHE (default: the user's cache folder), named by the pickles' content, and
-is a whole checkpoint: the other files of the original are copied beside the weights.
+converted folder lies in the cache folder (`frism.cache`), named by the pickles' content, and is a whole
+checkpoint: the other files of the original are copied beside the weights.
 """
 
 import json
@@ -59,7 +59,7 @@ def _convert(shards: list[Path], scratch: Path) -> None:
     weight_map: dict[str, str] = {}
     total = 0
     for number, shard in enumerate(shards, start=1):
-        tensors = _unshared(_load(shard))
+        tensors = _unshare(_load(shard))
         name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         save_file(tensors, scratch / name, {"format": "pt"})
         (scratch / name).chmod(0o644)
@@ -80,19 +80,21 @@ def _load(shard: Path) -> dict[str, Tensor]:
             f"{shard} holds more than tensors or is damaged ({reason}): do not use it."
         ) from error
     if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise UserError(f"{shard} is no dictionary of tensors: give the folder that from_pretrained loads.")
+        raise UserError(
+            f"{shard} does not hold a dictionary of tensors: give the folder that from_pretrained loads."
+        )
     return loaded
 
 
-def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous tensors that share no memory, as safetensors demands."""
+def _unshare(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous tensors that share no memory, as safetensors demands."""
     seen: set[int] = set()
-    found = {}
+    separate = {}
     for name, tensor in tensors.items():
         storage = tensor.untyped_storage().data_ptr()
-        found[name] = (tensor.clone() if storage in seen else tensor).contiguous()
+        separate[name] = (tensor.clone() if storage in seen else tensor).contiguous()
         seen.add(storage)
-    return found
+    return separate
 
 
 def _shards(folder: Path) -> list[Path]:

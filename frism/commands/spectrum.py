@@ -88,13 +88,13 @@ def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
     with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
         task = progress.add_task("hashing B and R", total=len(names))
         store = spectra.store
-        kept = {name for name in names if store.facts(name, spectra.shape(name)) is not None}
+        kept = {name for name in names if store.read_metadata(name, spectra.shape(name)) is not None}
         todo = [name for name in names if name not in kept]
         _check_space(store.root, count_bytes(spectra.settings, map(spectra.shape, todo)))
         facts = {}
         for name in names:
             progress.update(task, description=name)
-            facts[name] = spectra.make(name, device)
+            facts[name] = spectra.ensure(name, device)
             progress.advance(task)
     shapes = {name: spectra.shape(name) for name in names}
     return {

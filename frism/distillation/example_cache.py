@@ -1,4 +1,4 @@
-"""Examples kept for the whole of a fit: in memory, or in files that outlive a kill and are mapped into it."""
+"""Cache the examples of a fit: in memory, or in files that outlive a kill and are mapped into memory."""
 
 import io
 import logging
@@ -16,7 +16,7 @@ _DAMAGED = (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pi
 
 
 class ExampleCache:
-    """Numbered examples, their tensors on the CPU.
+    """Hold numbered examples, their tensors on the CPU.
 
     Args:
         folder: of the files, which the system keeps in memory as far as there is room; None: memory alone.
@@ -25,33 +25,33 @@ class ExampleCache:
 
     def __init__(self, folder: Path | None, key: str) -> None:
         self.folder, self.key = folder, key
-        self._held: dict[int, Example] = {}
+        self._examples: dict[int, Example] = {}
 
-    def put(self, place: int, example: Example) -> None:
-        """Keep an example. Raises UserError when the disk refuses it."""
+    def put(self, number: int, example: Example) -> None:
+        """Store an example. Raises UserError when the disk refuses it."""
         state = example.state()
         if self.folder is None:
-            self._held[place] = Example.of_state(state)
+            self._examples[number] = Example.from_state(state)
             return
-        packed = io.BytesIO()  # what a disk refuses to torch's own writer is no OSError
-        torch.save({"key": self.key, "example": state}, packed)
-        with atomic_write(self.folder / f"{place}.pt") as temporary:
-            temporary.write_bytes(packed.getbuffer())
-        self._held.pop(place, None)
+        content = io.BytesIO()  # what a disk refuses to torch's own writer is no OSError
+        torch.save({"key": self.key, "example": state}, content)
+        with atomic_write(self.folder / f"{number}.pt") as temporary:
+            temporary.write_bytes(content.getbuffer())
+        self._examples.pop(number, None)
 
-    def get(self, place: int) -> Example | None:
-        """The example; None if there is none, its file is damaged or of another key."""
-        if place in self._held or self.folder is None:
-            return self._held.get(place)
-        path = self.folder / f"{place}.pt"
+    def get(self, number: int) -> Example | None:
+        """Return an example; None if there is none, its file is damaged or of another key."""
+        if number in self._examples or self.folder is None:
+            return self._examples.get(number)
+        path = self.folder / f"{number}.pt"
         if not path.exists():
             return None
         try:
-            found = torch.load(path, weights_only=True, mmap=True)
-            if found["key"] != self.key:
+            content = torch.load(path, weights_only=True, mmap=True)
+            if content["key"] != self.key:
                 return None
-            self._held[place] = Example.of_state(found["example"])
+            self._examples[number] = Example.from_state(content["example"])
         except _DAMAGED as error:
-            log.warning("%s is damaged (%s): the teacher is asked again", path, error)
+            log.warning("%s is damaged (%s): the teacher answers its questions again", path, error)
             return None
-        return self._held[place]
+        return self._examples[number]

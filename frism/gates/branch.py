@@ -1,4 +1,4 @@
-"""One linear layer with gated directions: forward, and the gates' gradient without the weight's.
+"""Run one linear layer with gated directions: forward, and the gates' gradient without the weight's.
 
 The layer is y = W x + b + U diag(gains) V^T x with everything frozen but the gains. For an upstream gradient
 delta of y, dL/dgains_k = sum over tokens of (u_k . delta)(v_k . x), so dL/dW, (d_out, d_in), is never formed.
@@ -33,12 +33,12 @@ def rebuilding_pays(d_out: int, d_in: int, tokens: int) -> bool:
 
 
 class SideBranch(torch.autograd.Function):
-    """y = W x + b + U (gains * V^T x). Keeps V^T x, (tokens, k), for the backward pass.
+    """Compute y = W x + b + U (gains * V^T x). Keeps V^T x, (tokens, k), for the backward pass.
 
     Inputs: x (tokens, d_in); gains (k,); tail, a scalar already contained in `weight` and in `gains`, which
     only receives its gradient sum (delta . tau x) here, or None; weight (d_out, d_in); bias (d_out,) or None;
-    where U (d_out, k) and V^T (k, d_in) come from, asked again in the backward pass; where tau comes from,
-    asked only when the tail needs its gradient. Products run in the factors' dtype.
+    functions that return U (d_out, k) and V^T (k, d_in), called again in the backward pass, and tau, called
+    only when the tail needs its gradient. Products run in the factors' dtype.
     """
 
     @staticmethod
@@ -76,7 +76,7 @@ class SideBranch(torch.autograd.Function):
 
 
 class RebuiltWeight(torch.autograd.Function):
-    """The same function, inputs and gradients as `SideBranch`, through W + U diag(gains) V^T formed first.
+    """Compute what `SideBranch` does, with its inputs and gradients, by forming W + U diag(gains) V^T first.
 
     Keeps x, (tokens, d_in), and the rebuilt matrix where that has at most KEPT entries.
     """
@@ -114,9 +114,9 @@ class RebuiltWeight(torch.autograd.Function):
 
 
 class WholeMatrix(torch.autograd.Function):
-    """y = W x + b + gain * tau x: one gate for the matrix, which needs no directions. Keeps x.
+    """Compute y = W x + b + gain * tau x: one gate for the matrix, which needs no directions. Keeps x.
 
-    Inputs: x (tokens, d_in); gain, a scalar; weight, bias; where tau (d_out, d_in) comes from.
+    Inputs: x (tokens, d_in); gain, a scalar; weight, bias; a function that returns tau (d_out, d_in).
     """
 
     @staticmethod
@@ -150,16 +150,16 @@ def _rebuild(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
 
 
 def _tail_gradient(x: Tensor, delta: Tensor, task_vector: TaskVector, dtype: torch.dtype) -> Tensor:
-    """Sum over tokens of delta . tau x: what the tail's gate gets beside its share in the gains."""
+    """Return the sum over tokens of delta . tau x: the tail's gradient beside its share in the gains."""
     tau, sums = task_vector(), []
     for rows in slice_rows(delta.shape[1], x.shape[1]):
-        some = linear(x, tau[rows].to(x.device, x.dtype))
-        sums.append(some.mul_(delta[:, rows]).sum(dtype=dtype))
+        product = linear(x, tau[rows].to(x.device, x.dtype))
+        sums.append(product.mul_(delta[:, rows]).sum(dtype=dtype))
     return torch.stack(sums).sum()
 
 
 def _add_product(y: Tensor, a: Tensor, b: Tensor) -> None:
-    """y += a b in place; in one kernel where the dtypes agree."""
+    """Add a b to y in place; in one kernel where the dtypes agree."""
     if y.dtype == a.dtype:
         y.addmm_(a, b)
     else:

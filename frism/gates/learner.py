@@ -1,19 +1,16 @@
-"""Learning gates: KL to the unmodified VLM's own answers against the injected energy, AdamW on the gates.
+"""Learn gates: KL to the unmodified VLM's own answers against the injected energy, AdamW on the gates.
 
 FRISM eq. 10: divergence - alpha * injected energy, over batches of unlabelled questions. One set of weights
 is teacher (gates off) and student (gates on); all that precedes the first decoder layer, and the teacher's
-answers and distributions, are worked out once. With a workspace, a run that was killed goes on where it was,
-to the same bits on a CPU.
+answers and distributions, are computed once. With a workspace, a run that was killed resumes where it
+was, to the same bits on a CPU.
 """
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from torch import nn
 
 from frism.compute import Compute
@@ -27,10 +24,9 @@ from frism.gates.parametrisation import Gates
 from frism.gates.task_vectors import TaskVectors
 from frism.gates.training import GateTraining
 from frism.method import Fitted, Fitting
+from frism.progress import Progress
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
-
-log = logging.getLogger(__name__)
 
 
 def learn(
@@ -54,61 +50,58 @@ def learn(
     triple, calibration, spectra = fitting.triple, fitting.calibration, fitting.spectra
     compute, workspace, seed = fitting.compute, fitting.workspace, fitting.seed
     receiver = Receiver.load(triple, compute)
-    temperature = learning.temperature if learning.top_k else 1.0  # of whole targets it is none of theirs
-    asking = TeacherSettings(learning.max_new_tokens, learning.tokens, learning.top_k, temperature)
+    temperature = learning.temperature if learning.top_k else 1.0  # full distributions are stored untempered
+    teacher = TeacherSettings(learning.max_new_tokens, learning.tokens, learning.top_k, temperature)
     batches = min(learning.steps, -(-len(calibration.questions) // learning.batch))
-    answers, own, taught, key = None, None, "", ""
+    teacher_folder, folder, teacher_key, key = None, None, "", ""
     if workspace is not None:
-        taught = _digest(
-            triple.digest["vlm"], calibration.digest, seed, vars(asking), learning.batch, batches,
+        teacher_key = _digest(
+            triple.digest["vlm"], calibration.digest, seed, vars(teacher), learning.batch, batches,
             learning.held_out, compute.dtype, receiver.device.type, torch.__version__,
         )  # fmt: skip
         key = _digest(
-            taught, triple.digest, spectra.settings.model_dump(), type(spectra).__qualname__, strength,
+            teacher_key, triple.digest, spectra.settings.model_dump(), type(spectra).__qualname__, strength,
             vars(learning), vars(gates), kl_weight,
         )  # fmt: skip
-        answers, own = workspace / f"teacher-{taught}", workspace / f"gates-{key}"
+        teacher_folder, folder = workspace / f"teacher-{teacher_key}", workspace / f"gates-{key}"
     examples, held_out = make_examples(
-        receiver, calibration.questions, asking, batch=learning.batch, batches=batches,
-        held_out=learning.held_out, seed=seed, folder=answers, key=taught,
+        receiver, calibration.questions, teacher, batch=learning.batch, batches=batches,
+        held_out=learning.held_out, seed=seed, folder=teacher_folder, key=teacher_key,
     )  # fmt: skip
     injection = gate_model(receiver, spectra, strength=strength, gates=gates, compute=compute)
-    run = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
-    keeper = Checkpointer(own and own / "state.pt", key)
-    if (state := keeper.newest()) is not None:
-        run.load_state(state)
-        log.info("going on at step %d", len(run.curve))
-    with _bar() as bar:
-        task = bar.add_task(fitting.label, total=learning.steps, completed=len(run.curve), kl="", energy="")
-        for row in run:
-            bar.update(task, advance=1, kl=f"{row['kl']:.4f}", energy=f"{row['injected_energy']:.3f}")
-            if keeper.keep(run.state) and own is not None:
-                run.curve.write(own / "learning.csv")
-    if own is not None:
-        run.curve.write(own / "learning.csv")
-    log.info("KL %.4f, injected energy %.3f", run.curve.last("kl"), run.curve.last("injected_energy"))
-    return Fitted(tensors=injection.fitted(), curve=run.curve.tensors())
+    training = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
+    checkpointer = Checkpointer(folder and folder / "state.pt", key)
+    if (state := checkpointer.load()) is not None:
+        training.load_state(state)
+    with Progress(fitting.label, learning.steps, "steps", done=len(training.curve)) as progress:
+        for row in training:
+            progress.advance(note=f"KL {row['kl']:.4f}, injected energy {row['injected_energy']:.3f}")
+            if checkpointer.save_if_due(training.state) and folder is not None:
+                training.curve.write(folder / "learning.csv")
+    if folder is not None:
+        training.curve.write(folder / "learning.csv")
+    return Fitted(tensors=injection.coefficients(), curve=training.curve.tensors())
 
 
 def gate_model(
     receiver: Receiver, spectra: Spectra, *, strength: float, gates: Gates, compute: Compute
 ) -> GatedInjection:
-    """Gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""
+    """Put gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""
     return GatedInjection(
-        receiver.modules, _Read(spectra, receiver.modules), strength, gates,
+        receiver.modules, _SpectrumMapping(spectra, receiver.modules), strength, gates,
         task_vectors=TaskVectors(spectra, receiver.modules), factors=compute.factors,
     )  # fmt: skip
 
 
-class _Read(Mapping[str, Spectrum]):
-    """Spectra as a mapping, read or computed on the device of the matrix when asked for."""
+class _SpectrumMapping(Mapping[str, Spectrum]):
+    """Map names to spectra, read or computed on the device of the matrix on access."""
 
     def __init__(self, spectra: Spectra, modules: Mapping[str, nn.Linear]) -> None:
         self._spectra, self._modules = spectra, modules
 
     def __getitem__(self, name: str) -> Spectrum:
         device = self._modules[name].weight.device
-        return self._spectra.of(name, "cpu" if device.type == "meta" else device)
+        return self._spectra.load(name, "cpu" if device.type == "meta" else device)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)
@@ -119,9 +112,3 @@ class _Read(Mapping[str, Spectrum]):
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _bar() -> Progress:
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "KL {task.fields[kl]}",
-               "energy {task.fields[energy]}", TimeRemainingColumn())  # fmt: skip
-    return Progress(*columns, console=Console(stderr=True))

@@ -1,4 +1,4 @@
-"""What learning gates is told: the loss, the optimiser, the targets; defaults where the paper is silent."""
+"""Settings of learning gates: the loss, the optimiser, the targets; defaults where the paper is silent."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from frism.method.ranges import Count, Index, NonNegative, Positive
 
 @dataclass(frozen=True)
 class Learning:
-    """How gates are learned. The paper publishes no value for any of these: the defaults are this project's.
+    """Say how gates are learned. The paper publishes no values: the defaults are this project's.
 
     alpha: weight of the injected energy (eq. 10); sweep it from 0.01 to 1.
     normaliser: of the injected energy (the paper's appendix H is not public): "energy" divides by
@@ -23,7 +23,7 @@ class Learning:
     divergence: "forward" is KL(teacher || student) as in eq. 8, "reverse" the other one.
     temperature: of both distributions.
     top_k: the teacher's most likely tokens kept as target, and one bucket for the exact rest; 0 keeps all.
-    held_out: calibration questions kept back; the KL on them is part of the curve, and decides on stopping.
+    held_out: calibration questions held out; the KL on them is part of the curve, and decides on stopping.
     patience: stop when that KL minus alpha times the energy has not improved by `tolerance` for so many
         checks, one every `check_every` steps; 0 never stops early. Without held-out questions the mean over
         the steps since the last check is used.

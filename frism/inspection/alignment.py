@@ -1,4 +1,4 @@
-"""Task vectors side by side: norms of B, tau_V and tau_R and the cosine between them, tensor by tensor."""
+"""Measure task vectors: norms of B, tau_V and tau_R and the cosine between them, tensor by tensor."""
 
 import math
 from collections import defaultdict
@@ -83,7 +83,7 @@ def measure_task_vectors(
 
 
 def measure_inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
-    """|B|^2, |tau_V|^2, |tau_R|^2 and <tau_V, tau_R> of one tensor: fp64 (4,), widened by chunks."""
+    """Return |B|^2, |tau_V|^2, |tau_R|^2 and <tau_V, tau_R> of one tensor: fp64 (4,)."""
     total = torch.zeros(4, dtype=torch.float64)
     chunks = (tensor.reshape(-1).split(_CHUNK) for tensor in (base, vlm, lrm))
     for one, two, three in zip(*chunks, strict=True):
@@ -95,8 +95,8 @@ def measure_inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
 
 
 def _norms(sums: Iterable[Tensor]) -> tuple[int, float, float, float, float]:
-    found = list(sums)
-    base, vlm, lrm, product = torch.stack(found).sum(0).tolist()
+    tensors = list(sums)
+    base, vlm, lrm, product = torch.stack(tensors).sum(0).tolist()
     both = math.sqrt(vlm) * math.sqrt(lrm)
     cosine = product / both if both else 0.0
-    return len(found), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine
+    return len(tensors), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine

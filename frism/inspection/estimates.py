@@ -1,4 +1,4 @@
-"""What merging would cost: seconds and memory per method, from bytes, measured rates and a small trial merge.
+"""Estimate what merging costs: seconds and memory per method, from bytes, rates and a small trial merge.
 
 Estimates: files are read as fast as a sample of them is now (perhaps from memory), written as fast as read,
 and arithmetic scales with the number of values from one matrix of 512 x 512 on one core.
@@ -27,7 +27,7 @@ _PROCESS, _PLAIN_PROCESS = 650 << 20, 60 << 20  # an interpreter with torch, or 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One method at its defaults; None where it is fitted first, which is not estimated."""
+    """Estimate one method at its defaults; None where it is fitted first, which is not estimated."""
 
     method: str
     seconds: float | None
@@ -37,7 +37,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Costs:
-    """Estimates for writing one merged checkpoint, and what they rest on."""
+    """Hold estimates for writing one merged checkpoint, and what they rest on."""
 
     read_bytes_per_second: float
     svd_seconds: float  # of one singular value decomposition of every matrix of tau_R
@@ -86,7 +86,7 @@ def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
 
 @lru_cache
 def _trial(name: str) -> float:
-    """Seconds per value of one method at its defaults, on random matrices; measured once per process."""
+    """Measure seconds per value of one method at its defaults, on random matrices, once per process."""
     method = discovery.find(name)
     params = method.validate({})
     tensors = {
@@ -99,42 +99,42 @@ def _trial(name: str) -> float:
         spectrum = decompose(tensors["lrm"] - tensors["base"]) if "spectrum" in method.needs else None
         method.run_merge(Site.of(*tensors.values(), spectrum=spectrum), params)
 
-    return _best(trial) / _SIDE**2
+    return _time_best(trial) / _SIDE**2
 
 
-def _best(run: Callable[[], object], times: int = 3) -> float:
-    taken = []
+def _time_best(run: Callable[[], object], times: int = 3) -> float:
+    durations = []
     for _ in range(times):
         start = time.perf_counter()
         run()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+        durations.append(time.perf_counter() - start)
+    return min(durations)
 
 
 def _read_rate(triple: Triple) -> float:
-    """Bytes a second over at most 64 MiB from the start of the three checkpoints' files."""
+    """Measure bytes a second over at most 64 MiB from the start of the three checkpoints' files."""
     total, start = 0, time.perf_counter()
     for checkpoint in triple.checkpoints.values():
         with checkpoint.shards()[0].open("rb", buffering=0) as stream:
             block = bytearray(1 << 20)
             left = _SAMPLE // 3
-            while left > 0 and (got := stream.readinto(block)):
-                total, left = total + got, left - got
+            while left > 0 and (count := stream.readinto(block)):
+                total, left = total + count, left - count
     return total / max(time.perf_counter() - start, 1e-9)
 
 
 def _svd_seconds(shapes: Iterable[tuple[int, ...]]) -> float:
-    """Time for all matrices with the solvers that `frism spectrum` takes, scaled from one trial here."""
+    """Estimate seconds for all matrices with the solvers of `frism spectrum`, scaled from one trial here."""
     matrices = [shape for shape in shapes if len(shape) == 2]
-    return _speed() * sum(
+    return _slowdown() * sum(
         estimate_seconds(choose_solver("auto", shape, None, "cpu"), shape) for shape in matrices
     )
 
 
 @lru_cache
-def _speed() -> float:
-    """How much longer a decomposition takes here than where the solvers' rates were measured."""
+def _slowdown() -> float:
+    """Measure how much longer a decomposition takes here than where the solvers' rates were measured."""
     sample = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
-    return _best(lambda: decompose(sample)) / estimate_seconds(
+    return _time_best(lambda: decompose(sample)) / estimate_seconds(
         choose_solver("auto", (_SIDE, _SIDE), None, "cpu"), (_SIDE, _SIDE)
     )

@@ -1,4 +1,4 @@
-"""The report of `frism inspect`: checkpoints, fates, task vectors, costs and a verdict, as plain values."""
+"""Report on a triple for `frism inspect`: checkpoints, fates, task vectors, costs and a verdict."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckpointSummary:
-    """One checkpoint of the triple; `digest` is None where the content was not read."""
+    """Summarise one checkpoint of the triple; `digest` is None where the content was not read."""
 
     role: str
     folder: str
@@ -37,7 +37,7 @@ class CheckpointSummary:
 
 @dataclass(frozen=True)
 class Report:
-    """What `frism inspect` shows; the parts that need a possible merge are empty where it is refused."""
+    """Hold what `frism inspect` shows; the parts that need a possible merge are empty where it is refused."""
 
     scope: str
     aligned: int  # tensors in scope with an equal-shaped partner in all three
@@ -49,7 +49,7 @@ class Report:
     verdict: Verdict
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain JSON values; layers, modules and tensors on the first level."""
+        """Return the report as plain JSON values; layers, modules and tensors on the first level."""
         plain = asdict(self)
         vectors = plain.pop("vectors") or {"layers": [], "modules": [], "tensors": [], "total": None}
         plain["verdict"] = {"status": self.verdict.status, **plain["verdict"]}

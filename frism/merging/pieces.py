@@ -178,7 +178,7 @@ class Merger:
             return None
         assert self._spectra is not None
         assert isinstance(self.backend, TorchBackend)
-        return self._spectra.of(name, self.backend.device)
+        return self._spectra.load(name, self.backend.device)
 
     def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
         header = self.triple.header(role, piece.name)

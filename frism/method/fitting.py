@@ -104,4 +104,4 @@ class Fitting:
         if self.spectra is None:
             raise UserError("site.spectrum is read: add 'spectrum' to the method's NEEDS.")
         matrix = len(self.triple.header("vlm", name).shape) == 2
-        return self.spectra.of(name, self.compute.torch_device) if matrix else None
+        return self.spectra.load(name, self.compute.torch_device) if matrix else None

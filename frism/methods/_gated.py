@@ -19,4 +19,4 @@ def merge_gated(
     if spectrum is None:
         return site.vlm
     tau = site.tau_r if spectrum.tail is not None else None
-    return site.vlm + strength * spectrum.gated(fitted["open"], fitted.get("open_tail"), tau)
+    return site.vlm + strength * spectrum.gate(fitted["open"], fitted.get("open_tail"), tau)

@@ -70,17 +70,17 @@ def fit(
     gates = gate_model(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
     # One pass serves every alpha: the points of a grid share a workspace.
     kept = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
-    keeper = Checkpointer(workspace and workspace / "curvature.pt", kept)
-    if (state := keeper.newest()) is None:
+    checkpointer = Checkpointer(workspace and workspace / "curvature.pt", kept)
+    if (state := checkpointer.load()) is None:
         found = _estimate(receiver, gates, examples, samples, seed, fitting.label)
-        keeper.keep(lambda: vars(found))
+        checkpointer.save_if_due(lambda: vars(found))
     else:
         found = Curvature(**state)
     _decide(gates, found, alpha)
     kl, energy = _measured(receiver, gates, examples), gates.injected_energy().item()
     quantiles = zip(("gate_q10", "gate_q50", "gate_q90"), gates.quantiles(0.1, 0.5, 0.9), strict=True)
     _report(gates, found, kl, energy)
-    tensors = {name: dict(own) for name, own in gates.fitted().items()}
+    tensors = {name: dict(own) for name, own in gates.coefficients().items()}
     places = [(name, "curvature") for name in gates.logits] + [
         (name, "curvature_tail") for name in gates.tails
     ]
@@ -114,7 +114,7 @@ def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
 @torch.no_grad()
 def _measured(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
     """KL of the merge that the gates make, mean over the examples' answer tokens."""
-    with gates.applied():
+    with gates.apply():
         parts = [(example.divergence(receiver).item(), len(example.tokens)) for example in examples]
     return sum(kl * count for kl, count in parts) / sum(count for _, count in parts)
 

@@ -10,7 +10,7 @@ from frism.spectra.spectra import Spectra
 
 @dataclass(frozen=True)
 class Gain:
-    """Frobenius norms of one matrix: what the gates inject, and tau_R's own (fp32 scalars)."""
+    """Hold Frobenius norms of one matrix: what the gates inject, and all of tau_R (fp32 scalars)."""
 
     injected: Tensor
     whole: Tensor
@@ -19,15 +19,15 @@ class Gain:
 def measure_gains(
     spectra: Spectra, gates: Mapping[str, Mapping[str, Tensor]], strength: float
 ) -> dict[str, Gain]:
-    """Injected and whole norm of tau_R for every matrix that `gates` holds the open fractions of.
+    """Return injected and whole norm of tau_R for every matrix that `gates` holds open fractions of.
 
     `gates`: by tensor name "open", where truncated "open_tail", and where the gates sit on other directions
     than the singular ones "norms", which are theirs.
     """
     result = {}
-    for name, own in gates.items():
-        spectrum = spectra.of(name)
-        spectrum = replace(spectrum, s=own.get("norms", spectrum.s))
-        injected = strength * spectrum.energy(own["open"], own.get("open_tail")).sqrt()
+    for name, fractions in gates.items():
+        spectrum = spectra.load(name)
+        spectrum = replace(spectrum, s=fractions.get("norms", spectrum.s))
+        injected = strength * spectrum.energy(fractions["open"], fractions.get("open_tail")).sqrt()
         result[name] = Gain(injected, spectrum.total.sqrt())
     return result

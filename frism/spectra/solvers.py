@@ -1,4 +1,4 @@
-"""Solvers for the SVD of one matrix: LAPACK's and cuSOLVER's, QR first, the Gram matrix, random projections.
+"""Solve the SVD of one matrix: LAPACK and cuSOLVER, QR first, the Gram matrix, random projections.
 
 Every solver takes a (m, n) matrix in fp32 with m >= n, and gives U (m, k), s (k,) falling and V^T (k, n) in
 fp32. A wide matrix is solved as its transpose.
@@ -20,13 +20,13 @@ Factors = tuple[Tensor, Tensor, Tensor]
 
 
 def solve_library(matrix: Tensor, driver: str | None = None) -> Factors:
-    """The library's own SVD: LAPACK's gesdd on a CPU, a driver of cuSOLVER on a GPU."""
+    """Solve by the library: LAPACK's gesdd on a CPU, a driver of cuSOLVER on a GPU."""
     u, s, vh = torch.linalg.svd(matrix, full_matrices=False, driver=driver)
     return u, s, vh
 
 
 def solve_qr(matrix: Tensor) -> Factors:
-    """Householder QR, then the SVD of the small triangle: for tall matrices of any conditioning."""
+    """Solve by Householder QR, then the SVD of the triangle: for tall matrices of any conditioning."""
     q, r = torch.linalg.qr(matrix)
     u, s, vh = torch.linalg.svd(r, full_matrices=False)
     return q @ u, s, vh
@@ -34,7 +34,7 @@ def solve_qr(matrix: Tensor) -> Factors:
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver of all directions, and the kind of device that it runs on ("" for any)."""
+    """Hold a solver of all directions, and the kind of device that it runs on ("" for any)."""
 
     solve: Callable[[Tensor], Factors]
     device: str = ""
@@ -51,7 +51,7 @@ SOLVERS = {
 
 
 def solve(matrix: Tensor, rank: int, solver: str = "auto", seed: int = 0) -> Factors:
-    """The leading `rank` directions of a (d_out, d_in) matrix: U (d_out, rank), s, V^T (rank, d_in), fp32.
+    """Return U (d_out, rank), s and V^T (rank, d_in), fp32, the leading directions of a (d_out, d_in) matrix.
 
     Args:
         matrix: fp32, on any device.
@@ -66,12 +66,12 @@ def solve(matrix: Tensor, rank: int, solver: str = "auto", seed: int = 0) -> Fac
     if solver == "randomised":
         u, s, vh = solve_randomised(upright, rank, seed)
     else:
-        found = SOLVERS[solver]
-        if found.device not in ("", matrix.device.type):
+        exact = SOLVERS[solver]
+        if exact.device not in ("", matrix.device.type):
             raise UserError(
-                f"spectrum: solver {solver} runs on {found.device}, not on {matrix.device.type}: choose auto."
+                f"spectrum: solver {solver} runs on {exact.device}, not on {matrix.device.type}: choose auto."
             )
-        u, s, vh = found.solve(upright)
+        u, s, vh = exact.solve(upright)
         u, s, vh = u[:, :rank], s[:rank], vh[:rank]
     if not tall:
         u, vh = vh.T, u.T

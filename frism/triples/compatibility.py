@@ -1,8 +1,7 @@
-"""Which three checkpoints belong together: why a triple is refused, and what it should be warned of."""
+"""Check that three checkpoints belong together: find reasons to refuse them, and differences to report."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from frism.errors import UserError
 from frism.triples.facts import Facts
@@ -57,7 +56,7 @@ def find_refusals(towers: Mapping[str, Tower], *, text_receiver: bool = False) -
 
 @dataclass(frozen=True)
 class Difference:
-    """A fact in which the configs differ without forbidding a merge; `sentence` says how."""
+    """Say where the configs differ without forbidding a merge: a key of `Facts`, and a sentence."""
 
     key: str
     sentence: str
@@ -74,7 +73,7 @@ class Difference:
 
     @property
     def explained(self) -> str:
-        """The sentence, and for RoPE what follows from it."""
+        """Return the sentence, and for RoPE what follows from it."""
         if not self.rotary:
             return self.sentence
         return (
@@ -84,26 +83,29 @@ class Difference:
 
 
 def compare_configs(towers: Mapping[str, Tower]) -> list[Difference]:
-    """Say where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
-    found = []
+    """Return where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
+    differences = []
     for key in _MAY_DIFFER:
         values = {role: getattr(towers[role].facts, key) for role in ("base", "vlm", "lrm")}
         if len({str(value) for value in values.values()}) > 1:
-            found.append(Difference(key, f"{key} differs: {_list_values(values, ' ')}."))
-    return found
+            differences.append(Difference(key, f"{key} differs: {_list_values(values)}."))
+    return differences
 
 
 def compare_tokenizers(towers: Mapping[str, Tower]) -> list[str]:
-    """Say what of the tokenizers could not be compared, and which added tokens differ from V's."""
+    """Return a sentence per tokenizer that could not be compared, or whose tokens differ from V's."""
     notes = []
-    found = {role: read_vocabulary(tower.checkpoint) for role, tower in towers.items()}
+    vocabularies = {role: read_vocabulary(tower.checkpoint) for role, tower in towers.items()}
     for role in ("base", "lrm"):
-        one, other = found["vlm"], found[role]
+        one, other = vocabularies["vlm"], vocabularies[role]
         if one is None or other is None:
             absent = "vlm" if one is None else role
             files = (towers["vlm"].checkpoint, towers[role].checkpoint)
             if not same_sentencepiece(*files):
-                notes.append(f"{absent} has no tokenizer.json or vocab.json: {role} was not compared with V.")
+                notes.append(
+                    f"{absent} has no tokenizer.json or vocab.json: the tokenizers of {role} and V were not "
+                    "compared."
+                )
             continue
         result = compare_vocabularies(one, other)
         if result.different:
@@ -117,7 +119,7 @@ def compare_tokenizers(towers: Mapping[str, Tower]) -> list[str]:
 
 
 def read_head_dim(tower: Tower) -> int | None:
-    """Width of a head as the weights have it: rows of the first query projection over heads."""
+    """Return the width of a head as the weights have it: rows of the first query projection over heads."""
     for name, stored in tower.names.items():
         if split_name(name)[1] == "self_attn.q_proj.weight":
             return tower.checkpoint.tensors[stored].shape[0] // tower.facts.num_attention_heads
@@ -126,13 +128,13 @@ def read_head_dim(tower: Tower) -> int | None:
 
 def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Iterator[str]:
     vlm = towers["vlm"]
-    if not vlm.architecture.sees and not text_receiver:
+    if not vlm.architecture.is_vlm and not text_receiver:
         yield (
-            f"{vlm.checkpoint.folder} is no vision-language model but a text model "
+            f"{vlm.checkpoint.folder} (vlm) is a text model, not a vision-language model "
             f"({vlm.checkpoint.model_type}): check the order, or allow a text receiver (--text-receiver)."
         )
     for role, letter in _TEXT_ROLES.items():
-        if towers[role].architecture.sees:
+        if towers[role].architecture.is_vlm:
             yield (
                 f"{towers[role].checkpoint.folder} ({role}) is a vision-language model "
                 f"({towers[role].checkpoint.model_type}): {letter} must be a text model, so check the order."
@@ -140,20 +142,20 @@ def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Itera
 
 
 def _find_foreign_tokenizers(towers: Mapping[str, Tower]) -> Iterator[str]:
-    ours = read_vocabulary(towers["vlm"].checkpoint)
+    vlm = read_vocabulary(towers["vlm"].checkpoint)
     for role in ("base", "lrm"):
-        theirs = read_vocabulary(towers[role].checkpoint)
-        if ours is None or theirs is None:
+        other = read_vocabulary(towers[role].checkpoint)
+        if vlm is None or other is None:
             continue
-        result = compare_vocabularies(ours, theirs)
+        result = compare_vocabularies(vlm, other)
         if not result.same_family:
-            number, mine, other = result.example or (0, "", "")
+            number, vlm_token, token = result.example or (0, "", "")
             yield (
                 f"the tokenizers of vlm and {role} are of different families ({result.different} of "
-                f"{result.shared} shared ids differ; {number} is {quote_token(mine)} and "
-                f"{quote_token(other)}): use models that grew from one base."
+                f"{result.shared} shared ids differ; {number} is {quote_token(vlm_token)} and "
+                f"{quote_token(token)}): use models that grew from one base."
             )
 
 
-def _list_values(values: Mapping[str, Any], between: str = " ") -> str:
-    return ", ".join(f"{role}{between}{values[role]}" for role in ("base", "vlm", "lrm") if role in values)
+def _list_values(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{role} {values[role]}" for role in ("base", "vlm", "lrm") if role in values)

@@ -1,4 +1,4 @@
-"""Scopes: which tensors of a language model a method may touch, and what each canonical name is.
+"""Define scopes: which tensors of a language model a method may touch, and what each canonical name is.
 
 Canonical names are those of the text model: "layers.12.self_attn.q_proj.weight", "norm.weight",
 "embed_tokens.weight", "lm_head.weight".
@@ -54,10 +54,10 @@ def split_name(name: str) -> tuple[int | None, str]:
 
 
 def classify(name: str) -> Kind | None:
-    """Return what a canonical name is, None for a name that no text model here has."""
+    """Return the kind of tensor behind a canonical name, None for a name that no text model here has."""
     layer, rest = split_name(name)
-    found = _KINDS.get(rest)
-    return found if (layer is None) == (rest in OUTSIDE[WHOLE_SCOPE]) else None
+    kind = _KINDS.get(rest)
+    return kind if (layer is None) == (rest in OUTSIDE[WHOLE_SCOPE]) else None
 
 
 def in_scope(name: str, scope: str) -> bool:
@@ -67,7 +67,7 @@ def in_scope(name: str, scope: str) -> bool:
 
 
 def check_scope(scope: str) -> None:
-    """Raise UserError, with the scopes that there are, for an unknown one."""
+    """Raise UserError for an unknown scope."""
     if scope not in SCOPES:
         raise UserError(
             f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.{suggest(scope, SCOPES)}"

@@ -66,7 +66,7 @@ class Way:
         place = number % len(self.examples)
         self.optimizer.zero_grad()
         target = self._log_probs(place) if self.direct else None
-        with self.injection.applied():
+        with self.injection.apply():
             if target is None:
                 divergence = self.examples[place].divergence(self.receiver)
             else:
@@ -118,7 +118,7 @@ def compare(
     for name, value in median.items():
         spread = f"{min(seconds[name]):.3f} to {max(seconds[name]):.3f} s"
         print(f"  {name:<7} {1 / value:8.3f} steps/s ({spread} a step)")
-    gates = [way.injection.fitted() for way in ways.values()]
+    gates = [way.injection.coefficients() for way in ways.values()]
     apart = max((gates[0][name] - gates[1][name]).abs().max().item() for name in gates[0])
     ratio = median["direct"] / median["reuse"]
     print(f"  ratio {ratio:.2f} (target {TARGET}); asking the teacher once took {asking:.2f} s, "
@@ -142,7 +142,7 @@ def miniature(options: argparse.Namespace) -> None:
     questions = calibrations.load(
         calibration_settings.CalibrationSettings(questions=4 * options.batch), seed=0
     ).questions
-    found = {name: spectra.of(name) for name in receiver.modules}
+    found = {name: spectra.load(name) for name in receiver.modules}
     compare("miniature", receiver, found, list(questions), options)
 
 

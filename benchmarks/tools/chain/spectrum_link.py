@@ -44,8 +44,8 @@ def again(chain: Chain) -> str:
     kept, worst = list(_kept(chain)), 0.0
     for one in kept:
         spectra = Spectra(chain.triple, one.store.settings, one.store.root)
-        found = residual(spectra.task_vector(one.name), spectra.of(one.name))
-        said = spectra.make(one.name)["quality"]["residual"]
+        found = residual(spectra.task_vector(one.name), spectra.load(one.name))
+        said = spectra.ensure(one.name)["quality"]["residual"]
         if not found <= MARGIN * said + ROUNDING:
             raise BrokenLinkError(
                 f"{one.path} misses {found:.1e} of the task vector, not {said:.1e} as it says: {AGAIN}."

@@ -222,7 +222,7 @@ def test_failures_of_form_are_told(own, study):
 
 def test_a_study_without_learned_variants_or_text(results, study, tmp_path):
     plain = study.model_copy(
-        update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": [], "calibration": {}}
+        update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": (), "calibration": None}
     )
     build(results, plain, tmp_path / "tables")
     explain.build(results, plain, tmp_path / "tables")

@@ -239,7 +239,7 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "truncated spectrum": (
         lambda: os.truncate(spectrum(), 3000),
-        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is truncated or no spectrum",
+        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is truncated or not a spectrum",
     ),
     "changed directions": (
         lambda: respectrum(lambda tensors: tensors["u"][0].mul_(2), sound=False),

@@ -90,7 +90,7 @@ def test_folders_and_revisions(folder: Path, tmp_path: Path, monkeypatch: pytest
         locate(folder, "v1")
     with pytest.raises(UserError, match="is not a folder"):
         locate(tmp_path / "absent")
-    with pytest.raises(UserError, match="names the revision v1, and v2 was asked for"):
+    with pytest.raises(UserError, match="names the revision v1, but the revision given is v2"):
         locate("owner/tiny@v1", "v2")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner" / "tiny").mkdir(parents=True)

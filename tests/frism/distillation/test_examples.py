@@ -142,5 +142,5 @@ def test_unreadable_pictures_are_named(receiver: Receiver, tmp_path: Path) -> No
 
 
 def test_too_few_questions_is_one_sentence(receiver: Receiver, calibration: SimpleNamespace) -> None:
-    with pytest.raises(UserError, match="8 calibration questions are too few to keep 8 back"):
+    with pytest.raises(UserError, match="8 calibration questions are too few to hold 8 out"):
         make_examples(receiver, calibration.questions, ASKING, batch=2, batches=9, held_out=8)

@@ -90,7 +90,7 @@ def test_capped_logits_are_capped(tmp_path: Any) -> None:
     from transformers import AutoModelForImageTextToText
 
     model = AutoModelForImageTextToText.from_pretrained(triple.vlm_folder).eval()
-    receiver = Receiver.of(triple, model, None)
+    receiver = Receiver.wrap(triple, model, None)
     text = torch.randint(3, 90, (2, 6), generator=torch.Generator().manual_seed(0))
     ids = torch.cat([torch.full((2, 4), architectures.IMAGE_TOKEN), text], dim=1)
     batch = {

@@ -55,7 +55,7 @@ def test_the_whole_divergence_is_the_relative_entropy(seed: int, t: float, direc
 @given(SEEDS, TEMPERATURES, DIRECTIONS, st.integers(1, 16))
 def test_buckets_are_the_coarser_distributions(seed: int, t: float, direction: Direction, k: int) -> None:
     teacher, student = pair(seed)
-    target = TopKTarget.of(teacher, k, t)
+    target = TopKTarget.from_logits(teacher, k, t)
     places = teacher.argsort(-1, descending=True)[:, :k].numpy()
 
     def coarse(logits: Tensor) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_buckets_are_the_coarser_distributions(seed: int, t: float, direction: D
 @given(SEEDS, TEMPERATURES, DIRECTIONS, st.booleans())
 def test_gradients_are_those_of_the_formula(seed: int, t: float, direction: Direction, whole: bool) -> None:
     teacher, student = pair(seed, 1.0)
-    target = FullTarget(teacher) if whole else TopKTarget.of(teacher, 4, t)
+    target = FullTarget(teacher) if whole else TopKTarget.from_logits(teacher, 4, t)
     student.requires_grad_()
     torch.autograd.gradcheck(lambda z: target.divergence(HEAD, z, t, direction), student)
 
@@ -84,7 +84,7 @@ def test_gradients_are_those_of_the_formula(seed: int, t: float, direction: Dire
 def test_a_certain_teacher_gives_finite_numbers() -> None:
     teacher = torch.zeros(2, 9)
     teacher[:, 3] = 500.0
-    for target in (FullTarget(teacher), TopKTarget.of(teacher, 2, 1.0)):
+    for target in (FullTarget(teacher), TopKTarget.from_logits(teacher, 2, 1.0)):
         for direction in ("forward", "reverse"):
             student = torch.zeros(2, 9, requires_grad=True)
             loss = target.divergence(HEAD, student, 1.0, direction)  # type: ignore[arg-type]

@@ -92,6 +92,6 @@ def test_an_example_survives_being_stored(
     stored = io.BytesIO()
     torch.save(example.state(), stored)
     stored.seek(0)
-    again = Example.of_state(torch.load(stored, weights_only=True))
+    again = Example.from_state(torch.load(stored, weights_only=True))
     assert torch.equal(again.logits(receiver), example.logits(receiver))
     assert again.divergence(receiver) == example.divergence(receiver)

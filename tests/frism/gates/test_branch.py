@@ -133,13 +133,31 @@ def test_sixteen_bit_weights_give_sixteen_bit_outputs_and_gradients_in_the_gates
             assert (got.double() - wanted).norm() < 0.02 * wanted.norm()
 
 
-@given(d_out=st.integers(1, 40000), d_in=st.integers(1, 40000), k=st.integers(1, 4096),
-       tokens=st.integers(1, 10000))  # fmt: skip
-def test_the_cheaper_way_by_counting_multiplications(d_out, d_in, k, tokens) -> None:
-    builds = 1 if d_out * d_in <= branch.MAX_KEPT_ENTRIES else 2
-    side = 2 * tokens * k * (d_out + d_in)
-    rebuilt = tokens * k * (d_out + d_in) + builds * d_out * k * d_in
-    assert rebuilding_pays(d_out, d_in, tokens) == (rebuilt < side)
+class Multiplications(TorchDispatchMode):
+    """Counts those of all matrix products inside."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
+        if func.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
+            left, right = args[-2:]
+            self.count += left.shape[0] * left.shape[1] * right.shape[1]
+        return func(*args, **(kwargs or {}))
+
+
+@settings(deadline=None, max_examples=60)
+@given(d_out=st.integers(1, 24), d_in=st.integers(1, 24), k=st.integers(1, 24), tokens=st.integers(1, 40),
+       kept=st.booleans())  # fmt: skip
+def test_the_way_with_fewer_multiplications_is_taken(d_out, d_in, k, tokens, kept) -> None:
+    layer, counts = Layer(d_out, d_in, k, tokens), {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(branch, "MAX_KEPT_ENTRIES", 24 * 24 if kept else 0)
+        for way in (SideBranch, RebuiltWeight):
+            with Multiplications() as executed:
+                layer.by(way)
+            counts[way] = executed.count
+        assert counts[SideBranch] > 2 * tokens * d_out * d_in
+        assert rebuilding_pays(d_out, d_in, tokens) == (counts[RebuiltWeight] < counts[SideBranch])
 
 
 def test_large_layers_take_the_branch_and_the_miniature_rebuilds() -> None:

@@ -79,9 +79,9 @@ def test_deep_model_agrees_with_the_whole_jacobian() -> None:
     x = draw(4, WIDTH, seed=5)
 
     def logits(c: Tensor) -> Tensor:
-        merged = first.weight + STRENGTH * spectra["a"].gated(c[:4])
+        merged = first.weight + STRENGTH * spectra["a"].gate(c[:4])
         hidden = torch.tanh(x @ merged.T + first.bias)
-        return hidden @ (second.weight + STRENGTH * spectra["b"].gated(c[4:])).T + second.bias
+        return hidden @ (second.weight + STRENGTH * spectra["b"].gate(c[4:])).T + second.bias
 
     jacobian = torch.func.jacrev(logits)(torch.zeros(8, dtype=torch.float64))  # (tokens, vocabulary, 8)
     p = torch.softmax(logits(torch.zeros(8, dtype=torch.float64)), -1).unsqueeze(-1)

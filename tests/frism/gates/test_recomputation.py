@@ -43,7 +43,7 @@ def test_gradients_are_the_same_bits(triple: Triple, calibration: SimpleNamespac
         found = [parameter.grad for parameter in injection.parameters()]
         return [gradient for gradient in found if gradient is not None]
 
-    with injection.applied():
+    with injection.apply():
         plain = gradients()
         with recompute(receiver.layers):
             again = gradients()

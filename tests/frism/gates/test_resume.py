@@ -53,7 +53,7 @@ def test_going_on_gives_the_same_bits(
     stops: tuple[int, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("frism.gates.checkpointer.COST", 1.0)  # a state after every step
+    monkeypatch.setattr("frism.gates.checkpointer.TIME_SHARE", 1.0)  # a state after every step
     for number in stops:
         with monkeypatch.context() as patched:
             stop_after(number, patched)
@@ -86,39 +86,39 @@ def test_damaged_and_foreign_states_are_not_used(
     assert not same(other, whole)
     assert len(list(tmp_path.glob("gates-*"))) == 2
     assert len(list(tmp_path.glob("teacher-*"))) == 1  # shared: alpha is nothing to the teacher
-    assert Checkpointer(state, "another key").newest() is None
+    assert Checkpointer(state, "another key").load() is None
 
 
 def test_a_state_is_written_as_often_as_it_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("frism.gates.checkpointer.time.monotonic", lambda: now[0])
-    keeper = Checkpointer(tmp_path / "state.pt", "k")
+    checkpointer = Checkpointer(tmp_path / "state.pt", "k")
 
     def state() -> dict[str, float]:
         now[0] += 1.0  # seconds that writing takes
         return {"n": now[0]}
 
-    assert keeper.keep(state)
+    assert checkpointer.save_if_due(state)
     now[0] = 19.9
-    assert not keeper.keep(state)
+    assert not checkpointer.save_if_due(state)
     now[0] = 20.1
-    assert keeper.keep(state)
-    assert keeper.newest() == {"n": pytest.approx(21.1)}
-    assert not Checkpointer(None, "k").keep(state)
+    assert checkpointer.save_if_due(state)
+    assert checkpointer.load() == {"n": pytest.approx(21.1)}
+    assert not Checkpointer(None, "k").save_if_due(state)
 
 
 def test_a_disk_that_refuses_is_one_sentence(tmp_path: Path) -> None:
-    keeper = Checkpointer(tmp_path / "state.pt", "k")
-    assert keeper.keep(lambda: {"n": torch.zeros(3)})
-    keeper = Checkpointer(tmp_path / "state.pt", "k")
+    checkpointer = Checkpointer(tmp_path / "state.pt", "k")
+    assert checkpointer.save_if_due(lambda: {"n": torch.zeros(3)})
+    checkpointer = Checkpointer(tmp_path / "state.pt", "k")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
         with pytest.raises(UserError, match=r"cannot write .*state\.pt: .*larger than the system allows"):
-            keeper.keep(lambda: {"n": torch.zeros(4096)})
+            checkpointer.save_if_due(lambda: {"n": torch.zeros(4096)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    found = keeper.newest()
+    found = checkpointer.load()
     assert found is not None
     assert len(found["n"]) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]

@@ -27,7 +27,7 @@ class Setting:
     def __init__(self, triple: Triple, questions: list[Any]) -> None:
         self.receiver = Receiver.load(triple, Compute())
         spectra = Spectra(triple)
-        self.spectra: dict[str, Spectrum] = {name: spectra.of(name) for name in self.receiver.modules}
+        self.spectra: dict[str, Spectrum] = {name: spectra.load(name) for name in self.receiver.modules}
         self.learned, self.held = self.taught(questions)
 
     def taught(self, questions: list[Any], **asking: Any) -> tuple[Examples, Examples]:
@@ -152,7 +152,7 @@ def test_held_out_divergence_is_checked_and_carried_on(setting: Setting) -> None
     values = [row["held_out_kl"] for row in run]
     assert values[0] == values[1] != values[2] == values[3] != values[4]
     fresh = setting.run()
-    with torch.no_grad(), fresh.injection.applied():
+    with torch.no_grad(), fresh.injection.apply():
         (held,) = setting.held
         assert values[0] == held.divergence(setting.receiver).item()
 
@@ -179,7 +179,7 @@ def test_stopping_counts_checks_without_improvement() -> None:
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_way_out(setting: Setting) -> None:
     with pytest.raises(
-        UserError, match=r"step 0: the loss is not finite: lower lr .* or strength \(now 1e\+38"
+        UserError, match=r"the loss of step 0 is not finite: lower lr .* or strength \(now 1e\+38"
     ):
         list(setting.run(strength=1e38))
 

@@ -547,7 +547,7 @@ def test_what_needs_more_than_the_weights_is_refused(
 
 def test_a_card_of_learned_gates_says_so(triple: Triple, tmp_path: Path) -> None:
     spectra = Spectra(triple)
-    gates = {name: {"open": torch.rand(len(spectra.of(name).s))} for name in triple.names()}
+    gates = {name: {"open": torch.rand(len(spectra.load(name).s))} for name in triple.names()}
     recipe = Recipe.make(triple, "frism", fitted=Fitted(tensors=gates))
     export(Job.of(triple, recipe, Fitted(tensors=gates), tmp_path / "out"))
     card = (tmp_path / "out/README.md").read_text()

@@ -46,7 +46,7 @@ def fitted(triple: Triple, calibration: SimpleNamespace) -> Flat:
 
 def test_a_gate_is_open_exactly_where_kl_per_energy_is_below_alpha(triple: Triple, fitted: Flat) -> None:
     spectra = Spectra(triple, SpectrumSettings(rank=RANK))
-    found = {name: spectra.of(name) for name in triple.names("mat")}
+    found = {name: spectra.load(name) for name in triple.names("mat")}
     total = sum(spectrum.total for spectrum in found.values())
     for name, spectrum in found.items():
         expected = fitted[f"{name}/curvature"] / 2 < 0.05 * spectrum.s.square() / total
@@ -77,7 +77,7 @@ def test_curvature_is_twice_the_kl_of_a_small_step(triple: Triple, calibration: 
             ("curvature", injection.logits[name]),
             ("curvature_tail", injection.tails[name]),
         ):
-            with torch.no_grad(), injection.applied():
+            with torch.no_grad(), injection.apply():
                 for parameter in injection.parameters():
                     parameter.zero_()
                 logits.view(-1)[0] = step

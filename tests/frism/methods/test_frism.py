@@ -117,4 +117,4 @@ def test_shuffled_control_moves_the_gates_and_keeps_their_values(triple: Triple,
     name = triple.names("mat")[0]
     t = tensors(triple, name)
     result = frism_shuffled.merge(Site.of(**t, spectrum=spectrum(t), fitted=own.of(name)))
-    torch.testing.assert_close(result, t["vlm"] + spectrum(t).gated(own.tensors[name]["open"]))
+    torch.testing.assert_close(result, t["vlm"] + spectrum(t).gate(own.tensors[name]["open"]))

@@ -89,7 +89,7 @@ def test_one_gate_per_matrix_scales_its_task_vector(rank: int | None, triple: Tr
         assert all((part == own["open"][0]).all() for part in own.values())
         different.add(own["open"][0].item())
         result = frism_layer.merge(Site.of(base, vlm, lrm, fitted=own), strength=0.7)
-        expected = merge_gated(Site.of(base, vlm, lrm), spectra.of(name), own, 0.7)
+        expected = merge_gated(Site.of(base, vlm, lrm), spectra.load(name), own, 0.7)
         torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-4)
     assert len(different) > 1
 
@@ -127,17 +127,19 @@ def test_merging_reproduces_the_random_directions_that_were_learned_on(
     directions = RotatedSpectra(Spectra(triple, settings), seed=SEED)
     for name, result in merge(triple, recipe, Fitted.from_flat(fitted)):
         base, vlm, lrm = (triple.read(role, name) for role in ("base", "vlm", "lrm"))
-        gated = directions.of(name).gated(fitted[f"{name}/open"], fitted.get(f"{name}/open_tail"), lrm - base)
+        gated = directions.load(name).gate(
+            fitted[f"{name}/open"], fitted.get(f"{name}/open_tail"), lrm - base
+        )
         torch.testing.assert_close(result, vlm + gated, atol=1e-5, rtol=1e-4)
     other = RotatedSpectra(Spectra(triple, settings), seed=1)
-    assert not torch.equal(other.of(name).vh, directions.of(name).vh)
+    assert not torch.equal(other.load(name).vh, directions.load(name).vh)
 
 
 def test_open_random_directions_are_plain_injection(triple: Triple) -> None:
     spectra = Spectra(triple)
     for name in triple.names("mat")[:7]:
         base, vlm, lrm = (triple.read(role, name) for role in ("base", "vlm", "lrm"))
-        spectrum = spectra.of(name)
+        spectrum = spectra.load(name)
         site = Site.of(base, vlm, lrm, spectrum=spectrum, fitted={"open": torch.ones_like(spectrum.s)})
         result = frism_random.merge(site, strength=0.7)
         torch.testing.assert_close(

@@ -94,7 +94,7 @@ def test_parts_share_all_matrices_evenly(parts: int, rank: int | None, solver: s
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/0", "1/2/3", ""])
 def test_a_part_that_there_is_not(part: str) -> None:
-    with pytest.raises(UserError, match="is no share: write I/N"):
+    with pytest.raises(UserError, match="is not a part: write I/N"):
         choose_part(SEVEN, part, SpectrumSettings())
 
 

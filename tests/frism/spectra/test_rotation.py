@@ -57,11 +57,11 @@ def test_a_gated_sum_has_the_energy_of_its_parts_with_and_without_a_tail(seed: i
     for rank in (3, 7):
         turned = rotate(exact(tau, rank), make_generator(seed, "x"))
         tail = torch.tensor(0.3, dtype=torch.float64) if rank < 7 else None
-        gated = turned.gated(opened[:rank], tail, tau)
+        gated = turned.gate(opened[:rank], tail, tau)
         torch.testing.assert_close(
             turned.energy(opened[:rank], tail), gated.square().sum(), atol=1e-5, rtol=1e-5
         )
-        all_open = turned.gated(
+        all_open = turned.gate(
             torch.ones(rank, dtype=torch.float64), None if tail is None else tail / tail, tau
         )
         torch.testing.assert_close(all_open, tau, atol=1e-5, rtol=1e-5)
@@ -93,7 +93,9 @@ def test_of_a_triple_depends_on_seed_and_name_alone(triple: Triple) -> None:
     first, second = triple.names("mat")[:2]
     turned = RotatedSpectra(Spectra(triple), seed=3)
     again = RotatedSpectra(Spectra(triple), seed=3)
-    again.of(second)
-    assert torch.equal(turned.of(first).vh, again.of(first).vh)
-    assert not torch.equal(turned.of(first).vh, RotatedSpectra(Spectra(triple), seed=4).of(first).vh)
-    assert torch.equal(turned.of(first).vh, rotate(Spectra(triple).of(first), make_generator(3, first)).vh)
+    again.load(second)
+    assert torch.equal(turned.load(first).vh, again.load(first).vh)
+    assert not torch.equal(turned.load(first).vh, RotatedSpectra(Spectra(triple), seed=4).load(first).vh)
+    assert torch.equal(
+        turned.load(first).vh, rotate(Spectra(triple).load(first), make_generator(3, first)).vh
+    )

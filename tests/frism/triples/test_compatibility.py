@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from frism.checkpoints.checkpoint import Checkpoint
 from frism.errors import UserError
 from frism.inspection.verdict import judge
-from frism.triples.compatibility import compare_configs, compare_tokenizers, find_refusals
+from frism.triples.compatibility import Difference, compare_configs, compare_tokenizers, find_refusals
 from frism.triples.facts import read_facts
 from frism.triples.triple import ROLES, Triple
 from tests.support import architectures
@@ -77,7 +77,7 @@ def test_roles_are_checked(folders: dict[str, Path]) -> None:
         Triple.open(folders["vlm"], folders["vlm"], folders["lrm"])
     with pytest.raises(UserError, match=r"vlm \(lrm\) is a vision-language model"):
         Triple.open(folders["base"], folders["vlm"], folders["vlm"])
-    with pytest.raises(UserError, match=r"lrm is no vision-language model but a text model \(qwen2\)"):
+    with pytest.raises(UserError, match=r"lrm \(vlm\) is a text model, not .* \(qwen2\)"):
         Triple.open(folders["base"], folders["lrm"], folders["lrm"])
     swapped = {"base": folders["vlm"], "vlm": folders["base"], "lrm": folders["lrm"]}
     assert len(list(find_refusals(unchecked(swapped).towers))) == 2  # every reason, not the first alone
@@ -152,6 +152,19 @@ def test_rope_mismatch_is_a_warning(folders: dict[str, Path], rope: dict, said: 
     verdict = judge(Triple.open(**folders), "mat")
     assert verdict.status == "ok with warnings"
     assert any(warning.startswith(said) for warning in verdict.warnings)
+
+
+def test_severity_does_not_depend_on_the_wording(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(folders["lrm"], rope_parameters={"rope_type": "default", "rope_theta": 1e6}, vocab_size=999)
+    triple = Triple.open(**folders)
+    before = judge(triple, "mat")
+    plain = Difference.__init__
+    monkeypatch.setattr(Difference, "__init__", lambda self, key, sentence: plain(self, key, "Reworded."))
+    after = judge(triple, "mat")
+    assert [len(before.warnings), len(before.notes)] == [len(after.warnings), len(after.notes)]
+    assert any("rotary" in warning for warning in after.warnings) and "Reworded." in after.notes
 
 
 def test_rope_of_older_configs_reads_alike(folders: dict[str, Path]) -> None:
