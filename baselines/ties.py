@@ -9,16 +9,16 @@ elects + there; `divide_by` the agreeing "weights", or "one" (a sum). mergekit: 
 weights. Bring Reason to Vision's code: exact, plain, positive, count (its point: 1.6, 0.2, density 0.2).
 """
 
-from collections.abc import Callable, Iterator
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from baselines._election import consensus
 from baselines._sparsify import check_density
-from baselines._trimming import Cut, cuts
+from baselines._trimming import largest
 
-ELEMENTWISE = True  # once `measure` knows where to cut
+PART = 1 << 19  # entries at a time: what is computed on the way stays in the caches
 
 
 def merge(
@@ -34,25 +34,17 @@ def merge(
     election: Literal["plain", "weighted"] = "plain",
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
-    measured: list[Cut] | None = None,
-    start: int = 0,
 ) -> Tensor:
     """One tensor, fp32. `density` in (0, 1]: the fraction kept of each task vector."""
-    whole = {"base": base.flatten(), "vlm": vlm.flatten(), "lrm": lrm.flatten()}
-    first, second = measured or measure(lambda: iter([whole]), density=density, trimming=trimming)
-    taus = first.keep(vlm - base, start), second.keep(lrm - base, start)
-    total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
-    return base + strength * total / divisor
-
-
-def measure(
-    pieces: Callable[[], Iterator[dict[str, Tensor]]],
-    *,
-    density: float = 0.2,
-    trimming: Literal["threshold", "exact"] = "threshold",
-) -> list[Cut]:
-    """Where tau_V and tau_R of one tensor are cut."""
     check_density(density, "ties")
-    return cuts(
-        lambda: ((p["vlm"] - p["base"], p["lrm"] - p["base"]) for p in pieces()), density, trimming == "exact"
-    )
+    merged = torch.empty_like(base)
+    keeps = [largest((tuned - base).abs_(), density, trimming == "exact") for tuned in (vlm, lrm)]
+    for b, v, r, keep_v, keep_r, out in zip(
+        *(tensor.flatten().split(PART) for tensor in (base, vlm, lrm, *keeps)),
+        merged.view(-1).split(PART),
+        strict=True,
+    ):
+        taus = (v - b) * keep_v, (r - b) * keep_r
+        total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+        torch.add(b, strength * total / divisor, out=out)
+    return merged

@@ -133,19 +133,7 @@ class Merger:
             return self.triple.header("vlm", name).values
         return PIECE if "generator" in self.method.merge_names else self.backend.piece
 
-    def measure(self, name: str, desk: Desk) -> Any:
-        """What the method has to know of the whole tensor before its pieces can be merged, or None."""
-        if self.method.measure is None or not self.elementwise:
-            return None
-
-        def pieces() -> Iterator[dict[str, Array]]:
-            for piece in self.pieces(name):
-                yield {role: self._read(role, piece, desk) for role in self.method.sources}
-
-        layer, layers = self.triple.layer(name), self.triple.layers
-        return self.method.run_measure(pieces, self.params, name=name, layer=layer, layers=layers)
-
-    def merge(self, piece: Piece, desk: Desk, measured: Any = None) -> Result:
+    def merge(self, piece: Piece, desk: Desk) -> Result:
         """Merge one piece. The arrays may share the desk's memory: use them before its next piece.
 
         Raises UserError when a file or the method's result is bad.
@@ -154,8 +142,8 @@ class Merger:
         layer, layers = self.triple.layer(piece.name), self.triple.layers
         merged = self.method.run_merge(
             tensors, self.params, name=piece.name, layer=layer, layers=layers, seed=self.seed,
-            fitted=self._fitted.get(piece.name, {}), spectrum=self._spectrum(piece.name), measured=measured,
-            start=piece.first, finite=False,
+            fitted=self._fitted.get(piece.name, {}), spectrum=self._spectrum(piece.name), start=piece.first,
+            finite=False,
         )  # fmt: skip
         original = tensors["vlm"]
         # Also for V itself: the norm of its zeros is NaN where V is not finite.
@@ -165,21 +153,17 @@ class Merger:
         return Result(merged, original, injected)
 
     def work(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
-        """Tasks that merge one tensor and hand every piece to `use` (in any order, from any thread).
-
-        One task where something has to be measured first, else one for every run of pieces.
-        """
+        """Tasks, a run of pieces each, that merge a tensor and hand its pieces to `use`, from any thread."""
         # Tasks hold indices, not pieces: a large model has tens of thousands of them.
         step = self._step(name)
         count = _count(self.triple.header("vlm", name).values, step)
-        together = count if self.method.measure else max(1, RUN // max(step, 1))
+        together = max(1, RUN // max(step, 1))
         for start in range(0, count, together):
             yield partial(self._work, name, range(start, min(start + together, count)), use)
 
     def _work(self, name: str, runs: range, use: Callable[[Piece, Result], None], desk: Desk) -> None:
-        measured = self.measure(name, desk)
         for piece in self.pieces(name, runs):
-            use(piece, self.merge(piece, desk, measured))
+            use(piece, self.merge(piece, desk))
 
     def _spectrum(self, name: str) -> "Spectrum | None":
         """What a method that asks for it gets; None for tensors without singular directions."""

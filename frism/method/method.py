@@ -2,29 +2,23 @@
 
 A method is one module in `frism/methods/` or `baselines/` with a function `merge(base, vlm, lrm, *, ...)
 -> Tensor` (any of the three, by name; one tensor at a time, fp32 in and out), and optionally `fit(triple,
-calibration, *, ...) -> dict[str, Tensor]`, `measure(pieces, *, ...)` and constants. Keyword-only arguments
-are parameters (int, float, str, bool or a Literal of strings, with a default; or a dataclass of such fields,
-for parameters that several methods share), except the reserved names below, which the caller supplies.
-Modules whose name starts with "_" are no methods.
+calibration, *, ...) -> dict[str, Tensor]` and constants. Keyword-only arguments are parameters (int, float,
+str, bool or a Literal of strings, with a default; or a dataclass of such fields, for parameters that several
+methods share), except the reserved names below, which the caller supplies. Modules whose name starts with
+"_" are no methods.
 
 Constants: SCOPE; ELEMENTWISE, true if `merge` treats every entry on its own, so that large tensors are merged
 in pieces, flat runs of entries (a dict of parameter values says when: {"restore": "mean"}); ARITHMETIC, true
 if besides it uses nothing but Python's operators on its tensors, so that numpy arrays do as well as torch's.
 
-`measure` is for methods whose entries depend on the whole tensor through a few numbers (a quantile, a norm)
-and are ELEMENTWISE given those: it runs first, and what it returns reaches `merge` as `measured`. `pieces()`
-iterates over the pieces, each a dict of the method's tensors (flat), as often as it is called.
-
 Reserved in `merge`: `fitted` (what `fit` returned under "<tensor name>" as "value", and under "<tensor
 name>/part" as "part"), `layer` (int, or None outside the layers), `layers` (their number), `name` (canonical
 tensor name), `generator` (a CPU torch.Generator seeded by the variant's seed, the tensor's name and the
-piece), `spectrum` (the singular directions of tau_R, a `frism.spectra.spectrum.Spectrum`), `measured` (None
-where `measure` did not run: `merge` has the whole tensor then), `start` (place of the piece's first entry in
-the flattened tensor). Reserved in `measure`: `layer`, `layers`, `name`. Reserved in `fit`: `triple`,
-`calibration`, `reference` and `reference_params` (what another variant fitted, and its parameters), `spectra`
-(a `frism.spectra.spectra.Spectra`: the spectrum of every matrix), `compute` (device and precision, a
-`frism.compute.Compute`), `workspace` (a folder for what a long fit keeps between kills, or None), `seed`,
-`progress` (a label).
+piece), `spectrum` (the singular directions of tau_R, a `frism.spectra.spectrum.Spectrum`). Reserved in
+`fit`: `triple`, `calibration`, `reference` and `reference_params` (what another variant fitted, and its
+parameters), `spectra` (a `frism.spectra.spectra.Spectra`: the spectrum of every matrix), `compute` (device
+and precision, a `frism.compute.Compute`), `workspace` (a folder for what a long fit keeps between kills, or
+None), `seed`, `progress` (a label).
 """
 
 from __future__ import annotations
@@ -33,7 +27,7 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -50,8 +44,7 @@ if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     from frism.spectra.spectrum import Spectrum
 
 PACKAGES = ["frism.methods", "baselines"]
-RESERVED_MERGE = ("fitted", "layer", "layers", "name", "generator", "measured", "start", "spectrum")
-RESERVED_MEASURE = ("pieces", "layer", "layers", "name")
+RESERVED_MERGE = ("fitted", "layer", "layers", "name", "generator", "spectrum")
 RESERVED_FIT = (
     "triple", "calibration", "reference", "reference_params", "spectra", "compute", "workspace", "seed",
     "progress",
@@ -76,8 +69,6 @@ class Method:
     merging: Signature
     fit: Callable[..., dict[str, Tensor]] | None
     fitting: Signature
-    measure: Callable[..., Any] | None
-    measuring: Signature
     pieces: bool | Mapping[str, Value]  # ELEMENTWISE
     arithmetic: bool
 
@@ -172,21 +163,6 @@ class Method:
                 )
         return {key: tensor.detach().cpu().contiguous() for key, tensor in fitted.items()}
 
-    def run_measure(
-        self,
-        pieces: Callable[[], Iterator[Mapping[str, Any]]],
-        params: Mapping[str, Value],
-        *,
-        name: str,
-        layer: int | None,
-        layers: int,
-    ) -> Any:
-        """Run `measure` over the pieces of one tensor; None for a method without one."""
-        if self.measure is None:
-            return None
-        supplied = {"name": name, "layer": layer, "layers": layers}
-        return self.measure(pieces, **self.measuring.keywords(supplied, params))
-
     def run_merge(
         self,
         tensors: Mapping[str, Any],
@@ -198,13 +174,13 @@ class Method:
         seed: int,
         fitted: dict[str, Tensor],
         spectrum: Spectrum | None = None,
-        measured: Any = None,
         start: int = 0,
         finite: bool = True,
     ) -> Any:
         """Merge one tensor or piece; `tensors` holds this method's sources (fp32), `params` is complete.
 
-        Raises UserError when the result is not an fp32 tensor of the same shape, or, with `finite`, when a
+        `start` is the place of the piece's first entry, part of the seed of what is drawn for it. Raises
+        UserError when the result is not an fp32 tensor of the same shape, or, with `finite`, when a
         value of it is not finite.
         """
         supplied: dict[str, object] = {
@@ -212,8 +188,6 @@ class Method:
             "layer": layer,
             "layers": layers,
             "name": name,
-            "measured": measured,
-            "start": start,
             "spectrum": spectrum,
         }
         if "generator" in self.merge_names:
@@ -316,20 +290,12 @@ def describe(module: ModuleType) -> Method:
 
 def _pieces(
     module: ModuleType, where: str, parameters: Mapping[str, Parameter]
-) -> tuple[Callable[..., Any] | None, Signature, bool | Mapping[str, Value], bool]:
-    """What a module says of merging in pieces: measure, its signature, ELEMENTWISE, ARITHMETIC."""
-    measure, measuring = getattr(module, "measure", None), NOTHING
-    if measure is not None:
-        measuring = read_signature(measure, where, ("pieces",), RESERVED_MEASURE)
-        for parameter in measuring.parameters.values():
-            if parameters.get(parameter.name) != parameter:
-                raise UserError(
-                    f"{where}: parameter '{parameter.name}' differs between merge and measure: make them one."
-                )
+) -> tuple[bool | Mapping[str, Value], bool]:
+    """What a module says of merging in pieces: ELEMENTWISE and ARITHMETIC."""
     pieces, arithmetic = getattr(module, "ELEMENTWISE", False), getattr(module, "ARITHMETIC", False)
     if not isinstance(pieces, bool):
         for name, value in pieces.items():
             if name not in parameters:
                 raise UserError(f"{where}: ELEMENTWISE names '{name}', which is no parameter.")
             parameters[name].check(value, module.__name__.rpartition(".")[2])
-    return measure, measuring, pieces or arithmetic, arithmetic
+    return pieces or arithmetic, arithmetic

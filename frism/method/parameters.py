@@ -75,7 +75,7 @@ class Signature:
 def read_signature(
     function: Callable[..., Any], where: str, positional: tuple[str, ...], reserved: tuple[str, ...]
 ) -> Signature:
-    """Read the signature of `merge`, `measure` or `fit`.
+    """Read the signature of `merge` or `fit`.
 
     Raises UserError, beginning with `where`, for an argument that breaks the interface.
     """

@@ -70,16 +70,6 @@ def test_slerp_with_a_tensor_that_has_no_direction_is_finite(t: float) -> None:
         assert torch.isfinite(slerp.merge(*pair, t=t)).all()
 
 
-@given(seeds, fractions, st.integers(1, 255))
-def test_slerp_in_pieces_is_slerp_of_the_whole(seed: int, t: float, place: int) -> None:
-    _, v, r = (tensor.flatten() for tensor in draw(seed))
-    halves = zip(v.tensor_split([place]), r.tensor_split([place]), strict=True)
-    pieces = [{"vlm": one, "lrm": other} for one, other in halves]
-    cosine = slerp.measure(lambda: iter(pieces))
-    merged = torch.cat([slerp.merge(p["vlm"], p["lrm"], t=t, measured=cosine) for p in pieces])
-    torch.testing.assert_close(merged, slerp.merge(v, r, t=t))
-
-
 @given(seeds, shapes, st.floats(-2, 2, width=32), st.floats(-2, 2, width=32))
 def test_linear_holds_the_other_linear_methods(seed: int, shape: tuple[int, ...], w: float, s: float) -> None:
     b, v, r = draw(seed, shape)

@@ -115,10 +115,6 @@ def test_an_int_serves_as_float_and_defaults_fill_in() -> None:
             '"""X."""\nELEMENTWISE = {"a": "x"}\ndef merge(vlm, *, a: int = 1): return vlm\n',
             "'a' must be int, not 'x'",
         ),
-        (
-            '"""X."""\ndef merge(vlm, *, a: int = 1): pass\ndef measure(pieces, *, a: int = 2): pass\n',
-            "'a' differs between merge and measure",
-        ),
         ('"""X."""\ndef merge(): pass\n', "takes none of base, vlm, lrm"),
         ('"""X."""\ndef merge(vlm, strength): pass\n', "put parameters after"),
         ('"""X."""\ndef merge(vlm, **rest): pass\n', "must be a named argument"),
