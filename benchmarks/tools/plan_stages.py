@@ -110,7 +110,7 @@ class Planner:
             tune.add(self._answers(self.dev), len(grid))
             if "dev" in method.needs:  # every candidate is merged and asked
                 candidates = sum(int(params.get("evaluations", 1)) for params in grid)
-                tune.add({"search": merge * candidates} | self._answers(self.dev), candidates)
+                tune.add({"search": merge} | self._answers(self.dev), candidates)
             elif method.fit is not None and "calibration" not in method.needs:
                 # Without data it passes over the tensors, as a merge does.
                 tune.add({"fit": merge * len(grid)})
