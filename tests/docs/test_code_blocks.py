@@ -1,14 +1,12 @@
 """Every code block of the README and the documentation does what the page says, on the miniature.
 
-Python blocks are executed, files that a block shows are written, bash blocks run command by command in a copy of
-the project (dry where the real command takes minutes), YAML blocks pass the checks of a study. Blocks of one page
-share a folder, from top to bottom. What needs a network, a GPU or a finished study is marked `not run` in the page,
-parsed by the real command, and counted here.
+Python blocks are executed, files that a block shows are written, bash blocks run command by command in a copy
+of the project (dry where the real command takes minutes), YAML blocks pass the checks of a study. Blocks of one
+page share a folder, from top to bottom. What needs a network, a GPU or a finished study is marked `not run` in
+the page, parsed by the real command, and counted here.
 """
 
-import json
 import re
-import tomllib
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -20,20 +18,25 @@ import yaml
 import baselines
 from benchmarks.registry.definition import Definition
 from benchmarks.stages import answers_table, tables
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from frism.__main__ import app
 from tests.support import synthetic_study
-from tests.support.code_blocks import ROOT, Block, cheap, commands, copy_project, read_blocks, run
-from workflow import settings
+from tests.support.code_blocks import (
+    ROOT,
+    Block,
+    added_commands,
+    cheap,
+    commands,
+    copy_project,
+    read_blocks,
+    run,
+)
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config/README.md",
          *sorted((ROOT / "docs").rglob("*.md"))]  # fmt: skip
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 NOT_RUN = {"needs a download": 2, "needs the published checkpoints": 2, "needs a finished study": 3}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OTHERS = PROJECT["entry-points"]["frism.commands"]
 PROGRAMS = ("frism", "make", "snakemake", "python", "cp", "cat")
-CONFIG = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
 
 
 def test_every_block_says_what_it_is() -> None:
@@ -60,8 +63,8 @@ def test_what_is_not_run_is_a_command_all_the_same(block: Block) -> None:
 def parse(words: list[str]) -> None:
     """Let the program's own parser read a command. Raises what it raises for a wrong one."""
     match words:
-        case ["frism", name, *options] if name in OTHERS:
-            parse(["python", "-m", OTHERS[name].removesuffix(":main"), *options])
+        case ["frism", name, *options] if name in (added := added_commands()):
+            parse(["python", "-m", added[name].removesuffix(":main"), *options])
         case ["frism", *options]:
             group = typer.main.get_command(app)
             name, command, rest = group.resolve_command(group.make_context("frism", options), options)
@@ -83,7 +86,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole["statistics"] = {"confidence": 0.95, "resamples": 100}
     whole["variants"] = {name: whole["variants"][name] for name in ("vlm", "inject", "frism")}
     folder = synthetic_study.make(tmp_path_factory.mktemp("results"), whole, n=200, n_dev=20)
-    study = Study.parse(json.dumps(whole))
+    study = StudyConfig.make(whole, "the made-up study")
     tables.build(folder, study, folder / "tables")
     answers_table.write(folder, study, folder)
     return folder
@@ -119,7 +122,7 @@ def run_commands(block: Block, folder: Path) -> None:
 
 
 def check_yaml(block: Block, folder: Path) -> None:
-    """A definition of a benchmark is one, a file is a config; a part of a config is checked in the page's study."""
+    """A definition is one, a file is a config, and a part of a config is checked in the page's study."""
     content = yaml.safe_load(block.text)
     config = folder / "config/miniature.yaml"
     if "dataset" in content:

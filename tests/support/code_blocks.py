@@ -1,7 +1,7 @@
 """Fenced code blocks of Markdown pages, and a copy of the project in which they run.
 
-A block says what it is by its language; `title="baselines/half_way.py"` names the file that it shows. A comment on
-the line above, `<!-- not run: REASON -->`, marks a block whose commands need what a test does not have.
+A block says what it is by its language; `title="baselines/half_way.py"` names the file that it shows. A comment
+on the line above, `<!-- not run: REASON -->`, marks a block whose commands need what a test does not have.
 """
 
 import os
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "Makefile", "environment.yml", "requirements.txt", "requirements-nodeps.txt", "pyproject.toml",
-         "workflow", "profiles", "frism", "baselines", "benchmarks", "config", "tests/timing")  # fmt: skip
+PARTS = ("Snakefile", "Makefile", "environment.yml", "requirements.txt", "requirements-nodeps.txt",
+         "pyproject.toml", "workflow", "profiles", "frism", "baselines", "benchmarks", "config")  # fmt: skip
 WEIGHTS = "benchmarks/miniature/weights"
 ROLES = {"BASE": "base", "VLM": "vlm", "LRM": "lrm"}
 FENCE = re.compile(r'^( *)```(\w*)(?: +title="([^"]+)")? *$')
@@ -90,7 +90,7 @@ def copy_project(folder: Path) -> None:
 
 
 def cheap(words: list[str]) -> list[str]:
-    """Return a command that does the same to less: on the miniature, or as a dry run where it takes minutes."""
+    """Return a command that does the same to less: on the miniature, and dry where it takes minutes."""
     words = [f"{WEIGHTS}/{ROLES[word]}" if word in ROLES else word for word in words]
     if words[0] in ("make", "snakemake") and "-n" not in words:
         return [words[0], "-n", *words[1:]]
