@@ -1,7 +1,7 @@
 """Fenced code blocks of Markdown pages, and a copy of the project in which they run.
 
-A block says what it is by its language; `title="baselines/half_way.py"` names the file that it shows. A comment
-on the line above, `<!-- not run: REASON -->`, marks a block whose commands need what a test does not have.
+A block states its language; `title="baselines/half_way.py"` names the file it shows. A comment on
+the line above, `<!-- not run: REASON -->`, marks a block whose commands need what a test does not have.
 """
 
 import os
