@@ -2,8 +2,8 @@
 
 Python blocks are executed, files that a block shows are written, bash blocks run command by command in a copy
 of the project (dry where the real command takes minutes), YAML blocks pass the checks of a study. Blocks of a
-page share a folder, from top to bottom. What needs a network, a GPU or a finished study is marked `not run` in
-its page, parsed by the real command, and counted here.
+page share a folder, from top to bottom. What needs a network, a GPU or a finished study is marked `not run`,
+parsed by the real command, and counted here.
 """
 
 import re
