@@ -77,16 +77,17 @@ def copy_project(folder: Path) -> None:
     (folder / WEIGHTS).symlink_to(ROOT / WEIGHTS)
     (folder / "results").mkdir()
     (folder / "results/reference").symlink_to(ROOT / "results/reference")
-    about = (
-        folder / "frism-0.dist-info"
-    )  # what pip would write: an installation may be older than the project
+    about = folder / "frism-0.dist-info"  # what pip would write: an installation may be older
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: frism\nVersion: 0\n")
-    commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
-        "frism.commands"
-    ]
-    lines = [f"{name} = {value}\n" for name, value in commands.items()]
+    lines = [f"{name} = {value}\n" for name, value in added_commands().items()]
     (about / "entry_points.txt").write_text("[frism.commands]\n" + "".join(lines))
+
+
+def added_commands() -> dict[str, str]:
+    """Return the commands of `frism` that live in other packages, and their functions, as "module:name"."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["entry-points"]["frism.commands"]
 
 
 def cheap(words: list[str]) -> list[str]:
