@@ -86,7 +86,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole["statistics"] = {"confidence": 0.95, "resamples": 100}
     whole["variants"] = {name: whole["variants"][name] for name in ("vlm", "inject", "frism")}
     folder = synthetic_study.make(tmp_path_factory.mktemp("results"), whole, n=200, n_dev=20)
-    study = StudyConfig.make(whole, "the made-up study")
+    miniature = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
+    study = StudyConfig.make(miniature | whole, "the made-up study")
     tables.build(folder, study, folder / "tables")
     answers_table.write(folder, study, folder)
     return folder
