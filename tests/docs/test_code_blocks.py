@@ -19,6 +19,7 @@ import baselines
 from benchmarks.registry.definition import Definition
 from benchmarks.stages import answers_table, tables
 from benchmarks.study.config import StudyConfig
+from benchmarks.study.extends import extended
 from frism.__main__ import app
 from tests.support import synthetic_study
 from tests.support.code_blocks import (
@@ -31,6 +32,7 @@ from tests.support.code_blocks import (
     read_blocks,
     run,
 )
+from workflow.config import load
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config/README.md",
          *sorted((ROOT / "docs").rglob("*.md"))]  # fmt: skip
@@ -123,19 +125,27 @@ def run_commands(block: Block, folder: Path) -> None:
 
 
 def check_yaml(block: Block, folder: Path) -> None:
-    """A definition is one, a file is a config, and a part of a config is checked in the page's study."""
+    """A definition is one; a file is a config; part of a config goes into the page's study, which is checked."""
     content = yaml.safe_load(block.text)
-    config = folder / "config/miniature.yaml"
     if "dataset" in content:
         Definition(name="shown", **content)
         return
-    if block.title is None:
-        study = yaml.safe_load(config.read_text())
-        if content.keys() <= StudyConfig.model_fields.keys():
-            study |= content
-        else:
-            study["variants"] |= content
+    config = folder / "config/miniature.yaml"
+    study = yaml.safe_load(config.read_text())
+    if block.title:  # with checkpoints that are there
+        study = content | {"triple": study["triple"]}
+    elif content.keys() <= StudyConfig.model_fields.keys():
+        study |= content
+    else:
+        study["variants"] |= content
+    touch_tables(extended(study, config.parent), folder / "data")
+    load(study, str(block), config.parent)
+    if not block.title:
         config.write_text(yaml.safe_dump(study, sort_keys=False))
-    for name in StudyConfig.load(folder / block.title if block.title else config).benchmark_names:
-        (folder / "data").mkdir(exist_ok=True)
-        (folder / f"data/{name}.tsv").touch()
+
+
+def touch_tables(study: dict, data: Path) -> None:
+    """Make the tables of a study's published benchmarks, empty."""
+    data.mkdir(exist_ok=True)
+    for entry in study["benchmarks"]:
+        (data / f"{entry if isinstance(entry, str) else entry['name']}.tsv").touch()
