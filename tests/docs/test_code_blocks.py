@@ -125,7 +125,7 @@ def run_commands(block: Block, folder: Path) -> None:
 
 
 def check_yaml(block: Block, folder: Path) -> None:
-    """A definition is one; a file is a config; part of a config goes into the page's study, which is checked."""
+    """A definition is one, a file is a config; part of a config goes into the page's study and is checked."""
     content = yaml.safe_load(block.text)
     if "dataset" in content:
         Definition(name="shown", **content)
@@ -135,7 +135,7 @@ def check_yaml(block: Block, folder: Path) -> None:
     if block.title:  # with checkpoints that are there
         study = content | {"triple": study["triple"]}
     elif content.keys() <= StudyConfig.model_fields.keys():
-        study |= content
+        study |= content | {"benchmarks": study["benchmarks"] + content.get("benchmarks", [])}
     else:
         study["variants"] |= content
     touch_tables(extended(study, config.parent), folder / "data")
