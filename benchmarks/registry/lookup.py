@@ -14,33 +14,12 @@ import yaml
 from pydantic import ValidationError
 
 from benchmarks.registry import vlmevalkit_names
-from benchmarks.registry.definition import AnswerForm, Metric
-from benchmarks.registry.definition import Definition as Definition
+from benchmarks.registry.definition import Definition
+from benchmarks.registry.metric_names import evaluating_class
 from frism.errors import UserError, first_fault, nearest
 
 FOLDER = Path(__file__).parents[1] / "definitions"
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
-# Metric, form of the answer and judge by the class whose `evaluate` VLMEvalKit runs; then, as it decides in
-# its general classes, by the first word found in the dataset's name (of multiple choice: in lower case).
-# Other classes are "native".
-_SCORED: dict[str, tuple[Metric, AnswerForm, str]] = {
-    "ImageMCQDataset": ("option", "option", "exact_matching"),
-    "ImageYORNDataset": ("yes_no", "yes_no", "exact_matching"),
-    "ImageVQADataset": ("vqa_score", "text", "exact_matching"),
-    "OCRBench": ("ocrbench", "text", "exact_matching"),
-    "MathVista": ("mathvista", "number", "rule"),
-    "MathVision": ("mathvision", "number", "rule"),
-    "MathVerse": ("mathverse", "number", "rule"),
-    "LogicVista": ("logicvista", "options", "rule"),
-    "Dynamath": ("dynamath", "json", "rule"),
-    "WeMath": ("wemath", "option", "rule"),
-}
-_NAMED: dict[str, dict[str, Metric]] = {
-    "ImageMCQDataset": dict.fromkeys(("mmbench", "ccbench", "circular", "mmcr"), "circular"),
-    "ImageYORNDataset": {"MME": "mme", "Hallusion": "hallusionbench"},
-    "ImageVQADataset": {"TextVQA": "vqa_score", "ChartQA": "relaxed_accuracy", "OCRVQA": "accuracy",
-                        "GQA": "accuracy", "DocVQA": "anls", "InfoVQA": "anls"},
-}  # fmt: skip
 
 
 def available() -> list[str]:
@@ -156,12 +135,10 @@ def _known(name: str) -> dict[str, Any] | None:
 
 def _table(name: str, class_name: str, evaluates: str) -> dict[str, Any]:
     """A TSV that is not in the prepared table, read by one of VLMEvalKit's classes."""
-    metric, answers, judge = _SCORED.get(evaluates, ("native", "text", "exact_matching"))
-    searched = name.lower() if evaluates == "ImageMCQDataset" else name
-    special = (m for word, m in _NAMED.get(evaluates, {}).items() if word in searched)
+    rules = evaluating_class(evaluates)
     return {
-        "title": name, "dataset": name, "class": class_name, "metric": next(special, metric),
-        "answers": answers, "judge": judge, "source": {"tsv": {}},
+        "title": name, "dataset": name, "class": class_name, "metric": rules.metric_of(name),
+        "answers": rules.answers, "judge": rules.judge, "source": {"tsv": {}},
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from benchmarks.registry.metric_names import evaluating_class
 from benchmarks.scoring.extraction import SHORT
 from benchmarks.vlmevalkit.loading import reader, replaced_in
 
@@ -75,11 +76,7 @@ def owner(dataset: Any) -> str:
 
 def name_of(dataset: Any) -> str:
     """The name of the metric that VLMEvalKit uses for a dataset object."""
-    name = dataset.dataset_name
-    for word, metric in _METRIC_OF.get(owner(dataset), {}).items():
-        if word in (name.lower() if owner(dataset) == "ImageMCQDataset" else name):
-            return metric
-    return "native"
+    return evaluating_class(owner(dataset)).metric_of(dataset.dataset_name)
 
 
 def of(dataset: Any) -> Metric:
@@ -197,20 +194,3 @@ _NATIVE: dict[str, Metric] = {
         }.items()
     },
 }
-
-# VLMEvalKit chooses by the class whose `evaluate` runs and, within it, by the first word found in the
-# dataset's name (of multiple choice: in lower case).
-_METRIC_OF: dict[str, dict[str, str]] = {
-    "ImageVQADataset": {"TextVQA": "vqa_score", "ChartQA": "relaxed_accuracy", "OCRVQA": "accuracy",
-                        "GQA": "accuracy", "DocVQA": "anls", "InfoVQA": "anls", "": "vqa_score"},
-    "ImageYORNDataset": {"MME": "mme", "Hallusion": "hallusionbench", "": "yes_no"},
-    "ImageMCQDataset": {"mmbench": "circular", "ccbench": "circular", "circular": "circular",
-                        "mmcr": "circular", "": "option"},
-    "OCRBench": {"": "ocrbench"},
-    "WeMath": {"": "wemath"},
-    "MathVista": {"": "mathvista"},
-    "MathVision": {"": "mathvision"},
-    "MathVerse": {"": "mathverse"},
-    "LogicVista": {"": "logicvista"},
-    "Dynamath": {"": "dynamath"},
-}  # fmt: skip

@@ -180,12 +180,11 @@ def calibrated_on(wildcards):
 @cache
 def calibration_digest():
     """A digest of the calibration's pictures and questions. What is wrong with them is said on the way."""
-    from benchmarks import calibration
+    from benchmarks.calibration.load import load
+    from benchmarks.study.calibration_settings import CalibrationSettings
 
     try:
-        return calibration.load(
-            calibration.Settings(**config["calibration"]), config["seed"]
-        ).digest
+        return load(CalibrationSettings(**config["calibration"]), config["seed"]).digest
     except UserError as error:
         fail(error)
 

@@ -14,7 +14,6 @@ from benchmarks.calibration import parquet, pictures
 from benchmarks.calibration.calibration_set import CalibrationSet
 from benchmarks.calibration.load import load
 from benchmarks.study.calibration_settings import CalibrationSettings
-from frism.checkpoints import digests
 from frism.errors import UserError
 from tests.support import calibration_folders
 
@@ -170,7 +169,7 @@ def test_the_digest_is_of_bytes_and_words(tmp_path: Path) -> None:
 
 
 def test_untouched_pictures_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "SETTLED", -1.0)
+    monkeypatch.setattr("frism.cache.SETTLED", -1.0)
     read: list[Path] = []
     check = pictures.check
     monkeypatch.setattr(pictures, "check", lambda path: read.append(path) or check(path))

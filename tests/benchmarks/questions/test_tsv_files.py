@@ -96,7 +96,7 @@ def test_a_pinned_digest_decides_alone(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named_with_the_command(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"POPE\.tsv is missing: .*benchmarks\.data --benchmarks POPE --folder"
+        UserError, match=r"POPE\.tsv is missing: .*benchmarks\.tools\.data --benchmarks POPE --folder"
     ):
         tsv_files.locate(find("POPE"), tmp_path)
     with pytest.raises(UserError, match=r"needs POPE\.tsv: name the folder"):
@@ -154,8 +154,8 @@ def test_no_address_and_no_server(tmp_path: Path, published_at) -> None:
 def test_from_the_hub(tmp_path: Path, address: str) -> None:
     """AMBER lies on the hub; here on a server that answers as the hub does."""
     code = (
-        "from benchmarks import data; from benchmarks.registry.lookup import find\n"
-        "from benchmarks.questions import declared\n"
+        "from benchmarks.questions import tsv_files as data; from benchmarks.registry.lookup import find\n"
+        "from benchmarks.registry import vlmevalkit_names as declared\n"
         "import dataclasses, pathlib, sys\n"
         "known = declared.find('AMBER'); assert 'huggingface' in known.url\n"
         "declared.find = lambda name: dataclasses.replace(known, md5=None)\n"

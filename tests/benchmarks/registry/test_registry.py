@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from benchmarks.miniature.question_families import PERCEPTION, REASONING, SHORT
 from benchmarks.registry import lookup
+from benchmarks.registry.definition import Metric
+from benchmarks.registry.metric_names import evaluating_class
+from benchmarks.scoring import metrics
 from benchmarks.tools import catalogue
 from benchmarks.vlmevalkit import loading
 from frism.errors import UserError
@@ -75,6 +79,21 @@ def test_a_prepared_name_needs_nothing_more() -> None:
         "WeMath_COT",
         "MME",
     ]
+
+
+def test_scoring_knows_every_metric_that_a_definition_may_name() -> None:
+    """A name without a reader would only show after the answers were generated."""
+    named = {*get_args(Metric), *(lookup.find(name).metric for name in lookup.prepared())}
+    assert named - {"lm_eval"} == set(metrics.METRICS)
+
+
+@pytest.mark.parametrize("name", [n for n in lookup.prepared() if lookup.find(n).source.tsv is not None])
+def test_the_prepared_metric_is_the_one_of_the_class(name: str) -> None:
+    """The catalogue says what VLMEvalKit's class would choose by itself for the table's name."""
+    definition = lookup.find(name)
+    found = loading.dataset_class(definition.dataset_class)
+    rules = evaluating_class(next(c.__name__ for c in found.__mro__ if "evaluate" in vars(c)))
+    assert definition.metric == rules.metric_of(definition.dataset)
 
 
 def test_names_of_the_issue_are_prepared() -> None:

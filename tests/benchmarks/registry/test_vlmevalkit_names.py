@@ -49,7 +49,7 @@ def test_all_of_them_are_what_the_imported_package_says() -> None:
     """Class, checksum and metric of every name whose class can be made."""
     code = (
         "import contextlib, json, vlmeval.dataset as d\n"
-        "from benchmarks.vlmevalkit import metrics\n"
+        "from benchmarks.scoring import metrics\n"
         "found = {}\n"
         "for c in reversed(d.DATASET_CLASSES):\n"
         "    for name in c.supported_datasets() if getattr(c, 'MODALITY', '') == 'IMAGE' else []:\n"

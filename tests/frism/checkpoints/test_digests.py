@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from frism import cache
 from frism.checkpoints import digests
 from frism.checkpoints.digests import remembered_sha256
 from frism.files import sha256_file
@@ -23,7 +24,7 @@ def hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.delenv("FRISM_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(digests, "WORTH", 0)
-    monkeypatch.setattr(digests, "SETTLED", 0.02)
+    monkeypatch.setattr(cache, "SETTLED", 0.02)
     monkeypatch.setattr(digests, "sha256_file", counted)
     return read
 
@@ -55,7 +56,7 @@ def test_any_change_is_noticed_also_with_old_times_and_size(tmp_path: Path, hash
 def test_a_file_of_just_now_is_not_remembered(
     tmp_path: Path, hashed: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digests, "SETTLED", 60.0)
+    monkeypatch.setattr(cache, "SETTLED", 60.0)
     path = settled(tmp_path / "weights", b"one")
     remembered_sha256(path)
     remembered_sha256(path)

@@ -127,7 +127,7 @@ def test_pickles_are_read_when_asked_for(
         checkpoint = Checkpoint.open(pickled, allow_pickle=True)
         assert set(checkpoint.tensors) == set(expected.tensors)
         assert all(torch.equal(checkpoint.read(name), expected.read(name)) for name in expected.tensors)
-    assert len(list((tmp_path / "converted").iterdir())) == 1
+    assert len(list((tmp_path / "converted" / "converted").iterdir())) == 1
     assert not list(pickled.glob("*.safetensors"))
 
 
@@ -159,7 +159,7 @@ def test_a_pickle_that_runs_code_is_refused(
     with pytest.raises(UserError, match=r"pytorch_model\.bin holds more than tensors"):
         Checkpoint.open(target, allow_pickle=True)
     assert not (tmp_path / "ran").exists()
-    assert not list((tmp_path / "converted").iterdir())
+    assert not list((tmp_path / "converted" / "converted").iterdir())
 
 
 class Touch:
