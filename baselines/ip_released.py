@@ -15,6 +15,8 @@ from torch import Tensor
 
 from baselines._low_rank import check_rank, low_rank_svd
 
+SVDS = 2  # decompositions of every matrix that `merge` computes for itself
+
 
 def merge(
     base: Tensor,

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, drawn, said
+from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, write_figure, write_sentence
 from benchmarks.figures.trade_off import lines_of
 from benchmarks.gate_tables.sweeps import SWEPT, shown, swept
 from benchmarks.study.config import Study
@@ -16,13 +17,12 @@ from benchmarks.study.config import Study
 LOOK = {method: (CYCLE[i], MARKERS[i], DASHES[i]) for i, method in enumerate(SWEPT)}
 
 
-def draw(study: Study, selection: pd.DataFrame, out: Path) -> None:
+def draw(study: Study, selection: pd.DataFrame, out: Path) -> Figure:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
     lines, own = swept(study, selection), shown(study, selection)
     if not lines:
-        said(out, "sweep", "This study sweeps none of " + ", ".join(SWEPT) + ".")
-        return
-    with drawn(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
+        return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(SWEPT) + ".")
+    with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
         ax = figure.subplots()
         for variant in lines:
             _line(ax, study, selection[selection["variant"] == variant], variant)
@@ -34,6 +34,7 @@ def draw(study: Study, selection: pd.DataFrame, out: Path) -> None:
         ax.set_ylabel("reasoning (mean score, dev)")
         ax.set_title(f"sweeps; full: chosen; bars: {study.statistics.confidence:.0%} intervals")
         figure.legend(loc="outside lower center", ncols=1, handlelength=3.2, labelspacing=0.25, borderpad=0)
+    return figure
 
 
 def swept_range(study: Study, rows: pd.DataFrame, variant: str) -> str:

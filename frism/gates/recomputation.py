@@ -15,14 +15,15 @@ attention) is about as much again, and weights and factors want the rest. Recomp
 pass."""
 
 
-def pays(layers: Iterable[nn.Module], tokens: int, device: torch.device) -> bool:
+def pays(layers: Iterable[nn.Module], tokens: int, device: torch.device, memory: float | None = None) -> bool:
     """Whether the activations of so many tokens are too large to be kept on `device`.
 
-    Counted as what goes in and out of every linear layer, in the weights' dtype.
+    Counted as what goes in and out of every linear layer, in the weights' dtype. `memory`: of the device, in
+    bytes, where it is another machine's.
     """
     linear = [part for layer in layers for part in layer.modules() if isinstance(part, nn.Linear)]
     size = sum((part.in_features + part.out_features) * part.weight.element_size() for part in linear)
-    return tokens * size > SHARE * _memory(device)
+    return tokens * size > SHARE * (memory or _memory(device))
 
 
 def _memory(device: torch.device) -> int:

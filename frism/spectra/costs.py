@@ -13,6 +13,9 @@ POWER_STEPS = 2
 LINE = 16  # fp32 numbers in a cache line: products of matrices that end within one take 1.4 times as long
 
 Cost = Callable[[int, int, int], float]  # longer side, shorter side, rank -> seconds
+PRODUCTS = {"cpu": 170e9, "cuda": 30e12}
+"""Operations a second of fp32 products on the machines that the rates are of: another one's over these is how
+much faster it is."""
 
 
 def _sketch(m: int, n: int, k: int) -> float:
@@ -26,11 +29,13 @@ _CPU: dict[str, Cost] = {
     "gesdd": lambda m, n, k: (34 * n**3 + 11 * (m - n) * n**2) / 170e9,
     "qr": lambda m, n, k: (34 * n**3 + 12 * (m - n) * n**2) / 170e9,
     # Half the Gram matrix and its eigenvectors in fp64, the product A V in fp32, passes over A.
-    "gram": lambda m, n, k: (2.2 * m * n**2 + 14 * n**3) / 82e9 + 2 * m * n**2 / 170e9 + 1e-8 * m * n,
+    "gram": lambda m, n, k: (
+        (2.2 * m * n**2 + 14 * n**3) / 82e9 + 2 * m * n**2 / PRODUCTS["cpu"] + 1e-8 * m * n
+    ),
     "randomised": lambda m, n, k: _sketch(m, n, k) / 90e9,
 }
 _CUDA: dict[str, Cost] = {
-    "gram": lambda m, n, k: 2 * m * n**2 / 30e12 + 15 * n**3 / 1e12,
+    "gram": lambda m, n, k: 2 * m * n**2 / PRODUCTS["cuda"] + 15 * n**3 / 1e12,
     "randomised": lambda m, n, k: _sketch(m, n, k) / 10e12,
 }
 COSTS = {"cpu": _CPU, "cuda": _CUDA}

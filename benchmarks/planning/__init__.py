@@ -1,1 +1,0 @@
-"""From a study's config to the work that its plan counts."""

@@ -1,0 +1,229 @@
+"""Turn a study's config into the jobs of its rules and their cost on a machine.
+
+What no config says is assumed and shown with the plan: pixels of a picture and tokens of an answer.
+"""
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from benchmarks.registry import lookup
+from benchmarks.study.calibration_settings import CalibrationSettings
+from benchmarks.study.config import Study
+from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.tools.plan_costs import Cost, Counter, Questions
+from benchmarks.tools.plan_machines import Machine
+from benchmarks.tools.plan_model import load
+from frism.errors import UserError, first_fault
+from frism.spectra.settings import SpectrumSettings
+
+# Tokens of a mean answer by axis, but never more than half of the limit: perception asks for a word,
+# reasoning for steps (a 7B model's mean on MathVista is near 460).
+MEAN_ANSWER = {"perception": 8, "reasoning": 460, "text": 250, "other": 60}
+PICTURE = 1000 * 750  # pixels, where no setting limits them
+MINIATURE = 168 * 168
+QUESTION, TEXT_QUESTION = 60, 120  # tokens of a prompt in words, beside a picture and alone
+UNKNOWN = 1000  # questions of a benchmark that nobody counted
+OTHERS = ("items", "questions", "tables", "explain", "figures", "summary")
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All jobs of one rule: their cost by part, the largest memory of one, the bytes that all leave."""
+
+    name: str
+    jobs: int
+    parts: dict[str, Cost]
+    memory: float = 0.0
+    disk: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> Cost:
+        """Of all jobs, one after the other."""
+        return sum(self.parts.values(), Cost())
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What no config says: pixels of a picture, tokens of an answer (None: by axis)."""
+
+    pixels: int | None = None
+    answer_tokens: int | None = None
+
+
+@dataclass
+class Planner:
+    """The stages of one config on one machine.
+
+    Raises UserError for settings, methods or benchmarks that are unknown.
+    """
+
+    config: Mapping[str, Any]
+    machine: Machine
+    assumed: Assumptions = field(default_factory=Assumptions)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.study = _settings(Study, config, "the config")
+        self.engine = _settings(EngineSettings, config["engine"], "engine")
+        given = dict(config.get("spectrum") or {})
+        self.parts, self.factors = given.pop("parts", 1), given.pop("factors", "auto")
+        spectrum = _settings(SpectrumSettings, given, "spectrum")
+        self.calibration = _settings(CalibrationSettings, config.get("calibration") or {}, "calibration")
+        self.model = load(config["triple"]["vlm"], config.get("scope", "mat"))
+        self.counter = Counter(
+            self.model, self.machine, self.engine.dtype, spectrum.rank, spectrum.solver, spectrum.dtype
+        )
+        self.dev = [q for entry in config["benchmarks"] if (q := self.questions(entry, "dev")) is not None]
+        self.test = [q for entry in config["benchmarks"] if (q := self.questions(entry, "test")) is not None]
+        self.text = [self.questions_in_words(entry) for entry in config.get("text") or []]
+
+    def stages(self) -> list[Stage]:
+        """The stages in the order of the rules."""
+        from frism.method import method as methods
+
+        counter, variants, start = self.counter, self.study.variants, Cost(self.machine.start)
+        loaded = {"start": start, "load": counter.load()}
+        test = self._answers(self.test)
+        tune, predict, oracle = _Sum(), _Sum(), _Sum()
+        memory, learning, spectra, points = self._memory(self.test + self.dev), 0.0, False, 0
+        for variant in variants.values():
+            method = methods.find(variant.method)
+            grid = [
+                method.validate({**variant.params, **dict(zip(variant.grid, values, strict=True))})
+                for values in product(*variant.grid.values())
+            ]
+            points += len(grid)
+            spectra = spectra or method.needs_spectrum
+            merge = counter.merge(
+                len({*method.sources, "vlm"}),
+                on_spectrum="spectrum" in method.merge_names,
+                svds=getattr(importlib.import_module(method.module), "SVDS", 0),
+            )
+            tune.add(loaded | {"merge": merge * len(grid)})
+            tune.add(self._answers(self.dev), len(grid))
+            if method.fit is not None and not method.needs_calibration:
+                tune.add(
+                    {"fit": merge * len(grid)}
+                )  # without data it passes over the tensors, as a merge does
+            if method.needs_calibration:
+                asked, *_ = fits = [self.fit(params) for params in grid]
+                learn = sum((counter.fit(*fit) for fit in fits), Cost())
+                tune.add({"teach": counter.teach(asked[0]), "learn": learn})
+                learning = max(learning, *(counter.memory(fit[0], learning=True) for fit in fits))
+            predict.add(loaded | {"merge": merge} | test)
+            oracle.add(loaded | {"merge": merge} | test, len(grid))
+        stages = [
+            Stage("tune", len(variants), tune.parts, max(memory, learning), notes=self._notes(learning)),
+            Stage(
+                "predict", len(variants), predict.parts, memory, disk=self._disk(self.test) * len(variants)
+            ),
+            Stage("score", len(variants), {"start": start * len(variants)}),
+        ]
+        if spectra:
+            read = Cost(2 * self.model.merged_bytes / self.machine.disk)
+            write = Cost(counter.spectra_bytes() / self.machine.disk)
+            parts = {"start": start * self.parts, "read": read, "svd": counter.svd(), "write": write}
+            largest = 8 * 4 * max(rows * columns for rows, columns in self.model.matrices)
+            stages.insert(0, Stage("spectrum", self.parts, parts, largest, counter.spectra_bytes()))
+        if self.study.selection.oracle:
+            stages.append(Stage("oracle", points, oracle.parts, memory, self._disk(self.test) * points))
+        if self.text:
+            owners, words = len(variants) + 2, _Sum()
+            words.add(loaded | self._answers(self.text), owners)
+            stages.append(
+                Stage("text", owners, words.parts, self._memory(self.text), self._disk(self.text) * owners)
+            )
+        return [*stages, Stage("others", len(OTHERS), {"start": start * len(OTHERS)})]
+
+    def fit(self, params: Mapping[str, Any]) -> tuple[Questions, int, int, int]:
+        """A fit's questions, steps, held-out questions and steps between checks.
+
+        One that takes no optimiser steps passes over its questions once, a sample at a time.
+        """
+        batch, held_out = int(params.get("batch", 8)), int(params.get("held_out", 0))
+        once = math.ceil(self.calibration.questions / batch) * int(params.get("samples", 1))
+        steps = int(params.get("steps", once))
+        limit = int(params.get("max_new_tokens", 32))
+        mean = min(limit, self.assumed.answer_tokens or MEAN_ANSWER["perception"])
+        pixels = min(PICTURE, self.calibration.max_pixels or PICTURE)
+        patches = self.patches(MINIATURE if self.calibration.source == "miniature" else pixels)
+        count = min(self.calibration.questions, steps * batch + held_out)
+        asked = Questions(count, batch, patches, patches // self.model.merge + QUESTION, mean, limit)
+        return asked, steps, held_out, int(params.get("check_every", 20))
+
+    def patches(self, pixels: int) -> int:
+        """Patches of a mean picture, which has so many pixels where none are assumed."""
+        return self.model.patches(self.assumed.pixels or pixels)
+
+    def questions(self, entry: Any, split: str) -> Questions | None:
+        """One benchmark's questions of a split; None where dev has none."""
+        definition, numbers = lookup.find(entry), self.config["questions"]
+        if split == "dev" and not definition.on_dev:
+            return None
+        wanted = numbers[split]
+        if wanted == "all":
+            wanted = (definition.n or UNKNOWN) - (numbers["dev"] if definition.on_dev else 0)
+        count = max(1, min(wanted, definition.n or wanted))
+        prompting = self.config.get("prompting") or {}
+        pixels = max(PICTURE, prompting.get("min_pixels") or 0)
+        pixels = min(pixels, prompting.get("max_pixels") or pixels)
+        patches = self.patches(MINIATURE if definition.source.miniature else pixels)
+        prompt = patches // self.model.merge + QUESTION
+        return self._questions(count, patches, prompt, definition.axis, definition.max_new_tokens)
+
+    def questions_in_words(self, entry: Any) -> Questions:
+        """One benchmark's questions without a picture."""
+        definition, numbers = lookup.find(entry), self.config["questions"]
+        wanted = numbers.get("text", numbers["test"])
+        count = (definition.n or UNKNOWN) if wanted == "all" else wanted
+        return self._questions(count, 0, TEXT_QUESTION, "text", definition.max_new_tokens)
+
+    def _questions(self, count: int, patches: int, prompt: int, axis: str, limit: int | None) -> Questions:
+        limit, batch = limit or self.engine.max_new_tokens, self.engine.batch_size
+        if self.engine.token_budget is not None:
+            batch = max(1, min(batch, self.engine.token_budget // (prompt + limit)))
+        mean = min(self.assumed.answer_tokens or MEAN_ANSWER[axis], max(1, limit // 2))
+        return Questions(count, batch, patches, prompt, mean, limit)
+
+    def _answers(self, asked: Sequence[Questions]) -> dict[str, Cost]:
+        total = _Sum()
+        for group in asked:
+            total.add(self.counter.answer(group))
+        return total.parts
+
+    def _memory(self, asked: Sequence[Questions]) -> float:
+        return max((self.counter.memory(group) for group in asked), default=0.0)
+
+    def _disk(self, asked: Sequence[Questions]) -> float:
+        """Bytes of a line with its answer, about."""
+        return sum(group.count * (250 + 5 * group.answer) for group in asked)
+
+    def _notes(self, learning: float) -> tuple[str, ...]:
+        streamed = learning > 0 and self.counter.streamed()
+        return ("factors streamed from main memory",) if streamed else ()
+
+
+class _Sum:
+    """Parts that are added up by name."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Cost] = {}
+
+    def add(self, parts: Mapping[str, Cost], times: int = 1) -> None:
+        for name, cost in parts.items():
+            self.parts[name] = self.parts.get(name, Cost()) + cost * times
+
+
+def _settings(kind: type[Settings], content: Mapping[str, Any], key: str) -> Settings:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{key}: {first_fault(error)}.") from None
