@@ -93,6 +93,9 @@ def added_commands() -> dict[str, str]:
 def cheap(words: list[str]) -> list[str]:
     """Return a command that does the same to less: on the miniature, and dry where it takes minutes."""
     words = [f"{WEIGHTS}/{ROLES[word]}" if word in ROLES else word for word in words]
+    if words[0] == "snakemake" and "--cores" in words:
+        at = words.index("--cores")
+        words = words[:at] + words[at + 2 :]
     if words[0] in ("make", "snakemake") and "-n" not in words:
         return [words[0], "-n", *words[1:]]
     return words
