@@ -16,7 +16,6 @@ from benchmarks.statistics.comparison import Stratum
 from benchmarks.statistics.paired_tests import holm, mcnemar, non_inferiority
 from benchmarks.study import results as study
 from benchmarks.study.config import Study
-from benchmarks.tables.cells import interval, probability
 from frism.errors import UserError
 from tests.support.synthetic_study import config, make
 
@@ -327,13 +326,6 @@ def test_command_line(results, settings, tmp_path):
     no_reference = settings | {"variants": {"inject": {"method": "inject"}}}
     failed = subprocess.run([*command, "--config", json.dumps(no_reference)], capture_output=True, text=True)
     assert failed.returncode == 2 and "method: vlm" in failed.stderr and "Traceback" not in failed.stderr
-
-
-def test_cells():
-    assert interval(0.51234, 0.47, 0.554) == "0.512 [0.470, 0.554]"
-    assert interval(-0.00001, -0.02, 0.02, signed=True) == "+0.000 [-0.020, +0.020]"
-    assert interval(np.nan, np.nan, np.nan) == ""
-    assert [probability(p) for p in (0.0004, 0.012, np.nan)] == ["<0.001", "0.012", ""]
 
 
 def test_answers_with_any_line_break_stay_one_row(tmp_path: Path) -> None:
