@@ -28,8 +28,8 @@ def newcombe(
     """Compute the interval of a paired difference of shares of 0/1 scores by Newcombe's method 10.
 
     Newcombe 1998, Stat. Med. 17:2635. Unlike the bootstrap it stays honest at the edges: two variants with no
-    flip on 400 questions get an interval of positive width. `worth`: what one question counts for, below 1 for
-    dependent ones.
+    flip on 400 questions get an interval of positive width. `worth`: what one question counts for, below 1
+    for dependent ones.
     """
     a, b = np.asarray(variant, float), np.asarray(reference, float)
     n = worth * len(a)

@@ -141,9 +141,10 @@ def selection_rows(study: Study, dev: pd.DataFrame, choices: dict[str, dict[str,
     rows: list[dict[str, Any]] = []
     for variant, dev_scores in dev.groupby("variant", sort=False):
         choice = choices.get(str(variant), {})
-        for point, part in dev_scores.groupby("point", sort=False):
+        for _, part in dev_scores.groupby("point", sort=False):
+            point = int(part["point"].iloc[0])
             params = json.loads(part["params"].iloc[0])
-            row: dict[str, Any] = {"variant": variant, "point": int(point), "params": compact(params)}
+            row: dict[str, Any] = {"variant": variant, "point": point, "params": compact(params)}
             for axis in ("perception", "reasoning"):
                 suites = part[part["axis"] == axis]
                 mean, (low, high) = group_mean(
@@ -155,7 +156,7 @@ def selection_rows(study: Study, dev: pd.DataFrame, choices: dict[str, dict[str,
                     f"{axis}_low": low,
                     f"{axis}_high": high,
                 }
-            chosen = not choice or int(choice["point"]) == int(point)
+            chosen = not choice or int(choice["point"]) == point
             row |= {
                 "chosen": chosen,
                 "rule": choice.get("rule", "one point") if chosen else "",
@@ -239,5 +240,5 @@ def with_holm(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Turn rows into a frame, with Holm's p over all its tests beside p."""
     frame = pd.DataFrame(rows)
     if "p" in frame:
-        frame.insert(frame.columns.get_loc("p") + 1, "p_holm", holm(frame["p"]))
+        frame.insert(list(frame.columns).index("p") + 1, "p_holm", holm(frame["p"]))
     return frame

@@ -160,7 +160,7 @@ def _chosen_dev(
     dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]], variant: str, point: int
 ) -> pd.DataFrame:
     """Take a variant's dev scores at its chosen point, numbered `point`."""
-    taken = choices.get(variant, {}).get("point", 0)
+    taken: int = choices.get(variant, {}).get("point", 0)
     return dev[(dev["variant"] == variant) & (dev["point"] == taken)].assign(point=point)
 
 

@@ -6,7 +6,7 @@ error of its own, which is hardly ever stated, so "within" takes it as exact.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ def counterparts(variants: Mapping[str, Variant], row: Row) -> Iterator[str]:
     return iter(swept or of_method)
 
 
-def _beside(paper: float, gain: float, ours: Mapping[str, Any] | None) -> dict[str, Any]:
+def _beside(paper: float, gain: float, ours: Mapping[Hashable, Any] | None) -> dict[str, Any]:
     """Compare one published number, and its gain, with our row of the tables benchmarks or axes."""
     published: dict[str, Any] = {"paper": paper, "paper_gain": gain}
     if ours is None:
