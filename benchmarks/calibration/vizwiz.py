@@ -48,7 +48,7 @@ def source(settings: "CalibrationSettings") -> CalibrationSource:
     from benchmarks.calibration import parquet  # and with it pyarrow, which only this form needs
 
     rows = parquet.rows(shards)
-    return CalibrationSource(rows, lambda chosen: parquet.unpacked(shards, chosen), title, str(folder))
+    return CalibrationSource(rows, lambda chosen: parquet.unpack(shards, chosen), title, str(folder))
 
 
 def in_cache(dataset: str, split: str) -> Path:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.figures.style import COLORS, DASHES, drawn, said
-from benchmarks.study.config import Study
+from benchmarks.figures.style import COLORS, DASHES, write_figure, write_sentence
+from benchmarks.study.config import StudyConfig
 
 METHOD = "frism"
 MOST = 12  # histograms
@@ -18,17 +19,18 @@ MOST = 12  # histograms
 SHARES = {"open": ("#C0410A", "D"), "between": ("#7A7A7A", "o"), "shut": ("#0A5C94", "s")}
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     """Write bimodality.{png,svg} from the table of that name."""
     if table.empty:
-        said(out, "bimodality", "No variant of this study learned gates that depend on alpha.")
-        return
+        return write_sentence(
+            out, "bimodality", "No variant of this study learned gates that depend on alpha."
+        )
     first = swept(study, table)
     shown = histograms(table, first)
     against = table[table["variant"] == first]
     with_shares = against["alpha"].nunique() > 1
     heights = [0.42 * len(shown) + 0.35, 1.75]
-    with drawn(out, "bimodality", heights[0] + heights[1] * with_shares) as figure:
+    with write_figure(out, "bimodality", heights[0] + heights[1] * with_shares) as figure:
         parts = figure.subfigures(1 + with_shares, 1, height_ratios=heights[: 1 + with_shares], squeeze=False)
         panels = parts[0, 0].subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for ax, (_, row) in zip(panels, shown.iterrows(), strict=True):
@@ -37,9 +39,10 @@ def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
         panels[-1].set_xlabel("open fraction of a direction")
         if with_shares:
             _shares(parts[1, 0].subplots(), against)
+    return figure
 
 
-def swept(study: Study, table: pd.DataFrame) -> str:
+def swept(study: StudyConfig, table: pd.DataFrame) -> str:
     """The variant whose gates are shown against alpha: of FRISM if there is one, the most alphas first."""
     counts = table.groupby("variant", sort=False)["alpha"].nunique()
     own = [v for v in counts.index if v in study.variants and study.variants[v].method == METHOD]

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 
-from benchmarks.figures.style import COLORS, CYCLE, Mark, drawn, marks, said
-from benchmarks.study.config import Study
+from benchmarks.figures.style import COLORS, CYCLE, Mark, marks, write_figure, write_sentence
+from benchmarks.study.config import StudyConfig
 
 ALL, TAIL = "all", "tail"  # as the tables write them
 WRITTEN_UP_TO = 12  # layers; with more the numbers in the cells would be too small to read
@@ -18,13 +18,12 @@ SHORT = {"gate": "g", "up": "u", "down": "d"}  # beside q, k, v, o, where column
 
 
 def draw(
-    study: Study, by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame, out: Path
-) -> None:
+    study: StudyConfig, by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame, out: Path
+) -> Figure:
     """Write gates.{png,svg} from the tables gates_by_layer, gates_by_rank and energy_by_layer."""
     maps = {str(v): heat(rows) for v, rows in by_layer.groupby("variant", sort=False)}
     if not maps:
-        said(out, "gates", "No variant of this study learned gates.")
-        return
+        return write_sentence(out, "gates", "No variant of this study learned gates.")
     columns = 1 if len(maps) == 1 else 2
     rows = -(-len(maps) // columns)
     layers = max(len(m) for m in maps.values())
@@ -32,7 +31,7 @@ def draw(
     each = 0.5 + (0.19 if written and columns == 1 else 0.085 if written else 0.06) * max(layers, 6)
     keyed = len(maps) > 1
     below = 1.75 + 0.14 * -(-len(maps) // 2) * keyed
-    with drawn(out, "gates", each * rows + below) as figure:
+    with write_figure(out, "gates", each * rows + below) as figure:
         upper, lower = figure.subfigures(2, 1, height_ratios=[each * rows, below], squeeze=False)[:, 0]
         panels = upper.subplots(rows, columns, squeeze=False)
         image = None
@@ -50,6 +49,7 @@ def draw(
         bar.outline.set_linewidth(0.4)
         bar.ax.tick_params(width=0.4, length=2)
         _curves(lower, marks(study), list(maps), by_rank, energy, keyed)
+    return figure
 
 
 def heat(rows: pd.DataFrame) -> pd.DataFrame:
@@ -97,11 +97,16 @@ def _curves(
     ranks.set_title("mean gate by rank")
     ranks.set_xlabel("tenth of the spectrum, 1: largest")
     ranks.set_xticks([1, 4, 7, 10])
-    low, high = ranks.get_ylim()
-    ranks.set_ylim(min(low, 0), max(high, 1))
+    _include(ranks, 0.0, 1.0)
     layers.set_title("injected / tau_R's energy")
     layers.set_xlabel("layer")
-    layers.set_ylim(0, None)
+    _include(layers, 0.0)
     layers.locator_params(axis="x", integer=True, nbins=6)
     if keyed:
         figure.legend(loc="outside lower center", ncols=2, handlelength=2.6, columnspacing=1, borderpad=0)
+
+
+def _include(ax: Axes, *values: float) -> None:
+    """Widen the y axis to these values, with the margins that keep the marks at its ends whole."""
+    ax.update_datalim([(0.0, value) for value in values], updatex=False)
+    ax.autoscale_view()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from benchmarks.figures.style import DASHES, drawn
-from benchmarks.study.config import Study
+from benchmarks.figures.style import DASHES, write_figure, write_sentence
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
 
 GREYS = ("#000000", "#C0410A", "#0A5C94", "#7A7A7A")
@@ -18,7 +18,7 @@ BANDS = 3  # variants up to which the bands are filled: more would hide each oth
 LOSS_COLUMNS = ["stage", "step", "loss"]
 
 
-def draw(results: Path, study: Study, out: Path) -> None:
+def draw(results: Path, study: StudyConfig, out: Path) -> Figure:
     """Write learning.{png,svg} from variants/*/learning.csv and the curves beside the triple's weights.
 
     A curve is any CSV with the columns stage, step, loss in a checkpoint's folder; real
@@ -27,13 +27,10 @@ def draw(results: Path, study: Study, out: Path) -> None:
     curves = _learning_curves(results, study)
     losses = _loss_curves(study)
     rows = 3 * bool(curves) + bool(losses)
+    if not rows:
+        return write_sentence(out, "learning", "No variant of this study learned anything.")
     key = 0.14 * -(-len(curves) // 2) * (len(curves) > 1)  # a line of the legend takes that much
-    with drawn(out, "learning", 1.35 * max(rows, 1) + 0.15 + key) as figure:
-        if not rows:
-            ax = figure.subplots()
-            ax.set_axis_off()
-            ax.text(0.5, 0.5, "No variant of this study learned anything.", ha="center", va="center")
-            return
+    with write_figure(out, "learning", 1.35 * rows + 0.15 + key) as figure:
         upper: FigureBase = figure
         lower: FigureBase = figure
         if curves and losses:
@@ -46,9 +43,10 @@ def draw(results: Path, study: Study, out: Path) -> None:
                 upper.legend(*named, loc="outside lower center", ncols=2, labelspacing=0.25, borderpad=0)
         if losses:
             _loss_panels(lower.subplots(1, len(losses), sharey=True, squeeze=False)[0], losses, bool(curves))
+    return figure
 
 
-def _learning_curves(results: Path, study: Study) -> dict[str, pd.DataFrame]:
+def _learning_curves(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
     found = {}
     for variant in study.variants:
         path = results / "variants" / variant / "learning.csv"
@@ -57,9 +55,9 @@ def _learning_curves(results: Path, study: Study) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _loss_curves(study: Study) -> dict[str, pd.DataFrame]:
+def _loss_curves(study: StudyConfig) -> dict[str, pd.DataFrame]:
     found = {}
-    for role, folder in study.triple.items():
+    for role, folder in study.triple.folders.items():
         for path in sorted(Path(str(folder)).glob("*.csv")):
             frame = read_table(path)
             if list(frame.columns) == LOSS_COLUMNS and len(frame):

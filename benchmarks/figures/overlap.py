@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 
-from benchmarks.figures.style import drawn, marks, said
-from benchmarks.study.config import Study
+from benchmarks.figures.style import marks, write_figure, write_sentence
+from benchmarks.study.config import StudyConfig
 
 SIDES = {"left": "output side", "right": "input side"}
 LINES = {  # measure: label, colour, dashes, marker
@@ -19,18 +19,17 @@ LINES = {  # measure: label, colour, dashes, marker
 }
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     """Write overlap.{png,svg} from the table of that name."""
     variants = list(dict.fromkeys(table["variant"]))
     if not variants:
-        said(out, "overlap", "No variant of this study has gates on singular directions.")
-        return
+        return write_sentence(out, "overlap", "No variant of this study has gates on singular directions.")
     first = next((v for v in variants if study.variants[v].method == "frism"), variants[0])
     # One gate for a whole matrix correlates with nothing.
     variants = [v for v in variants if table.loc[table["variant"] == v, "left_correlation"].notna().any()]
     compared = len(variants) > 1
     below = 0.8 + 0.14 * len(variants)
-    with drawn(out, "overlap", 2.0 + below * compared) as figure:
+    with write_figure(out, "overlap", 2.0 + below * compared) as figure:
         parts = figure.subfigures(1 + compared, 1, height_ratios=[2.0, below][: 1 + compared], squeeze=False)
         panels = parts[0, 0].subplots(1, 2)
         for ax, side in zip(panels, SIDES, strict=True):
@@ -50,6 +49,7 @@ def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
         if compared:
             _by_variant(parts[1, 0].subplots(1, 2, sharey=True), study, table, variants)
             _heading(parts[1, 0], "correlation of gate and overlap, rank held fixed")
+    return figure
 
 
 def _heading(part: SubFigure, text: str) -> None:
@@ -70,7 +70,7 @@ def _by_layer(ax: Axes, rows: pd.DataFrame, side: str) -> None:
     ax.locator_params(axis="x", integer=True, nbins=6)
 
 
-def _by_variant(panels: list[Axes], study: Study, table: pd.DataFrame, variants: list[str]) -> None:
+def _by_variant(panels: list[Axes], study: StudyConfig, table: pd.DataFrame, variants: list[str]) -> None:
     """Per variant the rank correlation of gate and overlap: median and middle half of the matrices."""
     look, places = marks(study), np.arange(len(variants))[::-1]
     for ax, side in zip(panels, SIDES, strict=True):

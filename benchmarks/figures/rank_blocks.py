@@ -5,24 +5,25 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from benchmarks.figures.style import MARKERS, drawn, said
-from benchmarks.study.config import Study
+from benchmarks.figures.style import MARKERS, write_figure, write_sentence
+from benchmarks.study.config import StudyConfig
 
 NONE, WHOLE = "none", "all"  # as the table writes them
 AXES = ("reasoning", "perception")
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     """Write rank_blocks.{png,svg} from the table of that name: two panels for each variant."""
     blocks = table[~table["block"].isin([NONE, WHOLE])]
     variants = list(dict.fromkeys(blocks["variant"]))
     if not variants:
-        said(out, "rank_blocks", "This study injects no single blocks of ranks (method rank_block).")
-        return
+        sentence = "This study injects no single blocks of ranks (method rank_block)."
+        return write_sentence(out, "rank_blocks", sentence)
     longest = max(blocks.loc[blocks["variant"] == v, "block"].nunique() for v in variants)
     lines = -(-(longest + 2) // 3)
-    with drawn(out, "rank_blocks", (3.65 + 0.14 * lines) * len(variants)) as figure:
+    with write_figure(out, "rank_blocks", (3.65 + 0.14 * lines) * len(variants)) as figure:
         for part, variant in zip(
             figure.subfigures(len(variants), 1, squeeze=False)[:, 0], variants, strict=True
         ):
@@ -42,6 +43,7 @@ def draw(study: Study, table: pd.DataFrame, out: Path) -> None:
                 labelspacing=0.25, borderpad=0,
                 title="in brackets: share of tau_R's energy; full: best within budget", title_fontsize=6.5,
             )  # fmt: skip
+    return figure
 
 
 def _panel(ax: Axes, table: pd.DataFrame, own: pd.DataFrame, axis: str) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from frism.files import atomic_write
 
 COLUMN = 3.4  # inches, one column of a two-column page
@@ -65,7 +66,7 @@ class Mark:
     dashes: str | tuple[int, tuple[float, ...]]
 
 
-def marks(study: Study) -> dict[str, Mark]:
+def marks(study: StudyConfig) -> dict[str, Mark]:
     """A mark per variant, by its role: star, full diamond (learned), grey (control), open (baseline)."""
     result, turn = {}, 0
     for name in study.variants:
@@ -82,16 +83,17 @@ def marks(study: Study) -> dict[str, Mark]:
     return result
 
 
-def said(out: Path, name: str, sentence: str) -> None:
-    """Write a figure that says why there is nothing to draw."""
-    with drawn(out, name, 1.2) as figure:
+def write_sentence(out: Path, name: str, sentence: str) -> Figure:
+    """Write a figure that says why there is nothing to draw, and return it."""
+    with write_figure(out, name, 1.2) as figure:
         ax = figure.subplots()
         ax.set_axis_off()
         ax.text(0.5, 0.5, textwrap.fill(sentence, 60), ha="center", va="center", transform=ax.transAxes)
+    return figure
 
 
 @contextmanager
-def drawn(out: Path, name: str, height: float) -> Iterator[Figure]:
+def write_figure(out: Path, name: str, height: float) -> Iterator[Figure]:
     """Yield an empty figure one column wide; write it to `out` as PNG (300 dpi) and SVG afterwards."""
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(COLUMN, height), layout="constrained")
@@ -102,6 +104,17 @@ def drawn(out: Path, name: str, height: float) -> Iterator[Figure]:
         with atomic_write(out / f"{name}.svg") as path:
             figure.savefig(path, metadata={"Date": None, "Creator": None})
             path.write_text(_counted(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def fix_layout(figure: Figure) -> None:
+    """Lay the figure out for good, so that pixels mean something from here on.
+
+    The solver's last bits vary from run to run; places that are searched for must not follow them.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for ax in figure.axes:
+        ax.set_position(Bbox(ax.get_position().get_points().round(5)))
 
 
 def _counted(svg: str) -> str:

@@ -9,44 +9,42 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from scipy.stats import chi2
 
-from benchmarks.figures.labels import Box, Label, obstacles_of_line, place
-from benchmarks.figures.style import Mark, drawn, marks
-from benchmarks.study.config import Study
+from benchmarks.figures.labels import place_labels
+from benchmarks.figures.style import Mark, fix_layout, marks, write_figure, write_sentence
+from benchmarks.study.config import StudyConfig
 
 NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 
 
-def draw(study: Study, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> None:
+def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> Figure:
     """Write trade_off.{png,svg} from the tables `pareto` and `selection`."""
     points = _test_points(study, pareto)
+    if points.empty:
+        return write_sentence(out, "trade_off", "This study asks for one axis alone.")
     look = marks(study)
     numbered = len(points) > NAMES_UP_TO
     names = {v: str(i) if numbered else v for i, v in enumerate(points.index, 1)}
     swept = [v for v in points.index if (selection["variant"] == v).sum() > 1]
     lines = -(-len(points) // 3) if numbered else 0
     panels = 2 if swept else 1
-    with drawn(out, "trade_off", 2.5 * panels + 0.3 + 0.14 * lines) as figure:
-        if points.empty:
-            ax = figure.subplots()
-            ax.set_axis_off()
-            ax.text(0.5, 0.5, "This study asks for one axis alone.", ha="center", va="center")
-            return
+    with write_figure(out, "trade_off", 2.5 * panels + 0.3 + 0.14 * lines) as figure:
         upper = figure.subplots(panels, 1, squeeze=False)[:, 0]
         _test(upper[0], points, look, study.statistics.confidence)
         if swept:
             _sweeps(upper[1], selection, swept, look, study)
         if numbered:
             _key(figure, names, look)
-        figure.draw_without_rendering()  # the layout is final now, so pixels mean something
-        figure.set_layout_engine("none")
-        _label_points(upper[0], points, names, look, study.statistics.confidence)
+        fix_layout(figure)
+        _label_points(upper[0], points, names, look)
         if swept:
             _label_sweeps(upper[1], selection, swept, names, look, study)
+    return figure
 
 
-def _test_points(study: Study, pareto: pd.DataFrame) -> pd.DataFrame:
+def _test_points(study: StudyConfig, pareto: pd.DataFrame) -> pd.DataFrame:
     """Rows of the variants: x, y, their bootstrap deviations and correlation, and whether on the front."""
     own = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
     names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
@@ -101,7 +99,9 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
     _name_axes(ax)
 
 
-def _sweeps(ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: Study) -> None:
+def _sweeps(
+    ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: StudyConfig
+) -> None:
     for variant in swept:
         mark = look[variant]
         for line in lines_of(selection, variant):
@@ -193,41 +193,22 @@ def _key(figure: Figure, names: dict[str, str], look: dict[str, Mark]) -> None:
     )
 
 
-def _label_points(
-    ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark], level: float
-) -> None:
-    stairs = _staircase(points)
-    lines: list[Box] = obstacles_of_line(ax, stairs["x"].tolist(), stairs["y"].tolist(), 0.8)
-    for _, p in points.iterrows():
-        outline = _ellipse(p, level)
-        lines += obstacles_of_line(ax, outline[:, 0].tolist(), outline[:, 1].tolist(), 0.8)
-    labels = [
-        Label(names[str(v)], p.x, p.y, look[str(v)].color, reach=look[str(v)].size / 2, weight="bold")
-        for v, p in points.iterrows()
-    ]
-    place(ax, labels, lines, 6.5)
+def _label_points(ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark]) -> None:
+    place_labels(ax, [_label(ax, p.x, p.y, names[str(v)], look[str(v)].color) for v, p in points.iterrows()])
 
 
 def _label_sweeps(
-    ax: Axes,
-    selection: pd.DataFrame,
-    swept: list[str],
-    names: dict[str, str],
-    look: dict[str, Mark],
-    study: Study,
-) -> None:
-    obstacles: list[Box] = []
-    labels = []
-    for variant in swept:
-        lines = lines_of(selection, variant)
-        for line in lines:
-            obstacles += obstacles_of_line(ax, line["perception"].tolist(), line["reasoning"].tolist())
-        end = lines[-1].iloc[-1]
-        labels.append(
-            Label(names[variant], end["perception"], end["reasoning"], look[variant].color, weight="bold")
-        )
+    ax: Axes, selection: pd.DataFrame, swept: list[str], names: dict[str, str], look: dict[str, Mark],
+    study: StudyConfig,
+) -> None:  # fmt: skip
+    ends = {variant: lines_of(selection, variant)[-1].iloc[-1] for variant in swept}
     own = selection[selection["variant"] == study.reference]
     if len(own):
-        x, y = float(own["perception"].iloc[0]), float(own["reasoning"].iloc[0])
-        labels.append(Label(names[study.reference], x, y, "black", reach=4, weight="bold"))
-    place(ax, labels, obstacles, 6.5)
+        ends[study.reference] = own.iloc[0]
+    place_labels(
+        ax, [_label(ax, p["perception"], p["reasoning"], names[v], look[v].color) for v, p in ends.items()]
+    )
+
+
+def _label(ax: Axes, x: float, y: float, text: str, color: str) -> Text:
+    return ax.text(x, y, text, color=color, fontsize=6.5, weight="bold")

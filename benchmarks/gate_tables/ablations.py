@@ -9,6 +9,7 @@ from benchmarks.study.config import Study
 from benchmarks.tables.cells import list_names, make_columns
 from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
 from benchmarks.tables.score_matrix import ScoreMatrix
+from frism.method.discovery import find
 
 METHOD = "frism"
 COLUMNS = (
@@ -18,10 +19,10 @@ COLUMNS = (
 )
 
 
-def ablation_rows(study: Study, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
+def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
     """One row per variant of a method beside FRISM and group, compared with the first variant of FRISM.
 
-    Which comparisons are made follows from the config alone: methods named frism_..., without the controls,
+    Which comparisons are made follows from the config alone: methods of FAMILY frism, without the controls,
     which the table `contrasts` compares, and further variants of FRISM itself. `difference` is the variant's
     score minus FRISM's. `energy` and `against_energy`: what each injected, over tau_R's. Holm over all rows.
     """
@@ -29,7 +30,8 @@ def ablation_rows(study: Study, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd
     injected = energy[energy["layer"] == ALL].set_index("variant")["ratio"]
     rows: list[dict[str, Any]] = []
     for variant, settings in study.variants.items() if own else ():
-        ablation = settings.method.startswith(METHOD) and settings.reference is None and variant != own
+        beside = settings.method is not None and settings.reference is None and variant != own
+        ablation = beside and find(str(settings.method)).family == METHOD
         for answers in kinds if ablation else ():
             for heading, benchmarks in answers.by_heading().items():
                 names = {"method": settings.method, "against": own, "group": heading,

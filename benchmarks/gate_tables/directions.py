@@ -77,7 +77,7 @@ class AllDirections:
         return found
 
     def _computed(self, name: str) -> Directions:
-        triple, spectrum = self.spectra.triple, self.spectra.of(name, self.device)
+        triple, spectrum = self.spectra.triple, self.spectra.load(name, self.device)
         base = triple.read("base", name, self.device)
         own = leading(triple.read("vlm", name, self.device) - base, name)
         u, vh = spectrum.u.float(), spectrum.vh.float()

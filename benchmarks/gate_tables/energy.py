@@ -8,7 +8,7 @@ import pandas as pd
 
 from benchmarks.gate_tables.open_fractions import layer_and_module
 from benchmarks.gate_tables.open_gates import ALL
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
 from benchmarks.tables.cells import list_names, make_columns
 from frism.errors import UserError
@@ -21,7 +21,9 @@ COLUMNS = (
 )
 
 
-def by_layer(results: Path, study: Study, variants: Iterable[str], whole: dict[str, float]) -> pd.DataFrame:
+def by_layer(
+    results: Path, study: StudyConfig, variants: Iterable[str], whole: dict[str, float]
+) -> pd.DataFrame:
     """One row per variant and layer, and one over all layers.
 
     The injected energy is the squared Frobenius norm of merged minus V, strength included, as tuning measured
@@ -54,7 +56,7 @@ def by_layer(results: Path, study: Study, variants: Iterable[str], whole: dict[s
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def with_energy(study: Study, gated: Iterable[str]) -> list[str]:
+def with_energy(study: StudyConfig, gated: Iterable[str]) -> list[str]:
     """Variants with gates of their own and the controls made from them, in the study's order."""
     own = set(gated)
     return [v for v, settings in study.variants.items() if v in own or settings.reference in own]

@@ -13,7 +13,7 @@ from benchmarks.statistics.intervals import group_mean
 from benchmarks.study.config import Study
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
-from frism.method.method import find
+from frism.method.discovery import find
 from frism.methods.rank_block import places
 from frism.spectra.spectrum import Spectrum
 
@@ -32,7 +32,7 @@ COLUMNS = (
 )
 
 
-def rank_block_rows(study: Study, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
+def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
     """One row per block and strength; before them the unmodified model, and plain injection if it was swept.
 
     Args:
@@ -90,7 +90,7 @@ def rank_block_rows(study: Study, dev: pd.DataFrame, directions: Iterable[Direct
     return frame[list_names(COLUMNS)]
 
 
-def block_variants(study: Study) -> list[str]:
+def block_variants(study: StudyConfig) -> list[str]:
     """The variants that inject one block of ranks."""
     return [v for v, settings in study.variants.items() if settings.method == METHOD]
 
@@ -106,7 +106,7 @@ def _shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[flo
     return [float(e) for e in energy / max(energy.sum(), 1e-300)]
 
 
-def benchmarks_of(study: Study, dev: pd.DataFrame, axis: str) -> list[str]:
+def benchmarks_of(study: StudyConfig, dev: pd.DataFrame, axis: str) -> list[str]:
     """The benchmarks that stand for an axis: the one that `explain` names, else all of the axis."""
     on_dev = dev.drop_duplicates("benchmark").set_index("benchmark")["axis"]
     named = getattr(study.explain, axis)

@@ -1,5 +1,6 @@
 """Where a benchmark's questions come from: the miniature world, or a published TSV in the data folder."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from benchmarks.questions.drawing import Size
 from benchmarks.registry.definition import Definition
 from benchmarks.vlmevalkit import loading
 from frism.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class QuestionSource:
@@ -34,7 +37,8 @@ class QuestionSource:
             self.drawn = drawing.draw(definition, table, own.indices, own.clusters, splits, seed)
             for split, rows in self.drawn.items():
                 if splits[split] not in ("all", len(rows)):
-                    print(f"{definition.name}: {len(rows)} questions on {split}, {splits[split]} asked for")
+                    counts = (definition.name, len(rows), split, splits[split])
+                    log.info("%s: %d questions on %s, %s asked for", *counts)
         elif definition.source.miniature is None:
             raise UserError(f"benchmark {definition.name} has no pictures: name it under `text`.")
 

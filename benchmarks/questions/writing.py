@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from benchmarks.vlmevalkit import loading
 from frism.errors import UserError
 from frism.files import atomic_write, sha256_file
 from frism.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 def write(
@@ -126,7 +129,7 @@ def _shared(seen: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:
         for other, theirs in seen.get("dev", {}).items():
             if number := len(pictures & theirs):
                 found.setdefault(name, {})[other] = number
-                print(f"{name}: {number} pictures on test are on dev in {other}")
+                log.info("%s: %d pictures on test are on dev in %s", name, number, other)
     return found
 
 

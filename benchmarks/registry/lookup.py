@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from benchmarks.registry import vlmevalkit_names
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.metric_names import evaluating_class
-from frism.errors import UserError, first_fault, nearest
+from frism.errors import UserError, describe_first_fault, suggest
 
 FOLDER = Path(__file__).parents[1] / "definitions"
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
@@ -44,7 +44,7 @@ def find(name: str | Mapping[str, Any]) -> Definition:
     found = _known(name)
     if found is None:
         everything = [*available(), *prepared(), *_declared_names()]
-        near = nearest(name, everything) or f" There are: {', '.join([*available(), *prepared()])}."
+        near = suggest(name, everything) or f" There are: {', '.join([*available(), *prepared()])}."
         raise UserError(f"unknown benchmark '{name}'.{near}")
     if "axis" not in found:
         raise UserError(
@@ -96,7 +96,7 @@ def _of_mapping(mapping: Mapping[str, Any]) -> Definition:
         base = _lm_eval(name)
     if base is None and "class" not in given:
         raise UserError(
-            f"VLMEvalKit has no dataset '{name}'.{nearest(name, _declared_names())}"
+            f"VLMEvalKit has no dataset '{name}'.{suggest(name, _declared_names())}"
             " For a table of your own, name one of its classes: `class: ImageMCQDataset`."
         )
     if base is None:
@@ -111,7 +111,7 @@ def _checked(where: object, name: str, content: dict[str, Any]) -> Definition:
     try:
         return Definition.model_validate({"group": content.get("axis"), **content, "name": name})
     except ValidationError as error:
-        raise UserError(f"{where}: {first_fault(error, name)}: correct the definition.") from error
+        raise UserError(f"{where}: {describe_first_fault(error, name)}: correct the definition.") from error
 
 
 def _known(name: str) -> dict[str, Any] | None:

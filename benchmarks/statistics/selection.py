@@ -92,13 +92,18 @@ def choose(dev: pd.DataFrame, reference: pd.DataFrame, *, budget: float) -> Choi
     )
 
 
+def axis_means(dev: pd.DataFrame) -> dict[str, float]:
+    """Mean share of correct answers by axis: a plain mean over the benchmarks of one point's dev scores."""
+    means = (dev["correct"] / dev["n"]).groupby(dev["axis"]).mean()
+    return {str(axis): float(mean) for axis, mean in means.items()}
+
+
 def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
     """Average the dev scores of every point over the benchmarks of each axis."""
     missing = [c for c in REQUIRED if c not in dev.columns]
     if missing or dev.empty:
         what = f"lack the column {missing[0]}" if missing else "are empty"
         raise UserError(f"the dev scores of {owner} {what}: delete its dev.csv and run again.")
-    shares = dev.assign(share=dev["correct"] / dev["n"])
     result = []
     for _, rows in shares.groupby("point", sort=False):
         means = rows.groupby("axis")["share"].mean()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.statistics.paired_tests import holm
-from benchmarks.study.config import PARENTS, Study
+from benchmarks.study.config import PARENTS, StudyConfig
 from benchmarks.study.results import compact
 from benchmarks.tables.cells import Table, list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
@@ -202,7 +202,7 @@ def style_rows(study: Study, scores: pd.DataFrame, headings: list[str]) -> pd.Da
 
 
 def row_against(
-    study: Study,
+    study: StudyConfig,
     answers: ScoreMatrix,
     variant: str,
     reference: str,

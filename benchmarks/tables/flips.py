@@ -51,7 +51,7 @@ def flip_rows(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     )
     order = rows.assign(
         variant=rows["variant"].map({v: i for i, v in enumerate(study.variants)}),
-        benchmark=rows["benchmark"].map({b: i for i, b in enumerate(study.benchmarks)}),
+        benchmark=rows["benchmark"].map({b: i for i, b in enumerate(study.benchmark_names)}),
         length=rows["index"].str.len(),
     ).sort_values(["variant", "benchmark", "length", "index"])
     return rows.loc[order.index].reset_index(drop=True)
@@ -63,7 +63,7 @@ def flip_counts(study: Study, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.D
     counts = flips.groupby(["variant", "benchmark", "flip"]).size()
     rows = []
     for variant in study.variants:
-        for benchmark in study.benchmarks if variant != study.reference else ():
+        for benchmark in study.benchmark_names if variant != study.reference else ():
             n = int(asked[benchmark])
             gained, lost = (int(counts.get((variant, benchmark, flip), 0)) for flip in ("gained", "lost"))
             rows.append((variant, benchmark, n, gained, lost, n - gained - lost, (gained + lost) / n))

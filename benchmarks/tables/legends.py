@@ -1,6 +1,6 @@
 """Write title and legend of every table: what its numbers are, how they were tested, what they leave open."""
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 SCORES = """Scores are shares of right answers on the test split, in brackets the {level} interval
     (Wilson's; of benchmarks with clusters a bootstrap of whole clusters)."""

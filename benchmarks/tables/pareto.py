@@ -119,7 +119,9 @@ def pareto_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def _budget(study: Study, answers: ScoreMatrix, variant: str, benchmarks: list[str]) -> dict[str, float]:
+def _budget(
+    study: StudyConfig, answers: ScoreMatrix, variant: str, benchmarks: list[str]
+) -> dict[str, float]:
     changes = [s.summed() for s in answers.strata(variant, study.reference, benchmarks)]
     return {
         "loss": -float(np.mean([c.difference for c in changes])),

@@ -97,12 +97,12 @@ def load(name: str) -> Published:
     if name not in names():
         raise UserError(
             f"published: {FOLDER} holds no {name}.yaml (there are {', '.join(names())})."
-            f"{nearest(name, names())}"
+            f"{suggest(name, names())}"
         )
     try:
         return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise UserError(f"{path}: {first_fault(error)}.") from None
+        raise UserError(f"{path}: {describe_first_fault(error)}.") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"cannot read {path} ({error}): restore it.") from error
 

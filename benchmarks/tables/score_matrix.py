@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.statistics.comparison import Codes, Comparison, Stratum, paired
 from benchmarks.statistics.intervals import Interval, mean_interval, score_interval
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ScoreMatrix:
         ]
 
     def compare(
-        self, study: Study, variant: str, against: str, benchmarks: list[str], heading: str
+        self, study: StudyConfig, variant: str, against: str, benchmarks: list[str], heading: str
     ) -> Comparison:
         """Compare `variant` with another on the questions of `benchmarks` together."""
         return paired(

@@ -85,7 +85,7 @@ def pairs(study: Study, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, 
 
 
 def _family(
-    study: Study, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
+    study: StudyConfig, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
 ) -> list[dict[str, Any]]:
     """Test and rank the variants in every column, with one Holm adjustment over all of them."""
     variants = list(study.variants)

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.registry.definition import Definition
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import sha256_file
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _module_of(name: str) -> str:
         for found in re.findall(r"^class (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
             classes.setdefault(found, module)
     if name not in classes:
-        raise UserError(f"VLMEvalKit has no dataset class '{name}'.{nearest(name, classes)}")
+        raise UserError(f"VLMEvalKit has no dataset class '{name}'.{suggest(name, classes)}")
     return classes[name]
 
 

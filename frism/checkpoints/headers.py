@@ -1,21 +1,18 @@
 """The table of contents of a safetensors file: every tensor's dtype, shape and place, read without torch.
 
-Format: 8 bytes little-endian length n, n bytes of JSON, then the tensors' bytes. Checked as strictly as the
-safetensors library does (1 MiB is a usual n, 100 MB the limit): names once, sizes that follow from dtype and
-shape, no holes, no overlaps, nothing missing at the end.
+The safetensors library validates the file (sizes, holes, overlaps, the end). It does not tell where the bytes
+of a tensor lie, so that is read from the header: 8 bytes little-endian length n, then n bytes of JSON.
 """
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frism.checkpoints.dtypes import BITS
-from frism.errors import UserError
+from safetensors import SafetensorError, safe_open
 
-_LIMIT = 100_000_000
+from frism.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -45,71 +42,36 @@ def read_headers(path: Path) -> dict[str, Header]:
     Raises UserError, naming the file, when it is missing, truncated, a pointer of git-lfs, or no safetensors.
     """
     try:
-        size = path.stat().st_size
         with path.open("rb") as stream:
-            first = stream.read(8)
-            length = int.from_bytes(first, "little")
-            if len(first) < 8 or not 2 <= length <= min(_LIMIT, size - 8):
-                raise _no_safetensors(path, first + stream.read(56), size, length)
-            content = stream.read(length)
+            start = stream.read(64)
+            with safe_open(path, "numpy"):  # validates the whole header and maps the file, reading no tensor
+                stream.seek(8)
+                origin = 8 + int.from_bytes(start[:8], "little")
+                table = json.loads(stream.read(origin - 8), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-    try:
-        table = json.loads(content.decode("utf-8"), object_pairs_hook=_without_repeats)
-        headers = [_header(path, name, entry, 8 + length) for name, entry in _entries(table)]
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-    ) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise _damaged(path, f"its header is damaged: {error}") from error
-    ordered = sorted(headers, key=lambda pair: (pair[1].start, pair[1].end))
-    position = 8 + length
-    for name, header in ordered:
-        if header.start != position:
-            raise _damaged(path, f"tensor {name} starts at byte {header.start}, not {position}")
-        position = header.end
-    if position != size:
-        raise _damaged(path, f"its header describes {position:,} bytes, the file has {size:,}")
-    return dict(ordered)
+    except (SafetensorError, ValueError) as error:
+        if start.startswith(b"version ") and b"git-lfs" in start:
+            message = f"{path} is a git-lfs pointer, not weights: run `git lfs pull` in its repository."
+            raise UserError(message) from error
+        reason = str(error).removeprefix("Error while deserializing header: ")
+        raise UserError(
+            f"{path} is truncated or not a safetensors file ({reason}): copy or download it again."
+        ) from error
+    table.pop("__metadata__", None)
+    headers = {name: _header(path, entry, origin) for name, entry in table.items()}
+    return dict(sorted(headers.items(), key=lambda pair: (pair[1].start, pair[1].end)))
 
 
-def _entries(table: object) -> list[tuple[str, Mapping[str, Any]]]:
-    if not isinstance(table, dict):
-        raise ValueError("it is no JSON object")
-    metadata = table.get("__metadata__") or {}
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("its metadata are no strings")
-    return [(name, entry) for name, entry in table.items() if name != "__metadata__"]
+def _header(path: Path, entry: dict[str, Any], origin: int) -> Header:
+    first, last = entry["data_offsets"]
+    return Header(path, entry["dtype"], tuple(entry["shape"]), origin + first, origin + last)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    """Refuse a name given twice, of which safetensors would take the last."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"it names {next(name for name in names if names.count(name) > 1)} twice")
-    return found
-
-
-def _header(path: Path, name: str, entry: Mapping[str, Any], origin: int) -> tuple[str, Header]:
-    dtype, shape, (start, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-    if dtype not in BITS:
-        raise ValueError(f"tensor {name} has the unknown dtype {dtype}")
-    if not all(type(number) is int and number >= 0 for number in (*shape, start, end)):
-        raise ValueError(f"tensor {name} has an impossible shape or offset")
-    bits = math.prod(shape) * BITS[dtype]
-    if bits != 8 * (end - start):
-        raise ValueError(
-            f"tensor {name} of {dtype} {list(shape)} needs {bits / 8:g} bytes, not {end - start}"
-        )
-    return name, Header(path, dtype, shape, origin + start, origin + end)
-
-
-def _no_safetensors(path: Path, start: bytes, size: int, length: int) -> UserError:
-    if start.startswith(b"version ") and b"git-lfs" in start:
-        return UserError(f"{path} is a git-lfs pointer, not weights: run `git lfs pull` in its repository.")
-    return _damaged(path, f"{size:,} bytes cannot hold a header of {length:,}")
-
-
-def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is truncated or not a safetensors file ({reason}): copy or download it again.")
+        raise ValueError(f"its header names {next(name for name in names if names.count(name) > 1)} twice")
+    return table

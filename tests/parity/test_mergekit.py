@@ -15,7 +15,7 @@ from torch import Tensor
 from baselines import _sparsify, slerp
 from baselines._election import consensus
 from baselines._trimming import cut
-from frism.method.method import find
+from frism.method.discovery import find
 from tests.parity import peers
 from tests.parity.conftest import Weights
 from tests.parity.mergekit_cases import CASES, DENSITY, DRAWN, NATIVE, SEED, B, R, V, configuration

@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tests.support.studies import record
+
 ROOT = Path(__file__).resolve().parents[2]
 RAW = "Let me think about the tiles one after the other. "
 
@@ -89,7 +91,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "study"
-        config = json.dumps(make(folder, args))
+        study = record(folder, make(folder, args))
         print(f"{args.variants} variants, {args.benchmarks} benchmarks, {args.questions} questions each")
         for module in (
             "benchmarks.stages.tables",
@@ -97,7 +99,7 @@ def main() -> None:
             "benchmarks.stages.answers_table",
         ):
             start = time.perf_counter()
-            command = [sys.executable, "-m", module, "--results", str(folder), "--config", config]
+            command = [sys.executable, "-m", module, "--study", str(study)]
             process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - start

@@ -1,6 +1,5 @@
 """Figures: they carry the tables' numbers, their labels do not collide, their bytes repeat."""
 
-import json
 import re
 import shutil
 
@@ -8,18 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from PIL import Image
 
 from benchmarks.figures import bimodality, gate_maps, learning_curves, rank_blocks, sweep, trade_off
-from benchmarks.figures.labels import Label, obstacles_of_line, place
+from benchmarks.figures.labels import place_labels
 from benchmarks.figures.style import marks
 from benchmarks.stages import explain
 from benchmarks.stages.figures import main
 from benchmarks.stages.tables import build
-from benchmarks.study.config import Study
 from benchmarks.study.results import read_table
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import EXPLAINED, config, make
 
 NAMES = ["trade_off", "sweep", "gates", "overlap", "rank_blocks", "bimodality", "learning"]
@@ -34,7 +34,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def study(settings):
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def results(tmp_path_factory, settings, study):
     folder = make(tmp_path_factory.mktemp("study"), settings, n=40, n_dev=30)
     build(folder, study, folder / "tables")
     explain.build(folder, study, folder / "tables")
-    main(folder, json.dumps(settings), None)
+    main(record(folder, settings))
     return folder
 
 
@@ -55,7 +55,7 @@ def test_every_figure_in_both_forms(results):
 
 
 def test_the_same_tables_the_same_bytes(results, settings, tmp_path):
-    main(results, json.dumps(settings), tmp_path)
+    main(results / "study.json", tmp_path)
     for name in NAMES:
         for end in ("png", "svg"):
             assert (tmp_path / f"{name}.{end}").read_bytes() == (
@@ -97,10 +97,14 @@ def test_an_ellipse_holds_its_share():
     assert np.ptp(flat[:, 1]) == pytest.approx(0, abs=1e-9)
 
 
+def texts(figure):
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
 def test_one_axis_alone_is_said(study, results, tmp_path):
     pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
-    trade_off.draw(study, pareto.iloc[:0], selection.iloc[:0], tmp_path)
-    assert (tmp_path / "trade_off.png").exists()
+    figure = trade_off.draw(study, pareto.iloc[:0], selection.iloc[:0], tmp_path)
+    assert texts(figure) == ["This study asks for one axis alone."]
 
 
 def test_a_grid_of_two_parameters_is_several_lines(results):
@@ -110,47 +114,61 @@ def test_a_grid_of_two_parameters_is_several_lines(results):
     assert [len(line) for line in trade_off.lines_of(selection, "inject")] == [7]
 
 
-def drawn_labels(figure, ax):
-    renderer = figure.canvas.get_renderer()
-    return [t.get_window_extent(renderer) for t in ax.texts if t.get_gid() == "label"]
+def blank_axes():
+    figure = Figure(figsize=(3.4, 2.5))
+    FigureCanvasAgg(figure)
+    return figure.subplots()
+
+
+def label(ax, points, names):
+    """Place one label for each point; return where they are, in pixels."""
+    limits = ax.get_xlim(), ax.get_ylim()
+    labels = [ax.text(x, y, name, fontsize=6.5) for name, (x, y) in zip(names, points, strict=True)]
+    place_labels(ax, labels)
+    assert (ax.get_xlim(), ax.get_ylim()) == limits
+    return [text.get_window_extent() for text in labels]
+
+
+def covered(a, b):
+    both = type(a).intersection(a, b)
+    return 0 if both is None else both.width * both.height
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_labels_do_not_collide(seed):
     rng = np.random.default_rng(seed)
     points = np.vstack([rng.random((8, 2)), 0.9 + 0.03 * rng.random((6, 2))])  # some spread, some crowded
-    figure = Figure(figsize=(3.4, 2.5))
-    FigureCanvasAgg(figure)
-    ax = figure.subplots()
+    ax = blank_axes()
     ax.plot(*points.T, "o", markersize=4)
     ax.margins(0.14)
-    figure.draw_without_rendering()
-    labels = [Label(str(i), x, y, "black") for i, (x, y) in enumerate(points, 1)]
-    assert place(ax, labels, [], 6.5) < 20
-    boxes = drawn_labels(figure, ax)
+    boxes = label(ax, points, map(str, range(1, 15)))
     frame = ax.get_window_extent()
-    assert len(boxes) == len(points)
     for i, a in enumerate(boxes):
         assert frame.x0 <= a.x0 and a.x1 <= frame.x1 and frame.y0 <= a.y0 and a.y1 <= frame.y1
-        for b in boxes[i + 1 :]:
-            both = type(a).intersection(a, b)
-            assert both is None or both.width * both.height < 4
+        assert not any(a.contains(*pixel) for pixel in ax.transData.transform(points))
+        assert all(covered(a, b) < 4 for b in boxes[i + 1 :])
 
 
-def test_labels_keep_off_lines():
-    figure = Figure(figsize=(3.4, 2.5))
-    FigureCanvasAgg(figure)
-    ax = figure.subplots()
+def test_labels_keep_off_lines_and_other_texts():
+    ax = blank_axes()
     x, y = [0.0, 0.5, 1.0], [0.4, 0.6, 0.5]
     ax.plot(x, y)
-    figure.draw_without_rendering()
-    limits = ax.get_xlim(), ax.get_ylim()
-    obstacles = obstacles_of_line(ax, x, y)
-    assert place(ax, [Label("first", 0, 0.4, "black"), Label("2", 0.5, 0.6, "black")], obstacles, 6.5) == 0
-    assert (ax.get_xlim(), ax.get_ylim()) == limits
-    pixels = ax.transData.transform(np.column_stack([np.linspace(0, 0.5, 200), np.linspace(0.4, 0.6, 200)]))
-    for box in drawn_labels(figure, ax):
+    other = ax.text(0.5, 0.61, "another", ha="center", va="bottom", fontsize=6.5)
+    along = np.linspace(0, 1, 400)
+    pixels = ax.transData.transform(np.column_stack([along, np.interp(along, x, y)]))
+    for box in label(ax, [(0, 0.4), (0.5, 0.6)], ["first", "2"]):
         assert not any(box.contains(*pixel) for pixel in pixels)
+        assert covered(box, other.get_window_extent()) == 0
+
+
+def test_a_far_label_has_a_leader_of_its_colour():
+    ax = blank_axes()
+    ax.plot([0.5] * 6, [0.5] * 6, "o")
+    labels = [ax.text(0.5, 0.5, str(i), color=color) for i, color in enumerate(["red", "green", "blue"] * 2)]
+    place_labels(ax, labels)
+    colors = {text.get_color(): to_rgba(text.get_color()) for text in labels}
+    leaders = [patch for patch in ax.patches if patch.get_gid() == "label"]
+    assert leaders and all(leader.get_edgecolor() == colors[leader.patchA.get_color()] for leader in leaders)
 
 
 def test_few_variants_are_named_in_place(results, study, tmp_path):
@@ -215,9 +233,9 @@ def test_two_ways_to_split_are_two_pairs_of_panels(results, study, tmp_path):
 
 def test_wide_strengths_are_logarithmic(results, study, tmp_path):
     table = read_table(results / "tables" / "rank_blocks.csv")
-    wide = table.assign(strength=table["strength"] ** 3)
-    rank_blocks.draw(study, wide, tmp_path)
-    assert (tmp_path / "rank_blocks.png").exists()
+    for power, scale in ((1, "linear"), (3, "log")):
+        figure = rank_blocks.draw(study, table.assign(strength=table["strength"] ** power), tmp_path)
+        assert [ax.get_xscale() for ax in figure.axes] == [scale, scale]
 
 
 def test_many_layers_many_variants(results, study, tmp_path):
@@ -231,18 +249,45 @@ def test_many_layers_many_variants(results, study, tmp_path):
         )
         for k in (6, 12, 18)
     ]
-    gate_maps.draw(study, pd.concat(deep), by_rank, energy, tmp_path)
+    figure = gate_maps.draw(study, pd.concat(deep), by_rank, energy, tmp_path)
+    maps = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title(loc="left") for ax in maps] == list(dict.fromkeys(by_layer["variant"]))
+    assert all(ax.images[0].get_array().shape == (24, 7) and not ax.texts for ax in maps)
+    assert {text.get_text() for text in maps[0].get_yticklabels()} == {str(i) for i in range(0, 24, 4)}
     alone = by_layer[by_layer["variant"] == "frism"]
-    gate_maps.draw(study, alone, by_rank, energy, tmp_path / "alone")
-    assert (tmp_path / "gates.png").exists() and (tmp_path / "alone" / "gates.svg").exists()
+    figure = gate_maps.draw(study, alone, by_rank, energy, tmp_path / "alone")
+    (only,) = [ax for ax in figure.axes if ax.images]
+    assert only.get_title(loc="left") == "frism: mean gate" and len(only.texts) == 6 * 7
+
+
+def test_the_marks_of_gates_are_inside_their_panels(results, study, tmp_path):
+    by_layer, by_rank, energy = (
+        read_table(results / "tables" / f"{n}.csv")
+        for n in ("gates_by_layer", "gates_by_rank", "energy_by_layer")
+    )
+    figure = gate_maps.draw(study, by_layer, by_rank.assign(mean=1.0), energy, tmp_path)
+    panels = [ax for ax in figure.axes if len(ax.lines) > 1]
+    assert [ax.get_title(loc="left") for ax in panels] == ["mean gate by rank", "injected / tau_R's energy"]
+    for ax in panels:
+        frame = ax.get_window_extent()
+        assert frame.y0 <= ax.transData.transform((0, 0))[1]
+        shown = [line for line in ax.lines if len(line.get_xydata())]
+        assert shown
+        for line in shown:
+            heights = ax.transData.transform(line.get_xydata())[:, 1]
+            reach = line.get_markersize() / 2 * figure.dpi / 72
+            assert frame.y0 <= heights.min() - reach and heights.max() + reach <= frame.y1
 
 
 def test_a_study_that_learned_nothing(results, study, tmp_path):
     bare = shutil.copytree(results, tmp_path / "bare")
     for path in bare.glob("variants/*/learning.csv"):
         path.unlink()
-    learning_curves.draw(bare, study, tmp_path)
-    assert (tmp_path / "learning.svg").exists()
+    titles = [ax.get_title(loc="left") for ax in learning_curves.draw(bare, study, tmp_path).axes]
+    assert sorted(titles) == ["LRM", "VLM", "base"]  # the miniature's weights come with their own curves
+    downloaded = study.model_copy(update={"triple": dict.fromkeys(study.triple, str(tmp_path / "none"))})
+    figure = learning_curves.draw(bare, downloaded, tmp_path)
+    assert texts(figure) == ["No variant of this study learned anything."]
 
 
 def test_loss_curves_lie_beside_the_weights(study, tmp_path):

@@ -1,6 +1,7 @@
 """Headers read here against the safetensors library: same tensors, same places, same files refused."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 
 from frism.checkpoints.checkpoint import Checkpoint
+from frism.checkpoints.dtypes import BITS
 from frism.checkpoints.headers import read_headers
 from frism.errors import UserError
 
@@ -89,22 +91,26 @@ GOOD = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (table(a=GOOD) + bytes(8) + b"!", "describes .* bytes, the file has"),
-        (table(a=GOOD | {"data_offsets": [4, 12]}) + bytes(12), "tensor a starts at byte"),
-        (table(a=GOOD, b=GOOD | {"data_offsets": [4, 12]}) + bytes(12), "tensor b starts at byte"),
-        (table(a=GOOD | {"shape": [3]}) + bytes(8), r"a of F32 \[3\] needs 12 bytes, not 8"),
-        (table(a=GOOD | {"dtype": "F31"}) + bytes(8), "unknown dtype F31"),
-        (table(a=GOOD | {"shape": [-2]}) + bytes(8), "impossible shape"),
-        (table(a={"dtype": "F32"}) + bytes(8), "header is damaged"),
-        (len(b"[1]").to_bytes(8, "little") + b"[1]", "no JSON object"),
-        ((1 << 40).to_bytes(8, "little") + bytes(100), "cannot hold a header of"),
+        (table(a=GOOD) + bytes(8) + b"!", "file not fully covered"),
+        (table(a=GOOD) + bytes(4), "file not fully covered"),
+        (table(a=GOOD | {"data_offsets": [4, 12]}) + bytes(12), "invalid offset for tensor `a`"),
+        (table(a=GOOD, b=GOOD | {"data_offsets": [4, 12]}) + bytes(12), "invalid offset for tensor `b`"),
+        (table(a=GOOD | {"shape": [3]}) + bytes(8), "invalid shape, data type, or offset"),
+        (table(a=GOOD | {"dtype": "F31"}) + bytes(8), "unknown variant `F31`"),
+        (table(a=GOOD | {"shape": [-2]}) + bytes(8), "invalid value: integer `-2`"),
+        (table(a={"dtype": "F32"}) + bytes(8), "missing field `shape`"),
+        (len(b"[1]").to_bytes(8, "little") + b"[1]", "invalid type: sequence"),
+        (table(a=GOOD, __metadata__={"step": 1}) + bytes(8), "invalid type: integer `1`"),
+        ((1 << 40).to_bytes(8, "little") + bytes(100), "header too large"),
+        (b"", "header too small"),
     ],
 )
 def test_damage_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=f"bad.safetensors is truncated or not .*{reason}"):
+    with pytest.raises(UserError, match=f"bad.safetensors is truncated or not .*{reason}") as caught:
         read_headers(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_name_twice_is_refused(tmp_path: Path) -> None:
@@ -113,6 +119,17 @@ def test_a_name_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "twice.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
     with pytest.raises(UserError, match="names a twice"):
         read_headers(tmp_path / "twice.safetensors")
+
+
+def test_bits_are_known_of_every_dtype_that_safetensors_reads(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(table(a=GOOD | {"dtype": "none"}) + bytes(8))
+    with pytest.raises(UserError) as caught:
+        read_headers(path)
+    assert set(re.findall("`([A-Z][A-Z0-9_]+)`", str(caught.value))) == set(BITS)
+    for dtype, bits in BITS.items():
+        path.write_bytes(table(a={"dtype": dtype, "shape": [8], "data_offsets": [0, bits]}) + bytes(bits))
+        assert read_headers(path)["a"].bytes == bits
 
 
 def test_stored_order_is_shard_by_shard_and_byte_by_byte(tmp_path: Path) -> None:
