@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.gate_tables.open_gates import ALL
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns
 from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
 from benchmarks.tables.score_matrix import ScoreMatrix

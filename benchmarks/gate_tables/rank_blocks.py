@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.gate_tables.directions import Directions
 from benchmarks.statistics.intervals import group_mean
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
 from frism.method.discovery import find

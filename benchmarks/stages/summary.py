@@ -19,7 +19,8 @@ import pandas as pd
 import typer
 
 from benchmarks.gate_tables.sentences import explained
-from benchmarks.study.config import Study
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_choice, read_table, words
 from benchmarks.tables.cells import interval
 from benchmarks.tables.findings import Finding, budgets_of, duels_of, finding
@@ -32,12 +33,12 @@ TEMPLATE = Path(__file__).with_name("summary.md.jinja")
 STYLE_SHARE = 0.05  # failures of form rarer than this share are not worth a sentence
 
 
-def find_missed(study: Study, results: Path) -> list[str]:
+def find_missed(study: StudyConfig, results: Path) -> list[str]:
     """List the variants whose point was chosen although no point of their grid kept within the budget."""
     return [v for v in study.variants if read_choice(results, v).get("budget_missed")]
 
 
-def context(study: Study, tables: Path, missed: Sequence[str]) -> dict[str, Any]:
+def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str, Any]:
     """Collect everything that the template says, from the CSV tables of a study and the budgets missed."""
     axes, contrasts = read_table(tables / "axes.csv"), read_table(tables / "contrasts.csv")
     selection, style = read_table(tables / "selection.csv"), read_table(tables / "style.csv")
@@ -90,7 +91,7 @@ def context(study: Study, tables: Path, missed: Sequence[str]) -> dict[str, Any]
     }
 
 
-def render(study: Study, tables: Path, missed: Sequence[str]) -> str:
+def render(study: StudyConfig, tables: Path, missed: Sequence[str]) -> str:
     """Write the summary as Markdown; `missed` as `find_missed` gives it."""
     environment = jinja2.Environment(
         trim_blocks=True,
@@ -195,9 +196,10 @@ def main(
     out: Annotated[Path | None, typer.Option(help="default: summary.md beside the record")] = None,
 ) -> None:
     """Write the summary of a study."""
-    study = Study.parse(config)
-    text = render(study, results / "tables", find_missed(study, results))
-    with atomic_write(out or results / "summary.md") as path:
+    begin("summary")
+    config = StudyConfig.read(study)
+    text = render(config, study.parent / "tables", find_missed(config, study.parent))
+    with atomic_write(out or study.parent / "summary.md") as path:
         path.write_text(text, encoding="utf-8")
 
 

@@ -88,7 +88,7 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         cells.write(Table(frame, columns), out, name, *legend(name, study, pairs), shown=shown.get(name, ()))
 
 
-def side_by_side(study: Study, tied: pd.DataFrame, over: str) -> Table:
+def side_by_side(study: StudyConfig, tied: pd.DataFrame, over: str) -> Table:
     """Lay out variants by columns: score and letters, bold where tied with the best of the column."""
     ranked = tied[tied["over"] == over]
     text = [

@@ -93,7 +93,7 @@ def choose(dev: pd.DataFrame, reference: pd.DataFrame, *, budget: float) -> Choi
 
 
 def axis_means(dev: pd.DataFrame) -> dict[str, float]:
-    """Mean share of correct answers by axis: a plain mean over the benchmarks of one point's dev scores."""
+    """Average one point's dev scores over the benchmarks of each axis, as shares of correct answers."""
     means = (dev["correct"] / dev["n"]).groupby(dev["axis"]).mean()
     return {str(axis): float(mean) for axis, mean in means.items()}
 
@@ -105,8 +105,8 @@ def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
         what = f"lack the column {missing[0]}" if missing else "are empty"
         raise UserError(f"the dev scores of {owner} {what}: delete its dev.csv and run again.")
     result = []
-    for _, rows in shares.groupby("point", sort=False):
-        means = rows.groupby("axis")["share"].mean()
+    for _, rows in dev.groupby("point", sort=False):
+        means = axis_means(rows)
         for axis in ("perception", "reasoning"):
             if axis not in means:
                 raise UserError(
@@ -115,7 +115,7 @@ def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
         params = rows["params"].iloc[0]
         params = json.loads(params) if isinstance(params, str) else dict(params)
         number = int(rows["point"].iloc[0])
-        result.append(Candidate(number, params, float(means["perception"]), float(means["reasoning"]), True))
+        result.append(Candidate(number, params, means["perception"], means["reasoning"], True))
     return result
 
 

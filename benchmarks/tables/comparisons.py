@@ -67,7 +67,7 @@ TESTED = ("difference", "difference_low", "difference_high", "p", "gained", "los
           "retention_low", "retention_high")  # fmt: skip
 
 
-def benchmark_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
+def benchmark_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
     """Compare every variant with the VLM on each benchmark: one row each. Holm over all of them."""
     rows = []
     for variant in study.variants:
@@ -77,7 +77,7 @@ def benchmark_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
     return with_holm(rows)[list_names(BENCHMARKS)]
 
 
-def axis_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
+def axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Compare every variant with the VLM on each group of benchmarks and on text. Holm over all of them."""
     rows: list[dict[str, Any]] = []
     for variant in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
@@ -91,7 +91,7 @@ def axis_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
     return with_holm(rows)
 
 
-def contrast_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
+def contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Compare each learned variant with its controls and plain injection, group by group. Holm over all.
 
     Which contrasts are made follows from the config alone (who names whom as `reference`, and
@@ -114,7 +114,7 @@ def contrast_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
     return with_holm(rows).reindex(columns=list_names(CONTRASTS))
 
 
-def text_rows(study: Study, answers: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
+def text_rows(study: StudyConfig, answers: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
     """Compare every model with text scores with the VLM on each task. Holm over all; empty without tasks.
 
     `text` is the frame of `study.read_text`: how answers were cut off stands beside the scores, where known.
@@ -133,7 +133,7 @@ def text_rows(study: Study, answers: ScoreMatrix, text: pd.DataFrame) -> pd.Data
     return frame.reindex(columns=[c for c in list_names(TEXT) if c in frame or c not in FORM])
 
 
-def selection_rows(study: Study, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def selection_rows(study: StudyConfig, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """List the dev scores of every variant's grid points, which one was chosen, and by what rule.
 
     Beside SELECTION there is a column `budget_missed`: whether the point was chosen although none qualified.
@@ -173,7 +173,7 @@ def show_selection(selection: pd.DataFrame) -> Table:
     return Table(selection.assign(chosen=chosen), [c for c in SELECTION if c.name != "rule"])
 
 
-def style_rows(study: Study, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
+def style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
     """Count each variant's failures of form per group, and score its extracted and its raw answers."""
     rows = []
     for variant in study.variants:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns
 
 COLUMNS = (
@@ -18,7 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def cost_rows(results: Path, study: Study) -> pd.DataFrame:
+def cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Add up the costs of every variant whose scores came with times: one row each.
 
     `seconds` of generation alone and `tokens` are summed over the test questions (scores/*.cost.csv).

@@ -80,7 +80,7 @@ class Duel:
         return [g for g, f in self.findings.items() if f.verdict == verdict]
 
 
-def finding(study: Study, row: dict[Any, Any], against: str) -> Finding:
+def finding(study: StudyConfig, row: dict[Any, Any], against: str) -> Finding:
     """Read the finding off one row of the tables axes or contrasts."""
     return Finding(
         variant=row["variant"],
@@ -96,7 +96,7 @@ def finding(study: Study, row: dict[Any, Any], against: str) -> Finding:
     )
 
 
-def duels_of(study: Study, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
+def duels_of(study: StudyConfig, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
     """List every learned variant's duels, in the order of the table contrasts."""
     duels: dict[str, dict[str, Duel]] = {v: {} for v in study.learned}
     for row in contrasts.to_dict("records"):
@@ -105,7 +105,7 @@ def duels_of(study: Study, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
     return {variant: list(by_opponent.values()) for variant, by_opponent in duels.items()}
 
 
-def budgets_of(study: Study, pareto: pd.DataFrame) -> dict[str, Budget]:
+def budgets_of(study: StudyConfig, pareto: pd.DataFrame) -> dict[str, Budget]:
     """Read the test of every variant's perception; empty without both axes."""
     alpha = 1 - study.statistics.confidence
     tested = pareto[pareto["p"].notna()]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns
 
 COLUMNS = (
@@ -18,7 +18,7 @@ COUNTED = (
 )
 
 
-def flip_rows(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+def flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     """List the questions whose score differs from the reference's: a row each, in the config's order.
 
     `flip` is gained or lost; `answer` the right one; `extracted` what each model answered.
@@ -57,7 +57,7 @@ def flip_rows(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[order.index].reset_index(drop=True)
 
 
-def flip_counts(study: Study, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.DataFrame:
+def flip_counts(study: StudyConfig, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.DataFrame:
     """Count per variant and benchmark the questions gained, lost, unchanged, and the share that flipped."""
     asked = scores[scores["variant"] == study.reference].groupby("benchmark").size()
     counts = flips.groupby(["variant", "benchmark", "flip"]).size()

@@ -155,7 +155,9 @@ LEGENDS = {
 NOTHING = "This study has nothing to put here."
 
 
-def legend(name: str, study: Study, pairs: tuple[int, int] = (0, 0), empty: bool = False) -> tuple[str, str]:
+def legend(
+    name: str, study: StudyConfig, pairs: tuple[int, int] = (0, 0), empty: bool = False
+) -> tuple[str, str]:
     """Write title and legend of a table with the study's numbers in it.
 
     `pairs`: tests of `tied`'s families; `empty`: whether the study has nothing to show in it.

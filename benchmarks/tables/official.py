@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.scoring import agreement
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
 from frism.files import read_json
@@ -25,7 +25,7 @@ JUDGES = (
 )
 
 
-def official_rows(results: Path, study: Study) -> pd.DataFrame:
+def official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     """List the totals that VLMEvalKit prints, per variant and benchmark, of extracted and of raw answers.
 
     From scores/VARIANT.official.json, {benchmark: {"extracted": {name: total}, "raw": {...}}}, with "judge"
@@ -38,7 +38,7 @@ def official_rows(results: Path, study: Study) -> pd.DataFrame:
         if not path.exists():
             continue
         official = read_json(path)
-        for benchmark in study.benchmarks:
+        for benchmark in study.benchmark_names:
             if benchmark in official:
                 readings = [
                     _totals(path, benchmark, official[benchmark], k) for k in ("extracted", "raw", "judge")
@@ -48,7 +48,7 @@ def official_rows(results: Path, study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list_names(OFFICIAL))
 
 
-def judge_rows(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+def judge_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     """Measure how far both judges agree: a row per benchmark over all variants, then per variant."""
     if "correct_judge" not in scores or scores["correct_judge"].isna().all():
         return pd.DataFrame(columns=list_names(JUDGES))

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from benchmarks.statistics.intervals import Floats, generator, percentiles
 from benchmarks.statistics.paired_tests import holm, largest_loss, non_inferiority
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
@@ -78,7 +78,7 @@ def hypervolume(x: Floats, y: Floats) -> Floats:
     return np.asarray(((right - left) * height).sum(axis=-1))
 
 
-def pareto_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
+def pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
     """Measure the trade-off of every variant and of all together; empty unless both axes have benchmarks.
 
     `front`: not dominated; `front_share`: share of resamples in which it is not. `hypervolume`: of the whole

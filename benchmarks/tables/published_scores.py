@@ -14,9 +14,10 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmarks.study.config import Study, Variant
+from benchmarks.study.config import StudyConfig
+from benchmarks.study.variant_config import VariantConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
-from frism.errors import UserError, first_fault, nearest
+from frism.errors import UserError, describe_first_fault, suggest
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "reference" / "papers"
 COLUMNS = (
@@ -107,7 +108,7 @@ def load(name: str) -> Published:
         raise UserError(f"cannot read {path} ({error}): restore it.") from error
 
 
-def published_rows(study: Study, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
+def published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
     """Compare each published number with the variants that it belongs to; `variant` is "" where none does.
 
     Shares of 1, as everywhere. `paper_gain` and `gain` are differences to the unmodified model, the paper's
@@ -140,7 +141,7 @@ def published_rows(study: Study, benchmarks: pd.DataFrame, axes: pd.DataFrame) -
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def counterparts(variants: Mapping[str, Variant], row: Row) -> Iterator[str]:
+def counterparts(variants: Mapping[str, VariantConfig], row: Row) -> Iterator[str]:
     """Find the study's variants that a published row is to be compared with.
 
     Of a row with parameters: those of the method that fix the same. Of one without: those that choose

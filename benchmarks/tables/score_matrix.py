@@ -42,7 +42,7 @@ class ScoreMatrix:
         groups = {h: [b for b in self.correct if self.headings[b] == h] for h in [*order, "text"]}
         return {heading: benchmarks for heading, benchmarks in groups.items() if benchmarks}
 
-    def mean(self, study: Study, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
+    def mean(self, study: StudyConfig, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
         """Average a variant's score over `benchmarks`, with its interval."""
         by_benchmark = [self.correct[b][variant].to_numpy() for b in benchmarks]
         limits = [

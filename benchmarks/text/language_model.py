@@ -126,7 +126,9 @@ class Journalled(LM):
         planned = batches(items, self._settings, self._origin, self._fingerprint, self._length)
         with predictions.opened(self._journal, {key for batch in planned for key in batch.keys}) as store:
             if store.dropped:
-                print(f"{self._journal}: {store.dropped} answers of another model, prompt or setting removed")
+                log.info(
+                    "%s: %d answers of another model, prompt or setting removed", self._journal, store.dropped
+                )
             contents = {batch.digest: batch.contents for batch in planned}
             keys.write(self._journal, self._origin, self._fingerprint, contents)
             before = len(store.done)

@@ -77,7 +77,7 @@ def make(folder: Path, args: argparse.Namespace) -> dict:
         (home / "choice.json").write_text(
             json.dumps({"point": 0, "params": {}, "rule": "one point", "budget_missed": False})
         )
-    return {"study": "large", "benchmarks": names, "variants": variants, "statistics": {"resamples": 2000}}
+    return {"benchmarks": names, "variants": variants, "statistics": {"resamples": 2000}}
 
 
 def main() -> None:

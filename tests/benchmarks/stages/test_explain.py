@@ -164,7 +164,7 @@ def test_a_study_without_gates(settings, results, tmp_path):
         assert "This study has nothing to put here." in (tmp_path / "tables" / f"{name}.md").read_text()
     assert not any(explained(lines, tmp_path / "tables").values())
     assert "Inside the gates" not in render(lines, tmp_path / "tables", ())
-    figures.main(tmp_path, lines.model_dump_json(exclude_none=True), None)
+    figures.build(tmp_path, lines, tmp_path / "figures")
     for name in FIGURES:
         assert (tmp_path / "figures" / f"{name}.png").exists()
 

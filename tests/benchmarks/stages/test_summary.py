@@ -1,5 +1,6 @@
 """The summary says what the tables allow and nothing else."""
 
+import json
 import math
 import re
 import shutil
@@ -231,7 +232,9 @@ def test_a_study_without_learned_variants_or_text(results, study, tmp_path):
 
 
 def test_command_line_writes_the_file(results, study, tmp_path):
-    main(results, study.model_dump_json(), tmp_path / "summary.md")
+    for folder in ("tables", "variants"):
+        shutil.copytree(results / folder, tmp_path / folder)
+    main(record(tmp_path, study.model_dump(mode="json")))
     assert (tmp_path / "summary.md").read_text() == render(
         study, results / "tables", find_missed(study, results)
     )
@@ -244,7 +247,7 @@ def test_a_missed_budget_is_noted_whatever_the_rule_says(results, study, tmp_pat
     for missed in (True, False):
         path.write_text(json.dumps(choice | {"budget_missed": missed}))
         build(folder, study, folder / "tables")
-        main(folder, study.model_dump_json(), folder / "summary.md")
+        main(record(folder, study.model_dump(mode="json")))
         rows = (folder / "tables" / "selection.md").read_text().splitlines()
         noted = [row.split()[1] for row in rows if row.endswith("yes (budget missed) |")]
         summary = (folder / "summary.md").read_text().splitlines()

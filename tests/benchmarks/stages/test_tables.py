@@ -15,7 +15,6 @@ from benchmarks.stages.tables import build
 from benchmarks.statistics.comparison import Stratum
 from benchmarks.statistics.paired_tests import holm, mcnemar, non_inferiority
 from benchmarks.study import results as study
-from benchmarks.study.config import Study
 from frism.errors import UserError
 from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make

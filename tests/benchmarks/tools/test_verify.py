@@ -92,7 +92,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
             text.run(TextSlice.of(study), owner, layout, results / "text" / f"{owner}.csv", journal)
         answers_table.write(results, study, results)
         tables.build(results, study, results / "tables")
-        explain.build(results, study, results / "tables", results / "spectra")
+        explain.build(results, study, results / "tables", layout.spectra)
         (results / "summary.md").write_text(
             summary.render(study, results / "tables", summary.find_missed(study, results))
         )
