@@ -8,14 +8,23 @@ import pandas as pd
 
 from benchmarks.gate_tables.directions import Directions
 from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
+from benchmarks.tables.cells import list_names, make_columns
 
 ALL = "all"
 TENTHS = 10
 TAIL = "tail"
 SHUT, OPEN = 0.1, 0.9  # a gate below is called shut, one above open
-BY_LAYER = ["variant", "layer", "module", "directions", "mean", "q10", "q50", "q90", "shut", "open"]
-BY_RANK = ["variant", "module", "tenth", "directions", "mean", "q10", "q50", "q90", "energy_share",
-           "opened_share"]  # fmt: skip
+_SHAPE = (*make_columns("count", "directions"), *make_columns("share", "mean", "q10", "q50", "q90"))
+BY_LAYER = (
+    *make_columns("name", "variant", "layer", "module"),
+    *_SHAPE,
+    *make_columns("share", "shut", "open"),
+)
+BY_RANK = (
+    *make_columns("name", "variant", "module", "tenth"),
+    *_SHAPE,
+    *make_columns("share", "energy_share", "opened_share"),
+)
 
 
 def by_layer(chosen: Mapping[str, Opened]) -> pd.DataFrame:
@@ -33,7 +42,7 @@ def by_layer(chosen: Mapping[str, Opened]) -> pd.DataFrame:
             rows.append(
                 {"variant": variant, "layer": layer_key, "module": module_key, **_shape(values), **ends}
             )
-    return pd.DataFrame(rows, columns=BY_LAYER)
+    return pd.DataFrame(rows, columns=list_names(BY_LAYER))
 
 
 def by_rank(chosen: Mapping[str, Opened], directions: Mapping[Any, Mapping[str, Directions]]) -> pd.DataFrame:
@@ -46,7 +55,7 @@ def by_rank(chosen: Mapping[str, Opened], directions: Mapping[Any, Mapping[str, 
     for variant, gates in chosen.items():
         if gates.singular:
             rows += _by_rank(variant, gates, directions[gates.recipe.spectrum])
-    return pd.DataFrame(rows, columns=BY_RANK)
+    return pd.DataFrame(rows, columns=list_names(BY_RANK))
 
 
 def _by_rank(variant: str, gates: Opened, directions: Mapping[str, Directions]) -> Iterable[dict[str, Any]]:

@@ -93,7 +93,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
         answers_table.write(results, study, results)
         tables.build(results, study, results / "tables")
         explain.build(results, study, results / "tables", layout.spectra)
-        (results / "summary.md").write_text(summary.render(study, results / "tables"))
+        (results / "summary.md").write_text(
+            summary.render(study, results / "tables", summary.find_missed(study, results))
+        )
     finally:
         os.chdir(here)
     return root
