@@ -19,7 +19,7 @@ from benchmarks.questions.reading import MANIFEST
 from benchmarks.questions.source import QuestionSource
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import path_of
-from benchmarks.vlmevalkit import loading
+from benchmarks.registry.vlmevalkit_package import get_version
 from frism.errors import UserError
 from frism.files import atomic_write, sha256_file
 from frism.progress import Progress
@@ -76,7 +76,7 @@ def _write(
         "splits": dict(splits),
         "seed": seed,
         "benchmarks": {d.name: d.version for d in definitions},
-        "vlmeval": loading.version(),
+        "vlmeval": get_version(),
         "family": family.fingerprint() if family else None,
         "data": {},
         "tsv": {},

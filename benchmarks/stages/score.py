@@ -16,11 +16,11 @@ import typer
 from benchmarks.answering import predictions as prediction_files
 from benchmarks.answering.matching import matched
 from benchmarks.questions import reading
+from benchmarks.registry.vlmevalkit_package import get_version, hash_installation
 from benchmarks.scoring import answer_csv, extraction, judges
 from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.question_scores import score_all
 from benchmarks.study import judge_settings
-from benchmarks.vlmevalkit import loading
 from frism.errors import reported
 from frism.files import atomic_write, sha256_file
 
@@ -37,7 +37,7 @@ def provenance(
         "items": sha256_file(Path(items) / reading.MANIFEST),
         "extractor": extraction.VERSION,
         "rule_judge": judges.RULES,
-        "vlmevalkit": {"version": loading.version(), "tree": loading.tree_hash()},
+        "vlmevalkit": {"version": get_version(), "tree": hash_installation()},
         "judge": judge.identity if judge else None,
     }
 
