@@ -1,8 +1,7 @@
-"""The paper's Figure 2: what sweeping a coefficient buys other methods, with FRISM's points."""
+"""Draw the paper's Figure 2: other methods' scores as a coefficient is swept, with FRISM's points."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,14 +18,14 @@ LOOK = {method: (CYCLE[i], MARKERS[i], DASHES[i]) for i, method in enumerate(SWE
 
 def draw(study: Study, selection: pd.DataFrame, out: Path) -> Figure:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
-    lines, own = swept(study, selection), shown(study, selection)
+    lines, points = swept(study, selection), shown(study, selection)
     if not lines:
         return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(SWEPT) + ".")
-    with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
+    with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(points) + 1)) as figure:
         ax = figure.subplots()
         for variant in lines:
             _line(ax, study, selection[selection["variant"] == variant], variant)
-        for variant in own:
+        for variant in points:
             _points(ax, selection[selection["variant"] == variant], variant)
         _reference(ax, study, selection)
         ax.margins(0.08)
@@ -38,7 +37,7 @@ def draw(study: Study, selection: pd.DataFrame, out: Path) -> Figure:
 
 
 def swept_range(study: Study, rows: pd.DataFrame, variant: str) -> str:
-    """The swept parameters with their first and last values, in grid order: `strength 0.25 to 1.5`."""
+    """Describe the swept parameters by their first and last values, in grid order: `strength 0.25 to 1.5`."""
     params = [json.loads(p) for p in rows.sort_values("point")["params"]]
     parts = []
     for name in study.variants[variant].grid:
@@ -48,7 +47,7 @@ def swept_range(study: Study, rows: pd.DataFrame, variant: str) -> str:
     return ", ".join(parts)
 
 
-def _numbers(values: list[Any]) -> bool:
+def _numbers(values: list[object]) -> bool:
     return all(isinstance(v, int | float) for v in values)
 
 

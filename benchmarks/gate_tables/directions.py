@@ -54,7 +54,7 @@ class Directions:
         return float((self.s**2).sum()) + self.tail
 
 
-AllMatrices = Mapping[SpectrumSettings | None, Mapping[str, Directions]]  # by spectrum and tensor name
+AllMatrices = Mapping[SpectrumSettings, Mapping[str, Directions]]  # by spectrum and tensor name
 
 
 class AllDirections:

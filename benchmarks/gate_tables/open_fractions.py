@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.study.config import Study
 from frism.method.recipe import COEFFICIENTS, RECIPE, Recipe
+from frism.spectra.settings import SpectrumSettings
 from frism.triples.scopes import split
 
 Floats = NDArray[np.float64]
@@ -49,6 +50,12 @@ class Opened:
     def singular(self) -> bool:
         """Whether the gates sit on the singular directions themselves."""
         return self.recipe.method not in ROTATED
+
+    @property
+    def spectrum(self) -> SpectrumSettings:
+        """Return how the spectrum was computed whose directions the gates sit on."""
+        assert self.recipe.spectrum is not None
+        return self.recipe.spectrum
 
     @property
     def values(self) -> Floats:

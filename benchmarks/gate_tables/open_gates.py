@@ -44,7 +44,7 @@ def by_rank(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFra
     rows: list[dict[str, object]] = []
     for variant, gates in chosen.items():
         if gates.singular:
-            rows += _by_rank(variant, gates, directions[gates.recipe.spectrum])
+            rows += _by_rank(variant, gates, directions[gates.spectrum])
     return pd.DataFrame(rows, columns=BY_RANK)
 
 

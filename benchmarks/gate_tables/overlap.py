@@ -29,7 +29,7 @@ def overlap_rows(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.Da
     rows = []
     for variant, gates in chosen.items():
         for name, opened in gates.opened.items() if gates.singular else ():
-            matrix = directions[gates.recipe.spectrum][name]
+            matrix = directions[gates.spectrum][name]
             layer, module = layer_and_module(name)
             row: dict[str, object] = {"variant": variant, "layer": str(layer), "module": module,
                                       "leading": matrix.leading, "held": matrix.held}  # fmt: skip
