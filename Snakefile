@@ -22,12 +22,14 @@ include: "workflow/rules/aggregate.smk"
 
 
 wildcard_constraints:
-    study=config["study"],
-    variant="|".join(config["variants"]),
+    study=STUDY.study,
+    variant="|".join(VARIANTS),
 
 
 onstart:
-    work_alone()
+    with report_errors():
+        work_alone()
+        JOBS.record()
 
 
 rule all:
@@ -35,4 +37,4 @@ rule all:
     input:
         FINAL,
     message:
-        "The study {config[study]} is finished: see results/{config[study]}/summary.md"
+        "The study {STUDY.study} is finished: see results/{STUDY.study}/summary.md"

@@ -3,15 +3,7 @@
 import torch
 from torch import Tensor
 
-from frism.errors import UserError
-
 POWER_STEPS = 2
-
-
-def check_rank(rank: int, method: str) -> None:
-    """Raise UserError unless `rank` keeps at least one direction."""
-    if rank < 1:
-        raise UserError(f"method {method}: parameter 'rank' must be at least 1, not {rank}.")
 
 
 def low_rank_svd(matrix: Tensor, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,15 +1,7 @@
-"""A random share of a task vector's entries, and the check of what share a method may keep."""
+"""Keep a random share of a task vector's entries."""
 
 import torch
 from torch import Tensor
-
-from frism.errors import UserError
-
-
-def check_density(density: float, method: str) -> None:
-    """Raise UserError unless `density` is a share that can be kept."""
-    if not 0 < density <= 1:
-        raise UserError(f"method {method}: parameter 'density' must lie in (0, 1], not {density}.")
 
 
 def draw(delta: Tensor, density: float, generator: torch.Generator) -> Tensor:

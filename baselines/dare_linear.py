@@ -9,32 +9,46 @@ L1 norm that each tensor had, as mergekit does, instead of dividing by `density`
 which entries are dropped: report several.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-import torch
-from torch import Tensor
+from baselines._sparsify import dare
+from frism.method import Array, Share, Site
+from frism.method.mergekit import Config, Names, task_vectors
 
-from baselines._sparsify import check_density, dare
-
+NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
+MERGEKIT_DIFFERENCE = (
+    "dare_linear: other random numbers, and mergekit rescales to the L1 norm of each tensor"
+    " (`restore` in recipe.json)."
+)
 
 
 def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
+    site: Site,
     *,
-    generator: torch.Generator,
-    density: float = 0.5,
+    density: Share = 0.5,
     strength: float = 0.3,
     rescale: bool = True,
     drop_vlm: bool = False,
     vlm_weight: float = 1.0,
     restore: Literal["mean", "l1"] = "mean",
-) -> Tensor:
-    """One tensor, fp32. `density` in (0, 1]; 1 is plain injection at `strength`."""
-    check_density(density, "dare_linear")
+) -> Array:
+    """One tensor, fp32. `density` 1 is plain injection at `strength`."""
+    thinning = (density, site.rng, rescale, restore)
+    anchor = site.base + vlm_weight * dare(site.tau_v, *thinning) if drop_vlm else site.vlm
+    return anchor + strength * dare(site.tau_r, *thinning)
 
-    thinning = (density, generator, rescale, restore)
-    anchor = base + vlm_weight * dare(vlm - base, *thinning) if drop_vlm else vlm
-    return anchor + strength * dare(lrm - base, *thinning)
+
+def mergekit(
+    names: Names,
+    *,
+    density: float,
+    strength: float,
+    drop_vlm: bool,
+    vlm_weight: float,
+    rescale: bool,
+    **_: Any,
+) -> Config:
+    """As mergekit's dare_linear."""
+    vlm = {"weight": vlm_weight, "density": density} if drop_vlm else {"weight": 1.0, "density": 1.0}
+    return task_vectors("dare_linear", names, vlm, {"weight": strength, "density": density}, rescale=rescale)

@@ -1,4 +1,4 @@
-"""DARE-TIES: B + strength * (the randomly thinned task vectors, combined by TIES' sign election).
+"""DARE-TIES: B + `strength` * (the randomly thinned task vectors, combined by TIES' sign election).
 
 DARE, arXiv 2311.03099, in place of the trimming of TIES-Merging, arXiv 2306.01708: every entry of tau_V and
 tau_R is kept with probability `density` and divided by it (`rescale`; `restore` "l1" restores each tensor's
@@ -7,24 +7,25 @@ L1 norm instead, as mergekit does); the elected sign, `vlm_weight` and `lrm_weig
 mergekit: l1, weighted, positive, one. Bring Reason to Vision's code: no rescale, plain, positive, count.
 """
 
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import Any, Literal
 
 from baselines._election import consensus
-from baselines._sparsify import check_density, dare
+from baselines._sparsify import dare
+from frism.method import Array, Share, Site
+from frism.method.mergekit import Config, Names, elected
 
+NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
+MERGEKIT_DIFFERENCE = (
+    "dare_ties: other random numbers; compare `restore`, `election`, `zero_sum` and `divide_by`"
+    " in recipe.json."
+)
 
 
 def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
+    site: Site,
     *,
-    generator: torch.Generator,
-    density: float = 0.5,
+    density: Share = 0.5,
     strength: float = 1.0,
     vlm_weight: float = 1.0,
     lrm_weight: float = 1.0,
@@ -33,11 +34,14 @@ def merge(
     election: Literal["plain", "weighted"] = "plain",
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
-) -> Tensor:
-    """One tensor, fp32. `density` in (0, 1]; 1 is `ties` without trimming."""
-    check_density(density, "dare_ties")
-
-    thinning = (density, generator, rescale, restore)
-    taus = dare(vlm - base, *thinning), dare(lrm - base, *thinning)
+) -> Array:
+    """One tensor, fp32. `density` 1 is `ties` without trimming."""
+    thinning = (density, site.rng, rescale, restore)
+    taus = dare(site.tau_v, *thinning), dare(site.tau_r, *thinning)
     total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
-    return base + strength * total / divisor
+    return site.base + strength * total / divisor
+
+
+def mergekit(names: Names, **params: Any) -> Config:
+    """As mergekit's dare_ties."""
+    return elected("dare_ties", names, params, "rescale")

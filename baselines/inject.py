@@ -5,14 +5,19 @@ This is what FRISM (arXiv 2601.21187) and IP-Merging (arXiv 2510.14387) compare 
 `strength` is the one that merging libraries use. Deviation: embeddings and lm_head always come from V.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from frism.method import Array, Site
+from frism.method.mergekit import Config, Names, task_vectors
 
 ARITHMETIC = True
+IDENTITY = {"strength": 0.0}
+SWEPT = True
 
 
-def merge(base: "Tensor", vlm: "Tensor", lrm: "Tensor", *, strength: float = 0.3) -> "Tensor":
+def merge(site: Site, *, strength: float = 0.3) -> Array:
     """One tensor, fp32. `strength` 0 is V exactly."""
-    return vlm + strength * (lrm - base) if strength else vlm  # also a -0.0 of V's stays
+    return site.vlm + strength * site.tau_r if strength else site.vlm  # also a -0.0 of V's stays
+
+
+def mergekit(names: Names, *, strength: float) -> Config:
+    """As mergekit's task_arithmetic."""
+    return task_vectors("task_arithmetic", names, {"weight": 1.0}, {"weight": strength})

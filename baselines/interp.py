@@ -5,14 +5,20 @@ paper selects `vlm_weight` = 0.9. Deviation: the released code also interpolates
 mat+bias+norm here) and subtracts in the checkpoint's dtype; here fp32.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from frism.method import Array, Site
+from frism.method.mergekit import Config, Names, linear
 
 ARITHMETIC = True
+IDENTITY = {"vlm_weight": 1.0}
+READS = {"vlm", "lrm"}
+SWEPT = True
 
 
-def merge(vlm: "Tensor", lrm: "Tensor", *, vlm_weight: float = 0.9) -> "Tensor":
+def merge(site: Site, *, vlm_weight: float = 0.9) -> Array:
     """One tensor, fp32. `vlm_weight` 1 is V, 0 is R."""
-    return vlm_weight * vlm + (1 - vlm_weight) * lrm
+    return vlm_weight * site.vlm + (1 - vlm_weight) * site.lrm
+
+
+def mergekit(names: Names, *, vlm_weight: float) -> Config:
+    """As mergekit's linear."""
+    return linear(names, {"vlm": vlm_weight, "lrm": 1 - vlm_weight}, normalize=False)

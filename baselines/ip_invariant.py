@@ -10,32 +10,26 @@ spectrum: where that is truncated, the tail is left out. Biases and norms stay V
 nothing.
 """
 
-from torch import Tensor
+from frism.method import Array, Count, Site
+from frism.spectra.spectrum import decompose
 
-from baselines._low_rank import check_rank
-from frism.spectra.spectrum import Spectrum, decompose
+NEEDS = {"spectrum"}
+IDENTITY = {"strength": 0.0}
+SVDS = 1  # of tau_V
+SWEPT = True
 
 SVDS = 1  # decompositions of every matrix that `merge` computes for itself
 
 
-def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
-    *,
-    threshold: float = 0.4,
-    strength: float = 0.5,
-    rank: int = 1024,
-    spectrum: Spectrum | None,
-) -> Tensor:
+def merge(site: Site, *, threshold: float = 0.4, strength: float = 0.5, rank: Count = 1024) -> Array:
     """One tensor, fp32. The defaults are the released code's, where they mean the same."""
-    check_rank(rank, "ip_invariant")
+    spectrum = site.spectrum
     if spectrum is None or spectrum.s.sum() == 0:
-        return vlm
-    ours = decompose(vlm - base)
+        return site.vlm
+    ours = decompose(site.tau_v)
     s_v, vh_v = ours.s[:rank], ours.vh[:rank].to(ours.s.dtype)
     u_r, s_r, vh_r = spectrum.u[:, :rank].to(s_v.dtype), spectrum.s[:rank], spectrum.vh[:rank].to(s_v.dtype)
     agreement = (vh_v @ vh_r.mT).abs().amax(dim=1)
     agreeing = vh_v[agreement >= threshold]
     scale = s_v.sum() / s_r.sum()
-    return vlm + strength * scale * ((u_r * s_r) @ (vh_r @ agreeing.mT)) @ agreeing
+    return site.vlm + strength * scale * ((u_r * s_r) @ (vh_r @ agreeing.mT)) @ agreeing

@@ -11,34 +11,35 @@ nothing.
 """
 
 import torch
-from torch import Tensor
 
-from baselines._low_rank import check_rank, low_rank_svd
+from baselines._low_rank import low_rank_svd
+from frism.method import Array, Count, Site
+
+NEEDS = {"seed"}
+IDENTITY = {"strength": 0.0}
+SVDS = 2
+SWEPT = True
 
 SVDS = 2  # decompositions of every matrix that `merge` computes for itself
 
 
 def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
+    site: Site,
     *,
     threshold: float = 0.4,
     strength: float = 0.5,
     temperature: float = 32.0,
-    rank: int = 1024,
-    generator: torch.Generator,
-) -> Tensor:
+    rank: Count = 1024,
+) -> Array:
     """One tensor, fp32. The defaults are the released code's."""
-    check_rank(rank, "ip_released")
-    if vlm.ndim != 2:
-        return vlm
-    kept = min(rank, *vlm.shape)
-    _, s_v, vh_v = low_rank_svd(vlm - base, kept, generator)
-    u_r, s_r, vh_r = low_rank_svd(lrm - base, kept, generator)
+    if site.vlm.ndim != 2:
+        return site.vlm
+    kept = min(rank, *site.vlm.shape)
+    _, s_v, vh_v = low_rank_svd(site.tau_v, kept, site.rng)
+    u_r, s_r, vh_r = low_rank_svd(site.tau_r, kept, site.rng)
     cosine = (vh_v * vh_r).sum(dim=1)
     if cosine.max() < threshold or s_r.sum() == 0:
-        return vlm
+        return site.vlm
     weight = torch.softmax(temperature * cosine, dim=0)
     projected = ((u_r * s_r) @ (vh_r @ (vh_v.mT * weight.square()))) @ vh_v
-    return vlm + strength * (s_v.sum() / s_r.sum()) * projected
+    return site.vlm + strength * (s_v.sum() / s_r.sum()) * projected

@@ -6,27 +6,18 @@ floor(3 l / L). Deviation: that paper knocks out full weights one layer at a tim
 a third at `strength`.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from frism.method import Array, Site
 
 ARITHMETIC = True
+IDENTITY = {"strength": 0.0}
 
 PARTS = ("early", "middle", "late")
 
 
-def merge(
-    base: "Tensor",
-    vlm: "Tensor",
-    lrm: "Tensor",
-    *,
-    layer: int | None,
-    layers: int,
-    part: Literal["early", "middle", "late"] = "late",
-    strength: float = 0.3,
-) -> "Tensor":
+def merge(site: Site, *, part: Literal["early", "middle", "late"] = "late", strength: float = 0.3) -> Array:
     """One tensor, fp32. The final norm belongs to no third."""
-    if layer is None or PARTS[3 * layer // layers] != part:
-        return vlm
-    return vlm + strength * (lrm - base)
+    if site.layer is None or PARTS[3 * site.layer // site.layers] != part:
+        return site.vlm
+    return site.vlm + strength * site.tau_r

@@ -6,18 +6,19 @@ become vlm_weight * V + (1 - vlm_weight) * R. Defaults `last_kept` 5 and `vlm_we
 Deviation: the released code includes biases and norms (scope mat+bias+norm here).
 """
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from pydantic import Field
+
+from frism.method import Array, Site
 
 ARITHMETIC = True
+IDENTITY = {"vlm_weight": 1.0}
+READS = {"vlm", "lrm"}
 
 
-def merge(
-    vlm: "Tensor", lrm: "Tensor", *, layer: int | None, last_kept: int = 5, vlm_weight: float = 0.9
-) -> "Tensor":
+def merge(site: Site, *, last_kept: Annotated[int, Field(ge=-1)] = 5, vlm_weight: float = 0.9) -> Array:
     """One tensor, fp32. `last_kept` -1 is plain interpolation."""
-    if layer is not None and layer <= last_kept:
-        return vlm
-    return vlm_weight * vlm + (1 - vlm_weight) * lrm
+    if site.layer is not None and site.layer <= last_kept:
+        return site.vlm
+    return vlm_weight * site.vlm + (1 - vlm_weight) * site.lrm

@@ -6,31 +6,43 @@ B + vlm_weight * tau_V + lrm_weight * tau_R, task arithmetic with a coefficient 
 Deviation: none; with `base_weight` 0 it is `interp`, which does not read B.
 """
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from frism.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from frism.method import Array, Site
+from frism.method.mergekit import Config, Names
+from frism.method.mergekit import linear as weighted_sum
 
 ARITHMETIC = True
 
 
-def merge(
-    base: "Tensor",
-    vlm: "Tensor",
-    lrm: "Tensor",
-    *,
-    base_weight: float = 0.0,
-    vlm_weight: float = 0.5,
-    lrm_weight: float = 0.5,
-    normalize: bool = True,
-) -> "Tensor":
+@dataclass(frozen=True)
+class Weights:
+    """Of the three models; with `normalize` divided by their sum."""
+
+    base_weight: float = 0.0
+    vlm_weight: float = 0.5
+    lrm_weight: float = 0.5
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        if self.normalize and abs(self.total) < 1e-8:
+            raise ValueError(f"the weights sum to {self.total}: choose others, or set 'normalize' to false.")
+
+    @property
+    def total(self) -> float:
+        """The sum of the weights."""
+        return self.base_weight + self.vlm_weight + self.lrm_weight
+
+
+def merge(site: Site, *, weights: Weights) -> Array:
     """One tensor, fp32."""
-    total = base_weight + vlm_weight + lrm_weight
-    if normalize and abs(total) < 1e-8:
-        raise UserError(
-            f"method linear: the weights sum to {total}: choose others, or set 'normalize' to false."
-        )
-    combined = base_weight * base + vlm_weight * vlm + lrm_weight * lrm
-    return combined / total if normalize and total != 1 else combined  # a pass less, the same bits
+    w = weights
+    combined = w.base_weight * site.base + w.vlm_weight * site.vlm + w.lrm_weight * site.lrm
+    return combined / w.total if w.normalize and w.total != 1 else combined  # a pass less, the same bits
+
+
+def mergekit(
+    names: Names, *, base_weight: float, vlm_weight: float, lrm_weight: float, normalize: bool
+) -> Config:
+    """As mergekit's linear."""
+    return weighted_sum(names, {"base": base_weight, "vlm": vlm_weight, "lrm": lrm_weight}, normalize)

@@ -8,32 +8,42 @@ cosine is often near 1 and the result near that of `interp` at 1 - t.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-ELEMENTWISE = True  # given the angle
+from frism.method import Array, Site
+from frism.method.mergekit import Config, Names
+
+READS = {"vlm", "lrm"}
+MERGEKIT_DIFFERENCE = "slerp: the same formula, in fp32."
 SMALL = 1e-8  # a norm below this has no direction
+PART = 1 << 19  # entries at a time, so that float64 takes little memory
 
 
-def measure(pieces: Callable[[], Iterator[dict[str, Tensor]]]) -> float:
+def cosine(vlm: Tensor, lrm: Tensor) -> float:
     """The cosine of the angle between V and R, summed in float64; 0 when one of them has no direction."""
     sums = torch.zeros(3, dtype=torch.float64)
-    for piece in pieces():
-        v, r = piece["vlm"].flatten().double(), piece["lrm"].flatten().double()
+    for one, other in zip(vlm.flatten().split(PART), lrm.flatten().split(PART), strict=True):
+        v, r = one.double(), other.double()
         sums += torch.stack((v @ v, r @ r, v @ r)).cpu()
     v_square, r_square, product = sums.tolist()
     norms = [math.sqrt(square) if square > SMALL**2 else 1.0 for square in (v_square, r_square)]
     return max(-1.0, min(1.0, product / norms[0] / norms[1]))
 
 
-def merge(
-    vlm: Tensor, lrm: Tensor, *, t: float = 0.1, straight: float = 0.9995, measured: float | None = None
-) -> Tensor:
+def merge(site: Site, *, t: float = 0.1, straight: float = 0.9995) -> Array:
     """One tensor, fp32. `t` 0 is V, 1 is R."""
-    cosine = measure(lambda: iter([{"vlm": vlm, "lrm": lrm}])) if measured is None else measured
-    if abs(cosine) > straight:
-        return (1 - t) * vlm + t * lrm
-    angle = math.acos(cosine)
-    return math.sin((1 - t) * angle) / math.sin(angle) * vlm + math.sin(t * angle) / math.sin(angle) * lrm
+    similarity = cosine(site.vlm, site.lrm)
+    if abs(similarity) > straight:
+        return (1 - t) * site.vlm + t * site.lrm
+    angle = math.acos(similarity)
+    first, second = math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
+    return first * site.vlm + second * site.lrm
+
+
+def mergekit(names: Names, *, t: float, **_: Any) -> Config:
+    """As mergekit's slerp."""
+    return {"merge_method": "slerp", "base_model": names["vlm"], "models": [{"model": names["lrm"]}],
+            "parameters": {"t": t}}  # fmt: skip

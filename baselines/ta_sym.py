@@ -5,14 +5,17 @@ a `strength` below one also shrinks what the VLM learned. 0.3 is the original's 
 usual library default. Deviation: embeddings and lm_head always come from V.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from frism.method import Array, Site
+from frism.method.mergekit import Config, Names, task_vectors
 
 ARITHMETIC = True
 
 
-def merge(base: "Tensor", vlm: "Tensor", lrm: "Tensor", *, strength: float = 0.3) -> "Tensor":
+def merge(site: Site, *, strength: float = 0.3) -> Array:
     """One tensor, fp32. `strength` 0 is B, 1 is V + tau_R."""
-    return base + strength * ((vlm - base) + (lrm - base))
+    return site.base + strength * (site.tau_v + site.tau_r)
+
+
+def mergekit(names: Names, *, strength: float) -> Config:
+    """As mergekit's task_arithmetic."""
+    return task_vectors("task_arithmetic", names, {"weight": strength}, {"weight": strength})

@@ -1,4 +1,4 @@
-"""TIES: B + strength * (mean of the trimmed task vectors' entries that agree with the elected sign).
+"""TIES: B + `strength` * (mean of the trimmed task vectors' entries that agree with the elected sign).
 
 TIES-Merging, arXiv 2306.01708. Per tensor: tau_V and tau_R keep their `density` largest entries by magnitude;
 the sign of each entry is that of the sum of what is left; entries of the other sign drop out; the rest are
@@ -9,24 +9,27 @@ elects + there; `divide_by` the agreeing "weights", or "one" (a sum). mergekit: 
 weights. Bring Reason to Vision's code: exact, plain, positive, count (its point: 1.6, 0.2, density 0.2).
 """
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
-from torch import Tensor
+import torch
 
 from baselines._election import consensus
-from baselines._sparsify import check_density
-from baselines._trimming import Cut, cuts
+from baselines._trimming import largest
+from frism.method import Array, Share, Site
+from frism.method.mergekit import Config, Names, elected
 
-ELEMENTWISE = True  # once `measure` knows where to cut
+SWEPT = True
+MERGEKIT_DIFFERENCE = (
+    "ties: mergekit keeps int(density * n) entries, weighs before the election and divides by the"
+    " weights; compare `trimming`, `election`, `zero_sum` and `divide_by` in recipe.json."
+)
+PART = 1 << 19  # entries at a time: what is computed on the way stays in the caches
 
 
 def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
+    site: Site,
     *,
-    density: float = 0.2,
+    density: Share = 0.2,
     strength: float = 1.0,
     vlm_weight: float = 1.0,
     lrm_weight: float = 1.0,
@@ -34,25 +37,22 @@ def merge(
     election: Literal["plain", "weighted"] = "plain",
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
-    measured: list[Cut] | None = None,
-    start: int = 0,
-) -> Tensor:
-    """One tensor, fp32. `density` in (0, 1]: the fraction kept of each task vector."""
-    whole = {"base": base.flatten(), "vlm": vlm.flatten(), "lrm": lrm.flatten()}
-    first, second = measured or measure(lambda: iter([whole]), density=density, trimming=trimming)
-    taus = first.keep(vlm - base, start), second.keep(lrm - base, start)
-    total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
-    return base + strength * total / divisor
+) -> Array:
+    """One tensor, fp32. `density`: the fraction kept of each task vector."""
+    base, vlm, lrm = site.base, site.vlm, site.lrm
+    merged = torch.empty_like(base)
+    keeps = [largest((tuned - base).abs_(), density, trimming == "exact") for tuned in (vlm, lrm)]
+    for b, v, r, keep_v, keep_r, out in zip(
+        *(tensor.flatten().split(PART) for tensor in (base, vlm, lrm, *keeps)),
+        merged.view(-1).split(PART),
+        strict=True,
+    ):
+        taus = (v - b) * keep_v, (r - b) * keep_r
+        total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+        torch.add(b, strength * total / divisor, out=out)
+    return merged
 
 
-def measure(
-    pieces: Callable[[], Iterator[dict[str, Tensor]]],
-    *,
-    density: float = 0.2,
-    trimming: Literal["threshold", "exact"] = "threshold",
-) -> list[Cut]:
-    """Where tau_V and tau_R of one tensor are cut."""
-    check_density(density, "ties")
-    return cuts(
-        lambda: ((p["vlm"] - p["base"], p["lrm"] - p["base"]) for p in pieces()), density, trimming == "exact"
-    )
+def mergekit(names: Names, **params: Any) -> Config:
+    """As mergekit's ties."""
+    return elected("ties", names, params)

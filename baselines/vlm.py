@@ -3,14 +3,19 @@
 The receiver itself: the reference that every merge is compared with.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from frism.method import Array, Site
+from frism.method.mergekit import Config, Names
 
 ARITHMETIC = True
+READS = {"vlm"}
+IDENTITY: dict[str, float] = {}
 
 
-def merge(vlm: "Tensor") -> "Tensor":
+def merge(site: Site) -> Array:
     """Return V."""
-    return vlm
+    return site.vlm
+
+
+def mergekit(names: Names) -> Config:
+    """As mergekit's passthrough."""
+    return {"merge_method": "passthrough", "models": [{"model": names["vlm"]}]}

@@ -3,13 +3,15 @@
 Other packages add commands under the entry point group `frism.commands`, as the benchmark does its `verify`.
 """
 
+import logging
+import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from frism.commands import export, inspect, merge, methods, spectrum
+from frism.commands import check, export, inspect, merge, methods, spectrum
 
 GROUP = "frism.commands"
 
@@ -53,7 +55,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Merge a text-only reasoning model into a vision-language model of the same base.",
 )
+
+
+@app.callback()
+def configure() -> None:
+    """Let the log lines of this package reach stderr."""
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    logging.getLogger("frism").setLevel(logging.INFO)
+
+
 app.command("methods")(methods.list_methods)
+app.command("check")(check.check_method)
 app.command("inspect")(inspect.inspect_triple)
 app.command("spectrum")(spectrum.spectrum)
 app.command("merge")(merge.merge)

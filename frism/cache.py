@@ -1,4 +1,4 @@
-"""Remember what takes long to compute about files, for as long as the files are untouched."""
+"""Find the cache folder, and remember in it what takes long to compute about files."""
 
 import json
 import os
@@ -10,21 +10,31 @@ from typing import NamedTuple
 from frism.errors import UserError
 from frism.files import atomic_write
 
-SETTLED = 2.0  # seconds after which another change would show in the times
-
-
-KEPT = 4096
+SETTLE_SECONDS = 2.0  # after its last change, until another change must show in a file's times
+MAX_ENTRIES = 4096
 
 
 class FileState(NamedTuple):
-    """What shows that a file is as it was: a key without its name, and when it last changed (in seconds)."""
+    """Identify a file's content without reading it.
+
+    Attributes:
+        key: device, inode, size and times of last change; not the name.
+        size: in bytes.
+        changed: when it last changed, in seconds.
+    """
 
     key: str
     size: int
     changed: float
 
 
-def file_state(path: Path) -> FileState:
+def cache_folder() -> Path:
+    """Return where things lie that can be made again: $FRISM_CACHE, or `frism` in the user's cache folder."""
+    given, user = os.environ.get("FRISM_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(given) if given else Path(user or Path.home() / ".cache") / "frism"
+
+
+def read_file_state(path: Path) -> FileState:
     """Return the state of a file. Raises UserError when it cannot be read."""
     try:
         stat = path.stat()
@@ -34,43 +44,38 @@ def file_state(path: Path) -> FileState:
     return FileState(key, stat.st_size, max(stat.st_mtime, stat.st_ctime))
 
 
-def remembered(key: str, changed: float, make: Callable[[], str]) -> str:
-    """Return what is remembered under `key`, or what `make` says, which is kept.
+def remember(key: str, changed: float, compute: Callable[[], str]) -> str:
+    """Return the text that the cache holds under `key`; else compute it and store it there.
 
-    `key` holds the states of the files that `make` reads; `changed` is when one of them last changed.
+    `key` holds the states of the files that `compute` reads; `changed` is when one of them last changed.
     """
-    if key in (memory := _recall()):
-        return memory[key]
-    settled = time.time() - changed > SETTLED
-    digest = make()
+    entries = _read_entries()
+    if key in entries:
+        return entries[key]
+    settled = time.time() - changed > SETTLE_SECONDS
+    value = compute()
     if settled:
-        _remember(key, digest)
-    return digest
+        _write_entry(key, value)
+    return value
 
 
-def cache_folder() -> Path:
-    """Where things lie that can be made again: $FRISM_CACHE, or `frism` in the user's cache folder."""
-    given, user = os.environ.get("FRISM_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(given) if given else Path(user or Path.home() / ".cache") / "frism"
-
-
-def _file() -> Path:
+def _path() -> Path:
     return cache_folder() / "sha256.json"
 
 
-def _recall() -> dict[str, str]:
+def _read_entries() -> dict[str, str]:
     try:
-        found = json.loads(_file().read_text(encoding="utf-8"))
+        entries = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return entries if isinstance(entries, dict) else {}
 
 
-def _remember(state: str, digest: str) -> None:
-    """Add one entry. Two processes at a time may lose each other's: it is only a memory."""
-    memory = _recall() | {state: digest}
+def _write_entry(key: str, value: str) -> None:
+    """Add one entry. Two processes at a time may lose each other's, which costs time only."""
+    entries = list((_read_entries() | {key: value}).items())[-MAX_ENTRIES:]
     try:
-        with atomic_write(_file()) as temporary:
-            temporary.write_text(json.dumps(dict(list(memory.items())[-KEPT:]), indent=0), encoding="utf-8")
+        with atomic_write(_path()) as temporary:
+            temporary.write_text(json.dumps(dict(entries), indent=0), encoding="utf-8")
     except (UserError, OSError):
-        pass  # a read-only home: hash again next time
+        pass  # a read-only home: compute it again next time

@@ -1,7 +1,7 @@
-"""Where and in which precision a model runs while something is fitted on it."""
+"""Choose where and in which precision a model runs while something is fitted on it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ class Compute:
 
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
-    device_map: str | dict[str, Any] | None = None
+    device_map: str | dict[str, int | str] | None = None
     factors: Literal["auto", "resident", "streamed"] = "auto"
 
     @property
@@ -29,13 +29,13 @@ class Compute:
         """The weights' dtype."""
         import torch
 
-        found: torch.dtype = getattr(torch, self.dtype)
-        return found
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
 
     @property
     def torch_device(self) -> "torch.device":
         """The device, "auto" resolved."""
         import torch
 
-        chosen = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-        return torch.device(chosen)
+        available = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(available if self.device == "auto" else self.device)

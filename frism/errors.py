@@ -1,4 +1,4 @@
-"""What a user did wrong, in one sentence: the error type and the way a command line shows it."""
+"""Tell a user in one sentence what went wrong: the error type, and how a command line shows it."""
 
 import difflib
 import sys
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 
 class UserError(Exception):
-    """Bad input. The message is one sentence that names the file or tensor and says what to do."""
+    """Bad input. The message is one sentence: the file or tensor, what is wrong with it, what to do."""
 
 
-def nearest(word: str, options: Iterable[str]) -> str:
+def suggest(word: str, options: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the option closest to `word`, or "" when none is close."""
-    found = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
-    return f" Did you mean '{found[0]}'?" if found else ""
+    closest = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
+    return f" Did you mean '{closest[0]}'?" if closest else ""
 
 
-def first_fault(error: "ValidationError", whole: str = "the whole") -> str:
-    """Return pydantic's first complaint as "place: what is wrong"; `whole` stands for an empty place."""
+def describe_first_fault(error: "ValidationError", root: str = "the whole") -> str:
+    """Return pydantic's first complaint as "field: what is wrong"; `root` stands for an empty field path."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or whole
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    field = ".".join(str(part) for part in first["loc"]) or root
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Turn a UserError into "error: ..." on stderr and exit code 2; also a decorator."""
     try:
         yield

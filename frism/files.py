@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, content hashes, plain words for what the disk refused."""
+"""Write files whole or not at all, hash them, and explain in plain words why the disk refused."""
 
 import errno
 import hashlib
@@ -25,8 +25,8 @@ _REFUSALS = {
 }
 
 
-def refusal(path: Path, error: OSError) -> UserError:
-    """What to tell a user when the system does not let us write `path`."""
+def explain_refusal(path: Path, error: OSError) -> UserError:
+    """Return the error that tells a user why the system does not let us write `path`."""
     reason = _REFUSALS.get(error.errno or 0, error.strerror or str(error))
     return UserError(f"cannot write {path}: {reason}.")
 
@@ -47,7 +47,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         mode = os.fstat(descriptor).st_mode & 0o777
         os.close(descriptor)
     except OSError as error:
-        raise refusal(path, error) from error
+        raise explain_refusal(path, error) from error
     try:
         yield temporary
         temporary.chmod(mode)
@@ -56,14 +56,14 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         synchronise(path.parent)
     except OSError as error:
         if error.errno in _REFUSALS:
-            raise refusal(path, error) from error
+            raise explain_refusal(path, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def synchronise(path: Path) -> None:
-    """Have a file's content, or a folder's entries, on the disk."""
+    """Flush a file's content, or a folder's entries, to the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -81,7 +81,7 @@ def sha256_file(path: str | Path) -> str:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Return the JSON object in a file. Raises UserError when it is missing, cut short or no object."""
+    """Return the JSON object in a file. Raises UserError when it is missing, truncated or no object."""
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

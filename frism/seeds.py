@@ -9,8 +9,8 @@ if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     import torch
 
 
-def seeded(seed: int, name: str) -> torch.Generator:
-    """A CPU generator for (seed, tensor name): results depend on neither order nor device."""
+def make_generator(seed: int, name: str) -> torch.Generator:
+    """Return a CPU generator seeded by (seed, tensor name)."""
     import torch
 
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -3,8 +3,8 @@
 Snakemake sees a rule's parameters but not the modules behind `python -m ...`. The digest of a module
 covers the module, everything of this project that it imports (anywhere in the file, relative or not,
 with the `__init__` of every package on the way), the versions of the libraries that this code imports,
-and data files named beside it. Comments, layout and docstrings do not count: prose must not cost a
-week of GPU time.
+and data files named beside it. Comments, layout, docstrings and descriptions of settings do not count: prose
+must not cost a week of GPU time.
 
 Not seen: modules that are imported by a name known at run time only. Merging methods are such, so the
 rules name a method's module themselves, and a change in one method leaves the other methods alone.
@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("frism", "baselines", "benchmarks")
+PROSE = ("description", "help")  # keywords that only say what a setting or an option means
 
 
 def code_digest(
@@ -111,13 +112,15 @@ def _content(path: Path) -> str:
 
 @cache
 def _meaning(source: str) -> str:
-    """sha256 of a source without comments, layout and docstrings."""
+    """sha256 of a source without comments, layout, docstrings and the descriptions of settings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             ast.get_docstring(node, clean=False) is not None
         ):
             node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.Call):
+            node.keywords = [k for k in node.keywords if k.arg not in PROSE]
     return _sha256(ast.unparse(tree).encode())
 
 

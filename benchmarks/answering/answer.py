@@ -1,8 +1,8 @@
 """Answer the questions that a predictions file does not hold yet."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.answering import cost, keys
 from benchmarks.answering.batching import Batch
@@ -10,15 +10,18 @@ from benchmarks.answering.engine import Engine, open_engine, origin
 from benchmarks.answering.predictions import Store, opened
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.progress import Progress
 from frism.triples.triple import Triple
+
+log = logging.getLogger(__name__)
 
 
 def predict(
     triple: Triple,
     recipe: Recipe,
-    fitted: dict[str, Any],
+    fitted: Fitted,
     items: dict[str, list[Item]],
     settings: EngineSettings,
     folder: Path,
@@ -42,7 +45,7 @@ def predict(
     wanted = {key for batch in batches for key in batch.keys}
     with opened(out, wanted) as store:
         if store.dropped and part == (0, 1):
-            print(f"{out}: {store.dropped} answers of another variant, prompt or setting removed")
+            log.info("%s: %d answers of another variant, prompt or setting removed", out, store.dropped)
         keys.write(out, whence, engine.fingerprint, {batch.digest: batch.contents for batch in batches})
         before = len(store.done)
         with Progress("answers", len(wanted), "questions", before) as progress:
@@ -60,5 +63,5 @@ def answer_missing(engine: Engine, batches: Sequence[Batch], store: Store) -> It
         cost.append(store.path, engine.costs[-1:])
         if engine.costs[-1].parts > 1:
             size = len(batch.items)
-            print(f"memory ran out: {size} questions were answered in {engine.costs[-1].parts} parts")
+            log.info("memory ran out: %d questions were answered in %d parts", size, engine.costs[-1].parts)
         yield len(store.done) - before

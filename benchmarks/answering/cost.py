@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from frism.files import refusal
+from frism.files import explain_refusal
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def append(predictions: str | Path, costs: Sequence[Cost]) -> None:
         with path.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(asdict(cost)) + "\n" for cost in costs)
     except OSError as error:
-        raise refusal(path, error) from error
+        raise explain_refusal(path, error) from error
 
 
 def read(predictions: str | Path) -> list[Cost]:

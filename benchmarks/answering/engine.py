@@ -13,6 +13,10 @@ from benchmarks.questions.item import Item
 from benchmarks.questions.reading import MANIFEST
 from benchmarks.study.engine_settings import EngineSettings
 from frism.files import read_json
+from frism.merging import on_load
+from frism.method.fitted import Fitted
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
 
 
 class Engine(Protocol):
@@ -33,21 +37,23 @@ class Engine(Protocol):
 
 
 def open_engine(
-    triple: Any,
-    recipe: Any,
-    fitted: Any,
+    triple: Triple,
+    recipe: Recipe | None,
+    fitted: Fitted | None,
     settings: EngineSettings,
     items: str | Path | None = None,
     spectra: Path | None = None,
 ) -> Any:
     """Make a variant (None: V itself) answer: load V and merge into it, or address a server.
 
+    A variant that is a checkpoint is loaded as it is, with its own processor.
+
     Args:
-        triple: a `frism.triples.triple.Triple`. recipe, fitted: what `Recipe.load` returned.
+        recipe, fitted: what `Recipe.load` returned.
         items: the items folder; it says how the items were prompted, and below it prepared batches are kept.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
-    own = _family(triple, items)
+    own, home = _family(triple, recipe, items), on_load.folder_of(triple, recipe)
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIServer
 
@@ -57,8 +63,6 @@ def open_engine(
 
         return VllmEngine.open(triple, recipe, fitted, settings, own, spectra)
     from transformers import AutoProcessor, logging
-
-    from frism.merging import on_load
 
     logging.disable_progress_bar()
     model = on_load.load(
@@ -70,24 +74,23 @@ def open_engine(
         device_map=settings.device_map,
         spectra=spectra,
     )
-    processor = AutoProcessor.from_pretrained(triple.vlm_folder)
+    processor = AutoProcessor.from_pretrained(home)
     if settings.name == "vlmeval":
         from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
 
         return VlmevalkitLoop(model, processor, settings, own)
     folder = Path(items) / "prepared" if items else None
-    return TransformersEngine(
-        model, processor, settings, weights=triple.digest["vlm"], folder=folder, own=own
-    )
+    weights = recipe.checkpoint.digest if recipe and recipe.checkpoint else triple.digest["vlm"]
+    return TransformersEngine(model, processor, settings, weights=weights, folder=folder, own=own)
 
 
-def origin(triple: Any, recipe: Any) -> dict[str, Any]:
+def origin(triple: Triple, recipe: Recipe | None) -> dict[str, Any]:
     """What identifies a variant's weights: the three checkpoints' digests and the recipe's key."""
     return {"triple": triple.digest, "recipe": recipe.key if recipe else None}
 
 
-def _family(triple: Any, items: str | Path | None) -> families.Family:
-    """The family that the items were made for; for items of no family in particular, that of V's type."""
+def _family(triple: Triple, recipe: Recipe | None, items: str | Path | None) -> families.Family:
+    """The family that the items were made for; else that of the model's type."""
     manifest = Path(items) / MANIFEST if items else None
     found = read_json(manifest).get("family") if manifest and manifest.is_file() else None
-    return families.restore(found) if found else families.family_of(triple.vlm_folder)
+    return families.restore(found) if found else families.family_of(on_load.folder_of(triple, recipe))

@@ -16,7 +16,7 @@ from benchmarks.answering.lookahead import Lookahead
 from benchmarks.answering.rendering import fitted, fitted_size, options, text_of
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
-from frism.distillation.collation import Row, collate
+from frism.distillation.collation import ModelInputs, collate
 
 MEMORY_LIMIT = 2**30  # bytes of inputs kept in memory for the next variant
 
@@ -31,7 +31,7 @@ class Inputs:
     def __init__(self, model: Any, processor: Any, family: Family, workers: int = 0) -> None:
         self.model, self.processor, self.family = model, processor, family
         self._ahead = Lookahead(self._one, workers)
-        self._kept: OrderedDict[str, Row] = OrderedDict()
+        self._kept: OrderedDict[str, ModelInputs] = OrderedDict()
         self._size = 0
 
     def announce(self, items: Sequence[Item]) -> None:
@@ -47,7 +47,7 @@ class Inputs:
             for name, value in collate([self._row(item) for item in items], token or 0).items()
         }
 
-    def _row(self, item: Item) -> Row:
+    def _row(self, item: Item) -> ModelInputs:
         row = self._kept.get(item.content)
         if row is None:
             row = self._kept[item.content] = self._ahead.take(item)
@@ -56,7 +56,7 @@ class Inputs:
                 self._size -= _bytes(self._kept.popitem(last=False)[1])
         return row
 
-    def _one(self, item: Item) -> Row:
+    def _one(self, item: Item) -> ModelInputs:
         text = text_of(self.processor, self.family, item)
         pictures = fitted(self.family, item.pictures(), item.benchmark)
         further = options(self.family, self.processor, text, len(pictures), item.benchmark)
@@ -90,5 +90,5 @@ def prompt_length(processor: Any, family: Family, item: Item) -> int:
     return processor(text=text, images=blank, return_tensors="pt", **further)["input_ids"].shape[1]
 
 
-def _bytes(row: Row) -> int:
+def _bytes(row: ModelInputs) -> int:
     return sum(value.nbytes for value in row.values())

@@ -147,6 +147,6 @@ def check_checkpoint(folder: Path, recipe: Any) -> None:
     """Raise UserError unless `folder` is the export of this very recipe."""
     if Recipe.load(folder)[0].key != recipe.key:
         raise UserError(
-            f"{folder} is the export of another variant than {recipe.method} with key {recipe.key}: export"
+            f"{folder} is the export of another variant than {recipe.name} with key {recipe.key}: export"
             " this one, or drop engine.checkpoint."
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL.Image import Image
 
 from benchmarks.calibration import pictures
-from frism.cache import file_state, remembered
+from frism.cache import read_file_state, remember
 from frism.files import sha256_file
 from frism.progress import Progress
 
@@ -25,10 +25,10 @@ def of_files(files: Sequence[Path], texts: Sequence[str], max_pixels: int | None
 
     Raises UserError naming the first picture that is missing or cannot be decoded.
     """
-    states = [file_state(file) for file in files]
+    states = [read_file_state(file) for file in files]
     key = _joined("state", max_pixels, [state.key for state in states], texts)
     changed = max((state.changed for state in states), default=0.0)
-    return remembered(key, changed, lambda: _joined(_VERSION, max_pixels, _contents(files), texts))
+    return remember(key, changed, lambda: _joined(_VERSION, max_pixels, _contents(files), texts))
 
 
 def of_pictures(images: Sequence[Image], texts: Sequence[str]) -> str:

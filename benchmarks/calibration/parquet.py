@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.calibration.question_tables import IMAGE, QUESTION
 from benchmarks.calibration.source import CalibrationRow
-from frism.cache import cache_folder, file_state
+from frism.cache import cache_folder, read_file_state
 from frism.errors import UserError
-from frism.files import atomic_write, refusal
+from frism.files import atomic_write, explain_refusal
 from frism.progress import Progress
 
 _DONE = "complete"
@@ -48,7 +48,7 @@ def unpack(shards: Sequence[Path], chosen: Sequence[int]) -> list[Path]:
 
     Returns their files. Raises UserError for a row without a picture and when the cache cannot be written.
     """
-    states = [file_state(shard).key for shard in shards]
+    states = [read_file_state(shard).key for shard in shards]
     key = hashlib.sha256(repr((states, sorted(chosen))).encode()).hexdigest()[:16]
     folder = cache_folder() / "calibration" / key
     if not (folder / _DONE).exists():
@@ -88,7 +88,7 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
-        raise refusal(path, error) from error
+        raise explain_refusal(path, error) from error
     finally:
         with suppress(OSError):  # of a folder that could not be made
             temporary.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.figures.style import COLORS, DASHES, write_figure, write_sentence
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 METHOD = "frism"
 MOST = 12  # histograms
@@ -19,7 +19,7 @@ MOST = 12  # histograms
 SHARES = {"open": ("#C0410A", "D"), "between": ("#7A7A7A", "o"), "shut": ("#0A5C94", "s")}
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> Figure:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     """Write bimodality.{png,svg} from the table of that name."""
     if table.empty:
         return write_sentence(
@@ -42,7 +42,7 @@ def draw(study: Study, table: pd.DataFrame, out: Path) -> Figure:
     return figure
 
 
-def swept(study: Study, table: pd.DataFrame) -> str:
+def swept(study: StudyConfig, table: pd.DataFrame) -> str:
     """Return the variant to show against alpha: the one with most alphas, of FRISM if there is one."""
     counts = table.groupby("variant", sort=False)["alpha"].nunique()
     of_frism = [v for v in counts.index if v in study.variants and study.variants[v].method == METHOD]

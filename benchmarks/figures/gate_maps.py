@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 
 from benchmarks.figures.style import COLORS, CYCLE, Mark, marks, write_figure, write_sentence
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 ALL, TAIL = "all", "tail"  # as the tables write them
 WRITTEN_UP_TO = 12  # layers; with more the numbers in the cells would be too small to read
@@ -18,7 +18,7 @@ SHORT = {"gate": "g", "up": "u", "down": "d"}  # beside q, k, v, o, where column
 
 
 def draw(
-    study: Study, by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame, out: Path
+    study: StudyConfig, by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame, out: Path
 ) -> Figure:
     """Write gates.{png,svg} from the tables gates_by_layer, gates_by_rank and energy_by_layer."""
     maps = {str(v): heat(rows) for v, rows in by_layer.groupby("variant", sort=False)}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.figures.style import DASHES, write_figure, write_sentence
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
 
 GREYS = ("#000000", "#C0410A", "#0A5C94", "#7A7A7A")
@@ -19,7 +19,7 @@ BANDS = 3  # variants up to which the bands are filled: more would hide each oth
 LOSS_COLUMNS = ["stage", "step", "loss"]
 
 
-def draw(results: Path, study: Study, out: Path) -> Figure:
+def draw(results: Path, study: StudyConfig, out: Path) -> Figure:
     """Write learning.{png,svg} from variants/*/learning.csv and the curves beside the triple's weights.
 
     A curve is any CSV with the columns stage, step, loss in a checkpoint's folder; real
@@ -47,7 +47,7 @@ def draw(results: Path, study: Study, out: Path) -> Figure:
     return figure
 
 
-def _learning_curves(results: Path, study: Study) -> dict[str, pd.DataFrame]:
+def _learning_curves(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
     curves = {}
     for variant in study.variants:
         path = results / "variants" / variant / "learning.csv"
@@ -56,9 +56,9 @@ def _learning_curves(results: Path, study: Study) -> dict[str, pd.DataFrame]:
     return curves
 
 
-def _loss_curves(study: Study) -> dict[str, pd.DataFrame]:
+def _loss_curves(study: StudyConfig) -> dict[str, pd.DataFrame]:
     curves = {}
-    for role, folder in study.triple.items():
+    for role, folder in study.triple.folders.items():
         for path in sorted(Path(str(folder)).glob("*.csv")):
             frame = read_table(path)
             if list(frame.columns) == LOSS_COLUMNS and len(frame):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from benchmarks.figures.style import marks, write_figure, write_sentence
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 SIDES = {"left": "output side", "right": "input side"}
 LINES = {  # measure: label, colour, dashes, marker
@@ -19,7 +19,7 @@ LINES = {  # measure: label, colour, dashes, marker
 }
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> Figure:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     """Write overlap.{png,svg} from the table of that name."""
     variants = list(dict.fromkeys(table["variant"]))
     if not variants:
@@ -70,7 +70,7 @@ def _by_layer(ax: Axes, rows: pd.DataFrame, side: str) -> None:
     ax.locator_params(axis="x", integer=True, nbins=6)
 
 
-def _by_variant(panels: list[Axes], study: Study, table: pd.DataFrame, variants: list[str]) -> None:
+def _by_variant(panels: list[Axes], study: StudyConfig, table: pd.DataFrame, variants: list[str]) -> None:
     """Plot per variant the rank correlation of gate and overlap: median and middle half of the matrices."""
     look, heights = marks(study), np.arange(len(variants))[::-1]
     for ax, side in zip(panels, SIDES, strict=True):

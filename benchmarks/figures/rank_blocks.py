@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.figures.style import MARKERS, write_figure, write_sentence
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 NONE, WHOLE = "none", "all"  # as the table writes them
 AXES = ("reasoning", "perception")
 
 
-def draw(study: Study, table: pd.DataFrame, out: Path) -> Figure:
+def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     """Write rank_blocks.{png,svg} from the table of that name: two panels for each variant."""
     blocks = table[~table["block"].isin([NONE, WHOLE])]
     variants = list(dict.fromkeys(blocks["variant"]))

@@ -9,22 +9,23 @@ from matplotlib.figure import Figure
 
 from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, write_figure, write_sentence
 from benchmarks.figures.trade_off import lines_of
-from benchmarks.gate_tables.sweeps import SWEPT, shown, swept
-from benchmarks.study.config import Study
-
-# By method: distinct in lightness, marker and dashes, too.
-LOOK = {method: (CYCLE[i], MARKERS[i], DASHES[i]) for i, method in enumerate(SWEPT)}
+from benchmarks.gate_tables.sweeps import shown, swept
+from benchmarks.study.config import StudyConfig
+from frism.method.discovery import available, find
 
 
-def draw(study: Study, selection: pd.DataFrame, out: Path) -> Figure:
+def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> Figure:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
     lines, points = swept(study, selection), shown(study, selection)
     if not lines:
-        return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(SWEPT) + ".")
+        names = [name for name in available() if find(name).swept]
+        return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(names) + ".")
+    methods = list(dict.fromkeys(study.variants[variant].method for variant in lines))
     with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(points) + 1)) as figure:
         ax = figure.subplots()
         for variant in lines:
-            _line(ax, study, selection[selection["variant"] == variant], variant)
+            number = methods.index(study.variants[variant].method)
+            _line(ax, study, selection[selection["variant"] == variant], variant, number)
         for variant in points:
             _points(ax, selection[selection["variant"] == variant], variant)
         _reference(ax, study, selection)
@@ -36,7 +37,7 @@ def draw(study: Study, selection: pd.DataFrame, out: Path) -> Figure:
     return figure
 
 
-def swept_range(study: Study, rows: pd.DataFrame, variant: str) -> str:
+def swept_range(study: StudyConfig, rows: pd.DataFrame, variant: str) -> str:
     """Describe the swept parameters by their first and last values, in grid order: `strength 0.25 to 1.5`."""
     params = [json.loads(p) for p in rows.sort_values("point")["params"]]
     parts = []
@@ -51,8 +52,9 @@ def _numbers(values: list[object]) -> bool:
     return all(isinstance(v, int | float) for v in values)
 
 
-def _line(ax: Axes, study: Study, rows: pd.DataFrame, variant: str) -> None:
-    color, marker, dashes = LOOK[study.variants[variant].method]
+def _line(ax: Axes, study: StudyConfig, rows: pd.DataFrame, variant: str, number: int) -> None:
+    """Draw one sweep; those of different methods are distinct in lightness, marker and dashes, too."""
+    color, marker, dashes = (looks[number % len(looks)] for looks in (CYCLE, MARKERS, DASHES))
     for i, part in enumerate(lines_of(rows, variant)):
         ax.plot(
             part["perception"], part["reasoning"], color=color, marker=marker, linestyle=dashes,
@@ -77,7 +79,7 @@ def _points(ax: Axes, rows: pd.DataFrame, variant: str) -> None:
     )  # fmt: skip
 
 
-def _reference(ax: Axes, study: Study, selection: pd.DataFrame) -> None:
+def _reference(ax: Axes, study: StudyConfig, selection: pd.DataFrame) -> None:
     rows = selection[selection["variant"] == study.reference]
     if rows.empty:
         return

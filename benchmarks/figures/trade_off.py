@@ -14,12 +14,12 @@ from scipy.stats import chi2
 
 from benchmarks.figures.labels import place_labels
 from benchmarks.figures.style import Mark, fix_layout, marks, write_figure, write_sentence
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 
 
-def draw(study: Study, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> Figure:
+def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> Figure:
     """Write trade_off.{png,svg} from the tables `pareto` and `selection`."""
     points = _test_points(study, pareto)
     if points.empty:
@@ -44,7 +44,7 @@ def draw(study: Study, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path)
     return figure
 
 
-def _test_points(study: Study, pareto: pd.DataFrame) -> pd.DataFrame:
+def _test_points(study: StudyConfig, pareto: pd.DataFrame) -> pd.DataFrame:
     """Return per variant x, y, their bootstrap deviations and correlation, and whether it is on the front."""
     rows = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
     names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
@@ -100,7 +100,9 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
     _name_axes(ax)
 
 
-def _sweeps(ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: Study) -> None:
+def _sweeps(
+    ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: StudyConfig
+) -> None:
     for variant in swept:
         mark = look[variant]
         for line in lines_of(selection, variant):
@@ -196,7 +198,7 @@ def _label_points(ax: Axes, points: pd.DataFrame, names: dict[str, str], look: d
 
 def _label_sweeps(
     ax: Axes, selection: pd.DataFrame, swept: list[str], names: dict[str, str], look: dict[str, Mark],
-    study: Study,
+    study: StudyConfig,
 ) -> None:  # fmt: skip
     ends = {variant: lines_of(selection, variant)[-1].iloc[-1] for variant in swept}
     reference = selection[selection["variant"] == study.reference]

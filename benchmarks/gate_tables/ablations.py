@@ -3,18 +3,19 @@
 import pandas as pd
 
 from benchmarks.gate_tables.open_gates import ALL
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
 from benchmarks.tables.score_matrix import ScoreMatrix
+from frism.method.discovery import find
 
 METHOD = "frism"
 COLUMNS = ["variant", "method", "against", "group", "energy", "against_energy", *COMPARED]
 
 
-def ablation_rows(study: Study, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
+def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Build a row per ablation and group of benchmarks, against the first variant of FRISM.
 
-    Which comparisons are made follows from the config alone: methods named frism_..., without the controls,
+    Which comparisons are made follows from the config alone: methods of FAMILY frism, without the controls,
     which the table `contrasts` compares, and further variants of FRISM itself. `difference` is the variant's
     score minus FRISM's. `energy` and `against_energy`: what each injected, over tau_R's. Holm over all rows.
     """
@@ -22,7 +23,8 @@ def ablation_rows(study: Study, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd
     injected = energy[energy["layer"] == ALL].set_index("variant")["ratio"]
     rows: list[dict[str, object]] = []
     for variant, settings in study.variants.items() if own else ():
-        ablation = settings.method.startswith(METHOD) and settings.reference is None and variant != own
+        beside = settings.method is not None and settings.reference is None and variant != own
+        ablation = beside and find(str(settings.method)).family == METHOD
         for answers in kinds if ablation else ():
             for heading, benchmarks in answers.by_heading().items():
                 names = {"method": settings.method, "against": own, "group": heading,

@@ -81,7 +81,7 @@ class AllDirections:
         return directions
 
     def _compute(self, name: str) -> Directions:
-        triple, spectrum = self.spectra.triple, self.spectra.of(name, self.device)
+        triple, spectrum = self.spectra.triple, self.spectra.load(name, self.device)
         base = triple.read("base", name, self.device)
         subspace = leading(triple.read("vlm", name, self.device) - base, name)
         u, vh = spectrum.u.float(), spectrum.vh.float()

@@ -8,14 +8,16 @@ import pandas as pd
 
 from benchmarks.gate_tables.open_fractions import layer_and_module
 from benchmarks.gate_tables.open_gates import ALL
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
 from frism.errors import UserError
 
 COLUMNS = ["variant", "layer", "matrices", "injected_energy", "tau_r_energy", "ratio", "share_of_injected"]
 
 
-def by_layer(results: Path, study: Study, variants: Iterable[str], whole: dict[str, float]) -> pd.DataFrame:
+def by_layer(
+    results: Path, study: StudyConfig, variants: Iterable[str], whole: dict[str, float]
+) -> pd.DataFrame:
     """Build a row per variant and layer, and one over all layers.
 
     The injected energy is the squared Frobenius norm of merged minus V, strength included, as tuning measured
@@ -48,7 +50,7 @@ def by_layer(results: Path, study: Study, variants: Iterable[str], whole: dict[s
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def with_energy(study: Study, gated: Iterable[str]) -> list[str]:
+def with_energy(study: StudyConfig, gated: Iterable[str]) -> list[str]:
     """List the variants with gates of their own and the controls made from them, in the study's order."""
     with_gates = set(gated)
     return [v for v, s in study.variants.items() if v in with_gates or s.reference in with_gates]

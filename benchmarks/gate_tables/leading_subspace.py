@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from frism.spectra.settings import SpectrumSettings
-from frism.spectra.spectra import seed
+from frism.spectra.spectra import derive_seed
 from frism.spectra.spectrum import decompose
 
 SHARE = 0.5  # of the energy: what "leading" means here
@@ -42,7 +42,7 @@ def leading(matrix: Tensor, name: str) -> Leading:
         return Leading(matrix[:, :0], matrix[:0], 0.0)
     sought = size if size <= EXACT else FIRST
     while True:
-        spectrum = decompose(matrix, SpectrumSettings(rank=sought), seed(name))
+        spectrum = decompose(matrix, SpectrumSettings(rank=sought), derive_seed(name))
         held = spectrum.s.double().square().cumsum(0) / total
         enough = int((held < SHARE).sum()) + 1  # the first count that reaches the share
         if enough <= len(held) or sought >= min(LARGEST, size):

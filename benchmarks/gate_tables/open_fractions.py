@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
+from frism.method.discovery import find
+from frism.method.method import Method
 from frism.method.recipe import COEFFICIENTS, RECIPE, Recipe
 from frism.spectra.settings import SpectrumSettings
-from frism.triples.scopes import split
+from frism.triples.scopes import split_name
 
 Floats = NDArray[np.float64]
 MODULES = ("q", "k", "v", "o", "gate", "up", "down")
-# Their directions are random rotations of the singular ones: they have neither a rank nor a place in U and V.
-ROTATED = frozenset({"frism_random"})
-# They have a parameter alpha, and no divergence to weigh it against.
-UNWEIGHED = frozenset({"frism_no_kl"})
 
 
 @dataclass(frozen=True)
@@ -36,20 +34,25 @@ class Opened:
     tails: dict[str, float]
 
     @property
+    def method(self) -> Method:
+        """Return the method that fitted the gates."""
+        return find(self.recipe.method or "")
+
+    @property
     def strength(self) -> float:
         """Return the factor outside the gates."""
         return float(self.recipe.params.get("strength", 1.0))
 
     @property
     def alpha(self) -> float | None:
-        """Weight of the injected energy in what was learned; None for a method that it does not matter to."""
-        alpha = None if self.recipe.method in UNWEIGHED else self.recipe.params.get("alpha")
+        """Return the weight of the injected energy in the loss; None for a method that ignores it."""
+        alpha = None if "alpha" in self.method.ignores else self.recipe.params.get("alpha")
         return None if alpha is None else float(alpha)
 
     @property
     def singular(self) -> bool:
         """Whether the gates sit on the singular directions themselves."""
-        return self.recipe.method not in ROTATED
+        return self.method.directions == "singular"
 
     @property
     def spectrum(self) -> SpectrumSettings:
@@ -72,16 +75,16 @@ def read(folder: Path, variant: str, point: int = 0) -> Opened | None:
         return None
     recipe, fitted = Recipe.load(folder)
     opened, tails = {}, {}
-    for key in sorted(fitted, key=lambda k: place(k.partition("/")[0])):
-        name, _, part = key.partition("/")
-        if part == "open":
-            opened[name] = fitted[key].double().numpy()
-        elif part == "open_tail":
-            tails[name] = float(fitted[key])
+    for name in sorted(fitted.tensors, key=place):
+        own = fitted.tensors[name]
+        if "open" in own:
+            opened[name] = own["open"].double().numpy()
+        if "open_tail" in own:
+            tails[name] = float(own["open_tail"])
     return Opened(variant, point, recipe, opened, tails) if opened else None
 
 
-def chosen(results: Path, study: Study) -> dict[str, Opened]:
+def chosen(results: Path, study: StudyConfig) -> dict[str, Opened]:
     """Read the gates of every variant but the controls, which borrow theirs, at its chosen point."""
     gates_by_variant = {}
     for variant in study.variants:
@@ -103,7 +106,7 @@ def points(results: Path, variant: str) -> Iterator[Opened]:
 
 def layer_and_module(name: str) -> tuple[int, str]:
     """Split a matrix' name into decoder layer and module: "layers.3.mlp.down_proj.weight" is (3, "down")."""
-    layer, rest = split(name)
+    layer, rest = split_name(name)
     module = rest.removesuffix(".weight").rpartition(".")[2].removesuffix("_proj")
     return -1 if layer is None else layer, module
 

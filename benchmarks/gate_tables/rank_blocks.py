@@ -9,9 +9,9 @@ import torch
 
 from benchmarks.gate_tables.directions import Directions
 from benchmarks.statistics.intervals import group_mean
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from frism.errors import UserError
-from frism.method.method import find
+from frism.method.discovery import find
 from frism.methods.rank_block import places
 from frism.spectra.spectrum import Spectrum
 
@@ -23,7 +23,7 @@ COLUMNS = ["variant", "block", "blocks", "split", "energy_share", "strength", "p
            "best"]  # fmt: skip
 
 
-def rank_block_rows(study: Study, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
+def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
     """Build a row per block and strength, after the unmodified model and plain injection if it was swept.
 
     Args:
@@ -81,7 +81,7 @@ def rank_block_rows(study: Study, dev: pd.DataFrame, directions: Iterable[Direct
     return frame[COLUMNS]
 
 
-def block_variants(study: Study) -> list[str]:
+def block_variants(study: StudyConfig) -> list[str]:
     """List the variants that inject one block of ranks."""
     return [v for v, settings in study.variants.items() if settings.method == METHOD]
 
@@ -97,7 +97,7 @@ def _shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[flo
     return [float(e) for e in energy / max(energy.sum(), 1e-300)]
 
 
-def benchmarks_of(study: Study, dev: pd.DataFrame, axis: str) -> list[str]:
+def benchmarks_of(study: StudyConfig, dev: pd.DataFrame, axis: str) -> list[str]:
     """Return the benchmarks that stand for an axis: the one that `explain` names, else all of the axis."""
     on_dev = dev.drop_duplicates("benchmark").set_index("benchmark")["axis"]
     name = getattr(study.explain, axis)

@@ -11,7 +11,7 @@ from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.gate_tables.rank_blocks import NONE, WHOLE
 from benchmarks.gate_tables.sweeps import standings
 from benchmarks.statistics.paired_tests import holm, mcnemar
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
 from benchmarks.tables.cells import interval
 from benchmarks.tables.findings import Finding, finding
@@ -21,7 +21,7 @@ ENDS = 0.05  # share of directions that each end must hold to be called a mode
 SIDES = {"left": "output side", "right": "input side"}
 
 
-def explained(study: Study, tables: Path) -> dict[str, Any]:
+def explained(study: StudyConfig, tables: Path) -> dict[str, Any]:
     """Write sentences by topic, none where a table does not apply; `ablations` holds findings by group."""
 
     def table(name: str) -> pd.DataFrame:
@@ -74,7 +74,7 @@ def gates(by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame) -
     return lines
 
 
-def overlap(study: Study, table: pd.DataFrame) -> Lines:
+def overlap(study: StudyConfig, table: pd.DataFrame) -> Lines:
     """Say per variant and side how far the gated tau_R overlaps, and whether gates avoid the overlap.
 
     Verdict: a sign test over matrices of the correlation of gate and overlap with the rank held fixed, Holm
@@ -127,7 +127,7 @@ def bimodality(table: pd.DataFrame) -> Lines:
     return lines
 
 
-def sweeps(study: Study, selection: pd.DataFrame) -> Lines:
+def sweeps(study: StudyConfig, selection: pd.DataFrame) -> Lines:
     """Say per FRISM variant which sweeps hold a point as good on both axes as its chosen one (dev)."""
     lines = []
     for standing in standings(study, selection):
@@ -175,7 +175,7 @@ def rank_blocks(table: pd.DataFrame) -> Lines:
     return lines
 
 
-def ablations(study: Study, table: pd.DataFrame) -> dict[str, list[Finding]]:
+def ablations(study: StudyConfig, table: pd.DataFrame) -> dict[str, list[Finding]]:
     """Read the finding on every ablation against FRISM, by group; {} where there are none."""
     findings: dict[str, list[Finding]] = {}
     for row in table.to_dict("records"):

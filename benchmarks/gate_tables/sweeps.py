@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
+from frism.method.discovery import find
 
 METHOD = "frism"
-SWEPT = ("inject", "interp", "ties", "ip_released", "ip_invariant")  # of the paper's Figure 2, and our own
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,21 @@ class Standing:
     unmatched: list[str]
 
 
-def swept(study: Study, selection: pd.DataFrame) -> list[str]:
-    """The variants whose sweeps are shown, in the study's order."""
+def swept(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
+    """List the variants whose sweeps are shown, of methods that state SWEPT, in the study's order."""
     counts = selection.groupby("variant")["point"].nunique()
-    return [v for v, s in study.variants.items() if s.method in SWEPT and counts.get(v, 0) > 1]
+    return [
+        v for v, s in study.variants.items() if counts.get(v, 0) > 1 and s.method and find(s.method).swept
+    ]
 
 
-def shown(study: Study, selection: pd.DataFrame) -> list[str]:
+def shown(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
     """List the variants of FRISM itself."""
     known = set(selection["variant"])
     return [v for v, s in study.variants.items() if s.method == METHOD and v in known]
 
 
-def standings(study: Study, selection: pd.DataFrame) -> list[Standing]:
+def standings(study: StudyConfig, selection: pd.DataFrame) -> list[Standing]:
     """Compare the chosen points with every sweep by dev scores, point estimates; empty without a sweep."""
     sweeps = swept(study, selection)
     compared = []

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import read_json
 
 Message = list[dict[str, str]]
@@ -128,7 +128,7 @@ def family(model_type: str, **overrides: Any) -> Family:
     """
     known = {kind: entry for entry in FAMILIES for kind in entry.model_types}
     if model_type not in known:
-        hint = nearest(model_type, known) or f" There are: {', '.join(known)}."
+        hint = suggest(model_type, known) or f" There are: {', '.join(known)}."
         raise UserError(f"no prompting rules for model type '{model_type}'.{hint}")
     for key in overrides:
         if key not in OVERRIDES:

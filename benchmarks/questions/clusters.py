@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchmarks.registry.definition import Definition
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def of(definition: Definition, frame: "pd.DataFrame", picture_digests: list[str]
                 " of its columns as `clusters`."
             ) from None
     if name not in frame:
-        hint = nearest(name, [*frame.columns, "picture", *RULES])
+        hint = suggest(name, [*frame.columns, "picture", *RULES])
         raise UserError(f"benchmark {definition.name}: its table has no column '{name}' for clusters.{hint}")
     return ["" if cell is None or cell != cell else str(cell) for cell in frame[name]]
 

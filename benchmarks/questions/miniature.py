@@ -12,7 +12,7 @@ from benchmarks.miniature import question_families as q
 from benchmarks.miniature.world import SPLITS, Scene, describe, render
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import path_of
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import atomic_write
 
 REQUESTS = {"short": q.REQUEST_SHORT, "steps": q.REQUEST_STEPS, "none": ""}
@@ -50,7 +50,7 @@ def rows(definition: Definition, split: str, n: int, seed: int = 0) -> list[Row]
             f"{path_of(definition)}: benchmark {definition.name} is not one of the miniature world."
         )
     if source.family not in q.FAMILIES:
-        hint = nearest(source.family, q.FAMILIES)
+        hint = suggest(source.family, q.FAMILIES)
         raise UserError(f"{path_of(definition)}: unknown question family '{source.family}'.{hint}")
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}': choose one of {', '.join(SPLITS)}.")

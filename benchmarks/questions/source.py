@@ -1,5 +1,6 @@
 """Get a benchmark's questions: from the miniature world, or from a published TSV in the data folder."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from benchmarks.registry.definition import Definition
 from benchmarks.vlmevalkit import loading
 from frism.errors import UserError
 
+log = logging.getLogger(__name__)
+
 
 class QuestionSource:
-    """Give the questions of one benchmark, split by split; prints where a split is shorter than asked for."""
+    """Give the questions of one benchmark, split by split; log where a split is shorter than asked for."""
 
     def __init__(
         self,
@@ -34,7 +37,8 @@ class QuestionSource:
             self.rows_by_split = drawing.draw(definition, name, indices, clusters, splits, seed)
             for split, rows in self.rows_by_split.items():
                 if splits[split] not in ("all", len(rows)):
-                    print(f"{definition.name}: {len(rows)} questions on {split}, {splits[split]} asked for")
+                    counts = (definition.name, len(rows), split, splits[split])
+                    log.info("%s: %d questions on %s, %s asked for", *counts)
         elif definition.source.miniature is None:
             raise UserError(f"benchmark {definition.name} has no pictures: name it under `text`.")
 

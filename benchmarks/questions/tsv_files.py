@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.registry import vlmevalkit_names
 from benchmarks.registry.definition import Definition
 from frism.errors import UserError
-from frism.files import atomic_write, refusal
+from frism.files import atomic_write, explain_refusal
 from frism.progress import Progress
 
 _CHUNK = 1 << 20
@@ -145,7 +145,7 @@ def _from_address(url: str, target: Path) -> None:
             f"cannot fetch {url} ({error}): try again, or put the file there yourself."
         ) from error
     except OSError as error:
-        raise refusal(target, error) from error
+        raise explain_refusal(target, error) from error
     if size and received != size:
         raise UserError(f"{url} broke off after {received} of {size} bytes: run the command again.")
 

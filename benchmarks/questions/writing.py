@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from benchmarks.registry.vlmevalkit_package import get_version
 from frism.errors import UserError
 from frism.files import atomic_write, sha256_file
 from frism.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 def write(
@@ -120,13 +123,13 @@ def _dump(path: Path, value: object) -> None:
 
 
 def _shared(pictures: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:
-    """Count a benchmark's test pictures that another one has on dev, by the names of both; print them."""
+    """Count a benchmark's test pictures that another one has on dev, by the names of both; log them."""
     counts: dict[str, dict[str, int]] = {}
     for name, on_test in pictures.get("test", {}).items():
         for other, on_dev in pictures.get("dev", {}).items():
             if number := len(on_test & on_dev):
                 counts.setdefault(name, {})[other] = number
-                print(f"{name}: {number} pictures on test are on dev in {other}")
+                log.info("%s: %d pictures on test are on dev in %s", name, number, other)
     return counts
 
 

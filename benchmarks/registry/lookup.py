@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from benchmarks.registry import vlmevalkit_names
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.metric_names import evaluating_class
-from frism.errors import UserError, first_fault, nearest
+from frism.errors import UserError, describe_first_fault, suggest
 
 FOLDER = Path(__file__).parents[1] / "definitions"
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
@@ -45,7 +45,7 @@ def find(name: str | Mapping[str, object]) -> Definition:
     content = _known(name)
     if content is None:
         everything = [*available(), *prepared(), *vlmevalkit_names.names()]
-        hint = nearest(name, everything) or f" There are: {', '.join([*available(), *prepared()])}."
+        hint = suggest(name, everything) or f" There are: {', '.join([*available(), *prepared()])}."
         raise UserError(f"unknown benchmark '{name}'.{hint}")
     if "axis" not in content:
         raise UserError(
@@ -97,7 +97,7 @@ def _of_mapping(mapping: Mapping[str, object]) -> Definition:
         base = _known(name)
     if base is None and "class" not in given:
         raise UserError(
-            f"VLMEvalKit has no dataset '{name}'.{nearest(name, vlmevalkit_names.names())}"
+            f"VLMEvalKit has no dataset '{name}'.{suggest(name, vlmevalkit_names.names())}"
             " For a table of your own, name one of its classes: `class: ImageMCQDataset`."
         )
     if base is None:
@@ -112,7 +112,7 @@ def _checked(where: object, name: str, content: Content) -> Definition:
     try:
         return Definition.model_validate({"group": content.get("axis"), **content, "name": name})
     except ValidationError as error:
-        raise UserError(f"{where}: {first_fault(error, name)}: correct the definition.") from error
+        raise UserError(f"{where}: {describe_first_fault(error, name)}: correct the definition.") from error
 
 
 def _known(name: str) -> Content | None:

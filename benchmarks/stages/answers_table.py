@@ -1,10 +1,11 @@
 """One tidy table of every answer: a row per variant and question, as parquet and CSV.
 
-python -m benchmarks.stages.answers_table --results results/miniature --config JSON --out results/miniature
+python -m benchmarks.stages.answers_table --study results/miniature/study.json
 writes questions.parquet and questions.csv. It joins what scoring (scores/, text/) and generation (seconds)
 left; a variant at a time, so that memory does not grow with the number of variants.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +16,13 @@ import pyarrow.parquet as pq
 import typer
 
 from benchmarks.scoring.answer_csv import QUOTED
-from benchmarks.study.config import PARENTS, Study
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.config import PARENTS, StudyConfig
 from benchmarks.study.results import read_table
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
+log = logging.getLogger("benchmarks.stages.answers_table")
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("variant", "benchmark", "axis", "group", "index", "cluster")),
@@ -35,23 +38,23 @@ ALWAYS = ["benchmark", "index", "answer", "raw", "extracted", "correct", "trunca
 DTYPES = {"string": "str", "double": "float64", "bool": "boolean", "int64": "Int64"}
 
 
-def rows(results: Path, study: Study) -> Iterator[pd.DataFrame]:
+def rows(results: Path, study: StudyConfig) -> Iterator[pd.DataFrame]:
     """Frames with the columns of SCHEMA: every variant's test answers, then every owner's text answers.
 
     A text answer has the axis `text`; what its scoring does not know (a raw score) is missing.
     Raises UserError for a missing or broken file, or for times that belong to other questions.
     """
     for variant in study.variants:
-        frame = _read(results / "scores" / f"{variant}.csv", study.benchmarks)
+        frame = _read(results / "scores" / f"{variant}.csv", study.benchmark_names)
         yield _typed(frame.assign(variant=variant))
     owners = [*study.variants, *(p for p in PARENTS if p not in study.variants)]
     for owner in owners if study.text else []:
         path = results / "text" / f"{owner}.csv"
         if owner in study.variants or path.exists():
-            yield _typed(_read(path, study.text).assign(variant=owner, axis="text", group="text"))
+            yield _typed(_read(path, study.text_names).assign(variant=owner, axis="text", group="text"))
 
 
-def write(results: Path, study: Study, out: Path) -> int:
+def write(results: Path, study: StudyConfig, out: Path) -> int:
     """Write questions.parquet and questions.csv into the folder `out`; returns the number of rows."""
     total = 0
     with (
@@ -89,16 +92,15 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return typed.assign(raw=typed["raw"].fillna(""))
 
 
-@reported()
+@report_errors()
 def main(
-    results: Annotated[Path, typer.Option(help="the study's folder: scores/, text/")],
-    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
-    out: Annotated[Path | None, typer.Option(help="folder; default: RESULTS")] = None,
+    study: StudyFile,
+    out: Annotated[Path | None, typer.Option(help="folder; default: beside the record")] = None,
 ) -> None:
     """Write the table of all answers."""
-    if not results.is_dir():
-        raise UserError(f"{results} is not a folder: name the study's results folder.")
-    print(f"{write(results, Study.parse(config), out or results)} rows")
+    begin("answers")
+    rows = write(study.parent, StudyConfig.read(study), out or study.parent)
+    log.info("%d rows", rows)
 
 
 if __name__ == "__main__":

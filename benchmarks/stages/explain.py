@@ -1,7 +1,6 @@
 """Explain a study: where gates opened, what they injected, what rank by rank and every ablation show.
 
-    python -m benchmarks.stages.explain --results results/miniature --config JSON
-        --spectra results/miniature/spectra
+    python -m benchmarks.stages.explain --study results/miniature/study.json
 
 Writes the tables of TABLES, each as CSV and Markdown, into RESULTS/tables; one that a study gives nothing for
 is written empty. Reads variants/, scores/, text/ and the triple's checkpoints; those only if there are gates
@@ -20,16 +19,17 @@ from rich.progress import track
 from benchmarks.gate_tables import ablations, bimodality, energy, open_gates, overlap, rank_blocks
 from benchmarks.gate_tables.directions import AllDirections, Directions
 from benchmarks.gate_tables.open_fractions import Opened, chosen
-from benchmarks.study.config import Study
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.config import StudyConfig
+from benchmarks.study.layout import Layout
 from benchmarks.study.results import read_dev, read_scores, read_text
 from benchmarks.tables import cells
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
-from frism.errors import UserError, reported
+from frism.errors import report_errors
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
-from frism.triples.triple import ROLES, Triple
 
 TABLES = (
     "gates_by_layer", "gates_by_rank", "energy_by_layer", "overlap", "rank_blocks", "bimodality", "ablations"
@@ -39,16 +39,18 @@ KEPT = "explain"  # the folder under the results that keeps what was computed of
 ByMatrix = dict[str, Directions]
 
 
-def build(results: Path, study: Study, out: Path, spectra: Path | None = None, device: str = "cpu") -> None:
+def build(
+    results: Path, study: StudyConfig, out: Path, spectra: Path | None = None, device: str = "cpu"
+) -> None:
     """Write every table into `out`. Raises UserError for missing or damaged results or checkpoints."""
     opened = chosen(results, study)
     known = _directions(results, study, opened, spectra, device)
     # Every gated variant of a study has one and the same spectrum; a control has that of its reference.
     first = next(iter(known.values()), {})
     scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
-    kinds = [ScoreMatrix.of(scores, study.benchmarks)]
+    kinds = [ScoreMatrix.of(scores, study.benchmark_names)]
     if len(text):
-        kinds.append(ScoreMatrix.of(text, study.text))
+        kinds.append(ScoreMatrix.of(text, study.text_names))
     whole = {name: own.total for name, own in first.items()}
     injected = energy.by_layer(results, study, energy.with_energy(study, opened), whole)
     tables = {
@@ -66,7 +68,7 @@ def build(results: Path, study: Study, out: Path, spectra: Path | None = None, d
 
 
 def _directions(
-    results: Path, study: Study, opened: Mapping[str, Opened], folder: Path | None, device: str
+    results: Path, study: StudyConfig, opened: Mapping[str, Opened], folder: Path | None, device: str
 ) -> dict[SpectrumSettings, ByMatrix]:
     """Every matrix' directions, by the settings of the spectrum that variants were fitted on."""
     wanted = dict.fromkeys(g.recipe.spectrum for g in opened.values() if g.recipe.spectrum is not None)
@@ -76,9 +78,7 @@ def _directions(
             wanted.setdefault(settings)
     if not wanted:
         return {}
-    if not set(ROLES) <= set(study.triple):
-        raise UserError("--config names no triple: gates are explained with base, vlm and lrm at hand.")
-    triple = Triple.open(**study.triple)
+    triple = study.triple.open()
     found = {}
     for settings in wanted:
         every = AllDirections(Spectra(triple, settings, folder), results / KEPT, device)
@@ -103,18 +103,16 @@ def _shown(name: str, table: pd.DataFrame) -> Sequence[pd.DataFrame]:
     return ()
 
 
-@reported()
+@report_errors()
 def main(
-    results: Annotated[Path, typer.Option(help="the study's folder: variants/, scores/, text/")],
-    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
-    spectra: Annotated[Path | None, typer.Option(help="folder that keeps the spectra of tau_R")] = None,
-    out: Annotated[Path | None, typer.Option(help="default: RESULTS/tables")] = None,
-    device: Annotated[str, typer.Option(help="where overlaps are computed: cpu, cuda")] = "cpu",
+    study: StudyFile,
+    out: Annotated[Path | None, typer.Option(help="default: tables/ beside the record")] = None,
 ) -> None:
     """Write the tables that explain a study."""
-    if not results.is_dir():
-        raise UserError(f"{results} is not a folder: name the study's results folder.")
-    build(results, Study.parse(config), out or results / "tables", spectra, device)
+    begin("explain")
+    config, layout = StudyConfig.read(study), Layout.beside(study)
+    device = "cuda" if config.engine.device == "cuda" else "cpu"
+    build(layout.root, config, out or layout.root / "tables", layout.spectra, device)
 
 
 if __name__ == "__main__":

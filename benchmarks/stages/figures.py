@@ -1,6 +1,6 @@
 """Draw the study's figures.
 
-python -m benchmarks.stages.figures --results results/miniature --config JSON --out results/miniature/figures
+python -m benchmarks.stages.figures --study results/miniature/study.json
 """
 
 from pathlib import Path
@@ -10,19 +10,14 @@ import pandas as pd
 import typer
 
 from benchmarks.figures import bimodality, gate_maps, learning_curves, overlap, rank_blocks, sweep, trade_off
-from benchmarks.study.config import Study
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
-from frism.errors import reported
+from frism.errors import report_errors
 
 
-@reported()
-def main(
-    results: Annotated[Path, typer.Option(help="the study's folder, with tables/ and variants/")],
-    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
-    out: Annotated[Path | None, typer.Option(help="default: RESULTS/figures")] = None,
-) -> None:
-    """Write every figure as PNG and SVG; one that a study has nothing for says so."""
-    study, out = Study.parse(config), out or results / "figures"
+def build(results: Path, study: StudyConfig, out: Path) -> None:
+    """Draw every figure as PNG and SVG; one that a study has nothing for says so."""
 
     def table(name: str) -> pd.DataFrame:
         return read_table(results / "tables" / f"{name}.csv")
@@ -34,6 +29,16 @@ def main(
     rank_blocks.draw(study, table("rank_blocks"), out)
     bimodality.draw(study, table("bimodality"), out)
     learning_curves.draw(results, study, out)
+
+
+@report_errors()
+def main(
+    study: StudyFile,
+    out: Annotated[Path | None, typer.Option(help="default: figures/ beside the record")] = None,
+) -> None:
+    """Draw the figures of a study."""
+    begin("figures")
+    build(study.parent, StudyConfig.read(study), out or study.parent / "figures")
 
 
 if __name__ == "__main__":

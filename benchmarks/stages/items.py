@@ -1,24 +1,43 @@
-"""Items: every question with its pictures and prompt as VLMEvalKit builds them, in files that stages share.
+"""Write every question with its pictures and prompt as VLMEvalKit builds them, in files that stages share.
 
-python -m benchmarks.stages.items --benchmarks a,b --splits '{"dev": 150, "test": 400}' --seed 0 --out FOLDER
-    [--model V_FOLDER --prompting JSON] [--data FOLDER]
-writes FOLDER/<split>/<benchmark>.jsonl, the TSVs and pictures beside them, FOLDER/benchmarks.json (the
-definitions as they count here) and FOLDER/manifest.json, last.
+python -m benchmarks.stages.items --study results/miniature/study.json [--variant V]
+writes items/<split>/<benchmark>.jsonl, the TSVs and pictures beside them, benchmarks.json (the definitions as
+they count here) and manifest.json, last; --variant writes those of a variant that is asked in its own way.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
-from benchmarks.questions.item import Item as Item
+from benchmarks.prompting.families import family_of
 from benchmarks.questions.writing import write
 from benchmarks.registry.definition import Definition
-from benchmarks.registry.lookup import find_all, path_of
-from frism.errors import UserError, reported
+from benchmarks.registry.lookup import find, path_of
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.layout import Layout
+from benchmarks.study.slices.items_slice import ItemsSlice
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write
+
+
+def run(settings: ItemsSlice, out: Path, *, record_hashes: bool = False) -> None:
+    """Write the items that a slice describes into the folder `out`.
+
+    Args:
+        record_hashes: also pin the data's digests in the definitions' own files.
+
+    Raises UserError for data that are missing or not those of the definitions.
+    """
+    definitions = [find(entry) for entry in settings.benchmarks]
+    if record_hashes:
+        definitions = [d.model_copy(update={"sha256": {}}) for d in definitions]
+    family = family_of(settings.triple.vlm, **settings.prompting.overrides)
+    splits = settings.questions.model_dump()
+    manifest = write(out, definitions, splits, settings.seed, data=settings.data.folder, family=family)
+    if record_hashes:
+        record(manifest, definitions)
 
 
 def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
@@ -43,46 +62,18 @@ def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
             temporary.write_text(kept + block, encoding="utf-8")
 
 
-def _json(text: str, option: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-        if isinstance(value, dict):
-            return value
-    except ValueError:
-        pass
-    raise UserError(f'{option} must be JSON like {{"key": value}}, not {text!r}.')
-
-
-@reported()
+@report_errors()
 def main(
-    benchmarks: Annotated[str, typer.Option(help="names, separated by commas, or a JSON list")],
-    splits: Annotated[str, typer.Option(help='questions per split as JSON: {"dev": 150, "test": "all"}')],
-    out: Annotated[Path, typer.Option(help="the items folder")],
-    seed: Annotated[int, typer.Option(help="another seed, other questions")] = 0,
-    model: Annotated[Path | None, typer.Option(help="V's folder, whose family writes the prompts")] = None,
-    data: Annotated[Path | None, typer.Option(help="the folder with published TSVs")] = None,
-    prompting: Annotated[str, typer.Option(help="what differs from the family's rules, as JSON")] = "{}",
+    study: StudyFile,
+    variant: Annotated[str | None, typer.Option(help="a variant that is asked in its own way")] = None,
     record_hashes: Annotated[
         bool, typer.Option("--record", help="write the data's digests into the definitions")
     ] = False,
 ) -> None:
-    """Write the items of benchmarks, and the TSVs that VLMEvalKit reads."""
-    definitions = find_all(benchmarks)
-    if record_hashes:
-        definitions = [d.model_copy(update={"sha256": {}}) for d in definitions]
-    wanted, overrides = _json(splits, "--splits"), _json(prompting, "--prompting")
-    if not wanted or not all(type(n) is int or n == "all" for n in wanted.values()):
-        raise UserError(f'--splits must be JSON like {{"dev": 150, "test": "all"}}, not {splits!r}.')
-    if overrides and model is None:
-        raise UserError("--prompting changes the rules of a model's family: give --model too.")
-    family = None
-    if model is not None:
-        from benchmarks.prompting.families import family_of
-
-        family = family_of(model, **overrides)
-    manifest = write(out, definitions, wanted, seed, data=data, family=family)
-    if record_hashes:
-        record(manifest, definitions)
+    """Write the items of a study's benchmarks, and the TSVs that VLMEvalKit reads."""
+    begin(variant or "questions")
+    settings = ItemsSlice.read(study).asked_of(variant)
+    run(settings, Layout.beside(study).items(variant), record_hashes=record_hashes)
 
 
 if __name__ == "__main__":

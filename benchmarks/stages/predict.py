@@ -1,7 +1,6 @@
 """Answer the questions of one split with one variant, merged on load; resumes where it was stopped.
 
-python -m benchmarks.stages.predict --triple JSON --recipe results/miniature/variants/V --items FOLDER
-    --split test --benchmarks a,b --engine JSON --out predictions/V.jsonl
+python -m benchmarks.stages.predict --study results/miniature/study.json --variant V --out journal/V.jsonl
 Beside V.jsonl come V.provenance.json, from which every key can be computed again without a model, and
 V.batches.jsonl with what every batch cost.
 """
@@ -14,34 +13,36 @@ import typer
 from benchmarks.answering import multi_gpu
 from benchmarks.answering.answer import predict
 from benchmarks.questions import reading
-from benchmarks.stages.arguments import triple_of
-from benchmarks.study.engine_settings import EngineSettings
-from frism.errors import reported
+from benchmarks.stages.command import PointNumber, StudyFile, VariantName, begin, find_variant
+from benchmarks.study.entry import names
+from benchmarks.study.layout import Layout
+from benchmarks.study.slices.predict_slice import PredictSlice
+from frism.errors import report_errors
 from frism.method.recipe import Recipe
 
 
-@reported()
+@report_errors()
 def main(
-    triple: Annotated[str, typer.Option(help="checkpoint folders as JSON: base, vlm, lrm")],
-    recipe: Annotated[Path, typer.Option(help="the variant's folder, with recipe.json")],
-    items: Annotated[Path, typer.Option(help="the items folder")],
-    benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
-    engine: Annotated[str, typer.Option(help="the engine's settings as JSON")],
+    study: StudyFile,
+    variant: VariantName,
     out: Annotated[Path, typer.Option(help="JSON lines, appended to")],
-    split: Annotated[str, typer.Option(help="which items")] = "test",
+    point: PointNumber = None,
+    split: Annotated[str, typer.Option(help="which questions")] = "test",
     part: Annotated[str, typer.Option(help="i/n: only every n-th batch from the i-th on")] = "0/1",
-    spectra: Annotated[Path | None, typer.Option(help="the folder that keeps spectra")] = None,
 ) -> None:
     """Answer a split's questions with one variant."""
-    settings, share = EngineSettings.parse(engine), multi_gpu.share_of(part)
-    if settings.name == "transformers" and settings.devices > 1 and share == (0, 1):
-        options = {"triple": triple, "recipe": recipe, "items": items, "benchmarks": benchmarks,
-                   "split": split, "engine": engine, **({"spectra": spectra} if spectra else {})}  # fmt: skip
-        multi_gpu.predict_in_parts(options, settings, out)
+    begin(variant)
+    settings, share = PredictSlice.read(study), multi_gpu.share_of(part)
+    engine, layout = settings.engine, Layout.beside(study)
+    if engine.name == "transformers" and engine.devices > 1 and share == (0, 1):
+        options = {"study": study, "variant": variant, "split": split}
+        multi_gpu.predict_in_parts(options if point is None else {**options, "point": point}, engine, out)
         return
-    made, fitted = Recipe.load(recipe)
-    asked = reading.load(items, split, benchmarks)
-    predict(triple_of(triple, made.scope), made, fitted, asked, settings, items, out, share, spectra)
+    items = layout.items(find_variant(settings.variants, variant))
+    recipe, fitted = Recipe.load(layout.variant(variant, point))
+    questions = reading.load(items, split, names(settings.benchmarks))
+    triple = settings.triple.open(recipe.scope)
+    predict(triple, recipe, fitted, questions, engine, items, out, share, layout.spectra)
 
 
 if __name__ == "__main__":

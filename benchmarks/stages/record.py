@@ -1,6 +1,7 @@
-"""The record of a study: its config as it was run, the code, the packages and the machine.
+"""Record what a study is run with: its config with every default, the code, the packages and the machine.
 
-python -m benchmarks.stages.record --config JSON --out results/miniature/study.json
+python -m benchmarks.stages.record --config config/miniature.yaml --out results/miniature/study.json
+A study begins with it; all stages read the file, and with it any of them can be run again by hand.
 """
 
 import json
@@ -13,20 +14,29 @@ from typing import Annotated, Any
 
 import typer
 
-from frism.errors import UserError, reported
+from benchmarks.study.config import StudyConfig
+from frism.errors import report_errors
 from frism.files import atomic_write
 
+SOURCES = ("frism", "baselines", "benchmarks", "workflow", "Snakefile")
 
-def record(config: dict[str, Any]) -> dict[str, Any]:
-    """What is written. Nothing in it says when or by whom."""
+
+def record(study: StudyConfig) -> dict[str, Any]:
+    """Return what is written. Nothing in it says when or by whom."""
     installed = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
     return {
-        "config": config,
+        "config": study.model_dump(mode="json"),
         "code": _commit(),
         "python": platform.python_version(),
         "machine": {"system": platform.platform(), "kind": platform.machine(), "cores": os.cpu_count()},
         "packages": dict(sorted(installed.items())),
     }
+
+
+def write(study: StudyConfig, out: Path) -> None:
+    """Write the record, whole or not at all."""
+    with atomic_write(out) as temporary:
+        temporary.write_text(json.dumps(record(study), indent=1) + "\n", encoding="utf-8")
 
 
 def _commit() -> dict[str, Any] | None:
@@ -35,28 +45,20 @@ def _commit() -> dict[str, Any] | None:
     try:
         commit, changes = (
             subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout
-            for arguments in (
-                ["rev-parse", "HEAD"],
-                ["status", "--porcelain", "--", "frism", "baselines", "benchmarks", "workflow", "Snakefile"],
-            )
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *SOURCES])
         )
     except (OSError, subprocess.CalledProcessError):
         return None
     return {"commit": commit.strip(), "changed": bool(changes.strip())}
 
 
-@reported()
+@report_errors()
 def main(
-    config: Annotated[str, typer.Option(help="the study's config as JSON, defaults filled in")],
+    config: Annotated[Path, typer.Option(help="the study's config: YAML as you write it, or JSON")],
     out: Annotated[Path, typer.Option(help="the JSON to write")],
 ) -> None:
-    """Record what a study was run with."""
-    try:
-        content = record(json.loads(config))
-    except ValueError as error:
-        raise UserError(f"--config is not JSON ({error}).") from None
-    with atomic_write(out) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    """Record what a study is run with."""
+    write(StudyConfig.load(config), out)
 
 
 if __name__ == "__main__":

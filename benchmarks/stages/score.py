@@ -1,7 +1,7 @@
 """Score a variant's predictions, question by question.
 
-python -m benchmarks.stages.score --predictions F --items FOLDER --split test --benchmarks a,b
-    --variant V --out scores/V.csv [--judge JSON]
+python -m benchmarks.stages.score --study results/miniature/study.json --variant V
+    --predictions predictions/V.jsonl --out scores/V.csv
 The same predictions give the same bytes; times, which differ, go to V.cost.csv beside it, VLMEvalKit's own
 totals to V.official.json, what the scores depend on to V.provenance.json. Replies of a judge model are kept
 in V.judge.jsonl, which only grows.
@@ -20,21 +20,23 @@ from benchmarks.registry.vlmevalkit_package import get_version, hash_installatio
 from benchmarks.scoring import answer_csv, extraction, judges
 from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.question_scores import score_all
-from benchmarks.study import judge_settings
-from frism.errors import reported
+from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
+from benchmarks.study.entry import names
+from benchmarks.study.judge_settings import JudgeSettings
+from benchmarks.study.layout import Layout
+from benchmarks.study.slices.score_slice import ScoreSlice
+from frism.errors import report_errors
 from frism.files import atomic_write, sha256_file
 
 PROVENANCE = 1  # version of its layout
 
 
-def provenance(
-    predictions: str | Path, items: str | Path, judge: judge_settings.JudgeSettings | None = None
-) -> dict[str, Any]:
+def provenance(predictions: Path, items: Path, judge: JudgeSettings | None = None) -> dict[str, Any]:
     """What scores depend on: both inputs' sha256, the extractor, VLMEvalKit's files and the judges."""
     return {
         "version": PROVENANCE,
         "predictions": sha256_file(predictions),
-        "items": sha256_file(Path(items) / reading.MANIFEST),
+        "items": sha256_file(items / reading.MANIFEST),
         "extractor": extraction.VERSION,
         "rule_judge": judges.RULES,
         "vlmevalkit": {"version": get_version(), "tree": hash_installation()},
@@ -42,26 +44,27 @@ def provenance(
     }
 
 
-@reported()
-def main(
-    predictions: Annotated[Path, typer.Option(help="JSON lines of benchmarks.stages.predict")],
-    items: Annotated[Path, typer.Option(help="the items folder")],
-    variant: Annotated[str, typer.Option(help="the variant's name")],
-    benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
-    out: Annotated[Path, typer.Option(help="CSV, one row per question")],
-    split: Annotated[str, typer.Option(help="which items")] = "test",
-    judge: Annotated[str, typer.Option(help="a judge model as JSON: address, model, ...")] = "",
+def run(
+    variant: str,
+    benchmarks: list[str],
+    predictions: Path,
+    items: Path,
+    out: Path,
+    judge: JudgeSettings | None = None,
+    split: str = "test",
 ) -> None:
-    """Score predictions."""
-    settings = judge_settings.JudgeSettings.parse(judge) if judge else None
-    asked = reading.load(items, split, benchmarks)
-    answers = matched(asked, prediction_files.read(predictions), predictions)
-    model = ChatJudge(settings, out.with_suffix(".judge.jsonl")) if settings else None
-    scored = score_all(variant, asked, answers, model)
+    """Score the answers in `predictions` to the questions in `items` into `out` and the files beside it.
+
+    Raises UserError for answers that are missing or of other questions.
+    """
+    questions = reading.load(items, split, benchmarks)
+    answers = matched(questions, prediction_files.read(predictions), predictions)
+    model = ChatJudge(judge, out.with_suffix(".judge.jsonl")) if judge else None
+    scored = score_all(variant, questions, answers, model)
     costs = scored.table[["variant", "benchmark", "index", "tokens"]].assign(
         seconds=[line.seconds for group in answers.values() for line in group]
     )
-    about = provenance(predictions, items, settings)
+    about = provenance(predictions, items, judge)
     if model is not None:
         about["judge_unread"] = len(model.unread)
     answer_csv.write(costs, out.with_suffix(".cost.csv"))
@@ -73,6 +76,25 @@ def main(
 def _dump(value: dict[str, Any], path: Path) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@report_errors()
+def main(
+    study: StudyFile,
+    variant: VariantName,
+    predictions: Annotated[Path, typer.Option(help="JSON lines of benchmarks.stages.predict")],
+    out: Annotated[Path, typer.Option(help="CSV, one row per question")],
+    split: Annotated[str, typer.Option(help="which questions")] = "test",
+    rules_alone: Annotated[
+        bool, typer.Option("--rules-alone", help="do not ask the study's judge model")
+    ] = False,
+) -> None:
+    """Score predictions."""
+    begin(variant)
+    settings = ScoreSlice.read(study)
+    items = Layout.beside(study).items(find_variant(settings.variants, variant))
+    judge = None if rules_alone else settings.judge
+    run(variant, names(settings.benchmarks), predictions, items, out, judge, split)
 
 
 if __name__ == "__main__":

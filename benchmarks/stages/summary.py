@@ -1,7 +1,6 @@
 """The study in words, from its tables alone: what it shows and what it does not.
 
-    python -m benchmarks.stages.summary --results results/miniature --config JSON
-        --out results/miniature/summary.md
+    python -m benchmarks.stages.summary --study results/miniature/study.json
 
 Rules: a difference is called a gain or a loss only if its interval excludes 0 and its p, adjusted by Holm
 over all tests of its table, is below 1 - confidence; otherwise it is "not shown", with the difference the
@@ -19,20 +18,21 @@ import pandas as pd
 import typer
 
 from benchmarks.gate_tables.sentences import explained
-from benchmarks.study.config import Study
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table, words
 from benchmarks.tables.cells import interval
 from benchmarks.tables.findings import Finding, budgets_of, duels_of, finding
 from benchmarks.tables.official import EVERYBODY
 from benchmarks.tables.pareto import WHOLE
-from frism.errors import reported
+from frism.errors import report_errors
 from frism.files import atomic_write
 
 TEMPLATE = Path(__file__).with_name("summary.md.jinja")
 STYLE_SHARE = 0.05  # failures of form rarer than this share are not worth a sentence
 
 
-def context(study: Study, tables: Path) -> dict[str, Any]:
+def context(study: StudyConfig, tables: Path) -> dict[str, Any]:
     """Everything that the template says, from the CSV tables of a study."""
     axes, contrasts = read_table(tables / "axes.csv"), read_table(tables / "contrasts.csv")
     selection, style = read_table(tables / "selection.csv"), read_table(tables / "style.csv")
@@ -82,11 +82,11 @@ def context(study: Study, tables: Path) -> dict[str, Any]:
         "judges": _judges(read_table(tables / "judges.csv")),
         "tokens": _tokens(study, read_table(tables / "costs.csv")),
         "explained": explained(study, tables),
-        "miniature": study.calibration.get("source") == "miniature",
+        "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }
 
 
-def render(study: Study, tables: Path) -> str:
+def render(study: StudyConfig, tables: Path) -> str:
     """The summary as Markdown."""
     environment = jinja2.Environment(
         trim_blocks=True,
@@ -104,7 +104,7 @@ def _first(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
     return {r["group"]: r for r in axes[axes["variant"] == variant].to_dict("records")}
 
 
-def _parameters(study: Study, chosen: pd.DataFrame, variant: str) -> str:
+def _parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
     """What the config names: fixed parameters, and the chosen values of the swept ones."""
     settings = study.variants[variant]
     point = json.loads(str(chosen.loc[variant, "params"])) if variant in chosen.index else {}
@@ -133,7 +133,7 @@ def _judges(judges: pd.DataFrame) -> list[str]:
     ]
 
 
-def _tokens(study: Study, costs: pd.DataFrame) -> list[str]:
+def _tokens(study: StudyConfig, costs: pd.DataFrame) -> list[str]:
     """Generated tokens per answer: the reference's, then the others', most first."""
     per = costs.set_index("variant")["tokens_per_answer"].dropna()
     order = per.drop(study.reference, errors="ignore").sort_values(ascending=False, kind="stable")
@@ -183,15 +183,15 @@ def _listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-@reported()
+@report_errors()
 def main(
-    results: Annotated[Path, typer.Option(help="the study's folder, with tables/")],
-    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
-    out: Annotated[Path | None, typer.Option(help="default: RESULTS/summary.md")] = None,
+    study: StudyFile,
+    out: Annotated[Path | None, typer.Option(help="default: summary.md beside the record")] = None,
 ) -> None:
     """Write the summary of a study."""
-    text = render(Study.parse(config), results / "tables")
-    with atomic_write(out or results / "summary.md") as path:
+    begin("summary")
+    text = render(StudyConfig.read(study), study.parent / "tables")
+    with atomic_write(out or study.parent / "summary.md") as path:
         path.write_text(text, encoding="utf-8")
 
 

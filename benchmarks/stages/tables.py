@@ -1,7 +1,6 @@
 """The study's tables, as CSV and Markdown, byte for byte the same for the same scores.
 
-    python -m benchmarks.stages.tables --results results/miniature --config JSON
-        --out results/miniature/tables
+    python -m benchmarks.stages.tables --study results/miniature/study.json
 
 Reads scores/, text/, variants/ and costs/ under the results folder. Only costs.{csv,md} holds times, which
 differ from run to run; it is left out of any comparison of bytes.
@@ -13,7 +12,8 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks.study.config import Study
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_choice, read_dev, read_points, read_scores, read_text
 from benchmarks.tables import (
     cells,
@@ -28,14 +28,14 @@ from benchmarks.tables import (
 )
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
-from frism.errors import UserError, reported
+from frism.errors import report_errors
 
 
-def build(results: Path, study: Study, out: Path) -> None:
+def build(results: Path, study: StudyConfig, out: Path) -> None:
     """Write every table into `out`. Raises UserError for missing, broken or unpaired scores."""
     scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
-    answers = ScoreMatrix.of(scores, study.benchmarks)
-    said = ScoreMatrix.of(text, study.text) if len(text) else ScoreMatrix({}, {}, {})
+    answers = ScoreMatrix.of(scores, study.benchmark_names)
+    said = ScoreMatrix.of(text, study.text_names) if len(text) else ScoreMatrix({}, {}, {})
     kinds = [answers, said] if said.correct else [answers]
     choices = {v: read_choice(results, v) for v in study.variants}
     tied, flipped = ties.tied_rows(study, *kinds), flips.flip_rows(study, scores)
@@ -65,7 +65,7 @@ def build(results: Path, study: Study, out: Path) -> None:
         cells.write(frame, out, name, *legend(name, study, pairs), shown=shown.get(name, ()))
 
 
-def side_by_side(study: Study, tied: pd.DataFrame, over: str) -> pd.DataFrame:
+def side_by_side(study: StudyConfig, tied: pd.DataFrame, over: str) -> pd.DataFrame:
     """Variants by columns: score and letters, bold where tied with the best of the column."""
     own = tied[tied["over"] == over]
     text = [
@@ -77,16 +77,14 @@ def side_by_side(study: Study, tied: pd.DataFrame, over: str) -> pd.DataFrame:
     return wide.reindex(index=list(study.variants), columns=names).rename_axis(None, axis=1).reset_index()
 
 
-@reported()
+@report_errors()
 def main(
-    results: Annotated[Path, typer.Option(help="the study's folder: scores/, text/, variants/")],
-    config: Annotated[str, typer.Option(help="the study's settings as JSON")],
-    out: Annotated[Path | None, typer.Option(help="default: RESULTS/tables")] = None,
+    study: StudyFile,
+    out: Annotated[Path | None, typer.Option(help="default: tables/ beside the record")] = None,
 ) -> None:
     """Write the tables of a study."""
-    if not results.is_dir():
-        raise UserError(f"{results} is not a folder: name the study's results folder.")
-    build(results, Study.parse(config), out or results / "tables")
+    begin("tables")
+    build(study.parent, StudyConfig.read(study), out or study.parent / "tables")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """Fit a variant, choose its coefficients on dev, and write its recipe.
 
-python -m benchmarks.stages.tune --variant inject --method inject --params '{}'
-    --grid '{"strength": [0.1, 0.3]}' ...
-writes FOLDER/{recipe.json, coefficients.safetensors, dev.csv, choice.json, learning.csv}; what it finished
-of a grid is kept in FOLDER/points and not done again after a kill, and a fit that was cut off goes on from
-what it left in FOLDER/work, with its learning curve as it grows. All points are fitted before any answers,
-so that the model that learns and the model that answers are never in memory together.
+python -m benchmarks.stages.tune --study results/miniature/study.json --variant V
+writes variants/V/{recipe.json, coefficients.safetensors, dev.csv, norms.csv, choice.json, learning.csv}. What
+it finished of a grid is kept in points/ and not done again after a kill, and a fit that was cut off goes on
+from what it left in work/, with its learning curve as it grows. All points are fitted before any answers, so
+that the model that learns and the model that answers are never in memory together.
 """
 
 import gc
 import json
+import logging
 import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
@@ -20,38 +23,145 @@ import typer
 
 from benchmarks.answering.engine import open_engine
 from benchmarks.questions import reading
-from benchmarks.stages.arguments import triple_of
-from benchmarks.statistics.selection import choose
-from benchmarks.study import options
-from benchmarks.study.engine_settings import LOCAL, EngineSettings
+from benchmarks.questions.item import Item
+from benchmarks.registry.lookup import find as find_benchmark
+from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
+from benchmarks.statistics.selection import Choice, choose
+from benchmarks.study.layout import Layout
+from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tuning.dev_scores import dev_scores
 from benchmarks.tuning.inputs import gather_inputs
-from benchmarks.tuning.points import WORK, fit_point, grid_points, learning_curve, working_folder
-from frism.compute import Compute
-from frism.errors import UserError, reported
+from benchmarks.tuning.points import WORK, Point, fit_point, grid_points, learning_curve, working_folder
+from benchmarks.tuning.search import make_scorer
+from frism.errors import report_errors
 from frism.files import atomic_write
 from frism.merging import on_load
-from frism.method.method import find
-from frism.spectra.settings import SpectrumSettings
-from frism.spectra.spectra import Spectra
+from frism.method.discovery import find
+from frism.method.fitted import Fitted
+from frism.method.recipe import Recipe
+from frism.progress import log_steps
+from frism.triples.triple import Triple
 
-Factors = Literal["auto", "resident", "streamed"]
-
-
-def _json(option: str, text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise UserError(f"{option} must be a JSON object, not {text!r}.")
-    return value
+log = logging.getLogger("benchmarks.stages.tune")
+Questions = Mapping[str, Sequence[Item]]  # by benchmark
+COLUMNS = ["variant", "point", "params", "benchmark", "axis", "group", "n", "correct", "score"]
 
 
-def _release(settings: EngineSettings) -> None:
+def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
+    """Fit, choose and record one variant of a study.
+
+    Args:
+        code: digest of the code that fits and merges, part of the recipe.
+
+    Raises UserError for a variant that cannot be made, before anything is fitted where possible.
+    """
+    triple = study.triple.open(study.scope)
+    items = layout.items(find_variant(study.variants, variant))
+    names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
+    questions = reading.load(items, "dev", names)
+    reference = study.variants[variant].checkpoint
+    recipe = None
+    if reference is not None:
+        recipe = Recipe.of_checkpoint(triple, reference, seed=study.seed, code=code)
+    # A model that answers is opened once, and not before something is to be answered.
+    engine = cache(lambda: open_engine(triple, recipe, None, study.engine, items))
+    if recipe is not None:
+        points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
+    else:
+        points = fit_points(study, variant, triple, layout, code, questions, engine)
+    dev = score_points(variant, triple, layout, points, questions, engine)
+    choice = choose_point(study, variant, layout, dev)
+    write_variant(study, triple, layout, layout.variant(variant), points[choice.point], dev, choice)
+
+
+def fit_points(
+    study: TuneSlice,
+    variant: str,
+    triple: Triple,
+    layout: Layout,
+    code: str,
+    questions: Questions,
+    engine: Callable[[], Any],
+) -> list[Point]:
+    """Fit every point of a variant's grid, or take up what an earlier run fitted for the same inputs."""
+    given, out = study.variants[variant], layout.variant(variant)
+    assert given.method is not None
+    method, spectrum = find(given.method), study.spectrum.settings
+    grid = grid_points(method, given.params, given.grid)
+    reference = layout.variant(given.reference) if given.reference else None
+    fitting, identity = gather_inputs(
+        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions
+    )
+    inputs = [triple.digest, method.name, code, identity, study.scope, study.seed, spectrum.model_dump()]
+    workspace, scorer, points = working_folder(out, inputs), None, []
+    if "dev" in method.needs:
+        unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
+        budget = study.selection.perception_budget
+        scorer = make_scorer(engine, triple, questions, unmodified, budget, workspace, layout.spectra)
+    for number, params in enumerate(grid):
+        log.info("point %d of %d: %s", number + 1, len(grid), json.dumps(params))
+        points.append(
+            fit_point(
+                method, params, replace(fitting, workspace=workspace, report=log_steps(log)),
+                code=f"{code}:{identity}", folder=layout.variant(variant, number), spectrum=spectrum,
+                scorer=scorer,
+            )
+        )  # fmt: skip
+        _release(str(study.engine.torch_device))
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    return points
+
+
+def score_points(
+    variant: str,
+    triple: Triple,
+    layout: Layout,
+    points: Sequence[Point],
+    questions: Questions,
+    engine: Callable[[], Any],
+) -> pd.DataFrame:
+    """Answer and score the dev questions with every point: a row per point and benchmark."""
+    rows = []
+    for number, point in enumerate(points):
+        scores = dev_scores(engine(), triple, point, questions, variant, layout.spectra)
+        params = json.dumps(point.recipe.params, sort_keys=True)
+        rows.append(scores.assign(variant=variant, point=number, params=params))
+    return pd.concat(rows, ignore_index=True)[COLUMNS]
+
+
+def choose_point(study: TuneSlice, variant: str, layout: Layout, dev: pd.DataFrame) -> Choice:
+    """Choose the best point within the perception budget of the unmodified model."""
+    unmodified = dev
+    if variant != study.unmodified:
+        unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
+    return choose(dev, unmodified, budget=study.selection.perception_budget)
+
+
+def write_variant(
+    study: TuneSlice,
+    triple: Triple,
+    layout: Layout,
+    out: Path,
+    point: Point,
+    dev: pd.DataFrame,
+    choice: Choice,
+) -> None:
+    """Write a variant's scores, norms, learning curve and choice, and its recipe last."""
+    device = study.engine.torch_device
+    norms = on_load.injected_norms(triple, point.recipe, point.fitted, device, layout.spectra)
+    _write(dev, out / "dev.csv")
+    _write(pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv")
+    if len(curve := learning_curve(point.fitted)):
+        _write(curve, out / "learning.csv")
+    with atomic_write(out / "choice.json") as temporary:
+        temporary.write_text(json.dumps(choice.to_dict(), indent=1) + "\n")
+    point.recipe.save(out, point.fitted)
+
+
+def _release(device: str) -> None:
     """Give back what a fit held: its model is referred to in circles."""
     gc.collect()
-    if settings.torch_device.type == "cuda":
+    if device.startswith("cuda"):
         torch.cuda.empty_cache()
 
 
@@ -60,78 +170,15 @@ def _write(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
 
 
-@reported()
+@report_errors()
 def main(
-    variant: Annotated[str, typer.Option(help="the variant's name")],
-    method: Annotated[str, typer.Option(help="a file in baselines or frism/methods")],
-    triple: Annotated[str, typer.Option(help="checkpoint folders as JSON: base, vlm, lrm")],
-    items: Annotated[Path, typer.Option(help="the items folder")],
-    benchmarks: Annotated[str, typer.Option(help="names, separated by commas")],
-    engine: Annotated[str, typer.Option(help="the engine's settings as JSON")],
-    selection: Annotated[str, typer.Option(help="the rule's settings as JSON: perception_budget")],
-    out: Annotated[Path, typer.Option(help="the variant's folder")],
-    params: Annotated[str, typer.Option(help="fixed parameters as JSON")] = "{}",
-    grid: Annotated[str, typer.Option(help="parameters to choose, as JSON: name to list")] = "{}",
-    scope: Annotated[str, typer.Option(help="tensors that may be merged")] = "mat",
-    seed: Annotated[int, typer.Option(help="for fits and random masks")] = 0,
+    study: StudyFile,
+    variant: VariantName,
     code: Annotated[str, typer.Option(help="digest of the code that fits and merges")] = "",
-    calibration: Annotated[str, typer.Option(help="the unlabelled questions' settings as JSON")] = "{}",
-    spectrum: Annotated[str, typer.Option(help="the spectrum's settings as JSON")] = "{}",
-    spectra: Annotated[Path | None, typer.Option(help="the folder that keeps spectra")] = None,
-    factors: Annotated[Factors, typer.Option(help="where U and V lie while gates are learned")] = "auto",
-    reference: Annotated[Path | None, typer.Option(help="folder of the variant to start from")] = None,
-    compare_with: Annotated[Path | None, typer.Option(help="folder of the unmodified VLM's variant")] = None,
 ) -> None:
     """Fit a variant and choose its coefficients."""
-    settings, found = EngineSettings.parse(engine), find(method)
-    if settings.name not in LOCAL:
-        raise UserError(
-            f"engine.name is {settings.name}, but coefficients are chosen by an engine that merges on load:"
-            f" set it to {' or '.join(LOCAL)}."
-        )
-    points = grid_points(found, _json("--params", params), _json("--grid", grid))
-    decomposed = options.parse(SpectrumSettings, spectrum, "--spectrum")
-    three = triple_of(triple, scope)
-    asked = reading.load(items, "dev", benchmarks)
-    compute = Compute(str(settings.torch_device), settings.dtype, settings.device_map, factors)
-    supplied, identity = gather_inputs(found, calibration, seed, compute, reference)
-    if found.needs_spectrum:
-        supplied["spectra"] = Spectra(three, decomposed, spectra)
-    inputs = [three.digest, method, code, identity, scope, seed, decomposed.model_dump()]
-    workspace, made = working_folder(out, inputs), []
-    for number, complete in enumerate(points):
-        print(f"{variant}: point {number + 1} of {len(points)}: {json.dumps(complete)}", flush=True)
-        made.append(
-            fit_point(
-                three, found, complete, supplied,
-                scope=scope, seed=seed, code=f"{code}:{identity}", folder=out / "points" / str(number),
-                spectrum=decomposed, workspace=workspace,
-            )
-        )  # fmt: skip
-        _release(settings)
-    shutil.rmtree(out / WORK, ignore_errors=True)
-    running, rows = open_engine(three, None, None, settings, items), []
-    for number, (complete, point) in enumerate(zip(points, made, strict=True)):
-        scores = dev_scores(running, three, point, asked, variant, spectra)
-        rows.append(scores.assign(variant=variant, point=number, params=json.dumps(complete, sort_keys=True)))
-    columns = ["variant", "point", "params", "benchmark", "axis", "group", "n", "correct", "score"]
-    dev = pd.concat(rows, ignore_index=True)[columns]
-    budget = float(_json("--selection", selection)["perception_budget"])
-    unmodified = pd.read_csv(compare_with / "dev.csv") if compare_with else dev
-    choice = choose(dev, unmodified, budget=budget) if compare_with or len(points) == 1 else None
-    if choice is None:
-        raise UserError(
-            f"variant {variant} has a grid: name the unmodified VLM's folder with --compare-with."
-        )
-    chosen = made[choice.point]
-    norms = on_load.injected_norms(three, chosen.recipe, chosen.fitted, settings.torch_device, spectra)
-    _write(dev, out / "dev.csv")
-    _write(pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv")
-    if len(curve := learning_curve(chosen.fitted)):
-        _write(curve, out / "learning.csv")
-    with atomic_write(out / "choice.json") as temporary:
-        temporary.write_text(json.dumps(choice.to_dict(), indent=1) + "\n")
-    chosen.recipe.save(out, chosen.fitted)
+    begin(variant)
+    run(TuneSlice.read(study), variant, Layout.beside(study), code)
 
 
 if __name__ == "__main__":

@@ -84,15 +84,20 @@ def choose(dev: pd.DataFrame, reference: pd.DataFrame, *, budget: float) -> Choi
     return Choice(chosen.point, chosen.params, rule, budget, not kept, own[0].perception, candidates)
 
 
+def axis_means(dev: pd.DataFrame) -> dict[str, float]:
+    """Mean share of correct answers by axis: a plain mean over the benchmarks of one point's dev scores."""
+    means = (dev["correct"] / dev["n"]).groupby(dev["axis"]).mean()
+    return {str(axis): float(mean) for axis, mean in means.items()}
+
+
 def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
     missing = [c for c in REQUIRED if c not in dev.columns]
     if missing or dev.empty:
         what = f"lack the column {missing[0]}" if missing else "are empty"
         raise UserError(f"the dev scores of {owner} {what}: delete its dev.csv and run again.")
-    shares = dev.assign(share=dev["correct"] / dev["n"])
     result = []
-    for point, rows in shares.groupby("point", sort=False):
-        means = rows.groupby("axis")["share"].mean()
+    for point, rows in dev.groupby("point", sort=False):
+        means = axis_means(rows)
         for axis in ("perception", "reasoning"):
             if axis not in means:
                 raise UserError(
@@ -100,9 +105,7 @@ def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
                 )
         params = rows["params"].iloc[0]
         params = json.loads(params) if isinstance(params, str) else dict(params)
-        result.append(
-            Candidate(int(point), params, float(means["perception"]), float(means["reasoning"]), True)
-        )
+        result.append(Candidate(int(point), params, means["perception"], means["reasoning"], True))
     return result
 
 

@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from benchmarks.study import options
+from benchmarks.study.section import Section
 
 # Fields that only some sources know; elsewhere they would be ignored without a word.
 _OF = {
@@ -18,10 +18,9 @@ _OF = {
 }
 
 
-class CalibrationSettings(BaseModel):
+class CalibrationSettings(Section):
     """Which unlabelled questions gates are learned from."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     source: Literal["miniature", "vizwiz", "folder"] = Field(
         "miniature",
         description="vizwiz: VizWiz-VQA, as the paper uses; folder: any folder of pictures, with or without"
@@ -64,8 +63,3 @@ class CalibrationSettings(BaseModel):
                 " (one of the two)"
             )
         return self
-
-    @classmethod
-    def parse(cls, text: str) -> "CalibrationSettings":
-        """Read the JSON of a command line. Raises UserError in one sentence."""
-        return options.parse(cls, text, "--calibration")

@@ -1,93 +1,164 @@
-"""Describe a study: its triple, variants, benchmarks and statistics."""
+"""Describe a study as one model: what is merged, fitted, asked and computed, with every default filled in.
 
-from typing import Any
+The workflow checks a config with it once and records it in results/<study>/study.json; stages read that file.
+Each section is a file of its own, so that a stage depends on the settings that it goes by alone (slices/).
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from benchmarks.study import options
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from benchmarks.study.calibration_settings import CalibrationSettings
+from benchmarks.study.engine_settings import LOCAL, EngineName, EngineSettings
+from benchmarks.study.entry import Entry, Name, names
 from benchmarks.study.explain_settings import ExplainSettings
-from frism.errors import UserError
+from benchmarks.study.extends import extended, read_yaml
+from benchmarks.study.faults import sentence
+from benchmarks.study.judge_settings import JudgeSettings
+from benchmarks.study.question_settings import DataSettings, PromptingSettings, QuestionSettings
+from benchmarks.study.section import Section
+from benchmarks.study.selection_settings import SelectionSettings
+from benchmarks.study.spectrum_settings import StudySpectrum
+from benchmarks.study.statistics_settings import StatisticsSettings
+from benchmarks.study.triple_settings import TripleSettings
+from benchmarks.study.variant_config import VariantConfig
+from frism.errors import UserError, suggest
+from frism.files import read_json
 
 PARENTS = ("base", "lrm")  # the triple's language models: they have text scores and nothing else
 
 
-class Variant(BaseModel):
-    """One line of `variants`: its method, and whether it is swept (grid) or a control (reference)."""
+class StudyEngine(EngineSettings):
+    """The engine of a study, which says itself what it is and when answers end."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    method: str
-    params: dict[str, Any] = {}
-    grid: dict[str, list[Any]] = {}
-    reference: str | None = None
+    name: EngineName
+    max_new_tokens: int = Field(ge=1)
 
-
-class SelectionSettings(BaseModel):
-    """Perception that may be lost: by the choice on dev, and (margin) by the test on the test split."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    perception_budget: float = Field(default=0.02, ge=0, le=1)
-    margin: float | None = Field(default=None, ge=0, lt=1)
-    oracle: bool = False  # whether every grid point was answered on test, too
-
-    @property
-    def tolerated(self) -> float:
-        """Margin of the non-inferiority test: the budget unless the config says otherwise."""
-        return self.perception_budget if self.margin is None else self.margin
+    @field_validator("name")
+    @classmethod
+    def _merge_on_load(cls, name: str) -> str:
+        if name not in LOCAL:
+            raise ValueError(
+                f"{name} answers by hand alone (python -m benchmarks.stages.predict), as a study chooses"
+                f" coefficients by an engine that merges on load: set it to {' or '.join(LOCAL)}"
+            )
+        return name
 
 
-class StatisticsSettings(BaseModel):
-    """How the statistics are made: confidence level of intervals and tests, bootstrap resamples."""
+class StudyConfig(Section):
+    """A whole study."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    resamples: int = Field(default=2000, ge=100)
-
-
-class Study(BaseModel):
-    """The slice of the config that tables, figures and the summary need; other keys are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    study: str = "study"
-    seed: int = 0
-    benchmarks: list[str]
-    text: list[str] = []
-    variants: dict[str, Variant]
+    study: Name = Field(description="names the results folder `results/<study>`")
+    seed: int = Field(
+        0, ge=0, description="of fits, of methods that draw random numbers, and of the order of questions"
+    )
+    triple: TripleSettings
+    scope: Literal["mat", "mat+bias", "mat+bias+norm"] = Field(
+        "mat", description="tensors that a method may touch: matrices, biases, norms"
+    )
+    engine: StudyEngine
+    spectrum: StudySpectrum = StudySpectrum()
+    calibration: CalibrationSettings | None = None
+    benchmarks: tuple[Entry, ...] = Field(
+        min_length=1,
+        description="what is asked, in the order of the tables: names, or mappings with a `name` that change"
+        " what is known of it (`axis`, `max_new_tokens`, `sha256`, ...). A name is a file in"
+        " `benchmarks/definitions`, an entry of `benchmarks/registry/catalogue.yaml`, or any other dataset of"
+        " VLMEvalKit (then with its `axis`)",
+    )
+    text: tuple[Entry, ...] = Field(
+        (),
+        description="asked without a picture, through lm-eval: `gsm8k`, `math_500`, `mmlu`, any other task as"
+        " `{name: arc_easy, kind: lm_eval}`; a benchmark of the miniature world means its scenes in words",
+    )
+    data: DataSettings = DataSettings()
+    prompting: PromptingSettings = PromptingSettings()
+    questions: QuestionSettings
+    judge: JudgeSettings | None = None
     selection: SelectionSettings = SelectionSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     explain: ExplainSettings = ExplainSettings()
-    calibration: dict[str, Any] = {}
-    published: str | None = None  # a file of results/reference/papers
-    triple: dict[str, Any] = {}
-
-    @field_validator("benchmarks", "text", mode="before")
-    @classmethod
-    def _names(cls, entries: Any) -> Any:
-        """A benchmark with changed settings is a mapping in the config; here its name is enough."""
-        return (
-            [e.get("name", e) if isinstance(e, dict) else e for e in entries]
-            if isinstance(entries, list)
-            else entries
-        )
+    published: str | None = Field(
+        None,
+        description="published numbers to print beside this study's: a file in `results/reference/papers`",
+    )
+    variants: dict[Name, VariantConfig] = Field(min_length=1)
 
     @classmethod
-    def parse(cls, config: str) -> "Study":
-        """Read the JSON of the command line. Raises UserError in one sentence."""
-        study = options.parse(cls, config, "--config is not a study's settings")
-        study._find_reference()
-        return study
+    def make(cls, content: Mapping[str, Any], source: str) -> Self:
+        """Fill and check a config. Raises UserError, one sentence that begins with `source`."""
+        text = json.dumps(content, default=str)
+        try:
+            return cls.model_validate_json(text, strict=True)
+        except ValidationError as error:
+            raise UserError(f"{source}: {sentence(cls, json.loads(text), error)}") from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a config file, with what it extends. Raises UserError in one sentence."""
+        return cls.make(extended(read_yaml(path), path.parent), str(path))
+
+    @classmethod
+    def read(cls, record: Path) -> Self:
+        """Read the config that a study was run with from its record, study.json. Raises UserError."""
+        if not record.is_file():
+            raise UserError(f"{record} is missing: {record.parent} is no study; run snakemake first.")
+        return cls.make(read_json(record).get("config", {}), str(record))
+
+    @field_validator("benchmarks", "text")
+    @classmethod
+    def _name_each_once(cls, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        named = names(entries)
+        for name in named:
+            if named.count(name) > 1:
+                raise ValueError(f"{name} is named twice: keep one")
+        return entries
+
+    @model_validator(mode="after")
+    def _let_variants_refer_to_each_other(self) -> Self:
+        for name, variant in self.variants.items():
+            if fault := self._reference_fault(name, variant.reference):
+                raise ValueError(f"variant {name}: {fault}")
+        if not any(variant.method == "vlm" for variant in self.variants.values()):
+            raise ValueError(
+                "no variant has `method: vlm`, which all others are compared with: add `vlm: {method: vlm}`"
+            )
+        return self
+
+    def _reference_fault(self, name: str, reference: str | None) -> str:
+        if name in PARENTS:
+            return "the name is taken by a model of the triple: choose another"
+        if reference is None:
+            return ""
+        if reference not in self.variants or reference == name:
+            hint = suggest(reference, self.variants)
+            return f"reference '{reference}' is not another variant of this config{'.' * bool(hint)}{hint}"
+        if self.variants[reference].reference:
+            return f"reference '{reference}' is itself made from a reference: name the one it started from"
+        return ""
+
+    @property
+    def benchmark_names(self) -> list[str]:
+        """Names of the benchmarks with pictures, in the order of the tables."""
+        return names(self.benchmarks)
+
+    @property
+    def text_names(self) -> list[str]:
+        """Names of the benchmarks in words alone."""
+        return names(self.text)
+
+    @property
+    def owners(self) -> list[str]:
+        """Whose text ability is measured: the triple's language models and every variant."""
+        return [*PARENTS, *self.variants] if self.text else []
 
     @property
     def reference(self) -> str:
         """Name of the variant that everything is compared with: the first whose method is `vlm`."""
-        return self._find_reference()
-
-    def _find_reference(self) -> str:
-        for name, variant in self.variants.items():
-            if variant.method == "vlm":
-                return name
-        raise UserError(
-            "the study has no variant with `method: vlm` to compare with: add `vlm: {method: vlm}`."
-        )
+        return next(name for name, variant in self.variants.items() if variant.method == "vlm")
 
     @property
     def learned(self) -> list[str]:

@@ -1,19 +1,19 @@
 """How answers are generated: the `engine` part of a study's config, with a sentence for every mistake.
 
-Imports no torch: a plan is made without it. `Settings.model_json_schema()` is the schema for a config.
+Imports no torch: a plan is made without it.
 """
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from benchmarks.study import options
+from benchmarks.study.section import Section
 from frism.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-Name = Literal["transformers", "vlmeval", "vllm", "openai"]
+EngineName = Literal["transformers", "vlmeval", "vllm", "openai"]
 LOCAL = ("transformers", "vlmeval")  # engines that load the weights into this process
 # Fields that only some engines know; elsewhere they would be ignored without a word.
 _OF = {
@@ -30,17 +30,18 @@ _OF = {
 }
 
 
-class EngineSettings(BaseModel):
+class EngineSettings(Section):
     """How answers are generated. Greedily, whatever the engine."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: Name = Field(
+    name: EngineName = Field(
         "transformers",
         description="transformers: batches, merged on load; vlmeval: VLMEvalKit's own loop, the reference;"
         " vllm: vLLM on the exported checkpoint; openai: any OpenAI-compatible server",
     )
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the weights; with float32 an answer's bytes do not depend on its batch"
+    )
+    device: Literal["cpu", "cuda", "auto"] = Field("cpu", description="auto: a GPU where there is one")
     device_map: Literal["auto"] | None = Field(
         None, description="auto: spread a model that is larger than one GPU over all of them"
     )
@@ -79,11 +80,6 @@ class EngineSettings(BaseModel):
         if self.device_map and self.devices > 1:
             raise ValueError("device_map spreads one model over the GPUs: drop devices, or drop device_map")
         return self
-
-    @classmethod
-    def parse(cls, text: str) -> "EngineSettings":
-        """Read the JSON of a command line. Raises UserError in one sentence."""
-        return options.parse(cls, text, "--engine")
 
     @property
     def torch_dtype(self) -> "torch.dtype":

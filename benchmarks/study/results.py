@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.study.config import PARENTS, Study
+from benchmarks.study.config import PARENTS, StudyConfig
 from frism.errors import UserError
 from frism.files import read_json
 
@@ -24,7 +24,7 @@ def group_of(axis: str, group: str) -> str:
     return group if axis == "other" else axis
 
 
-def read_scores(results: Path, study: Study) -> pd.DataFrame:
+def read_scores(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Per-question test scores of all variants, with a column `heading`; variants in config order.
 
     Raises UserError when a file is missing or broken, or when a variant did not answer the very questions
@@ -33,14 +33,14 @@ def read_scores(results: Path, study: Study) -> pd.DataFrame:
     parts = []
     for variant in study.variants:
         frame = _csv(results / "scores" / f"{variant}.csv", SCORE_COLUMNS).assign(variant=variant)
-        parts.append(frame[frame["benchmark"].isin(study.benchmarks)])
+        parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     scores = pd.concat(parts, ignore_index=True)
     scores["heading"] = [group_of(a, g) for a, g in zip(scores["axis"], scores["group"], strict=True)]
-    _complete(scores, list(study.variants), study.benchmarks, study.reference, results / "scores")
+    _complete(scores, list(study.variants), study.benchmark_names, study.reference, results / "scores")
     return scores
 
 
-def read_text(results: Path, study: Study) -> pd.DataFrame:
+def read_text(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Per-question text scores of the variants and the triple's language models; empty without tasks."""
     folder, parts = results / "text", []
     owners = [
@@ -49,26 +49,26 @@ def read_text(results: Path, study: Study) -> pd.DataFrame:
     ]
     for owner in owners if study.text else []:
         frame = _csv(folder / f"{owner}.csv", TEXT_COLUMNS).assign(variant=owner)
-        parts.append(frame[frame["benchmark"].isin(study.text)])
+        parts.append(frame[frame["benchmark"].isin(study.text_names)])
     if not parts:
         return pd.DataFrame(columns=["variant", *TEXT_COLUMNS])
     text = pd.concat(parts, ignore_index=True).assign(heading="text")
-    _complete(text, owners, study.text, study.reference, folder)
+    _complete(text, owners, study.text_names, study.reference, folder)
     return text
 
 
-def read_dev(results: Path, study: Study) -> pd.DataFrame:
+def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Dev scores of every grid point of every variant. A variant without a grid may lack its dev.csv."""
     parts = []
     for variant, settings in study.variants.items():
         path = results / "variants" / variant / "dev.csv"
         if settings.grid or path.exists():
             frame = _csv(path, DEV_COLUMNS, text=("params",)).assign(variant=variant)
-            parts.append(frame[frame["benchmark"].isin(study.benchmarks)])
+            parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DEV_COLUMNS))
 
 
-def read_points(results: Path, study: Study) -> dict[str, pd.DataFrame]:
+def read_points(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
     """Test scores of grid points, per variant that has any: point, params, benchmark, axis, n, correct.
 
     With `selection.oracle` a study answers the test questions with every grid point, into
@@ -79,7 +79,7 @@ def read_points(results: Path, study: Study) -> dict[str, pd.DataFrame]:
         parts = []
         for path in (results / "variants" / variant / "points").glob("*/test.csv"):
             frame = _csv(path, SCORE_COLUMNS)
-            frame = frame[frame["benchmark"].isin(study.benchmarks)]
+            frame = frame[frame["benchmark"].isin(study.benchmark_names)]
             grouped = frame.groupby("benchmark", sort=False)
             recipe = read_json(path.with_name("recipe.json"))
             part = grouped[["axis"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.statistics.paired_tests import holm
-from benchmarks.study.config import PARENTS, Study
+from benchmarks.study.config import PARENTS, StudyConfig
 from benchmarks.study.results import compact
 from benchmarks.tables.score_matrix import ScoreMatrix
 
@@ -36,7 +36,7 @@ TESTED = ("difference", "difference_low", "difference_high", "p", "gained", "los
           "retention_low", "retention_high")  # fmt: skip
 
 
-def benchmark_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
+def benchmark_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
     """One row per variant and benchmark. Holm over all of them."""
     rows = []
     for variant in study.variants:
@@ -46,7 +46,7 @@ def benchmark_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
     return with_holm(rows).drop(columns=RETENTION)
 
 
-def axis_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
+def axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
     """One row per variant and group (perception, reasoning, others, text), with retention. Holm over all."""
     rows: list[dict[str, Any]] = []
     for variant in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
@@ -60,7 +60,7 @@ def axis_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
     return with_holm(rows)
 
 
-def contrast_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
+def contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Each learned variant against its controls and against plain injection, group by group. Holm over all.
 
     Which contrasts are made follows from the config alone (who names whom as `reference`, and
@@ -84,7 +84,7 @@ def contrast_rows(study: Study, *kinds: ScoreMatrix) -> pd.DataFrame:
     return with_holm(rows).reindex(columns=columns)
 
 
-def text_rows(study: Study, said: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
+def text_rows(study: StudyConfig, said: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
     """One row per owner of text scores and task. Holm over all; empty without tasks.
 
     `text` is the frame of `study.read_text`: how answers were cut off stands beside the scores, where known.
@@ -104,7 +104,7 @@ def text_rows(study: Study, said: ScoreMatrix, text: pd.DataFrame) -> pd.DataFra
     return with_holm(rows).reindex(columns=columns or ["variant", "task", *COMPARED])
 
 
-def selection_rows(study: Study, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def selection_rows(study: StudyConfig, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """One row per variant and grid point: dev scores with intervals, which one was chosen, by what rule."""
     rows: list[dict[str, Any]] = []
     for variant, own in dev.groupby("variant", sort=False):
@@ -129,7 +129,7 @@ def selection_rows(study: Study, dev: pd.DataFrame, choices: dict[str, dict[str,
     return pd.DataFrame(rows)
 
 
-def style_rows(study: Study, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
+def style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
     """How each variant answers, per group: failures of form, and the raw text's score."""
     rows = []
     for variant in study.variants:
@@ -158,7 +158,7 @@ def style_rows(study: Study, scores: pd.DataFrame, headings: list[str]) -> pd.Da
 
 
 def row_against(
-    study: Study,
+    study: StudyConfig,
     answers: ScoreMatrix,
     variant: str,
     reference: str,

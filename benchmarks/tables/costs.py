@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 COLUMNS = ["variant", "n", "seconds", "tokens", "tokens_per_answer", "answers_per_second", "wall_seconds",
            "tune_seconds", "peak_memory_mib"]  # fmt: skip
 
 
-def cost_rows(results: Path, study: Study) -> pd.DataFrame:
+def cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     """One row per variant whose scores came with times.
 
     `seconds` of generation alone and `tokens` are summed over the test questions (scores/*.cost.csv).

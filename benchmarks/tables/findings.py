@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import interval, probability
 
 
@@ -80,7 +80,7 @@ class Duel:
         return [g for g, f in self.findings.items() if f.verdict == verdict]
 
 
-def finding(study: Study, row: dict[Any, Any], against: str) -> Finding:
+def finding(study: StudyConfig, row: dict[Any, Any], against: str) -> Finding:
     """The finding of one row of the tables axes or contrasts."""
     return Finding(
         variant=row["variant"],
@@ -96,7 +96,7 @@ def finding(study: Study, row: dict[Any, Any], against: str) -> Finding:
     )
 
 
-def duels_of(study: Study, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
+def duels_of(study: StudyConfig, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
     """Per learned variant its duels, in the order of the table contrasts."""
     duels: dict[str, dict[str, Duel]] = {v: {} for v in study.learned}
     for row in contrasts.to_dict("records"):
@@ -105,7 +105,7 @@ def duels_of(study: Study, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
     return {variant: list(found.values()) for variant, found in duels.items()}
 
 
-def budgets_of(study: Study, pareto: pd.DataFrame) -> dict[str, Budget]:
+def budgets_of(study: StudyConfig, pareto: pd.DataFrame) -> dict[str, Budget]:
     """Per variant the test of its perception; empty without both axes."""
     alpha = 1 - study.statistics.confidence
     tested = pareto[pareto["p"].notna()]

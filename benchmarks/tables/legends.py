@@ -1,6 +1,6 @@
 """Title and legend of every table: what the numbers are, how they were tested, what they do not say."""
 
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 SCORES = """Scores are shares of right answers on the test split, in brackets the {level} interval
     (Wilson's; of benchmarks with clusters a bootstrap of whole clusters)."""
@@ -155,7 +155,9 @@ LEGENDS = {
 NOTHING = "This study has nothing to put here."
 
 
-def legend(name: str, study: Study, pairs: tuple[int, int] = (0, 0), empty: bool = False) -> tuple[str, str]:
+def legend(
+    name: str, study: StudyConfig, pairs: tuple[int, int] = (0, 0), empty: bool = False
+) -> tuple[str, str]:
     """Title and legend of a table with the study's numbers in it.
 
     `pairs`: tests of `tied`'s families; `empty`: whether the study has nothing to show in it.

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.scoring import agreement
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from frism.errors import UserError
 from frism.files import read_json
 
@@ -16,7 +16,7 @@ OFFICIAL = ["variant", "benchmark", "metric", "extracted_total", "raw_total", "j
 JUDGES = ["variant", *agreement.COLUMNS]
 
 
-def official_rows(results: Path, study: Study) -> pd.DataFrame:
+def official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     """One row per variant, benchmark and total that VLMEvalKit prints: of extracted answers and of raw ones.
 
     From scores/VARIANT.official.json, {benchmark: {"extracted": {name: total}, "raw": {...}}}, with "judge"
@@ -29,7 +29,7 @@ def official_rows(results: Path, study: Study) -> pd.DataFrame:
         if not path.exists():
             continue
         found = read_json(path)
-        for benchmark in study.benchmarks:
+        for benchmark in study.benchmark_names:
             if benchmark in found:
                 readings = [
                     _totals(path, benchmark, found[benchmark], k) for k in ("extracted", "raw", "judge")
@@ -39,7 +39,7 @@ def official_rows(results: Path, study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=OFFICIAL)
 
 
-def judge_rows(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+def judge_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     """Agreement of both judges: a row per benchmark over all variants, then per variant."""
     if "correct_judge" not in scores or scores["correct_judge"].isna().all():
         return pd.DataFrame(columns=JUDGES)

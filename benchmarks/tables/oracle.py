@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.statistics.selection import Choice, choose
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import compact, words
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import UserError
@@ -23,7 +23,7 @@ COLUMNS = ["kind", "variant", "points", "evaluated", "chosen_params", "chosen_pe
 
 
 def oracle_rows(
-    study: Study,
+    study: StudyConfig,
     answers: ScoreMatrix,
     dev: pd.DataFrame,
     choices: Mapping[str, Mapping[str, Any]],
@@ -69,7 +69,7 @@ def totals(answers: ScoreMatrix, variant: str, point: int, params: str) -> pd.Da
 
 
 def _grids(
-    study: Study,
+    study: StudyConfig,
     answers: ScoreMatrix,
     choices: Mapping[str, Mapping[str, Any]],
     points: Mapping[str, pd.DataFrame],
@@ -97,7 +97,7 @@ def _grids(
 
 
 def _methods(
-    study: Study, answers: ScoreMatrix, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
+    study: StudyConfig, answers: ScoreMatrix, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     families: dict[str, list[str]] = {}
     for name, variant in study.variants.items():
@@ -120,7 +120,7 @@ def _methods(
 
 
 def _prices(
-    study: Study, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
+    study: StudyConfig, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     rows, reference = [], dev[dev["variant"] == study.reference]
     for variant, own in dev.groupby("variant", sort=False):
@@ -155,5 +155,5 @@ def _chosen_dev(
     return own[own["point"] == choices.get(variant, {}).get("point", 0)].assign(point=point)
 
 
-def _params(study: Study, choices: Mapping[str, Mapping[str, Any]], variant: str) -> dict[str, Any]:
+def _params(study: StudyConfig, choices: Mapping[str, Mapping[str, Any]], variant: str) -> dict[str, Any]:
     return dict(choices.get(variant, {}).get("params") or study.variants[variant].params)

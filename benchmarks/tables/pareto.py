@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from benchmarks.statistics.intervals import Floats, generator, percentiles
 from benchmarks.statistics.paired_tests import holm, largest_loss, non_inferiority
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.score_matrix import ScoreMatrix
 
 AXES = ("perception", "reasoning")
@@ -69,7 +69,7 @@ def hypervolume(x: Floats, y: Floats) -> Floats:
     return np.asarray(((right - left) * height).sum(axis=-1))
 
 
-def pareto_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
+def pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
     """One row per variant, and one for all together; empty unless both axes have benchmarks.
 
     `front`: not dominated; `front_share`: share of resamples in which it is not. `hypervolume`: of the whole
@@ -109,7 +109,9 @@ def pareto_rows(study: Study, answers: ScoreMatrix) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _budget(study: Study, answers: ScoreMatrix, variant: str, benchmarks: list[str]) -> dict[str, float]:
+def _budget(
+    study: StudyConfig, answers: ScoreMatrix, variant: str, benchmarks: list[str]
+) -> dict[str, float]:
     changes = [s.summed() for s in answers.strata(variant, study.reference, benchmarks)]
     return {
         "loss": -float(np.mean([c.difference for c in changes])),

@@ -14,8 +14,9 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmarks.study.config import Study, Variant
-from frism.errors import UserError, first_fault, nearest
+from benchmarks.study.config import StudyConfig
+from benchmarks.study.variant_config import VariantConfig
+from frism.errors import UserError, describe_first_fault, suggest
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "reference" / "papers"
 COLUMNS = ["source", "row", "variant", "name", "paper", "ours", "ours_low", "ours_high", "gap", "within",
@@ -87,17 +88,17 @@ def load(name: str) -> Published:
     if name not in names():
         raise UserError(
             f"published: {FOLDER} holds no {name}.yaml (there are {', '.join(names())})."
-            f"{nearest(name, names())}"
+            f"{suggest(name, names())}"
         )
     try:
         return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise UserError(f"{path}: {first_fault(error)}.") from None
+        raise UserError(f"{path}: {describe_first_fault(error)}.") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"cannot read {path} ({error}): restore it.") from error
 
 
-def published_rows(study: Study, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
+def published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
     """One row per published number and variant that it belongs to; `variant` is "" where none does.
 
     Shares of 1, as everywhere. `paper_gain` and `gain` are differences to the unmodified model, the paper's
@@ -130,7 +131,7 @@ def published_rows(study: Study, benchmarks: pd.DataFrame, axes: pd.DataFrame) -
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def counterparts(variants: Mapping[str, Variant], row: Row) -> Iterator[str]:
+def counterparts(variants: Mapping[str, VariantConfig], row: Row) -> Iterator[str]:
     """The study's variants that a published row is to be compared with.
 
     Of a row with parameters: those of the method that fix the same. Of one without: those that choose

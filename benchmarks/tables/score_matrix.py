@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.statistics.comparison import Codes, Comparison, Stratum, paired
 from benchmarks.statistics.intervals import Interval, mean_interval, score_interval
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ScoreMatrix:
         found = {h: [b for b in self.correct if self.headings[b] == h] for h in [*order, "text"]}
         return {heading: benchmarks for heading, benchmarks in found.items() if benchmarks}
 
-    def mean(self, study: Study, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
+    def mean(self, study: StudyConfig, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
         """A variant's score over `benchmarks`, with its interval."""
         own = [self.correct[b][variant].to_numpy() for b in benchmarks]
         limits = [
@@ -67,7 +67,7 @@ class ScoreMatrix:
         ]
 
     def compare(
-        self, study: Study, variant: str, against: str, benchmarks: list[str], heading: str
+        self, study: StudyConfig, variant: str, against: str, benchmarks: list[str], heading: str
     ) -> Comparison:
         """`variant` against another on the questions of `benchmarks` together."""
         return paired(

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.statistics.paired_tests import Floats, flip_units, holm, mcnemar, sign_flip
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
 from benchmarks.tables.score_matrix import ScoreMatrix
 
 COLUMNS = ["over", "name", "variant", "n", "score", "low", "high", "letters", "tied_with_best", "better_than",
@@ -59,7 +59,7 @@ def letters(different: NDArray[np.bool_]) -> list[str]:
     return [" ".join(_letter(n) for n, group in enumerate(members) if k in group) for k in range(size)]
 
 
-def tied_rows(study: Study, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
+def tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
     """One row per column of the results (groups, then benchmarks) and variant, best score first.
 
     Holm runs over all pairs of all groups, and apart from that over all pairs of all benchmarks.
@@ -71,14 +71,14 @@ def tied_rows(study: Study, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.Data
     return pd.DataFrame(parts, columns=COLUMNS)
 
 
-def pairs(study: Study, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
+def pairs(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
     """How many tests the two families of `tied_rows` hold."""
     each = len(study.variants) * (len(study.variants) - 1) // 2
     return each * sum(len(a.by_heading()) for a in (answers, *more)), each * len(answers.correct)
 
 
 def _family(
-    study: Study, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
+    study: StudyConfig, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
 ) -> list[dict[str, Any]]:
     variants = list(study.variants)
     upper = np.triu_indices(len(variants), 1)

@@ -4,6 +4,7 @@ lm-eval's own cache returns one model's answers for another; the journal's keys 
 the decoding and the batch, so a run that was killed goes on, and what changed in any of them is asked again.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from benchmarks.text.chat import Chat
 from frism.errors import UserError
 from frism.progress import Progress
 
+log = logging.getLogger(__name__)
 VERSION = 1  # raised when the same model may give other answers
 SPLIT = "test"
 # Models of plain layers, whose towers our shortest loop carries; others go by their own rules of generation.
@@ -125,7 +127,9 @@ class Journalled(LM):
         wanted = {key for batch in made for key in batch.keys}
         with predictions.opened(self._journal, wanted) as store:
             if store.dropped:
-                print(f"{self._journal}: {store.dropped} answers of another model, prompt or setting removed")
+                log.info(
+                    "%s: %d answers of another model, prompt or setting removed", self._journal, store.dropped
+                )
             contents = {batch.digest: batch.contents for batch in made}
             keys.write(self._journal, self._origin, self._fingerprint, contents)
             before = len(store.done)

@@ -12,6 +12,7 @@ from benchmarks.study.engine_settings import LOCAL, EngineSettings
 from benchmarks.text.chat import Chat
 from frism.errors import UserError
 from frism.merging import on_load
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 
@@ -57,12 +58,13 @@ def find_model(
         return TextModel(model, chat, chat.ends(folder), {model: triple.digest[model]}, load_parent)
     if (model is None) == (recipe_folder is None) or model not in (None, "vlm"):
         raise UserError("give either --recipe FOLDER or --model base, lrm or vlm.")
-    recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, {})
-    chat = Chat(AutoTokenizer.from_pretrained(triple.vlm_folder))
+    recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, Fitted())
+    home = on_load.folder_of(triple, recipe)
+    chat = Chat(AutoTokenizer.from_pretrained(home))
     return TextModel(
         recipe_folder.name if recipe_folder else "vlm",
         chat,
-        chat.ends(triple.vlm_folder),
+        chat.ends(home),
         origin(triple, recipe),
         lambda: on_load.load(triple, recipe, fitted, device=device_of(settings), spectra=spectra, **placed),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.registry.definition import Definition
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 
 HERE = Path(__file__).parent
 DESCRIBED = HERE / "described_scenes.yaml"
@@ -89,7 +89,7 @@ def _leaves(name: str) -> dict[str, Path]:
         return {name: own}
     index = _index()
     if name not in index:
-        raise UserError(f"lm-eval has no task '{name}'.{nearest(name, index)}")
+        raise UserError(f"lm-eval has no task '{name}'.{suggest(name, index)}")
     waiting, leaves = [name], {}
     while waiting:
         entry = index.get(waiting.pop())

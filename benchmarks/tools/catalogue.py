@@ -14,7 +14,7 @@ from rich.table import Table
 
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import available, find, prepared
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 QUESTIONS = {
     "text": "free text", "yes_no": "yes or no", "option": "choice", "options": "letters",
@@ -43,7 +43,7 @@ def _figure(definition: Definition, name: str) -> str:
     return shown + "?" * (name in definition.unverified)
 
 
-@reported()
+@report_errors()
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="everything, for programs")] = False,
     axis: Annotated[str, typer.Option(help="perception, reasoning, text or other; all without")] = "",

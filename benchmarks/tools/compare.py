@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.study.results import read_table
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 KEYS = {"axes": ["variant", "group"], "benchmarks": ["variant", "benchmark"], "text": ["variant", "task"]}
 NEEDED = ["n", "score", "low", "high"]
@@ -34,7 +34,7 @@ def compare(reference: Path, fresh: Path) -> pd.DataFrame:
     for table, keys in KEYS.items():
         old, new = (_read(folder / "tables" / f"{table}.csv", keys) for folder in (reference, fresh))
         names = old.index.append(new.index.difference(old.index, sort=False))
-        both = old.reindex(names).join(new.reindex(names), suffixes=("_old", "_new"))
+        both = old.reindex(names).join(new.reindex(names), lsuffix="_old", rsuffix="_new")
         for name, row in both.iterrows():
             parts.append(
                 {
@@ -79,7 +79,7 @@ def _read(path: Path, keys: list[str]) -> pd.DataFrame:
     return frame
 
 
-@reported()
+@report_errors()
 def main(
     reference: Annotated[Path, typer.Option(help="the committed study, with tables/")],
     results: Annotated[Path, typer.Option(help="the fresh study, with tables/")],

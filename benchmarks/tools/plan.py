@@ -21,7 +21,7 @@ from benchmarks.tools.plan_costs import LONGEST
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_stages import MEAN_ANSWER, PICTURE, Assumptions, Planner, Stage
 from frism.commands.console import Json, console
-from frism.errors import UserError, nearest, reported
+from frism.errors import UserError, report_errors, suggest
 from frism.files import read_json
 
 RESULTS = Path("results")
@@ -32,7 +32,7 @@ KEYS = ("study", "seed", "triple", "scope", "engine", "spectrum", "calibration",
 Took = dict[str, tuple[int, float]]  # by rule: jobs, and their wall seconds together
 
 
-@reported()
+@report_errors()
 def main(
     configs: Annotated[
         list[Path], typer.Argument(metavar="CONFIG...", help="A study's YAML; later files go before earlier.")
@@ -93,7 +93,7 @@ def read(configs: Iterable[Path]) -> dict[str, Any]:
     named = " + ".join(map(str, paths))
     for key in merged:
         if key not in KEYS:
-            raise UserError(f"{named}: unknown key '{key}' (known: {', '.join(KEYS)}).{nearest(key, KEYS)}")
+            raise UserError(f"{named}: unknown key '{key}' (known: {', '.join(KEYS)}).{suggest(key, KEYS)}")
     for key in NEEDED:
         within: Any = merged
         for part in key.split("."):

@@ -114,12 +114,12 @@ class Counter:
 
     def svd(self) -> Cost:
         """Cost of decomposing every matrix with the solver that the code itself takes for it."""
-        from frism.spectra.costs import COSTS, PRODUCTS, chosen, cost
+        from frism.spectra.costs import COSTS, PRODUCTS, choose_solver, estimate_seconds
 
         device = self.machine.device
         solver = self.solver if self.solver in COSTS[device] else "auto"
         seconds = sum(
-            cost(chosen(solver, shape, self.rank, device), shape, self.rank, device)
+            estimate_seconds(choose_solver(solver, shape, self.rank, device), shape, self.rank, device)
             for shape in self.model.matrices
         )
         return Cost(seconds * PRODUCTS[device] / self.machine.rate("float32"))
@@ -153,14 +153,14 @@ class Counter:
 
         Each matrix goes the way that the code takes: with a side branch, or merged anew in the pass.
         """
-        from frism.gates.branch import KEPT, rebuilding_pays
+        from frism.gates.branch import MAX_KEPT_ENTRIES, rebuilding_pays
 
         model, tokens = self.model, asked.tokens
         products = passes * (tokens * model.body + asked.batch * asked.answer * model.head)
         products += passes * 2 * tokens * (asked.prompt + asked.answer) * model.queries * model.layers
         for k, (rows, columns) in zip(model.directions(self.rank), model.matrices, strict=True):
             if rebuilding_pays(rows, columns, tokens):
-                rebuilt = 1 if rows * columns <= KEPT else passes
+                rebuilt = 1 if rows * columns <= MAX_KEPT_ENTRIES else passes
                 products += rebuilt * k * rows * columns + (passes > 1) * tokens * k * (rows + columns)
             else:
                 products += passes * tokens * k * (rows + columns)
@@ -180,10 +180,12 @@ class Counter:
         """Whether layers are computed again on the way back: the code's own rule."""
         import torch
 
-        from frism.gates.recomputation import pays
+        from frism.gates.recomputation import recomputation_pays
 
         layers = self.model.text.to(getattr(torch, self.dtype)).layers
-        return pays(layers, asked.tokens, torch.device(self.machine.device), self.machine.memory)
+        return recomputation_pays(
+            layers, asked.tokens, torch.device(self.machine.device), self.machine.memory
+        )
 
     def streamed(self) -> bool:
         """Whether the factors lie in main memory: they take more than the code's share of the GPU's rest."""

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from frism.cache import cache_folder
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import atomic_write, read_json
 
 FILE = Path(__file__).with_name("plan_machines.yaml")
@@ -72,7 +72,7 @@ def find(name: str) -> Machine:
         names = sorted({THIS, *known, *(path.stem for path in _folder().glob("*.json"))})
         raise UserError(
             f"unknown machine '{name}' (known: {', '.join(names)}): measure it there with --measure {name}."
-            f"{nearest(name, names)}"
+            f"{suggest(name, names)}"
         )
     return known[name]
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from frism.checkpoints.dtypes import FLOATS, NAMES
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import read_json
 
 CHECKPOINTS = Path(__file__).with_name("plan_checkpoints.yaml")
@@ -37,7 +37,7 @@ class Model:
         from transformers import AutoConfig, AutoModelForImageTextToText
 
         from frism.triples.architectures import ARCHITECTURES
-        from frism.triples.scopes import in_scope, kind
+        from frism.triples.scopes import classify, in_scope
 
         content = dict(_config(source))
         name = content.pop("model_type", None)
@@ -67,7 +67,7 @@ class Model:
         scoped = [(n, p) for n, p in self.text.named_parameters() if in_scope(n, scope)]
         self.merged = sum(p.numel() for _, p in scoped)
         self.bytes, self.merged_bytes = stored * self.values, stored * self.merged
-        self.matrices = [(p.shape[0], p.shape[1]) for n, p in scoped if kind(n) == "matrix"]
+        self.matrices = [(p.shape[0], p.shape[1]) for n, p in scoped if classify(n) == "matrix"]
         self.layers, self.hidden = int(text.num_hidden_layers), int(text.hidden_size)
         heads = int(text.num_attention_heads)
         width = int(getattr(text, "head_dim", None) or self.hidden // heads)
@@ -113,7 +113,7 @@ def _config(source: str) -> Mapping[str, Any]:
     if name not in known:
         raise UserError(
             f"{source} is not on this disk, and {name} is no checkpoint whose sizes are known: download its"
-            f" config.json into that folder.{nearest(name, known)}"
+            f" config.json into that folder.{suggest(name, known)}"
         )
     found: Mapping[str, Any] = known[name]
     return found

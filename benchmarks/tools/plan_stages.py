@@ -19,7 +19,7 @@ from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.tools.plan_costs import Cost, Counter, Questions
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_model import load
-from frism.errors import UserError, first_fault
+from frism.errors import UserError, describe_first_fault
 from frism.spectra.settings import SpectrumSettings
 
 # Tokens of a mean answer by axis, but never more than half of the limit: perception asks for a word,
@@ -226,4 +226,4 @@ def _settings(kind: type[Settings], content: Mapping[str, Any], key: str) -> Set
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{key}: {first_fault(error)}.") from None
+        raise UserError(f"{key}: {describe_first_fault(error)}.") from None

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from frism.commands.console import Json, console
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
     from benchmarks.tools.chain.chain import Chain
 
 
-@reported()
+@report_errors()
 def main(
     study: Annotated[Path, typer.Argument(help="A study's results folder, or its config.")],
     quick: Annotated[
@@ -44,10 +44,10 @@ def main(
     except BrokenLinkError as error:
         broken = str(error)
     if as_json:
-        content = {"study": chain.name, "holds": broken is None, "broken": broken, "links": dict(held)}
+        content = {"study": chain.study.study, "holds": broken is None, "broken": broken, "links": dict(held)}
         print(json.dumps(content, indent=1))
     elif broken is None:
-        _show(chain.name, held)
+        _show(chain.study.study, held)
     if broken is not None:
         print(f"broken: {broken}", file=sys.stderr)
         raise SystemExit(1)

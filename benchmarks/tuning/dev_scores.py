@@ -29,7 +29,8 @@ def dev_scores(
     batches = engine.batches([i for group in items.values() for i in group], origin(triple, point.recipe))
     path = point.folder / "dev.jsonl"
     with prediction_files.opened(path, {key for batch in batches for key in batch.keys}) as store:
-        if any(key not in store.done for batch in batches for key in batch.keys):
+        missing = any(key not in store.done for batch in batches for key in batch.keys)
+        if missing and point.recipe.checkpoint is None:  # a checkpoint is what the engine holds
             on_load.apply(engine.model, triple, point.recipe, point.fitted, spectra)
         for _ in answer_missing(engine, batches, store):
             pass

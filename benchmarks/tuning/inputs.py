@@ -1,38 +1,67 @@
-"""Gather what fitting is given, and what of it a recipe's identity depends on."""
+"""Gather what a fit works with, and what of it a recipe's identity depends on."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from benchmarks.answering.keys import digest
 from benchmarks.calibration import load as calibrations
-from benchmarks.study import calibration_settings
+from benchmarks.questions.item import Item
+from benchmarks.scoring import extraction
+from benchmarks.study.calibration_settings import CalibrationSettings
+from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.slices.tune_slice import TuneSlice
 from frism.compute import Compute
+from frism.method.fitting import Fitting
 from frism.method.method import Method
 from frism.method.recipe import Recipe
+from frism.spectra.spectra import Spectra
+from frism.triples.triple import Triple
 
 
 def gather_inputs(
-    method: Method, calibration: str, seed: int, compute: Compute, reference: Path | None
-) -> tuple[dict[str, Any], str]:
-    """What fitting is given beside triple and parameters, and what of it a recipe's identity depends on.
+    study: TuneSlice,
+    method: Method,
+    triple: Triple,
+    *,
+    reference: Path | None = None,
+    spectra: Path | None = None,
+    dev: Mapping[str, Sequence[Item]] | None = None,
+) -> tuple[Fitting, str]:
+    """What every point of a grid is fitted with, and what of it a recipe's identity depends on.
 
     A recipe belongs to its inputs: what it was calibrated on, in which precision and on what kind of device,
-    and what it started from are part of it.
+    what it started from, and the dev questions that it was searched with are part of it.
+
+    Args:
+        reference: folder of the variant to start from. spectra: the folder that keeps spectra.
+        dev: the dev questions by benchmark.
     """
-    supplied, identity = _reference(reference), [""]
-    started = supplied.pop("reference_key", "")
-    if method.needs_calibration:
-        supplied["calibration"] = calibrations.load(
-            calibration_settings.CalibrationSettings.parse(calibration), seed
-        )
-        identity = [supplied["calibration"].digest]
-    if "compute" in method.fit_names:
-        supplied["compute"] = compute
+    compute = compute_of(study)
+    given: dict[str, object] = {}
+    identity, started = [""], ""
+    if reference is not None:
+        recipe, fitted = Recipe.load(reference)
+        given["reference"], started = fitted, recipe.key
+    if "calibration" in method.needs:
+        calibration = calibrations.load(study.calibration or CalibrationSettings(), study.seed)
+        given["calibration"], identity = calibration, [calibration.digest]
+    if method.runs_a_model:
         identity.append(f"{compute.dtype} on {compute.torch_device.type}")
-    return supplied, ":".join([*identity, started])
+    if "dev" in method.needs:
+        identity.append(_dev_digest(study.engine, dev or {}))
+    if "spectrum" in method.needs:
+        given["spectra"] = Spectra(triple, study.spectrum.settings, spectra)
+    fitting = Fitting(triple, study.scope, study.seed, compute, **given)  # type: ignore[arg-type]
+    return fitting, ":".join([*identity, started])
 
 
-def _reference(folder: Path | None) -> dict[str, Any]:
-    if folder is None:
-        return {}
-    recipe, fitted = Recipe.load(folder)
-    return {"reference": fitted, "reference_params": recipe.params, "reference_key": recipe.key}
+def compute_of(study: TuneSlice) -> Compute:
+    """Where a fit runs its model: on the engine's device, in the engine's precision."""
+    engine = study.engine
+    return Compute(str(engine.torch_device), engine.dtype, engine.device_map, study.spectrum.factors)
+
+
+def _dev_digest(engine: EngineSettings, dev: Mapping[str, Sequence[Item]]) -> str:
+    """16 hex digits for the dev questions with their answers, and how they are answered and scored."""
+    questions = [[item.content, item.answer] for group in dev.values() for item in group]
+    return digest([engine.model_dump(mode="json"), questions, extraction.VERSION])[:16]

@@ -4,21 +4,23 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from frism.errors import UserError
+from frism.method.fitted import Fitted
+from frism.method.fitting import DevScores, Fitting
 from frism.method.method import Method
 from frism.method.recipe import RECIPE, Recipe
 from frism.spectra.settings import SpectrumSettings
-from frism.triples.triple import Triple
 
 WORK = "work"  # below the variant's folder
+
+Scorer = Callable[[Recipe, Fitted], DevScores]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Point:
     """One combination of the grid, merged with the fixed parameters, and what was fitted for it."""
 
     recipe: Recipe
-    fitted: dict[str, Tensor]
+    fitted: Fitted
     folder: Path
 
 
@@ -42,27 +44,26 @@ def grid_points(
 
 
 def fit_point(
-    triple: Triple,
     method: Method,
     params: Mapping[str, Any],
-    supplied: Mapping[str, Any],
+    fitting: Fitting,
     *,
-    scope: str,
-    seed: int,
     code: str,
     folder: Path,
     spectrum: SpectrumSettings | None = None,
-    workspace: Path | None = None,
+    scorer: Scorer | None = None,
 ) -> Point:
     """Fit one grid point, or take up what an earlier, interrupted run fitted for the very same inputs.
 
-    `code` digests code, calibration, precision and reference: a change in any of them makes another recipe.
+    Args:
+        code: digests code, calibration, precision and reference: a change in any makes another recipe.
+        scorer: scores a candidate, for a method that is searched with dev scores.
     """
 
-    def recipe_with(fitted: dict[str, Tensor]) -> Recipe:
+    def recipe_with(fitted: Fitted) -> Recipe:
         return Recipe.make(
-            triple, method.name, params,
-            scope=scope, seed=seed, spectrum=spectrum, code=code, fitted=fitted,
+            fitting.triple, method.name, params,
+            scope=fitting.scope, seed=fitting.seed, spectrum=spectrum, code=code, fitted=fitted,
         )  # fmt: skip
 
     if (folder / RECIPE).exists():
@@ -73,7 +74,9 @@ def fit_point(
         else:
             if recipe == recipe_with(fitted):
                 return Point(recipe, fitted, folder)
-    fitted = method.run_fit(triple, params, seed=seed, workspace=workspace, **supplied)
+    if scorer is not None:
+        fitting = replace(fitting, scorer=lambda candidate: scorer(recipe_with(candidate), candidate))
+    fitted = method.run_fit(fitting, params)
     recipe = recipe_with(fitted)
     recipe.save(folder, fitted)
     return Point(recipe, fitted, folder)
@@ -92,8 +95,7 @@ def working_folder(out: Path, identity: Sequence[object]) -> Path:
     return own
 
 
-def learning_curve(fitted: Mapping[str, Tensor]) -> pd.DataFrame:
-    """The "curve/<quantity>" entries of a fit as columns, one row per step; empty if it has none."""
-    # Sorted: what was read back from a file has another order than what was just fitted.
-    curves = {k.removeprefix("curve/"): fitted[k].tolist() for k in sorted(fitted) if k.startswith("curve/")}
+def learning_curve(fitted: Fitted) -> pd.DataFrame:
+    """The curve of a fit as columns, one row per step; empty if it has none."""
+    curves = {name: fitted.curve[name].tolist() for name in sorted(fitted.curve)}
     return pd.DataFrame(curves).rename_axis("step").reset_index() if curves else pd.DataFrame()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.vlmevalkit_package import add_bare_package, find_package
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,7 @@ def _module_of(name: str) -> str:
         for class_name in re.findall(r"^class (\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
             modules.setdefault(class_name, module)
     if name not in modules:
-        raise UserError(f"VLMEvalKit has no dataset class '{name}'.{nearest(name, modules)}")
+        raise UserError(f"VLMEvalKit has no dataset class '{name}'.{suggest(name, modules)}")
     return modules[name]
 
 

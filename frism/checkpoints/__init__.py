@@ -1,1 +1,1 @@
-"""Checkpoint folders: where they come from, what is in them, and digests of their content."""
+"""Checkpoint folders: find or download them, read their tensors, digest their content."""

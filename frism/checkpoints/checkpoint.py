@@ -1,5 +1,4 @@
-"""One checkpoint folder: its config, the header of every tensor, one tensor at a time, and a digest of its
-content."""
+"""Open a checkpoint folder: read its config, its headers and one tensor at a time; digest its content."""
 
 import functools
 import json
@@ -10,28 +9,25 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from frism.checkpoints.digests import remembered_sha256
+from frism.cache import FileState, read_file_state
+from frism.checkpoints.digests import recall_sha256
+from frism.checkpoints.dtypes import TORCH_NAMES
 from frism.checkpoints.headers import Header as Header
 from frism.checkpoints.headers import read_headers
 from frism.checkpoints.hub import locate
-from frism.checkpoints.index import INDEX, WEIGHTS, shard_names
+from frism.checkpoints.index import INDEX, WEIGHTS, read_weight_map
 from frism.checkpoints.reading import SourceFiles
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.files import read_json
 
 if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
     from torch import Tensor
 
-State = tuple[Path, int, int, int]  # a file: where it is, its size, time of last change and inode
+HashedFile = tuple[Path, FileState]
 ADAPTER = "adapter_config.json"
 # What from_pretrained reads beside the weights: configs, tokenizer, chat template, remote code; no prose.
 COMPANIONS = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".py"}
 _PICKLES = ("*.bin", "*.pt", "*.pth")
-_DTYPES = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
-    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-}  # fmt: skip
 
 
 class Checkpoint:
@@ -69,9 +65,9 @@ class Checkpoint:
         """
         folder = locate(source, revision, allow_pickle=allow_pickle)
         if allow_pickle and not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
-            from frism.checkpoints.pickles import converted
+            from frism.checkpoints.pickles import convert_pickles
 
-            folder = converted(folder)
+            folder = convert_pickles(folder)
         return cls(folder)
 
     @property
@@ -92,19 +88,22 @@ class Checkpoint:
     def header(self, name: str) -> Header:
         """Return a stored tensor's header. Raises UserError when there is none of that name."""
         if name not in self.tensors:
-            raise UserError(f"{self.folder} has no tensor {name}.{nearest(name, self.tensors)}")
+            raise UserError(f"{self.folder} has no tensor {name}.{suggest(name, self.tensors)}")
         return self.tensors[name]
 
     def read(self, name: str, rows: slice = slice(None)) -> "Tensor":
         """Return one tensor as stored (CPU), or some of its rows.
 
-        Raises UserError when it is absent, unreadable or not finite; rows are not looked through for that.
+        Raises UserError when it is absent or unreadable or, read whole, not finite.
         """
         import torch
 
         header = self.header(name)
-        if header.dtype not in _DTYPES:
-            raise UserError(f"{header.file}: tensor {name} is {header.dtype}, which torch has no type for.")
+        if header.dtype not in TORCH_NAMES:
+            raise UserError(
+                f"{header.file}: tensor {name} is stored as {header.dtype}, which torch cannot read: use a "
+                "checkpoint in another dtype."
+            )
         shape, start, size = header.shape, header.start, header.bytes
         whole = rows == slice(None)
         if not whole:
@@ -116,7 +115,7 @@ class Checkpoint:
         # Read, not mapped: resident memory stays at the tensors in hand.
         with SourceFiles() as files:
             files.read(header.file, start, values.numpy().data)
-        dtype: torch.dtype = getattr(torch, _DTYPES[header.dtype])
+        dtype: torch.dtype = getattr(torch, TORCH_NAMES[header.dtype])
         tensor = values.view(dtype).reshape(shape)
         if whole and tensor.is_floating_point() and not torch.isfinite(tensor).all():
             bad = int((~torch.isfinite(tensor)).sum())
@@ -129,7 +128,7 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """sha256 over weights, configs and tokenizer files; computed once per process and file state."""
-        return folder_digests([self])[0]
+        return digest_folders([self])[0]
 
 
 def _refuse_adapter(folder: Path) -> None:
@@ -158,9 +157,9 @@ def _headers(folder: Path) -> dict[str, Header]:
 
 
 def _sharded_headers(folder: Path) -> dict[str, Header]:
-    weight_map = shard_names(folder / INDEX)
+    weight_map = read_weight_map(folder / INDEX)
     headers: dict[str, Header] = {}
-    strays: list[tuple[str, str]] = []
+    unlisted: list[tuple[str, str]] = []
     for shard in sorted(set(weight_map.values())):
         if not (folder / shard).is_file():
             raise UserError(
@@ -170,13 +169,13 @@ def _sharded_headers(folder: Path) -> dict[str, Header]:
             if weight_map.get(name) == shard:
                 headers[name] = header
             else:
-                strays.append((name, shard))
+                unlisted.append((name, shard))
     for name, shard in weight_map.items():
         if name not in headers:
             raise UserError(
                 f"{folder / shard} lacks the tensor {name} that the index puts there: download both again."
             )
-    for name, shard in strays:
+    for name, shard in unlisted:
         raise UserError(
             f"{folder / shard} holds the tensor {name}, which the index does not put there: download both "
             "again."
@@ -184,26 +183,26 @@ def _sharded_headers(folder: Path) -> dict[str, Header]:
     return headers
 
 
-def folder_digests(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """sha256 of each folder's content: weights, configs and tokenizer files.
+def digest_folders(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """Return the sha256 of each folder's content: weights, configs and tokenizer files.
 
     Large files are hashed side by side across the folders, in the order in which a merge reads them, so that
     what one of the two has read from the disk is still in memory for the other.
     """
-    folders = [_states(checkpoint.folder, set(checkpoint.shards())) for checkpoint in checkpoints]
-    order = [state for row in zip_longest(*folders) for state in row if state is not None]
+    folders = [_list_files(checkpoint.folder, set(checkpoint.shards())) for checkpoint in checkpoints]
+    order = [file for row in zip_longest(*folders) for file in row if file is not None]
     with ThreadPoolExecutor(max_workers=max(3, len(checkpoints))) as pool:
         hashes = dict(zip(order, pool.map(_hash, order), strict=True))
-    contents = [[[state[0].name, hashes[state]] for state in states] for states in folders]
+    contents = [[[file[0].name, hashes[file]] for file in files] for files in folders]
     return [sha256(json.dumps(content).encode()).hexdigest() for content in contents]
 
 
-def _states(folder: Path, weights: set[Path]) -> list[State]:
+def _list_files(folder: Path, weights: set[Path]) -> list[HashedFile]:
     files = {path for path in folder.iterdir() if path.suffix in COMPANIONS and path.is_file()} | weights
-    return [(path, (stat := path.stat()).st_size, stat.st_mtime_ns, stat.st_ino) for path in sorted(files)]
+    return [(path, read_file_state(path)) for path in sorted(files)]
 
 
 @functools.lru_cache(maxsize=1024)
-def _hash(state: State) -> str:
-    """The file's sha256, computed once per process; the rest of the state is only the cache's key."""
-    return remembered_sha256(state[0])
+def _hash(file: HashedFile) -> str:
+    """Return the file's sha256, computed once per process; its state is only part of the key."""
+    return recall_sha256(file[0])

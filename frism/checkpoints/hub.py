@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: a local folder, or a hub id with an optional revision ("owner/name@v1")."""
+"""Locate a checkpoint: a local folder, or a hub id with an optional revision ("owner/name@v1")."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,15 @@ _IGNORED = ["*/*", "consolidated*"]
 
 
 def locate(source: str | Path, revision: str | None = None, *, allow_pickle: bool = False) -> Path:
-    """Return the local folder of a checkpoint; a hub id is downloaded into the hub's cache, or found there.
+    """Return the local folder of a checkpoint; a hub id is downloaded unless the hub's cache has it.
 
-    A folder of that name goes before a hub id. Raises UserError when there is neither, or the hub refuses.
+    A folder of that name takes precedence over a hub id. Raises UserError when there is neither, or the hub
+    refuses.
     """
     text = str(source)
     if Path(text).is_dir():
         if revision is not None:
-            raise UserError(f"{text} is a local folder, which has no revisions: drop the revision.")
+            raise UserError(f"{text} is a local folder, which has no revisions: leave the revision out.")
         return Path(text)
     name, _, after = text.partition("@")
     if not _HUB_ID.fullmatch(name):
@@ -27,7 +28,9 @@ def locate(source: str | Path, revision: str | None = None, *, allow_pickle: boo
             f"{text} is not a folder: give a local checkpoint, or a hub id such as owner/name@revision."
         )
     if after and revision and after != revision:
-        raise UserError(f"{text} names the revision {after}, and {revision} was asked for: give one.")
+        raise UserError(
+            f"{text} names the revision {after}, but the revision given is {revision}: give only one."
+        )
     return _snapshot(name, after or revision, allow_pickle)
 
 

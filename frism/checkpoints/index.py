@@ -1,25 +1,19 @@
 """Read the index of a sharded checkpoint: which file holds which tensor."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from frism.checkpoints.headers import Header as Header
 from frism.errors import UserError
 from frism.files import read_json
-
-if TYPE_CHECKING:  # headers are JSON: a plan needs no torch, which takes seconds to import
-    pass
-
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-def shard_names(index: Path) -> dict[str, str]:
+def read_weight_map(index: Path) -> dict[str, str]:
     """Return an index's weight_map: tensor name to file name. Raises UserError when it leaves the folder."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{index} has no weight_map: copy or download the index again.")
     for shard in weight_map.values():
         if not isinstance(shard, str) or Path(shard).name != shard:
-            raise UserError(f"{index} points outside its folder ({shard}): use shards beside the index.")
+            raise UserError(f"{index} points outside its folder ({shard}): put the shards beside the index.")
     return weight_map

@@ -1,8 +1,8 @@
-"""Pickled weights, only when asked for: torch's weights-only unpickler, converted once to safetensors.
+"""Convert pickled weights once to safetensors, on request, with torch's weights-only unpickler.
 
 Positional reads and byte-wise copies need files whose offsets are known, which a pickle's are not. The
-converted folder lies in $FRISM_CACHE (default: the user's cache folder), named by the pickles' content, and
-is a whole checkpoint: the other files of the original are copied beside the weights.
+converted folder lies in the cache folder (`frism.cache`), named by the pickles' content, and is a whole
+checkpoint: the other files of the original are copied beside the weights.
 """
 
 import json
@@ -18,14 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from frism.cache import cache_folder
-from frism.checkpoints.index import INDEX, shard_names
+from frism.checkpoints.index import INDEX, read_weight_map
 from frism.errors import UserError
 from frism.files import sha256_file
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 
-def converted(folder: Path) -> Path:
+def convert_pickles(folder: Path) -> Path:
     """Return a folder with the same checkpoint in safetensors, made now or earlier.
 
     One shard is in memory at a time. Raises UserError when there are no pickles or they hold more than
@@ -59,7 +59,7 @@ def _convert(shards: list[Path], scratch: Path) -> None:
     weight_map: dict[str, str] = {}
     total = 0
     for number, shard in enumerate(shards, start=1):
-        tensors = _unshared(_load(shard))
+        tensors = _unshare(_load(shard))
         name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         save_file(tensors, scratch / name, {"format": "pt"})
         (scratch / name).chmod(0o644)
@@ -80,24 +80,26 @@ def _load(shard: Path) -> dict[str, Tensor]:
             f"{shard} holds more than tensors or is damaged ({reason}): do not use it."
         ) from error
     if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise UserError(f"{shard} is no dictionary of tensors: give the folder that from_pretrained loads.")
+        raise UserError(
+            f"{shard} does not hold a dictionary of tensors: give the folder that from_pretrained loads."
+        )
     return loaded
 
 
-def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous tensors that share no memory, as safetensors demands."""
+def _unshare(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous tensors that share no memory, as safetensors demands."""
     seen: set[int] = set()
-    found = {}
+    separate = {}
     for name, tensor in tensors.items():
         storage = tensor.untyped_storage().data_ptr()
-        found[name] = (tensor.clone() if storage in seen else tensor).contiguous()
+        separate[name] = (tensor.clone() if storage in seen else tensor).contiguous()
         seen.add(storage)
-    return found
+    return separate
 
 
 def _shards(folder: Path) -> list[Path]:
     if (folder / PICKLE_INDEX).is_file():
-        shards = [folder / name for name in sorted(set(shard_names(folder / PICKLE_INDEX).values()))]
+        shards = [folder / name for name in sorted(set(read_weight_map(folder / PICKLE_INDEX).values()))]
     else:
         shards = [folder / PICKLE]
     for shard in shards:

@@ -3,17 +3,16 @@
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 from frism.checkpoints.dtypes import BITS
 from frism.checkpoints.headers import Header
 from frism.errors import UserError
 
-Buffer = Any  # a writable block of bytes: what os.preadv fills and os.pwrite takes
+Buffer = memoryview  # a writable block of bytes: what os.preadv fills and os.pwrite takes
 
 
 class SourceFiles:
-    """Descriptors of the files that are read, opened once and shared between threads."""
+    """Keep descriptors of the files that are read, opened once and shared between threads."""
 
     def __init__(self) -> None:
         self._open: dict[Path, int] = {}
@@ -28,7 +27,7 @@ class SourceFiles:
         self._open.clear()
 
     def descriptor(self, path: Path) -> int:
-        """The file's descriptor. Raises UserError when it cannot be opened."""
+        """Return the file's descriptor. Raises UserError when it cannot be opened."""
         with self._lock:
             if path not in self._open:
                 try:
@@ -38,19 +37,19 @@ class SourceFiles:
             return self._open[path]
 
     def read(self, path: Path, start: int, block: Buffer) -> None:
-        """Fill a block with the bytes from `start` on. Raises UserError when the file ends before."""
+        """Fill a block with the bytes from `start` on. Raises UserError when the file ends too early."""
         descriptor, done = self.descriptor(path), 0
         while done < len(block):
             try:
-                got = os.preadv(descriptor, [block[done:]], start + done)
+                count = os.preadv(descriptor, [block[done:]], start + done)
             except OSError as error:
                 raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-            if not got:
+            if not count:
                 raise UserError(f"{path} became shorter while it was read: copy or download it again.")
-            done += got
+            done += count
 
 
-def place(header: Header, first: int, last: int) -> tuple[int, int]:
-    """Byte offset and size of values [first, last) of a stored tensor."""
+def byte_range(header: Header, first: int, last: int) -> tuple[int, int]:
+    """Return byte offset and size of values [first, last) of a stored tensor."""
     width = BITS[header.dtype] // 8
     return header.start + first * width, (last - first) * width

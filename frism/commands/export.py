@@ -23,10 +23,10 @@ from frism.commands.merge import (
     settle,
     writing,
 )
-from frism.errors import reported
+from frism.errors import report_errors
 
 
-@reported()
+@report_errors()
 def export(
     variant: Annotated[Path, typer.Argument(help="Folder with recipe.json and, if fitted, coefficients.")],
     vlm: Vlm,

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from frism.commands.console import Json, console
-from frism.errors import reported
+from frism.errors import report_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from frism.inspection.report import Report
 
 
-@reported()
+@report_errors()
 def inspect_triple(
     base: Annotated[Path, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
     vlm: Annotated[Path, typer.Argument(help="The vision-language model V.")],

@@ -2,12 +2,13 @@
 
 import ctypes
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
     from frism.merging.export import Job
@@ -45,12 +46,12 @@ SpectraFolder = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")]
 
 
-@reported()
+@report_errors()
 def merge(
     vlm: Vlm,
     lrm: Lrm,
     base: Base,
-    method: Annotated[str, typer.Option(help="A merging method; `frism methods` lists them.")],
+    method: Annotated[str, typer.Option(help="A method (`frism methods` lists them), or a method's file.")],
     out: Out,
     assignments: Annotated[
         list[str] | None,
@@ -73,7 +74,7 @@ def merge(
     """Merge a reasoning model into a vision-language model and write the checkpoint."""
     settle()
     from frism.merging.export import Job
-    from frism.method.method import find
+    from frism.method.discovery import find
     from frism.triples.scopes import check_scope
     from frism.triples.triple import Triple
 
@@ -140,6 +141,8 @@ def perform(job: "Job", dry_run: bool) -> None:
     from frism.merging.export import export
 
     plan = job.plan()
+    for warning in job.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if dry_run:
         _show_plan(job)
         return

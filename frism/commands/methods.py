@@ -1,61 +1,73 @@
 """`frism methods`: every merging method with its label, parameters and defaults."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.table import Table
 
 from frism.commands.console import Json, console
-from frism.errors import reported
+from frism.errors import report_errors
 
 if TYPE_CHECKING:
     from frism.method.method import Method
-    from frism.method.parameters import Parameter
+
+COLUMNS = ("method", "label", "reads", "parameters", "needs")
 
 
-@reported()
-def list_methods(as_json: Json = False) -> None:
+@report_errors()
+def list_methods(
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown.")] = False,
+) -> None:
     """List every merging method with its label, parameters and defaults."""
-    from frism.method import method as methods
+    from frism.method.discovery import available, find
 
-    found = [methods.find(name) for name in methods.available()]
+    found = [find(name) for name in available()]
     if as_json:
-        print(json.dumps([_row(method) for method in found], indent=2))
+        print(json.dumps([_describe(method) for method in found], indent=2))
+        return
+    if markdown:
+        print(markdown_table(found), end="")
         return
     table = Table(title="Merging methods")
-    for column in ("method", "label", "reads", "parameters", "fits"):
+    for column in COLUMNS:
         table.add_column(column, no_wrap=column == "method")
     for method in found:
-        parameters = "\n".join(f"{p.name}: {_kind(p)} = {p.default!r}" for p in method.parameters.values())
-        fits = " + ".join(
-            word
-            for word, needed in (
-                ("calibration", method.needs_calibration),
-                ("reference", method.needs_reference),
-            )
-            if needed
-        )
-        table.add_row(method.name, method.label, " ".join(method.sources), parameters, fits)
+        parameters = "\n".join(f"{p.name} = {p.default!r}: {p.words}" for p in method.parameters.values())
+        needs = " + ".join(sorted(method.needs))
+        table.add_row(method.name, method.label, " ".join(method.reads), parameters, needs)
     console().print(table)
 
 
-def _kind(parameter: "Parameter") -> str:
-    return "|".join(parameter.choices) or parameter.type
+def markdown_table(methods: "list[Method]") -> str:
+    """The same table in Markdown, a line per method: its file, what it does, its parameters and needs."""
+    lines = ["| method | what it does | parameters (defaults) | needs |", "|---|---|---|---|"]
+    for method in methods:
+        first = method.doc.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        parameters = ", ".join(f"`{p.name}` {_plain(p.default)}" for p in method.parameters.values())
+        needs = ", ".join(sorted(method.needs))
+        lines.append(f"| `{method.name}` | {first} | {parameters or '-'} | {needs or '-'} |")
+    return "\n".join(lines) + "\n"
 
 
-def _row(method: "Method") -> dict[str, object]:
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _describe(method: "Method") -> dict[str, object]:
     return {
         "name": method.name,
         "label": method.label,
         "module": method.module,
-        "reads": list(method.sources),
+        "reads": list(method.reads),
         "scope": method.scope,
         "parameters": {
             p.name: {"type": p.type, "default": p.default}
             | ({"choices": list(p.choices)} if p.choices else {})
+            | p.bounds
             for p in method.parameters.values()
         },
-        "calibration": method.needs_calibration,
-        "reference": method.needs_reference,
+        "needs": sorted(method.needs),
         "stochastic": method.stochastic,
     }

@@ -11,13 +11,13 @@ from rich.table import Table
 
 from frism.commands.console import Json, console
 from frism.commands.merge import AllowPickle, TextReceiver, Threads, checked
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
     from frism.spectra.spectra import Spectra
 
 
-@reported()
+@report_errors()
 def spectrum(
     base: Annotated[str, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
     vlm: Annotated[str, typer.Argument(help="The vision-language model V.")],
@@ -48,23 +48,23 @@ def spectrum(
     from pydantic import ValidationError
 
     from frism.compute import Compute
-    from frism.errors import first_fault
-    from frism.spectra.parts import named_layers, share
+    from frism.errors import describe_first_fault
+    from frism.spectra.parts import choose_part, parse_layers
     from frism.spectra.settings import SpectrumSettings
     from frism.triples.triple import Triple
 
     try:
         settings = SpectrumSettings.model_validate({"rank": rank, "dtype": dtype, "solver": solver})
     except ValidationError as error:
-        raise UserError(f"--{first_fault(error)}.") from error
+        raise UserError(f"--{describe_first_fault(error)}.") from error
     on = checked(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
     triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     names = [name for name in triple.names() if len(triple.header("lrm", name).shape) == 2]
     if layers is not None:
-        wanted = named_layers(layers, triple.layers)
+        wanted = parse_layers(layers, triple.layers)
         names = [name for name in names if triple.layer(name) in wanted]
     if part is not None:
-        names = share({name: triple.header("lrm", name).shape for name in names}, part, settings)
+        names = choose_part({name: triple.header("lrm", name).shape for name in names}, part, settings)
     if threads is not None:
         import torch
 
@@ -81,20 +81,20 @@ def spectrum(
 
 def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
     """Decompose what is not kept yet; return what `--json` prints."""
-    from frism.spectra.store import stored_bytes
+    from frism.spectra.store import count_bytes
 
     shown = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
         task = progress.add_task("hashing B and R", total=len(names))
         store = spectra.store
-        kept = {name for name in names if store.facts(name, spectra.shape(name)) is not None}
+        kept = {name for name in names if store.read_metadata(name, spectra.shape(name)) is not None}
         todo = [name for name in names if name not in kept]
-        _check_space(store.root, stored_bytes(spectra.settings, map(spectra.shape, todo)))
+        _check_space(store.root, count_bytes(spectra.settings, map(spectra.shape, todo)))
         facts = {}
         for name in names:
             progress.update(task, description=name)
-            facts[name] = spectra.make(name, device)
+            facts[name] = spectra.ensure(name, device)
             progress.advance(task)
     shapes = {name: spectra.shape(name) for name in names}
     return {
@@ -103,7 +103,7 @@ def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
         "settings": spectra.settings.model_dump(),
         "matrices": len(names),
         "kept": len(kept),
-        "bytes": stored_bytes(spectra.settings, shapes.values()),
+        "bytes": count_bytes(spectra.settings, shapes.values()),
         "digest": store.digest(shapes),
         "shapes": _by_shape(list(facts.values())),
     }

@@ -1,1 +1,1 @@
-"""Label-free self-distillation: the VLM's own answers to unlabelled questions, and KL to them."""
+"""Self-distillation without labels: the VLM's own answers to unlabelled questions, and KL to them."""

@@ -1,4 +1,4 @@
-"""Single questions' inputs as one batch: tokens padded on the left, pictures with zeros at their end.
+"""Collate single questions' inputs into a batch: tokens padded on the left, pictures with zeros at the end.
 
 Called once per question, a processor gives exactly what the model sees for it alone; what the processor would
 pad or cut in a batch of its own never matters.
@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "cross_attention_mask")
-Row = dict[str, Tensor]
+ModelInputs = dict[str, Tensor]  # by name, as the model takes them
 
 
-def collate(rows: Sequence[Row], pad_token: int) -> Row:
-    """One batch of single inputs, by name.
+def collate(rows: Sequence[ModelInputs], pad_token: int) -> ModelInputs:
+    """Return one batch of single inputs, by name.
 
     Pictures' tensors have a first dimension of pictures, tiles or questions, depending on the family; the
     others are brought to one size, as the processors themselves do for a batch.
@@ -24,15 +24,15 @@ def collate(rows: Sequence[Row], pad_token: int) -> Row:
     for name in dict.fromkeys(name for row in rows for name in row):
         parts = [row[name] for row in rows if name in row]
         left, fill = name in PER_TOKEN, pad_token if name == "input_ids" else 0
-        wanted = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-        result[name] = torch.cat([_padded(part, wanted, left, fill) for part in parts])
+        shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+        result[name] = torch.cat([_pad(part, shape, left, fill) for part in parts])
     return result
 
 
-def _padded(part: Tensor, wanted: Sequence[int], left: bool, fill: int) -> Tensor:
-    missing = [size - own for size, own in zip(wanted, part.shape[1:], strict=True)]
+def _pad(part: Tensor, shape: Sequence[int], left: bool, fill: int) -> Tensor:
+    missing = [size - present for size, present in zip(shape, part.shape[1:], strict=True)]
     if not any(missing):
         return part
     # torch.nn.functional.pad counts from the last dimension; the first of `missing` is the tokens'.
-    ends = [(size, 0) if left and place == 0 else (0, size) for place, size in enumerate(missing)]
+    ends = [(size, 0) if left and dim == 0 else (0, size) for dim, size in enumerate(missing)]
     return pad(part, [n for pair in reversed(ends) for n in pair], value=fill)

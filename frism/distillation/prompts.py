@@ -1,4 +1,4 @@
-"""A picture and a question as the model's inputs, by its own processor and chat template."""
+"""Prepare a picture and a question as the model's inputs, with its own processor and chat template."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,42 +6,45 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from frism.distillation.collation import Row
+from frism.distillation.collation import ModelInputs
 from frism.errors import UserError
 
 if TYPE_CHECKING:  # slow to import, needed for names only
     from PIL.Image import Image
 
 Question = tuple["Image", str]
-NAMED = 3  # of several unreadable pictures, so many are named
+MAX_NAMED = 3  # unreadable pictures that a message names
 
 
-def rows(processor: Any, questions: Sequence[Question], places: Iterable[int]) -> list[Row]:
-    """The inputs of some questions, each alone, on the CPU: "input_ids" (1, length) and what else V wants.
+def prepare_questions(
+    processor: Any, questions: Sequence[Question], indices: Iterable[int]
+) -> list[ModelInputs]:
+    """Return the inputs of some questions, each alone, on the CPU: "input_ids" (1, length) and what V takes.
 
-    `questions` is indexed once per place and may open its picture then. Raises UserError naming the pictures
+    `questions` is indexed once per index and may open its picture then. Raises UserError naming the pictures
     that cannot be read.
     """
-    found, unread = [], []
-    for place in places:
+    inputs, unreadable = [], []
+    for index in indices:
         try:
-            picture, text = questions[place]
+            picture, text = questions[index]
             picture = picture.convert("RGB")
         except (OSError, SyntaxError, UserError) as error:  # what PIL raises for damaged files
-            unread.append(f"question {place + 1} ({str(error).rstrip('.')})")
+            unreadable.append(f"question {index + 1} ({str(error).rstrip('.')})")
         else:
-            found.append(inputs(processor, picture, text))
-    if unread:
-        more = f" and {len(unread) - NAMED} more" if len(unread) > NAMED else ""
+            inputs.append(prepare_question(processor, picture, text))
+    if unreadable:
+        more = f" and {len(unreadable) - MAX_NAMED} more" if len(unreadable) > MAX_NAMED else ""
         raise UserError(
-            f"calibration pictures cannot be read: {'; '.join(unread[:NAMED])}{more}: restore or remove them."
+            f"calibration pictures cannot be read: {'; '.join(unreadable[:MAX_NAMED])}{more}: restore or "
+            "remove them."
         )
-    return found
+    return inputs
 
 
-def inputs(processor: Any, picture: "Image", text: str) -> Row:
-    """Inputs of one question about one picture, ready for the model to begin its answer."""
-    further: dict[str, Any] = {}
+def prepare_question(processor: Any, picture: "Image", text: str) -> ModelInputs:
+    """Return the inputs of one question about one picture, ready for the model to begin its answer."""
+    options: dict[str, bool] = {}
     if getattr(processor, "chat_template", None):
         content = [{"type": "image"}, {"type": "text", "text": text}]
         text = processor.apply_chat_template(
@@ -49,9 +52,9 @@ def inputs(processor: Any, picture: "Image", text: str) -> Row:
         )
         start = processor.tokenizer.bos_token
         if start and text.startswith(start):  # the tokenizer would write a second one
-            further["add_special_tokens"] = False
-    given = processor(text=text, images=[picture], return_tensors="pt", **further)
+            options["add_special_tokens"] = False
+    outputs = processor(text=text, images=[picture], return_tensors="pt", **options)
     # PaliGemma's processor makes labels of the prompt; nothing here has any.
-    row = {name: value for name, value in given.items() if isinstance(value, Tensor) and name != "labels"}
+    row = {name: value for name, value in outputs.items() if isinstance(value, Tensor) and name != "labels"}
     row.setdefault("attention_mask", torch.ones_like(row["input_ids"]))
     return row

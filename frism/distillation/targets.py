@@ -1,4 +1,4 @@
-"""The teacher's distributions as targets: all of the vocabulary, or the likeliest tokens and the exact rest.
+"""Keep the teacher's distributions as targets: the whole vocabulary, or the top k and the exact rest.
 
 FRISM eq. 8 with a temperature T: KL between softmax(z_teacher / T) and softmax(z_student / T). With k tokens
 and one bucket for all others, the divergence is that of the coarser distributions, so never above the full
@@ -17,10 +17,10 @@ Direction = Literal["forward", "reverse"]
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The teacher's whole distribution, kept as the hidden states that V's head makes it of.
+class FullTarget:
+    """Keep the teacher's whole distribution as the hidden states that V's head turns into it.
 
-    They are the distribution exactly, in a hundredth of its memory: `hidden` (n, width), the model's dtype.
+    They give the distribution exactly, in a hundredth of its memory: `hidden` (n, width), the model's dtype.
     """
 
     hidden: Tensor
@@ -28,7 +28,7 @@ class Whole:
     def divergence(
         self, receiver: Receiver, logits: Tensor, temperature: float = 1.0, direction: Direction = "forward"
     ) -> Tensor:
-        """Mean over the n tokens of the divergence from the teacher, nats (a scalar).
+        """Return the mean over the n tokens of the divergence from the teacher, nats (a scalar).
 
         Args:
             logits: the student's, (n, vocabulary), fp32 or float64.
@@ -38,13 +38,13 @@ class Whole:
 
     @torch.no_grad()
     def log_probs(self, receiver: Receiver, temperature: float = 1.0) -> Tensor:
-        """The teacher's log-probabilities, (n, vocabulary), fp32 or float64."""
+        """Return the teacher's log-probabilities, (n, vocabulary), fp32 or float64."""
         return _log_softmax(receiver.logits(self.hidden.to(receiver.device)), temperature)
 
 
 @dataclass(frozen=True)
-class Leading:
-    """The k likeliest tokens and the rest as one bucket, at the temperature they were taken.
+class TopKTarget:
+    """Keep the k likeliest tokens, and the rest as one bucket, at one temperature.
 
     Attributes:
         tokens: (n, k) int64. log_probs: (n, k) and log_rest: (n,), the teacher's, fp32 or float64.
@@ -56,8 +56,8 @@ class Leading:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, logits: Tensor, k: int, temperature: float) -> "Leading":
-        """The k likeliest tokens of the teacher's logits (n, vocabulary)."""
+    def from_logits(cls, logits: Tensor, k: int, temperature: float) -> "TopKTarget":
+        """Keep the k likeliest tokens of the teacher's logits (n, vocabulary)."""
         tokens = logits.topk(k).indices
         log_probs, log_rest = _buckets(logits, tokens, temperature)
         return cls(tokens, log_probs, log_rest)
@@ -65,16 +65,16 @@ class Leading:
     def divergence(
         self, receiver: Receiver, logits: Tensor, temperature: float = 1.0, direction: Direction = "forward"
     ) -> Tensor:
-        """As `Whole.divergence`, over k + 1 buckets; `temperature` is the one of `of`."""
+        """Do as `FullTarget.divergence`, over k + 1 buckets; `temperature` is the one of `from_logits`."""
         tokens, log_probs, log_rest = (
             part.to(logits.device) for part in (self.tokens, self.log_probs, self.log_rest)
         )
-        own, own_rest = _buckets(logits, tokens, temperature)
+        student, rest = _buckets(logits, tokens, temperature)
         teacher = torch.cat([log_probs, log_rest.unsqueeze(-1)], dim=-1)
-        return _kl(teacher, torch.cat([own, own_rest.unsqueeze(-1)], dim=-1), direction)
+        return _kl(teacher, torch.cat([student, rest.unsqueeze(-1)], dim=-1), direction)
 
 
-Target = Whole | Leading
+Target = FullTarget | TopKTarget
 
 
 def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
@@ -82,7 +82,7 @@ def _log_softmax(logits: Tensor, temperature: float) -> Tensor:
 
 
 def _buckets(logits: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """log P of `tokens` (n, k) and of everything else (n,)."""
+    """Return log P of `tokens` (n, k) and of everything else (n,)."""
     scaled = logits / temperature
     total = scaled.logsumexp(dim=-1, keepdim=True)
     # Summed on its own: 1 minus the others' sum would lose it to rounding where it is small.

@@ -1,4 +1,4 @@
-"""The teacher: V's greedy answers to unlabelled questions, and its distribution at every answer token."""
+"""Ask the teacher: V's greedy answers to unlabelled questions, and its distribution at every answer token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +7,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from frism.distillation.collation import PER_TOKEN, Row, collate
+from frism.distillation.collation import PER_TOKEN, ModelInputs, collate
 from frism.distillation.receiver import Receiver
-from frism.distillation.targets import Direction, Leading, Target, Whole
-from frism.distillation.tower_inputs import Call, pictures_seen_once, placed, record, replay
+from frism.distillation.targets import Direction, FullTarget, Target, TopKTarget
+from frism.distillation.tower_inputs import TowerCall, cache_picture_features, move_to, record, replay
 
-_TARGETS: dict[str, type[Whole] | type[Leading]] = {kind.__name__: kind for kind in (Whole, Leading)}
+_TARGETS: dict[str, type[FullTarget] | type[TopKTarget]] = {
+    kind.__name__: kind for kind in (FullTarget, TopKTarget)
+}
 ANSWER_TYPES = {"paligemma": 1}  # where `token_type_ids` 0 means that a token sees those after it too
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How the teacher is asked.
+class TeacherSettings:
+    """Say how the teacher answers.
 
     Attributes:
         max_new_tokens: most tokens of its answer.
@@ -35,7 +37,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Example:
-    """A batch of questions with the teacher's answers, as the language tower sees them.
+    """Hold a batch of questions with the teacher's answers, as the language tower sees them.
 
     Attributes:
         call: the language tower's arguments for prompts and answers, (batch, length) tokens.
@@ -44,27 +46,27 @@ class Example:
         target: the teacher's distributions there.
     """
 
-    call: Call
+    call: TowerCall
     answer: Tensor
     tokens: Tensor
     target: Target
 
     def state(self) -> dict[str, Any]:
-        """Nested plain containers with all tensors on the CPU: what `torch.save` takes."""
+        """Return nested plain containers with all tensors on the CPU: what `torch.save` takes."""
         target = {"kind": type(self.target).__name__, **vars(self.target)}
-        found: dict[str, Any] = placed(vars(self) | {"target": target}, torch.device("cpu"))
-        return found
+        state: dict[str, Any] = move_to(vars(self) | {"target": target}, torch.device("cpu"))
+        return state
 
     @classmethod
-    def of_state(cls, state: dict[str, Any]) -> "Example":
-        """The example that `state` was made of."""
+    def from_state(cls, state: dict[str, Any]) -> "Example":
+        """Return the example that `state` was made of."""
         target = dict(state["target"])
         return cls(**{**state, "target": _TARGETS[target.pop("kind")](**target)})
 
     def logits(self, receiver: Receiver) -> Tensor:
-        """Logits of the model as it is now at the n positions, (n, vocabulary), fp32 (or float64).
+        """Return the current model's logits at the n positions, (n, vocabulary), fp32 (or float64).
 
-        Only there is the vocabulary multiplied out.
+        Nowhere else are logits computed.
         """
         hidden = replay(receiver, self.call)
         return receiver.logits(hidden[self.answer.to(hidden.device)])
@@ -72,68 +74,68 @@ class Example:
     def divergence(
         self, receiver: Receiver, temperature: float = 1.0, direction: Direction = "forward"
     ) -> Tensor:
-        """Mean over the n tokens of the divergence of the model as it is now from the teacher (a scalar)."""
+        """Return the mean over the n tokens of the current model's divergence from the teacher (a scalar)."""
         return self.target.divergence(receiver, self.logits(receiver), temperature, direction)
 
 
 @torch.no_grad()
-def ask(receiver: Receiver, rows: Sequence[Row], asking: Asking) -> Example:
-    """Have V answer some questions (`frism.distillation.prompts.rows`) together.
+def answer_questions(receiver: Receiver, rows: Sequence[ModelInputs], settings: TeacherSettings) -> Example:
+    """Let V answer some questions (`frism.distillation.prompts.prepare_questions`) together.
 
     No label is read: a question carries none.
     """
     tokenizer = receiver.processor.tokenizer
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
-    inputs = _placed(collate(rows, pad), receiver)
+    inputs = _move_inputs(collate(rows, pad), receiver)
     length = inputs["input_ids"].shape[1]
-    if asking.tokens == "first":
+    if settings.tokens == "first":
         answers = inputs["input_ids"].new_zeros(len(rows), 1)  # not fed to the model; known below
-        answered = torch.ones_like(answers, dtype=torch.bool)
+        mask = torch.ones_like(answers, dtype=torch.bool)
         call = record(receiver, inputs)
     else:
-        with pictures_seen_once(receiver.model):
-            answers = _greedy(receiver, inputs, asking.max_new_tokens, pad)
-            answered = _until_end(answers, receiver.model.generation_config.eos_token_id)
-            call = record(receiver, continued(inputs, answers, answered, receiver.model.config.model_type))
+        with cache_picture_features(receiver.model):
+            answers = _answer_greedily(receiver, inputs, settings.max_new_tokens, pad)
+            mask = _mask_answers(answers, receiver.model.generation_config.eos_token_id)
+            call = record(receiver, append_answers(inputs, answers, mask, receiver.model.config.model_type))
     answer = torch.zeros(len(rows), length - 1 + answers.shape[1], dtype=torch.bool, device=answers.device)
-    answer[:, length - 1 :] = answered
+    answer[:, length - 1 :] = mask
     hidden = replay(receiver, call)
     hidden = hidden[answer.to(hidden.device)]
-    tokens = answers[answered]
-    if asking.tokens == "first":
+    tokens = answers[mask]
+    if settings.tokens == "first":
         logits = receiver.logits(hidden)
-        logits[:, _placeholders(receiver)] = -torch.inf
+        logits[:, _find_placeholders(receiver)] = -torch.inf
         tokens = logits.argmax(-1)
-    return Example(call, answer, tokens, _target(receiver, hidden, asking))
+    return Example(call, answer, tokens, _target(receiver, hidden, settings))
 
 
-def _target(receiver: Receiver, hidden: Tensor, asking: Asking) -> Target:
-    if asking.top_k:
+def _target(receiver: Receiver, hidden: Tensor, settings: TeacherSettings) -> Target:
+    if settings.top_k:
         logits = receiver.logits(hidden)
-        if asking.top_k < logits.shape[-1]:
-            return Leading.of(logits, asking.top_k, asking.temperature)
-    return Whole(hidden)
+        if settings.top_k < logits.shape[-1]:
+            return TopKTarget.from_logits(logits, settings.top_k, settings.temperature)
+    return FullTarget(hidden)
 
 
-def _placed(inputs: Row, receiver: Receiver) -> Row:
+def _move_inputs(inputs: ModelInputs, receiver: Receiver) -> ModelInputs:
     dtype = receiver.model.dtype
-    found: Row = placed(inputs, receiver.device)
-    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in found.items()}
+    moved: ModelInputs = move_to(inputs, receiver.device)
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in moved.items()}
 
 
-def _placeholders(receiver: Receiver) -> list[int]:
-    """Ids of the tokens that stand for pictures: never answers, as there would be no picture for them."""
+def _find_placeholders(receiver: Receiver) -> list[int]:
+    """Return the ids of tokens that stand for pictures: an answer must not hold them, having no picture."""
     config = receiver.model.config
-    found = [getattr(config, name, None) for name in ("image_token_id", "video_token_id")]
-    return [place for place in found if place is not None]
+    tokens = [getattr(config, name, None) for name in ("image_token_id", "video_token_id")]
+    return [token for token in tokens if token is not None]
 
 
-def _greedy(receiver: Receiver, inputs: Row, max_new_tokens: int, pad: int) -> Tensor:
-    """New tokens (batch, at most max_new_tokens), rows that end early filled up with `pad`."""
+def _answer_greedily(receiver: Receiver, inputs: ModelInputs, max_new_tokens: int, pad: int) -> Tensor:
+    """Generate (batch, at most max_new_tokens) tokens; rows that end early are filled up with `pad`."""
     # A released model's generation config may sample or punish repetition: the teacher does neither.
     plain = {
         "do_sample": False, "num_beams": 1, "repetition_penalty": 1.0, "temperature": None, "top_p": None,
-        "top_k": None, "suppress_tokens": _placeholders(receiver),
+        "top_k": None, "suppress_tokens": _find_placeholders(receiver),
     }  # fmt: skip
     sequences: Tensor = receiver.model.generate(
         **inputs, max_new_tokens=max_new_tokens, pad_token_id=pad, **plain
@@ -141,28 +143,30 @@ def _greedy(receiver: Receiver, inputs: Row, max_new_tokens: int, pad: int) -> T
     return sequences[:, inputs["input_ids"].shape[1] :]
 
 
-def _until_end(tokens: Tensor, end: int | list[int] | None) -> Tensor:
-    """Which generated tokens belong to the answer: everything up to and with the first end token."""
+def _mask_answers(tokens: Tensor, end: int | list[int] | None) -> Tensor:
+    """Return which generated tokens belong to the answer: those up to the first end token, included."""
     ends = torch.isin(tokens, torch.tensor([] if end is None else end, device=tokens.device))
     return (ends.cumsum(dim=1) - ends.long()) == 0
 
 
-def continued(inputs: Row, answers: Tensor, answered: Tensor, model_type: str) -> Row:
-    """The inputs (batch, length) with all of the answers' tokens but the last, which nothing follows.
+def append_answers(inputs: ModelInputs, answers: Tensor, mask: Tensor, model_type: str) -> ModelInputs:
+    """Return the inputs (batch, length) with the answers' tokens but the last, which nothing follows.
 
     Args:
-        answers: (batch, n) token ids. answered: bool, same shape, which of them belong to an answer.
+        answers: (batch, n) token ids. mask: bool, same shape, which of them belong to an answer.
     """
-    further = {
+    extensions = {
         "input_ids": answers,
-        "attention_mask": answered.long(),
+        "attention_mask": mask.long(),
         "mm_token_type_ids": torch.zeros_like(answers),  # text
         "token_type_ids": torch.full_like(answers, ANSWER_TYPES.get(model_type, 0)),
     }
     if "cross_attention_mask" in inputs:  # an answer sees what the prompt's last token sees
         last = inputs["cross_attention_mask"][:, -1:]
-        further["cross_attention_mask"] = last.expand(-1, answers.shape[1], *last.shape[2:])
+        extensions["cross_attention_mask"] = last.expand(-1, answers.shape[1], *last.shape[2:])
     return {
-        name: torch.cat([value, further[name][:, :-1].to(value.dtype)], dim=1) if name in PER_TOKEN else value
+        name: torch.cat([value, extensions[name][:, :-1].to(value.dtype)], dim=1)
+        if name in PER_TOKEN
+        else value
         for name, value in inputs.items()
     }

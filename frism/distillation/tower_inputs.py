@@ -1,4 +1,4 @@
-"""What the language tower is called with, recorded once: pictures, positions and masks worked out for good.
+"""Record the language tower's inputs once: pictures, positions and masks need not be computed again.
 
 The vision tower, the projector and the embedding are V's in every merge, so all that happens before the first
 decoder layer is the same for the teacher and for every student. Recording the tower's own call works for any
@@ -15,19 +15,19 @@ from torch import Tensor
 
 from frism.distillation.receiver import Receiver
 
-Call = dict[str, Any]  # keyword arguments: tensors, and lists, dicts and plain values around them
+TowerCall = dict[str, Any]  # keyword arguments: tensors, and lists, dicts and plain values around them
 
 
 class _RecordedError(Exception):
-    """Ends a forward pass at the language tower's door."""
+    """End a forward pass before the language tower runs."""
 
 
 @torch.no_grad()
-def record(receiver: Receiver, inputs: Mapping[str, Tensor]) -> Call:
-    """The keyword arguments with which `model(**inputs)` calls its language tower."""
-    calls: list[Call] = []
+def record(receiver: Receiver, inputs: Mapping[str, Tensor]) -> TowerCall:
+    """Return the keyword arguments with which `model(**inputs)` calls its language tower."""
+    calls: list[TowerCall] = []
 
-    def stop(module: object, args: tuple[Any, ...], kwargs: Call) -> None:
+    def stop(module: object, args: tuple[Any, ...], kwargs: TowerCall) -> None:
         calls.append(kwargs)
         raise _RecordedError
 
@@ -41,45 +41,45 @@ def record(receiver: Receiver, inputs: Mapping[str, Tensor]) -> Call:
     return calls[0]
 
 
-def replay(receiver: Receiver, call: Call) -> Tensor:
-    """Last hidden states (batch, length, width) of the language tower for a recorded call."""
-    hidden: Tensor = receiver.tower(**placed(call, receiver.device)).last_hidden_state
+def replay(receiver: Receiver, call: TowerCall) -> Tensor:
+    """Return the last hidden states (batch, length, width) of the language tower for a recorded call."""
+    hidden: Tensor = receiver.tower(**move_to(call, receiver.device)).last_hidden_state
     return hidden
 
 
-def placed(value: Any, device: torch.device) -> Any:
-    """A copy of nested lists, tuples and dicts with every tensor on a device."""
+def move_to(value: Any, device: torch.device) -> Any:
+    """Copy nested lists, tuples and dicts with every tensor on a device."""
     if isinstance(value, Tensor):
         # Not on the way back: the CPU would read before the copy is there.
         return value.to(device, non_blocking=device.type == "cuda")
     if isinstance(value, Mapping):
-        return {name: placed(part, device) for name, part in value.items()}
+        return {name: move_to(part, device) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(placed(part, device) for part in value)
+        return type(value)(move_to(part, device) for part in value)
     return value
 
 
 @contextmanager
-def pictures_seen_once(model: Any) -> Iterator[None]:
-    """Inside, `model` encodes the same pixels once in a row, in `generate` and in plain calls alike."""
+def cache_picture_features(model: Any) -> Iterator[None]:
+    """Let `model` encode repeated pixels once inside the block, in `generate` and in plain calls alike."""
     inner = model.base_model
     # Vision tower and projector in one, except for mllama, which has no such method.
     owner, name = (inner, "get_image_features")
     if not hasattr(inner, name):
         owner, name = inner.vision_model, "forward"
     original: Callable[..., Any] = getattr(owner, name)
-    seen: list[tuple[Tensor, Any]] = []
+    latest: list[tuple[Tensor, Any]] = []
 
     @functools.wraps(original)  # `generate` reads the signature
-    def remembered(pixel_values: Tensor, *args: Any, **kwargs: Any) -> Any:
-        for pixels, features in seen:
+    def recall(pixel_values: Tensor, *args: Any, **kwargs: Any) -> Any:
+        for pixels, features in latest:
             if pixels.shape == pixel_values.shape and torch.equal(pixels, pixel_values):
                 return features
-        seen[:] = [(pixel_values, original(pixel_values, *args, **kwargs))]
-        return seen[0][1]
+        latest[:] = [(pixel_values, original(pixel_values, *args, **kwargs))]
+        return latest[0][1]
 
     before = vars(owner).get(name)
-    setattr(owner, name, remembered)
+    setattr(owner, name, recall)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""One linear layer with gated directions: forward, and the gates' gradient without the weight's.
+"""Run one linear layer with gated directions: forward, and the gates' gradient without the weight's.
 
 The layer is y = W x + b + U diag(gains) V^T x with everything frozen but the gains. For an upstream gradient
 delta of y, dL/dgains_k = sum over tokens of (u_k . delta)(v_k . x), so dL/dW, (d_out, d_in), is never formed.
@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from frism.gates.task_vectors import Rows, pieces
+from frism.gates.task_vectors import Rows, slice_rows
 
 Factors = Callable[[], tuple[Tensor, ...]]
 TaskVector = Callable[[], Rows]
 
-KEPT = 1 << 22
+MAX_KEPT_ENTRIES = 1 << 22
 """Entries up to which a rebuilt matrix is kept for the backward pass; a larger one is rebuilt there."""
 
 
@@ -28,17 +28,17 @@ def rebuilding_pays(d_out: int, d_in: int, tokens: int) -> bool:
     rebuilt only the gates' gradient is left, k (d_out + d_in) per token, but each time that W is built costs
     k d_out d_in. The number of directions k cancels.
     """
-    times = 1 if d_out * d_in <= KEPT else 2
+    times = 1 if d_out * d_in <= MAX_KEPT_ENTRIES else 2
     return tokens * (d_out + d_in) > times * d_out * d_in
 
 
 class SideBranch(torch.autograd.Function):
-    """y = W x + b + U (gains * V^T x). Keeps V^T x, (tokens, k), for the backward pass.
+    """Compute y = W x + b + U (gains * V^T x). Keeps V^T x, (tokens, k), for the backward pass.
 
     Inputs: x (tokens, d_in); gains (k,); tail, a scalar already contained in `weight` and in `gains`, which
     only receives its gradient sum (delta . tau x) here, or None; weight (d_out, d_in); bias (d_out,) or None;
-    where U (d_out, k) and V^T (k, d_in) come from, asked again in the backward pass; where tau comes from,
-    asked only when the tail needs its gradient. Products run in the factors' dtype.
+    functions that return U (d_out, k) and V^T (k, d_in), called again in the backward pass, and tau, called
+    only when the tail needs its gradient. Products run in the factors' dtype.
     """
 
     @staticmethod
@@ -75,8 +75,8 @@ class SideBranch(torch.autograd.Function):
         return of_x, of_gains, of_tail, None, None, None, None
 
 
-class Rebuilt(torch.autograd.Function):
-    """The same function, inputs and gradients as `SideBranch`, through W + U diag(gains) V^T formed first.
+class RebuiltWeight(torch.autograd.Function):
+    """Compute what `SideBranch` does, with its inputs and gradients, by forming W + U diag(gains) V^T first.
 
     Keeps x, (tokens, d_in), and the rebuilt matrix where that has at most KEPT entries.
     """
@@ -92,8 +92,8 @@ class Rebuilt(torch.autograd.Function):
         factors: Factors,
         task_vector: TaskVector | None,
     ) -> Tensor:
-        rebuilt = _rebuilt(weight, gains, factors)
-        ctx.kept = rebuilt.numel() <= KEPT
+        rebuilt = _rebuild(weight, gains, factors)
+        ctx.kept = rebuilt.numel() <= MAX_KEPT_ENTRIES
         ctx.save_for_backward(gains, rebuilt if ctx.kept else weight, x)
         ctx.factors, ctx.task_vector = factors, task_vector
         return linear(x, rebuilt, bias)
@@ -109,14 +109,14 @@ class Rebuilt(torch.autograd.Function):
             of_gains = back.mul_(inner).sum(0, dtype=gains.dtype)
         of_tail = _tail_gradient(x, delta, ctx.task_vector, gains.dtype) if ctx.needs_input_grad[2] else None
         if ctx.needs_input_grad[0]:
-            of_x = delta @ (weight if ctx.kept else _rebuilt(weight, gains, ctx.factors))
+            of_x = delta @ (weight if ctx.kept else _rebuild(weight, gains, ctx.factors))
         return of_x, of_gains, of_tail, None, None, None, None
 
 
-class Whole(torch.autograd.Function):
-    """y = W x + b + gain * tau x: one gate for the matrix, which needs no directions. Keeps x.
+class WholeMatrix(torch.autograd.Function):
+    """Compute y = W x + b + gain * tau x: one gate for the matrix, which needs no directions. Keeps x.
 
-    Inputs: x (tokens, d_in); gain, a scalar; weight, bias; where tau (d_out, d_in) comes from.
+    Inputs: x (tokens, d_in); gain, a scalar; weight, bias; a function that returns tau (d_out, d_in).
     """
 
     @staticmethod
@@ -141,7 +141,7 @@ class Whole(torch.autograd.Function):
         return of_x, of_gain, None, None, None
 
 
-def _rebuilt(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
+def _rebuild(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
     u, vh = factors()
     scaled = (u * gains).to(u.dtype)
     if weight.dtype == u.dtype:
@@ -150,16 +150,16 @@ def _rebuilt(weight: Tensor, gains: Tensor, factors: Factors) -> Tensor:
 
 
 def _tail_gradient(x: Tensor, delta: Tensor, task_vector: TaskVector, dtype: torch.dtype) -> Tensor:
-    """Sum over tokens of delta . tau x: what the tail's gate gets beside its share in the gains."""
+    """Return the sum over tokens of delta . tau x: the tail's gradient beside its share in the gains."""
     tau, sums = task_vector(), []
-    for rows in pieces(delta.shape[1], x.shape[1]):
-        some = linear(x, tau[rows].to(x.device, x.dtype))
-        sums.append(some.mul_(delta[:, rows]).sum(dtype=dtype))
+    for rows in slice_rows(delta.shape[1], x.shape[1]):
+        product = linear(x, tau[rows].to(x.device, x.dtype))
+        sums.append(product.mul_(delta[:, rows]).sum(dtype=dtype))
     return torch.stack(sums).sum()
 
 
 def _add_product(y: Tensor, a: Tensor, b: Tensor) -> None:
-    """y += a b in place; in one kernel where the dtypes agree."""
+    """Add a b to y in place; in one kernel where the dtypes agree."""
     if y.dtype == a.dtype:
         y.addmm_(a, b)
     else:

@@ -1,4 +1,4 @@
-"""The curvature of the KL along every singular direction, at the unmodified VLM: its Fisher information.
+"""Estimate the KL's curvature along every singular direction at the unmodified VLM: its Fisher information.
 
 What is estimated. Let c_k be the open fraction of direction k (or of a tail), so that V + strength * sum_k
 c_k S_k u_k v_k^T is the merge and c = 0 is V. KL(V || merge), the mean over answer tokens, has value and
@@ -40,7 +40,7 @@ from frism.gates.gated_model import GatedInjection
 
 @dataclass(frozen=True)
 class Curvature:
-    """Diagonal of the Fisher information in the open fractions.
+    """Hold the diagonal of the Fisher information in the open fractions.
 
     Attributes:
         values: h, nats per answer token, one tensor per `GatedInjection.parameters()`, in their order and of
@@ -54,14 +54,14 @@ class Curvature:
 
     @property
     def relative_error(self) -> float:
-        """Median of error / h over everything that has a curvature."""
+        """Return the median of error / h over everything that has a curvature."""
         h, errors = (
             torch.cat([part.flatten().cpu() for part in parts]) for parts in (self.values, self.errors)
         )
         return (errors[h > 0] / h[h > 0]).nanmedian().item()
 
 
-def curvature(
+def estimate_curvature(
     injection: GatedInjection,
     questions: Iterable[Callable[[], Tensor]],
     *,
@@ -83,19 +83,20 @@ def curvature(
             parameter.zero_()
     sums = [_Sums.zeros(parameter) for parameter in parameters]
     count = tokens = squared_tokens = 0
-    with injection.applied():
+    with injection.apply():
         for logits in questions:
             squares = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in parameters]
-            answered = 0
+            answer_tokens = 0
             for _ in range(samples):
-                found = logits()
-                answered = len(found)
-                gradients = torch.autograd.grad(signed_surprise(found, generator), parameters)
+                values = logits()
+                answer_tokens = len(values)
+                gradients = torch.autograd.grad(signed_log_likelihood(values, generator), parameters)
                 for square, gradient in zip(squares, gradients, strict=True):
                     square += gradient.double().square() / samples
-            count, tokens, squared_tokens = count + 1, tokens + answered, squared_tokens + answered**2
+            count, tokens = count + 1, tokens + answer_tokens
+            squared_tokens += answer_tokens**2
             for total, square in zip(sums, squares, strict=True):
-                total.add(square, answered)
+                total.add(square, answer_tokens)
     return Curvature(
         [total.values / tokens for total in sums],
         [total.errors(count, tokens, squared_tokens) for total in sums],
@@ -103,15 +104,15 @@ def curvature(
     )
 
 
-def signed_surprise(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """sum over tokens and vocabulary of sqrt(P) * a random sign * log P; logits (n, vocabulary), a scalar."""
+def signed_log_likelihood(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Return sum_t,y sqrt(P) * (a random sign) * log P, a scalar, from logits (n, vocabulary)."""
     log_probs = torch.log_softmax(logits, dim=-1)
     signs = torch.randint(0, 2, logits.shape, generator=generator, dtype=torch.int8).to(logits.device) * 2 - 1
     return ((log_probs.detach() / 2).exp() * signs * log_probs).sum()
 
 
-def energy_shares(injection: GatedInjection) -> list[Tensor]:
-    """e of every open fraction: its part of the injected energy when fully open; sums to one. Free gates."""
+def measure_energy_shares(injection: GatedInjection) -> list[Tensor]:
+    """Return e of every open fraction: its share of the injected energy of open gates. Free gates only."""
     with torch.no_grad():
         for parameter in injection.parameters():
             parameter.fill_(1)
@@ -122,7 +123,7 @@ def energy_shares(injection: GatedInjection) -> list[Tensor]:
 
 @dataclass
 class _Sums:
-    """Sums over questions of x, x^2 and x times the tokens; x is a question's squared gradient."""
+    """Sum x, x^2 and x times the tokens over questions; x is a question's squared gradient."""
 
     values: Tensor
     squares: Tensor
@@ -138,7 +139,7 @@ class _Sums:
         self.by_tokens += x * tokens
 
     def errors(self, count: int, tokens: int, squared_tokens: int) -> Tensor:
-        """Standard error of sum x / sum tokens, a ratio of two sums over questions drawn at random."""
+        """Return the standard error of sum x / sum tokens, a ratio of two sums over random questions."""
         if count < 2:
             return torch.full_like(self.values, torch.inf)
         h = self.values / tokens

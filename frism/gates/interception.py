@@ -1,4 +1,4 @@
-"""A module's forward pass replaced for a while, below the hooks of torch and accelerate."""
+"""Replace modules' forward passes for a while, below the hooks of torch and accelerate."""
 
 from collections.abc import Callable
 
@@ -9,43 +9,43 @@ Forward = Callable[[Tensor], Tensor]
 
 
 class Interceptions:
-    """Replaced forward passes by name; at most one per module, and its own comes back in the end."""
+    """Replace forward passes by name; at most one per module, and its original comes back in the end."""
 
     def __init__(self) -> None:
-        self._own: dict[str, tuple[nn.Module, Forward]] = {}
+        self._originals: dict[str, tuple[nn.Module, Forward]] = {}
 
     def set(self, name: str, module: nn.Module, forward: Forward) -> None:
-        """Let `forward` compute the module's output, instead of its own or of an earlier replacement."""
+        """Let `forward` compute the module's output, instead of its original or an earlier replacement."""
         slot = _slot(module)
-        self._own.setdefault(name, (module, getattr(module, slot)))
+        self._originals.setdefault(name, (module, getattr(module, slot)))
         setattr(module, slot, forward)
 
     def release(self, name: str) -> Forward:
-        """Put the module's own forward pass back, and return it."""
-        module, own = self._own.pop(name)
+        """Put the module's original forward pass back, and return it."""
+        module, original = self._originals.pop(name)
         delattr(module, _slot(module))
-        if getattr(module, _slot(module), None) != own:  # it was not the class's
-            setattr(module, _slot(module), own)
-        return own
+        if getattr(module, _slot(module), None) != original:  # it was not the class's
+            setattr(module, _slot(module), original)
+        return original
 
     def release_all(self) -> None:
-        """Every module's own forward pass again."""
-        for name in list(self._own):
+        """Put every module's original forward pass back."""
+        for name in list(self._originals):
             self.release(name)
 
 
-def replacement(module: nn.Module) -> object:
-    """What computes the module's output instead of its own forward pass; None when nothing does."""
+def find_replacement(module: nn.Module) -> object:
+    """Return what computes the module's output instead of its original forward pass, or None."""
     return vars(module).get(_slot(module))
 
 
 def _slot(module: nn.Module) -> str:
-    """The attribute that computes: accelerate (several GPUs, offloading) wraps `forward` around it."""
+    """Return the attribute that computes: accelerate (several GPUs, offloading) wraps `forward` around it."""
     return "_old_forward" if hasattr(module, "_hf_hook") else "forward"
 
 
-def executing_device(module: nn.Linear) -> torch.device:
-    """Where a linear layer computes; an offloaded weight is there only while it does."""
+def find_device(module: nn.Linear) -> torch.device:
+    """Return where a linear layer computes; an offloaded weight is there only while it does."""
     device = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
     if module.weight.device.type != "meta" or device is None:
         return module.weight.device

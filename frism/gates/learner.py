@@ -1,127 +1,107 @@
-"""Learning gates: KL to the unmodified VLM's own answers against the injected energy, AdamW on the gates.
+"""Learn gates: KL to the unmodified VLM's own answers against the injected energy, AdamW on the gates.
 
 FRISM eq. 10: divergence - alpha * injected energy, over batches of unlabelled questions. One set of weights
 is teacher (gates off) and student (gates on); all that precedes the first decoder layer, and the teacher's
-answers and distributions, are worked out once. With a workspace, a run that was killed goes on where it was,
-to the same bits on a CPU.
+answers and distributions, are computed once. With a workspace, a run that was killed resumes where it
+was, to the same bits on a CPU.
 """
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 
 from frism.compute import Compute
-from frism.distillation.examples import teach
+from frism.distillation.examples import make_examples
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking
+from frism.distillation.teacher import TeacherSettings
+from frism.gates.checkpointer import Checkpointer
 from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
-from frism.gates.run import Run
-from frism.gates.state import Keeper
 from frism.gates.task_vectors import TaskVectors
+from frism.gates.training import GateTraining
+from frism.method import Fitted, Fitting
+from frism.progress import Progress
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
-from frism.triples.triple import Triple
-
-log = logging.getLogger(__name__)
 
 
 def learn(
-    triple: Triple,
-    calibration: Any,
-    spectra: Spectra,
-    *,
-    strength: float,
-    learning: Learning,
-    gates: Gates,
-    compute: Compute,
-    workspace: Path | None,
-    seed: int,
-    progress: str,
-    kl_weight: float = 1.0,
-) -> dict[str, Tensor]:
+    fitting: Fitting, gates: Gates, strength: float, learning: Learning, *, kl_weight: float = 1.0
+) -> Fitted:
     """Learn the gates of every matrix in scope "mat".
 
     Args:
-        calibration: with `questions`, a sequence of (picture, question), and `digest`, which identifies them
-            in a workspace. Nothing else of it is read.
+        fitting: its workspace keeps the teacher's answers (teacher-<key>/), the state and learning.csv
+            (gates-<key>/) between kills, by keys of all that they depend on, so fits may share one.
         strength: lambda_lrm, the factor outside the gates.
-        workspace: keeps the teacher's answers (teacher-<key>/), the state and learning.csv (gates-<key>/)
-            between kills, by keys of all that they depend on, so fits may share one; None keeps nothing.
         kl_weight: of the divergence in the loss; 0 measures it without learning from it.
 
-    Returns "<tensor name>/open" (open fractions, fp32 (k,)), "<tensor name>/open_tail" (scalar) where the
-    spectrum is truncated, and the learning curve as "curve/<quantity>", (steps,): kl (nats per answer token),
-    injected_energy (share of tau_R's, unless normaliser is "none"), gate_q10, gate_q50, gate_q90, and
-    held_out_kl where questions are held out; each as it was before the step.
+    Returns per tensor "open" (open fractions, fp32 (k,)) and "open_tail" (scalar) where the spectrum is
+    truncated, and the learning curve, (steps,): kl (nats per answer token), injected_energy (share of
+    tau_R's, unless normaliser is "none"), gate_q10, gate_q50, gate_q90, and held_out_kl where questions are
+    held out; each as it was before the step.
 
     Raises UserError for too few questions, unreadable pictures, and a loss that is not finite.
     """
+    triple, calibration, spectra = fitting.triple, fitting.calibration, fitting.spectra
+    compute, workspace, seed = fitting.compute, fitting.workspace, fitting.seed
     receiver = Receiver.load(triple, compute)
-    temperature = learning.temperature if learning.top_k else 1.0  # of whole targets it is none of theirs
-    asking = Asking(learning.max_new_tokens, learning.tokens, learning.top_k, temperature)
+    temperature = learning.temperature if learning.top_k else 1.0  # full distributions are stored untempered
+    teacher = TeacherSettings(learning.max_new_tokens, learning.tokens, learning.top_k, temperature)
     batches = min(learning.steps, -(-len(calibration.questions) // learning.batch))
-    answers, own, taught, key = None, None, "", ""
+    teacher_folder, folder, teacher_key, key = None, None, "", ""
     if workspace is not None:
-        taught = _digest(
-            triple.digest["vlm"], calibration.digest, seed, vars(asking), learning.batch, batches,
+        teacher_key = _digest(
+            triple.digest["vlm"], calibration.digest, seed, vars(teacher), learning.batch, batches,
             learning.held_out, compute.dtype, receiver.device.type, torch.__version__,
         )  # fmt: skip
         key = _digest(
-            taught, triple.digest, spectra.settings.model_dump(), type(spectra).__qualname__, strength,
+            teacher_key, triple.digest, spectra.settings.model_dump(), type(spectra).__qualname__, strength,
             vars(learning), vars(gates), kl_weight,
         )  # fmt: skip
-        answers, own = workspace / f"teacher-{taught}", workspace / f"gates-{key}"
-    examples, held_out = teach(
-        receiver, calibration.questions, asking, batch=learning.batch, batches=batches,
-        held_out=learning.held_out, seed=seed, folder=answers, key=taught,
+        teacher_folder, folder = workspace / f"teacher-{teacher_key}", workspace / f"gates-{key}"
+    examples, held_out = make_examples(
+        receiver, calibration.questions, teacher, batch=learning.batch, batches=batches,
+        held_out=learning.held_out, seed=seed, folder=teacher_folder, key=teacher_key,
     )  # fmt: skip
-    injection = gated(receiver, spectra, strength=strength, gates=gates, compute=compute)
-    run = Run(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
-    keeper = Keeper(own and own / "state.pt", key)
-    if (state := keeper.newest()) is not None:
-        run.load_state(state)
-        log.info("going on at step %d", len(run.curve))
-    with _bar() as bar:
-        task = bar.add_task(progress, total=learning.steps, completed=len(run.curve), kl="", energy="")
-        for row in run:
-            bar.update(task, advance=1, kl=f"{row['kl']:.4f}", energy=f"{row['injected_energy']:.3f}")
-            if keeper.keep(run.state) and own is not None:
-                run.curve.write(own / "learning.csv")
-    if own is not None:
-        run.curve.write(own / "learning.csv")
-    log.info("KL %.4f, injected energy %.3f", run.curve.last("kl"), run.curve.last("injected_energy"))
-    return injection.fitted() | run.curve.tensors()
+    injection = gate_model(receiver, spectra, strength=strength, gates=gates, compute=compute)
+    training = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
+    checkpointer = Checkpointer(folder and folder / "state.pt", key)
+    if (state := checkpointer.load()) is not None:
+        training.load_state(state)
+    with Progress(fitting.label, learning.steps, "steps", done=len(training.curve)) as progress:
+        for row in training:
+            progress.advance(note=f"KL {row['kl']:.4f}, injected energy {row['injected_energy']:.3f}")
+            if checkpointer.save_if_due(training.state) and folder is not None:
+                training.curve.write(folder / "learning.csv")
+    if folder is not None:
+        training.curve.write(folder / "learning.csv")
+    return Fitted(tensors=injection.coefficients(), curve=training.curve.tensors())
 
 
-def gated(
+def gate_model(
     receiver: Receiver, spectra: Spectra, *, strength: float, gates: Gates, compute: Compute
 ) -> GatedInjection:
-    """Gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""
+    """Put gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""
     return GatedInjection(
-        receiver.modules, _Read(spectra, receiver.modules), strength, gates,
+        receiver.modules, _SpectrumMapping(spectra, receiver.modules), strength, gates,
         task_vectors=TaskVectors(spectra, receiver.modules), factors=compute.factors,
     )  # fmt: skip
 
 
-class _Read(Mapping[str, Spectrum]):
-    """Spectra as a mapping, read or computed on the device of the matrix when asked for."""
+class _SpectrumMapping(Mapping[str, Spectrum]):
+    """Map names to spectra, read or computed on the device of the matrix on access."""
 
     def __init__(self, spectra: Spectra, modules: Mapping[str, nn.Linear]) -> None:
         self._spectra, self._modules = spectra, modules
 
     def __getitem__(self, name: str) -> Spectrum:
         device = self._modules[name].weight.device
-        return self._spectra.of(name, "cpu" if device.type == "meta" else device)
+        return self._spectra.load(name, "cpu" if device.type == "meta" else device)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)
@@ -132,9 +112,3 @@ class _Read(Mapping[str, Spectrum]):
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _bar() -> Progress:
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "KL {task.fields[kl]}",
-               "energy {task.fields[energy]}", TimeRemainingColumn())  # fmt: skip
-    return Progress(*columns, console=Console(stderr=True))

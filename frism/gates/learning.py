@@ -1,15 +1,14 @@
-"""What learning gates is told: the loss, the optimiser, the targets; defaults where the paper is silent."""
+"""Settings of learning gates: the loss, the optimiser, the targets; defaults where the paper is silent."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from frism.errors import UserError
+from frism.method.ranges import Count, Index, NonNegative, Positive
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How gates are learned. The paper publishes no value for any of these: the defaults are this project's.
+    """Say how gates are learned. The paper publishes no values: the defaults are this project's.
 
     alpha: weight of the injected energy (eq. 10); sweep it from 0.01 to 1.
     normaliser: of the injected energy (the paper's appendix H is not public): "energy" divides by
@@ -24,43 +23,28 @@ class Learning:
     divergence: "forward" is KL(teacher || student) as in eq. 8, "reverse" the other one.
     temperature: of both distributions.
     top_k: the teacher's most likely tokens kept as target, and one bucket for the exact rest; 0 keeps all.
-    held_out: calibration questions kept back; the KL on them is part of the curve, and decides on stopping.
+    held_out: calibration questions held out; the KL on them is part of the curve, and decides on stopping.
     patience: stop when that KL minus alpha times the energy has not improved by `tolerance` for so many
         checks, one every `check_every` steps; 0 never stops early. Without held-out questions the mean over
         the steps since the last check is used.
     tail_every: steps from one update of a truncated spectrum's tail gates to the next.
-
-    Raises UserError for a value outside its range.
     """
 
     alpha: float = 0.1
     normaliser: Literal["energy", "none"] = "energy"
-    steps: int = 300
-    batch: int = 8
-    lr: float = 0.01
+    steps: Count = 300
+    batch: Count = 8
+    lr: Positive = 0.01
     schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: float = 0.0
-    epsilon: float = 1e-8
-    max_new_tokens: int = 32
+    weight_decay: NonNegative = 0.0
+    epsilon: Positive = 1e-8
+    max_new_tokens: Count = 32
     tokens: Literal["answer", "first"] = "answer"
     divergence: Literal["forward", "reverse"] = "forward"
-    temperature: float = 1.0
-    top_k: int = 0
-    held_out: int = 0
-    patience: int = 0
-    tolerance: float = 0.0
-    check_every: int = 20
-    tail_every: int = 8
-
-    def __post_init__(self) -> None:
-        for names, holds, wanted in _RANGES:
-            for name in names:
-                if not holds(value := getattr(self, name)):
-                    raise UserError(f"parameter '{name}' is {value}, but must be {wanted}.")
-
-
-_RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (("steps", "batch", "max_new_tokens", "check_every", "tail_every"), lambda n: n >= 1, "at least 1"),
-    (("lr", "temperature", "epsilon"), lambda x: x > 0, "above 0"),
-    (("weight_decay", "tolerance", "top_k", "held_out", "patience"), lambda x: x >= 0, "0 or more"),
-)
+    temperature: Positive = 1.0
+    top_k: Index = 0
+    held_out: Index = 0
+    patience: Index = 0
+    tolerance: NonNegative = 0.0
+    check_every: Count = 20
+    tail_every: Count = 8

@@ -1,4 +1,4 @@
-"""What a matrix's gates are: one number per direction, per block or per matrix, and how it opens them."""
+"""Parametrise a matrix's gates: one logit per direction, per block or per matrix, and open fractions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Gates:
-    """From learned numbers (logits) to the open fraction of every direction of one matrix.
+    """Map learned numbers (logits) to the open fraction of every direction of one matrix.
 
     Attributes:
         kind: "sigmoid", the paper's: fractions in (0, 1), logits from 0, which opens half; "free": the logit
@@ -24,23 +24,25 @@ class Gates:
 
     def __post_init__(self) -> None:
         if self.block < 1:
-            raise ValueError(f"a block of {self.block} directions: at least 1 is needed")
+            raise ValueError(f"a block has {self.block} directions: give at least 1")
 
     def count(self, k: int) -> int:
-        """Number of gates of a matrix with k directions."""
+        """Return the number of gates of a matrix with k directions."""
         return 1 if self.shared else -(-k // self.block)
 
-    def start(self, k: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
-        """Logits, (count(k),), that open every direction by one half."""
+    def initial_logits(
+        self, k: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """Return logits, (count(k),), that open every direction by one half."""
         value = 0.5 if self.kind == "free" else 0.0
         return torch.full((self.count(k),), value, dtype=dtype, device=device)
 
     def value(self, logits: Tensor) -> Tensor:
-        """Open fraction of every gate, of the logits' shape; differentiable."""
+        """Return the open fraction of every gate, of the logits' shape; differentiable."""
         return logits if self.kind == "free" else torch.sigmoid(logits)
 
-    def opened(self, logits: Tensor, k: int) -> Tensor:
-        """Open fraction of every direction, (k,), from logits (count(k),); differentiable."""
+    def open_fractions(self, logits: Tensor, k: int) -> Tensor:
+        """Return the open fraction of every direction, (k,), from logits (count(k),); differentiable."""
         values = self.value(logits)
         if self.shared:
             return values.expand(k)

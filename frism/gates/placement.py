@@ -1,4 +1,4 @@
-"""Where frozen factors lie: on the device of their matrix, or in page-locked memory, streamed layer by layer.
+"""Place frozen factors: on the device of their matrix, or in page-locked memory, streamed layer by layer.
 
 Learning passes through the layers in order, forwards and then backwards; while one layer computes, the next
 one in the present direction is on its way.
@@ -13,15 +13,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from frism.triples.scopes import split
+from frism.triples.scopes import split_name
 
-How = Literal["auto", "resident", "streamed"]
+PlacementMode = Literal["auto", "resident", "streamed"]
 SHARE = 0.5
 """The part of a device's free memory that "auto" gives to factors; the rest is for activations."""
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device, in host memory with what the system keeps there of files."""
+def read_free_memory(device: torch.device) -> int:
+    """Return the bytes that are free on a device; in host memory, the system's file cache counts as free."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if (report := Path("/proc/meminfo")).exists():  # of Linux
@@ -31,25 +31,25 @@ def free_memory(device: torch.device) -> int:
 
 
 @dataclass(frozen=True)
-class Parked:
-    """Factors of one matrix in host memory, and where and in which dtype they are wanted."""
+class HostFactors:
+    """Hold factors of one matrix in host memory, with the device and dtype that they are used in."""
 
-    host: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...]
     device: torch.device
     dtype: torch.dtype
 
 
-class Stream:
-    """Host factors brought to their devices: at most two neighbouring layers at a time.
+class FactorStream:
+    """Bring host factors to their devices, at most two neighbouring layers at a time.
 
     On a GPU the copies run beside the computation, on a stream of their own. On the CPU a factor in the
-    wanted dtype is used where it lies, any other is converted.
+    dtype of use stays where it lies, any other is converted.
     """
 
     def __init__(self) -> None:
-        self.parked: dict[str, Parked] = {}
+        self.host_factors: dict[str, HostFactors] = {}
         self._layers: list[list[str]] = []
-        self._place: dict[str, int] = {}
+        self._index: dict[str, int] = {}
         self._keys: dict[object, int] = {}
         self._present = 0
         self._step = 1
@@ -59,56 +59,57 @@ class Stream:
 
     def put(self, name: str, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> None:
         """Add a matrix; matrices come in the model's order. A canonical name says which layer it is of."""
-        layer = split(name)[0]
+        layer = split_name(name)[0]
         key: object = name if layer is None else layer
         if key not in self._keys:
             self._keys[key] = len(self._layers)
             self._layers.append([])
-        self._place[name] = self._keys[key]
+        self._index[name] = self._keys[key]
         self._layers[self._keys[key]].append(name)
         if device.type == "cuda":  # in the dtype that travels, page-locked: a plain copy by the device itself
             factors = tuple(tensor.to("cpu", dtype).contiguous().pin_memory() for tensor in factors)
-        self.parked[name] = Parked(factors, device, dtype)
+        self.host_factors[name] = HostFactors(factors, device, dtype)
 
     def take(self, name: str) -> tuple[Tensor, ...]:
-        """The factors on their device. Asking for a layer sends for the one expected next."""
-        place = self._place[name]
-        if place != self._present:
-            self._step = 1 if place > self._present else -1
-            self._present = place
-        following = place + self._step
+        """Return the factors on their device. Taking one layer's starts the copy of the next layer's."""
+        present = self._index[name]
+        if present != self._present:
+            self._step = 1 if present > self._present else -1
+            self._present = present
+        following = present + self._step
         if not 0 <= following < len(self._layers):  # the pass turns round
-            following = place - self._step
-        for layer in [layer for layer in self._ready if layer not in (place, following)]:
+            following = present - self._step
+        for layer in [layer for layer in self._ready if layer not in (present, following)]:
             self._forget(layer)
-        for layer in (place, following):
+        for layer in (present, following):
             if 0 <= layer < len(self._layers) and layer not in self._ready:
                 self._fetch(layer)
-        return self._arrived(place, name)
+        return self._wait_for(present, name)
 
     @property
-    def held(self) -> list[int]:
-        """Places of the layers that are on their devices now."""
+    def layers_on_device(self) -> list[int]:
+        """Return the numbers of the layers that are on their devices now, in the order they were put."""
         return sorted(self._ready)
 
     def _fetch(self, layer: int) -> None:
         self._ready[layer] = {}
         for name in self._layers[layer]:
-            parked = self.parked[name]
-            if parked.device.type != "cuda":
-                self._ready[layer][name] = tuple(tensor.to("cpu", parked.dtype) for tensor in parked.host)
+            factors = self.host_factors[name]
+            if factors.device.type != "cuda":
+                moved = tuple(tensor.to("cpu", factors.dtype) for tensor in factors.tensors)
+                self._ready[layer][name] = moved
                 continue
-            if parked.device not in self._copies:
-                self._copies[parked.device] = torch.cuda.Stream(parked.device)
-            copies = self._copies[parked.device]
+            if factors.device not in self._copies:
+                self._copies[factors.device] = torch.cuda.Stream(factors.device)
+            copies = self._copies[factors.device]
             with torch.cuda.stream(copies):
                 self._ready[layer][name] = tuple(
-                    tensor.to(parked.device, non_blocking=True) for tensor in parked.host
+                    tensor.to(factors.device, non_blocking=True) for tensor in factors.tensors
                 )
-            self._events[layer, parked.device] = copies.record_event()
+            self._events[layer, factors.device] = copies.record_event()
 
-    def _arrived(self, layer: int, name: str) -> tuple[Tensor, ...]:
-        factors, device = self._ready[layer][name], self.parked[name].device
+    def _wait_for(self, layer: int, name: str) -> tuple[Tensor, ...]:
+        factors, device = self._ready[layer][name], self.host_factors[name].device
         if device.type == "cuda":
             computing = torch.cuda.current_stream(device)
             computing.wait_event(self._events[layer, device])
@@ -123,7 +124,7 @@ class Stream:
 
 
 class Placement:
-    """The factors of every matrix, resident or streamed.
+    """Place the factors of every matrix, resident or streamed.
 
     Args:
         how: "resident": all of them on the devices of their matrices; "streamed": none; "auto": resident as
@@ -131,28 +132,30 @@ class Placement:
         free: bytes that are free on a device.
     """
 
-    def __init__(self, how: How = "auto", free: Callable[[torch.device], int] = free_memory) -> None:
+    def __init__(
+        self, how: PlacementMode = "auto", free: Callable[[torch.device], int] = read_free_memory
+    ) -> None:
         self.how, self._free = how, free
         self.resident: dict[str, tuple[Tensor, ...]] = {}
-        self.stream = Stream()
+        self.stream = FactorStream()
         self._left: dict[torch.device, float] = {}
 
     def put(self, name: str, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> None:
-        """Place the factors of one matrix; `dtype`: in which they are used on the device."""
+        """Place the factors of one matrix; `dtype`: that they are used in on the device."""
         if self._fits(factors, device, dtype):
             self.resident[name] = tuple(tensor.to(device, dtype) for tensor in factors)
         else:
             self.stream.put(name, factors, device, dtype)
 
     def take(self, name: str) -> tuple[Tensor, ...]:
-        """The factors of one matrix, on its device and in its dtype."""
+        """Return the factors of one matrix, on its device and in its dtype."""
         return self.resident[name] if name in self.resident else self.stream.take(name)
 
     def _fits(self, factors: tuple[Tensor, ...], device: torch.device, dtype: torch.dtype) -> bool:
         if self.how != "auto":
             return self.how == "resident"
         left = self._left.setdefault(device, SHARE * self._free(device))
-        # In host memory, what has the wanted dtype is used where it lies and takes no more.
+        # In host memory, what has the dtype of use stays where it lies and takes no more.
         new = [t for t in factors if device.type != "cpu" or t.device != device or t.dtype != dtype]
         size = sum(t.numel() for t in new) * dtype.itemsize
         self._left[device] = left - size

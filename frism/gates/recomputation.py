@@ -1,4 +1,4 @@
-"""Layers whose activations are computed again in the backward pass instead of being kept for it."""
+"""Recompute layers' activations in the backward pass instead of keeping them for it."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,9 @@ attention) is about as much again, and weights and factors want the rest. Recomp
 pass."""
 
 
-def pays(layers: Iterable[nn.Module], tokens: int, device: torch.device, memory: float | None = None) -> bool:
+def recomputation_pays(
+    layers: Iterable[nn.Module], tokens: int, device: torch.device, memory: float | None = None
+) -> bool:
     """Whether the activations of so many tokens are too large to be kept on `device`.
 
     Counted as what goes in and out of every linear layer, in the weights' dtype. `memory`: of the device, in
@@ -33,8 +35,8 @@ def _memory(device: torch.device) -> int:
 
 
 @contextmanager
-def recomputed(layers: Iterable[nn.Module]) -> Iterator[None]:
-    """Inside, only each layer's inputs are kept. Backward passes must run inside, too.
+def recompute(layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Keep only each layer's inputs inside the block. Backward passes must run inside, too.
 
     Gradients are the same bits where the layers are deterministic.
     """

@@ -1,4 +1,4 @@
-"""Task vectors side by side: norms of B, tau_V and tau_R and the cosine between them, tensor by tensor."""
+"""Measure task vectors: norms of B, tau_V and tau_R and the cosine between them, tensor by tensor."""
 
 import math
 from collections import defaultdict
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frism.triples.scopes import split
+from frism.triples.scopes import split_name
 from frism.triples.triple import Triple
 
 _CHUNK = 1 << 20  # values widened to fp64 at a time
@@ -47,7 +47,7 @@ class TensorNorms(Norms):
 
 
 @dataclass(frozen=True)
-class TaskVectors:
+class TaskVectorNorms:
     """The same sums grouped by layer, by module and by tensor, and over everything in scope."""
 
     layers: list[LayerNorms]
@@ -56,9 +56,9 @@ class TaskVectors:
     total: Norms
 
 
-def task_vectors(
+def measure_task_vectors(
     triple: Triple, scope: str | None = None, progress: Callable[[str], None] | None = None
-) -> TaskVectors:
+) -> TaskVectorNorms:
     """Read every tensor in scope once and return norms and cosines (sums in fp64).
 
     `progress` is called with each tensor's name. Raises UserError where the three do not align.
@@ -67,14 +67,14 @@ def task_vectors(
     for name in triple.names(scope):
         if progress is not None:
             progress(name)
-        sums[name] = inner_products(*(triple.read(role, name) for role in ("base", "vlm", "lrm")))
+        sums[name] = measure_inner_products(*(triple.read(role, name) for role in ("base", "vlm", "lrm")))
     layers: dict[int | None, list[Tensor]] = defaultdict(list)
     modules: dict[str, list[Tensor]] = defaultdict(list)
     for name, values in sums.items():
-        layer, module = split(name)
+        layer, module = split_name(name)
         layers[layer].append(values)
         modules[module].append(values)
-    return TaskVectors(
+    return TaskVectorNorms(
         [LayerNorms(*_norms(values), layer) for layer, values in layers.items()],
         [ModuleNorms(*_norms(values), module) for module, values in modules.items()],
         [TensorNorms(*_norms([values]), name) for name, values in sums.items()],
@@ -82,8 +82,8 @@ def task_vectors(
     )
 
 
-def inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
-    """|B|^2, |tau_V|^2, |tau_R|^2 and <tau_V, tau_R> of one tensor: fp64 (4,), widened by chunks."""
+def measure_inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
+    """Return |B|^2, |tau_V|^2, |tau_R|^2 and <tau_V, tau_R> of one tensor: fp64 (4,)."""
     total = torch.zeros(4, dtype=torch.float64)
     chunks = (tensor.reshape(-1).split(_CHUNK) for tensor in (base, vlm, lrm))
     for one, two, three in zip(*chunks, strict=True):
@@ -95,8 +95,8 @@ def inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
 
 
 def _norms(sums: Iterable[Tensor]) -> tuple[int, float, float, float, float]:
-    found = list(sums)
-    base, vlm, lrm, product = torch.stack(found).sum(0).tolist()
+    tensors = list(sums)
+    base, vlm, lrm, product = torch.stack(tensors).sum(0).tolist()
     both = math.sqrt(vlm) * math.sqrt(lrm)
     cosine = product / both if both else 0.0
-    return len(found), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine
+    return len(tensors), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine

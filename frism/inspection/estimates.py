@@ -1,4 +1,4 @@
-"""What merging would cost: seconds and memory per method, from bytes, measured rates and a small trial merge.
+"""Estimate what merging costs: seconds and memory per method, from bytes, rates and a small trial merge.
 
 Estimates: files are read as fast as a sample of them is now (perhaps from memory), written as fast as read,
 and arithmetic scales with the number of values from one matrix of 512 x 512 on one core.
@@ -14,9 +14,10 @@ import torch
 from frism.errors import UserError
 from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import PIECE, cores
-from frism.method import method as methods
+from frism.method import discovery
 from frism.method.method import Method
-from frism.spectra.costs import chosen, cost
+from frism.method.site import Site
+from frism.spectra.costs import choose_solver, estimate_seconds
 from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
 
@@ -26,7 +27,7 @@ _PROCESS, _PLAIN_PROCESS = 650 << 20, 60 << 20  # an interpreter with torch, or 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One method at its defaults; None where it must be fitted first, which is not estimated."""
+    """Estimate one method at its defaults; None where it is fitted first, which is not estimated."""
 
     method: str
     seconds: float | None
@@ -36,7 +37,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Costs:
-    """Estimates for writing one merged checkpoint, and what they rest on."""
+    """Hold estimates for writing one merged checkpoint, and what they rest on."""
 
     read_bytes_per_second: float
     svd_seconds: float  # of one singular value decomposition of every matrix of tau_R
@@ -52,12 +53,12 @@ def estimate(triple: Triple, scope: str | None = None) -> Costs:
     largest = max(triple.header("vlm", name).values for name in names)
     whole = sum(header.bytes for header in triple.checkpoints["vlm"].tensors.values())
     rows = []
-    for name in methods.available():
-        method = methods.find(name)
+    for name in discovery.available():
+        method = discovery.find(name)
         # V is read once for the copy, B and R where the method asks for them; V's size is written.
         read = whole + sum(
             triple.header(role, tensor).bytes
-            for role in set(method.sources) - {"vlm"}
+            for role in set(method.reads) - {"vlm"}
             for tensor in names
         )  # fmt: skip
         rows.append(_row(method, (read + whole) / rate, values, largest))
@@ -66,16 +67,17 @@ def estimate(triple: Triple, scope: str | None = None) -> Costs:
 
 def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
     if method.fit is not None:
-        needs = ("on calibration questions", "from a reference variant")[method.needs_reference]
-        return Estimate(method.name, None, None, f"fitted {needs} first")
+        needs = " and ".join(method.missing_needs)
+        how = f"fitted with {needs} first" if needs else "computes its numbers from the weights first"
+        return Estimate(method.name, None, None, how)
     try:
         seconds = _trial(method.name)
     except UserError as error:
         return Estimate(method.name, None, None, str(error))
     pieces = method.elementwise(method.validate({}))
-    arrays = (len(method.sources) + 2) * (cores() if pieces else 1)
+    arrays = (len({*method.reads, "vlm"}) + 2) * (cores() if pieces else 1)
     process, backend = (_PLAIN_PROCESS, NumpyBackend) if method.arithmetic else (_PROCESS, TorchBackend)
-    piece = PIECE if "generator" in method.merge_names else backend.piece
+    piece = PIECE if "seed" in method.needs else backend.piece
     held = arrays * 4 * (min(piece, largest) if pieces else largest)
     return Estimate(
         method.name, io + seconds * values, process + held, "in pieces" if pieces else "whole tensors"
@@ -84,8 +86,8 @@ def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
 
 @lru_cache
 def _trial(name: str) -> float:
-    """Seconds per value of one method at its defaults, on random matrices; measured once per process."""
-    method = methods.find(name)
+    """Measure seconds per value of one method at its defaults, on random matrices, once per process."""
+    method = discovery.find(name)
     params = method.validate({})
     tensors = {
         role: torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(seed))
@@ -94,46 +96,45 @@ def _trial(name: str) -> float:
 
     def trial() -> None:
         # A spectrum is decomposed on the spot where none is kept.
-        spectrum = decompose(tensors["lrm"] - tensors["base"]) if method.needs_spectrum else None
-        method.run_merge(
-            tensors, params, name="layers.0.self_attn.q_proj.weight", layer=0, layers=1, seed=0, fitted={},
-            spectrum=spectrum,
-        )  # fmt: skip
+        spectrum = decompose(tensors["lrm"] - tensors["base"]) if "spectrum" in method.needs else None
+        method.run_merge(Site.of(*tensors.values(), spectrum=spectrum), params)
 
-    return _best(trial) / _SIDE**2
+    return _time_best(trial) / _SIDE**2
 
 
-def _best(run: Callable[[], object], times: int = 3) -> float:
-    taken = []
+def _time_best(run: Callable[[], object], times: int = 3) -> float:
+    durations = []
     for _ in range(times):
         start = time.perf_counter()
         run()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+        durations.append(time.perf_counter() - start)
+    return min(durations)
 
 
 def _read_rate(triple: Triple) -> float:
-    """Bytes a second over at most 64 MiB from the start of the three checkpoints' files."""
+    """Measure bytes a second over at most 64 MiB from the start of the three checkpoints' files."""
     total, start = 0, time.perf_counter()
     for checkpoint in triple.checkpoints.values():
         with checkpoint.shards()[0].open("rb", buffering=0) as stream:
             block = bytearray(1 << 20)
             left = _SAMPLE // 3
-            while left > 0 and (got := stream.readinto(block)):
-                total, left = total + got, left - got
+            while left > 0 and (count := stream.readinto(block)):
+                total, left = total + count, left - count
     return total / max(time.perf_counter() - start, 1e-9)
 
 
 def _svd_seconds(shapes: Iterable[tuple[int, ...]]) -> float:
-    """Time for all matrices with the solvers that `frism spectrum` takes, scaled from one trial here."""
+    """Estimate seconds for all matrices with the solvers of `frism spectrum`, scaled from one trial here."""
     matrices = [shape for shape in shapes if len(shape) == 2]
-    return _speed() * sum(cost(chosen("auto", shape, None, "cpu"), shape) for shape in matrices)
+    return _slowdown() * sum(
+        estimate_seconds(choose_solver("auto", shape, None, "cpu"), shape) for shape in matrices
+    )
 
 
 @lru_cache
-def _speed() -> float:
-    """How much longer a decomposition takes here than where the solvers' rates were measured."""
+def _slowdown() -> float:
+    """Measure how much longer a decomposition takes here than where the solvers' rates were measured."""
     sample = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
-    return _best(lambda: decompose(sample)) / cost(
-        chosen("auto", (_SIDE, _SIDE), None, "cpu"), (_SIDE, _SIDE)
+    return _time_best(lambda: decompose(sample)) / estimate_seconds(
+        choose_solver("auto", (_SIDE, _SIDE), None, "cpu"), (_SIDE, _SIDE)
     )

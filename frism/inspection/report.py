@@ -1,4 +1,4 @@
-"""The report of `frism inspect`: checkpoints, fates, task vectors, costs and a verdict, as plain values."""
+"""Report on a triple for `frism inspect`: checkpoints, fates, task vectors, costs and a verdict."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,20 +6,20 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError
-from frism.inspection.verdict import Verdict, judge, with_values
+from frism.inspection.verdict import Verdict, add_value_findings, judge
 from frism.triples.accounting import Fate, account, tally
 from frism.triples.facts import Facts
 from frism.triples.triple import ROLES, Triple
 from frism.triples.vocabularies import read_vocabulary
 
 if TYPE_CHECKING:
-    from frism.inspection.alignment import TaskVectors
+    from frism.inspection.alignment import TaskVectorNorms
     from frism.inspection.estimates import Costs
 
 
 @dataclass(frozen=True)
-class Side:
-    """One checkpoint of the triple; `digest` is None where the content was not read."""
+class CheckpointSummary:
+    """Summarise one checkpoint of the triple; `digest` is None where the content was not read."""
 
     role: str
     folder: str
@@ -37,19 +37,19 @@ class Side:
 
 @dataclass(frozen=True)
 class Report:
-    """What `frism inspect` shows; the parts that need a possible merge are empty where it is refused."""
+    """Hold what `frism inspect` shows; the parts that need a possible merge are empty where it is refused."""
 
     scope: str
     aligned: int  # tensors in scope with an equal-shaped partner in all three
     shapes: dict[str, int]  # shape -> number of aligned tensors
-    sides: list[Side]
+    sides: list[CheckpointSummary]
     fates: dict[Fate, dict[str, int]]
-    vectors: "TaskVectors | None"
+    vectors: "TaskVectorNorms | None"
     costs: "Costs | None"
     verdict: Verdict
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain JSON values; layers, modules and tensors on the first level."""
+        """Return the report as plain JSON values; layers, modules and tensors on the first level."""
         plain = asdict(self)
         vectors = plain.pop("vectors") or {"layers": [], "modules": [], "tensors": [], "total": None}
         plain["verdict"] = {"status": self.verdict.status, **plain["verdict"]}
@@ -71,7 +71,7 @@ def inspect(
     """
     scope = scope or triple.scope
     verdict = judge(triple, scope, text_receiver=text_receiver)
-    sides = [_side(triple, role, norms and not verdict.refusals) for role in ROLES]
+    sides = [_summarise(triple, role, norms and not verdict.refusals) for role in ROLES]
     if verdict.refusals:
         return Report(scope, 0, {}, sides, {}, None, None, verdict)
     fates = tally(account(triple, scope))
@@ -79,20 +79,20 @@ def inspect(
     shapes = Counter("x".join(map(str, triple.header("vlm", name).shape)) for name in names)
     vectors, costs = None, None
     if norms:
-        from frism.inspection.alignment import task_vectors
+        from frism.inspection.alignment import measure_task_vectors
         from frism.inspection.estimates import estimate
 
-        vectors = task_vectors(triple, scope, progress)
-        verdict = with_values(verdict, vectors)
+        vectors = measure_task_vectors(triple, scope, progress)
+        verdict = add_value_findings(verdict, vectors)
         costs = estimate(triple, scope)
     return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict)
 
 
-def _side(triple: Triple, role: str, hashed: bool) -> Side:
+def _summarise(triple: Triple, role: str, hashed: bool) -> CheckpointSummary:
     checkpoint = triple.checkpoints[role]
     headers = checkpoint.tensors.values()
     vocabulary = read_vocabulary(checkpoint)
-    return Side(
+    return CheckpointSummary(
         role=role,
         folder=str(checkpoint.folder),
         model_type=checkpoint.model_type,

@@ -35,6 +35,9 @@ class Backend(Protocol):
     def widen(self, handle: Any, dtype: str, shape: tuple[int, ...]) -> Array:
         """The first values of a block as fp32; may share the block's memory."""
 
+    def place(self, coefficient: "torch.Tensor") -> Array:
+        """A fitted tensor as an array of the backend's own."""
+
     def narrow(self, values: Array, dtype: str) -> tuple[Buffer, Array]:
         """The bytes of fp32 values in `dtype`, and the values that those bytes stand for, in fp32."""
 
@@ -67,6 +70,10 @@ class NumpyBackend:
             return bits.view(np.float32).reshape(shape)
         kind = {"F64": np.float64, "F32": np.float32, "F16": np.float16}[dtype]
         return stored.view(kind).astype(np.float32, copy=False).reshape(shape)
+
+    def place(self, coefficient: "torch.Tensor") -> np.ndarray:
+        """Shares the tensor's memory."""
+        return coefficient.numpy()
 
     def narrow(self, values: np.ndarray, dtype: str) -> tuple[Buffer, np.ndarray]:
         """Bytes, and their values."""
@@ -125,6 +132,10 @@ class TorchBackend:
         """fp32 values on the device; those stored as fp32 on the CPU share the block's memory."""
         stored = handle[: math.prod(shape) * FLOATS[dtype]].view(self._dtypes[dtype]).view(shape)
         return stored.to(self.device).to(self.torch.float32)
+
+    def place(self, coefficient: "torch.Tensor") -> "torch.Tensor":
+        """On the device."""
+        return coefficient.to(self.device)
 
     def narrow(self, values: "torch.Tensor", dtype: str) -> "tuple[Buffer, torch.Tensor]":
         """Bytes on the CPU, and their values on the device."""

@@ -11,7 +11,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,21 +20,25 @@ from typing import TYPE_CHECKING
 from frism import __version__
 from frism.checkpoints.checkpoint import COMPANIONS
 from frism.checkpoints.index import INDEX
+from frism.compute import Compute
 from frism.errors import UserError
-from frism.files import read_json, refusal, synchronise
+from frism.files import explain_refusal, read_json, synchronise
 from frism.merging.model_card import Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
 from frism.merging.streaming import RECEIPTS, Progress, Writer
-from frism.method.method import find
+from frism.merging.warnings import find_warnings
+from frism.method.discovery import find
+from frism.method.fitted import Fitted
+from frism.method.fitting import ABSENT, Fitting
 from frism.method.parameters import Value
-from frism.method.recipe import Recipe
+from frism.method.recipe import Recipe, coefficients_digest
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
 from frism.triples.triple import ROLES, Triple
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from frism.spectra.spectra import Spectra
 
 PLAN, LOCK, REPORT = "plan.json", "lock", "merge_report.json"
 # What belongs to a model beside its weights: configs, tokenizer, processor, templates, remote code, licences.
@@ -57,7 +62,7 @@ class Job:
     scope: str
     out: Path
     seed: int = 0
-    fitted: "Mapping[str, Tensor] | None" = None
+    fitted: Fitted | None = None
     recipe: Recipe | None = None
     dtype: str | None = None
     shard_size: int | None = None
@@ -66,18 +71,23 @@ class Job:
     sync: bool = True  # have everything on the disk before the folder gets its name
     spectra: Path | None = None  # the folder that keeps spectra, if there is one
 
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What may spoil the merge."""
+        return find_warnings(self.triple, self.scope)
+
     @property
     def spectrum(self) -> SpectrumSettings | None:
         """What singular directions the method works on; None for one that needs none."""
         if self.recipe is not None:
             return self.recipe.spectrum
-        return SpectrumSettings() if find(self.method).needs_spectrum else None
+        return SpectrumSettings() if "spectrum" in find(self.method).needs else None
 
     @classmethod
-    def of(
-        cls, triple: Triple, recipe: Recipe, fitted: "Mapping[str, Tensor]", out: Path, **how: object
-    ) -> "Job":
+    def of(cls, triple: Triple, recipe: Recipe, fitted: Fitted, out: Path, **how: object) -> "Job":
         """The job of a recipe. Raises UserError when it was made for other checkpoints or coefficients."""
+        if recipe.method is None:
+            raise UserError(f"variant {recipe.name} is a checkpoint already: copy its folder.")
         recipe.check(triple, fitted)
         params = find(recipe.method).validate(recipe.params)
         return cls(
@@ -96,7 +106,7 @@ class Job:
         content = {
             "version": __version__,
             "method": [self.method, dict(self.params), self.scope, self.seed],
-            "coefficients": self.recipe.coefficients if self.recipe else None,
+            "coefficients": coefficients_digest(self.fitted),
             "spectrum": self.spectrum.model_dump() if self.spectrum else None,
             "files": [[str(p), (s := p.stat()).st_size, s.st_mtime_ns, s.st_ino] for p in files],
             "layout": [[shard.file, shard.layout.head[8:].decode()] for shard in plan.shards],
@@ -124,18 +134,13 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
     full.
     """
     _refuse_taken(job.out)
-    plan = job.plan()
-    method = find(job.method)
-    if method.fit is not None and not job.fitted:
-        raise UserError(
-            f"method {job.method} is fitted, with calibration or from another variant, which `frism merge` "
-            "cannot do: fit it in a study and write the variant's folder with `frism export`."
-        )
     spectra = None
     if job.spectrum is not None:
         from frism.spectra.spectra import Spectra
 
         spectra = Spectra(job.triple, job.spectrum, job.spectra)
+    job = _fit(job, spectra)
+    plan, method = job.plan(), find(job.method)
     scratch = job.out.with_name(f".{job.out.name}.partial")
     with _digesting(job) as digests, _held(scratch, job.key(plan)):
         with Merger(
@@ -159,14 +164,32 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             seed=job.seed,
             spectrum=job.spectrum,
             triple=digests.result(),
+            coefficients=coefficients_digest(job.fitted),
         )
-        outcome = Outcome(job.triple, recipe, plan, changes, job.dtype)
+        outcome = Outcome(job.triple, recipe, plan, changes, job.dtype, job.fitted or Fitted(), job.warnings)
         try:
             _write_others(job, plan, outcome, scratch, others)
         except OSError as error:
-            raise refusal(scratch, error) from error
+            raise explain_refusal(scratch, error) from error
         _publish(scratch, job, plan)
     return outcome
+
+
+def _fit(job: Job, spectra: "Spectra | None") -> Job:
+    """The job with the method's numbers, where the three checkpoints alone determine them.
+
+    Raises UserError for a method that needs more, unless it was fitted before.
+    """
+    method = find(job.method)
+    if method.fit is None or job.fitted:
+        return job
+    if method.missing_needs:
+        raise UserError(
+            f"method {job.method} is fitted with {' and '.join(method.missing_needs)}, which `frism merge`"
+            " does not have: fit it in a study and write the variant's folder with `frism export`."
+        )
+    fitting = Fitting(job.triple, job.scope, job.seed, Compute(job.device or "cpu"), spectra or ABSENT)
+    return replace(job, fitted=method.run_fit(fitting, job.params))
 
 
 def _refuse_taken(out: Path) -> None:
@@ -192,7 +215,7 @@ def _held(scratch: Path, key: str) -> Iterator[None]:
         (scratch / RECEIPTS).mkdir(parents=True, exist_ok=True)
         lock = os.open(scratch / LOCK, os.O_CREAT | os.O_RDWR, 0o666)
     except OSError as error:
-        raise refusal(scratch, error) from error
+        raise explain_refusal(scratch, error) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -263,4 +286,4 @@ def _publish(scratch: Path, job: Job, plan: Plan) -> None:
         if job.sync:
             synchronise(job.out.parent)
     except OSError as error:
-        raise refusal(job.out, error) from error
+        raise explain_refusal(job.out, error) from error

@@ -1,8 +1,8 @@
-"""What a merged checkpoint says of itself: a model card, a report on every tensor, mergekit's words."""
+"""Describe a merged checkpoint: a model card, a report on every tensor, mergekit's words."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ from frism import __version__
 from frism.merging.mergekit_config import mergekit_config
 from frism.merging.sharding import Plan
 from frism.merging.streaming import Change
-from frism.method.method import find
+from frism.method.discovery import find
+from frism.method.fitted import Fitted
+from frism.method.method import Method
 from frism.method.recipe import Recipe
 from frism.triples.accounting import tally
 from frism.triples.triple import ROLES, Triple
@@ -29,6 +31,8 @@ class Outcome:
     plan: Plan
     changes: Mapping[str, Change]  # by stored name
     dtype: str | None = None
+    fitted: Fitted = field(default_factory=Fitted)
+    warnings: Sequence[str] = ()
 
     @property
     def total(self) -> Change:
@@ -52,7 +56,10 @@ class Outcome:
             for entry in self.plan.entries
         }
         total = asdict(self.total) | {"cast_relative_to_injected": self.lost}
-        return {"frism": __version__, "counts": self.plan.counts(), "total": total, "tensors": tensors}
+        return {
+            "frism": __version__, "warnings": list(self.warnings), "counts": self.plan.counts(),
+            "total": total, "tensors": tensors,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,16 +83,31 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
     )  # fmt: skip
     recipe, plan, triple = outcome.recipe, outcome.plan, outcome.triple
     found = {role: parent(triple, role, recipe) for role in ROLES}
-    method = find(recipe.method)
+    method = find(recipe.method or "")
     config = mergekit_config(recipe, {role: found[role].name for role in ROLES}, outcome.dtype)
     card = environment.get_template(TEMPLATE.name).render(
         title=title, recipe=recipe, method=method, parents=found, tally=tally(plan.entries),
         counts=plan.counts(), total=outcome.total, lost=outcome.lost, dtype=outcome.dtype,
         text=triple.text_receiver, version=__version__, roles=ROLES,
-        command=command(recipe, method.fit is not None, outcome), notes=triple.notes(),
+        command=command(recipe, bool(method.fit and method.missing_needs), outcome),
+        warnings=outcome.warnings,
+        notes=[d.sentence for d in triple.differences() if not d.rotary],
+        tags=dict.fromkeys(("merge", "frism", recipe.name)),
+        learning=how_fitted(method, outcome.fitted),
     )  # fmt: skip
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "mergekit_config.yml").write_text(config, encoding="utf-8")
+
+
+def how_fitted(method: Method, fitted: Fitted) -> str:
+    """Where the merge's coefficients come from, to follow "by <method>, "."""
+    if method.fit is None:
+        return "without training"
+    gates = any("open" in own for own in fitted.tensors.values())
+    what = "gates" if gates else "coefficients"
+    if method.missing_needs:
+        return f"with {what} learned from {' and '.join(method.missing_needs)}"
+    return f"with {what} computed from the three checkpoints, without training"
 
 
 def command(recipe: Recipe, fitted: bool, outcome: Outcome) -> str:
@@ -105,8 +127,12 @@ def command(recipe: Recipe, fitted: bool, outcome: Outcome) -> str:
 def parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
     """What is known of one checkpoint; a machine's own paths are nobody's business."""
     folder = triple.checkpoints[role].folder
-    hub = re.search(r"models--([^/]+)--([^/]+)/snapshots/([^/]+)$", str(folder.absolute()))
+    places = (str(folder.absolute()), str(folder.resolve()))
+    hubs = (re.search(r"models--([^/]+)--([^/]+)/snapshots/([^/]+)$", place) for place in places)
+    hub = next(filter(None, hubs), None)
     name, revision = (f"{hub[1]}/{hub[2]}", hub[3]) if hub else (folder.resolve().name, None)
+    if name in ROLES:  # which says nothing of the model
+        name = f"{folder.resolve().parent.name}/{name}"
     return Parent(TITLES[role], name, revision, licence(folder), recipe.triple[role])
 
 

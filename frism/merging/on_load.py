@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError
 from frism.merging.pieces import Merger, Piece, Result, for_each, total_norm
-from frism.method.method import find
+from frism.method.discovery import find
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     Device = str | torch.device
 
 
-def merged(
+def merge(
     triple: Triple,
     recipe: Recipe,
-    fitted: Mapping[str, Tensor] | None = None,
+    fitted: Fitted | None = None,
     device: Device = "cpu",
     spectra: Path | None = None,
 ) -> Iterator[tuple[str, Tensor]]:
@@ -47,11 +48,16 @@ def merged(
 def injected_norms(
     triple: Triple,
     recipe: Recipe,
-    fitted: Mapping[str, Tensor] | None = None,
+    fitted: Fitted | None = None,
     device: Device = "cpu",
     spectra: Path | None = None,
 ) -> dict[str, float]:
-    """Return the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast."""
+    """Return the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast.
+
+    Nothing for a checkpoint: it may have other tensors than V.
+    """
+    if recipe.checkpoint is not None:
+        return {}
     with _merger(triple, recipe, fitted, device, spectra) as merger:
         return _fill(merger, dict.fromkeys(merger.names))
 
@@ -60,7 +66,7 @@ def apply(
     model: nn.Module,
     triple: Triple,
     recipe: Recipe | None,
-    fitted: Mapping[str, Tensor] | None = None,
+    fitted: Fitted | None = None,
     spectra: Path | None = None,
 ) -> dict[str, float]:
     """Fill a loaded VLM's language tower with a variant, in place; return the injected norm per tensor.
@@ -92,13 +98,15 @@ def apply(
 def load(
     triple: Triple,
     recipe: Recipe | None,
-    fitted: Mapping[str, Tensor] | None = None,
+    fitted: Fitted | None = None,
     dtype: torch.dtype | str | None = None,
     device: Device = "cpu",
     device_map: str | Mapping[str, Any] | None = None,
     spectra: Path | None = None,
 ) -> Any:
     """Load V with transformers, fill in the variant (None: V itself) and return the model in eval mode.
+
+    A variant that is a checkpoint is loaded as it is.
 
     V's files are read once, and no second copy of the model is made: merged tensors are written into the
     parameters, wherever they are.
@@ -114,17 +122,19 @@ def load(
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     auto = AutoModelForCausalLM if triple.text_receiver else AutoModelForImageTextToText
+    folder = folder_of(triple, recipe)
+    if recipe is not None and recipe.checkpoint is not None:
+        recipe.check(triple, fitted)
+        recipe = None
     placed: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
     loaded: Any = auto.from_pretrained(
-        triple.vlm_folder, dtype=dtype or torch.float32, output_loading_info=True, **placed
+        folder, dtype=dtype or torch.float32, output_loading_info=True, **placed
     )
     model, info = loaded
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[problem]:
             example = sorted(map(str, info[problem]))[0]
-            raise UserError(
-                f"{triple.vlm_folder} does not fill its model ({problem}: {example}): download it again."
-            )
+            raise UserError(f"{folder} does not fill its model ({problem}: {example}): download it again.")
     if device_map is None:
         model = model.to(device)
     model = model.eval()
@@ -133,14 +143,21 @@ def load(
     return model
 
 
+def folder_of(triple: Triple, recipe: Recipe | None) -> Path:
+    """The folder that a variant's config, tokenizer and processor lie in: V's, or the checkpoint's own."""
+    return Path(recipe.checkpoint.folder) if recipe and recipe.checkpoint else triple.vlm_folder
+
+
 def _merger(
     triple: Triple,
     recipe: Recipe,
-    fitted: Mapping[str, Tensor] | None,
+    fitted: Fitted | None,
     device: Device,
     folder: Path | None,
 ) -> Merger:
     recipe.check(triple, fitted)
+    if recipe.method is None:
+        raise UserError(f"variant {recipe.name} is a checkpoint and no merge: load it as it is.")
     method = find(recipe.method)
     params = method.validate(recipe.params)
     spectra = None

@@ -16,11 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from frism.checkpoints.dtypes import check_dtype
-from frism.checkpoints.reading import SourceFiles, place
+from frism.checkpoints.reading import SourceFiles, byte_range
 from frism.errors import UserError
 from frism.merging.backends import Array, Backend, NumpyBackend, TorchBackend
+from frism.method.fitted import Fitted
 from frism.method.method import Method
 from frism.method.parameters import Value
+from frism.seeds import make_generator
 from frism.triples.triple import Triple
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ class Merger:
 
     Args:
         params: complete (`Method.validate`).
-        fitted: what the method's `fit` returned.
+        fitted: what the method's `fit` returned; None for a method that fits nothing.
         spectra: where a method that works on singular directions gets them; None decomposes on the spot.
         device: a torch device; None chooses numpy where the method is plain arithmetic, else the CPU.
     """
@@ -86,7 +88,7 @@ class Merger:
         *,
         scope: str,
         seed: int = 0,
-        fitted: "Mapping[str, torch.Tensor] | None" = None,
+        fitted: Fitted | None = None,
         spectra: "Spectra | None" = None,
         device: "str | torch.device | None" = None,
     ) -> None:
@@ -97,19 +99,17 @@ class Merger:
         self.backend: Backend = NumpyBackend() if plain else TorchBackend(device or "cpu")
         self.files = SourceFiles()
         self._spectra = spectra
-        if spectra is None and "spectrum" in method.merge_names:
+        if spectra is None and "spectrum" in method.needs:
             from frism.spectra.spectra import Spectra
 
             self._spectra = Spectra(triple)
-        self._roles = tuple(dict.fromkeys((*method.sources, "vlm")))
+        self._roles = tuple(dict.fromkeys((*method.reads, "vlm")))
         for name in self.names:
             for role in self._roles:
                 header = triple.header(role, name)
                 check_dtype(header.dtype, f"{header.file}: tensor {triple.stored(name, role)}")
-        self._fitted: dict[str, dict[str, torch.Tensor]] = {}
-        for key, tensor in (fitted or {}).items():
-            name, _, part = key.partition("/")
-            self._fitted.setdefault(name, {})[part or "value"] = tensor.to(device or "cpu")
+        self._fitted = fitted or Fitted()
+        self._placed: dict[str, Mapping[str, Array]] = {}  # what was fitted, where this merges
 
     def __enter__(self) -> "Merger":
         return self
@@ -131,67 +131,58 @@ class Merger:
         """Entries of a piece."""
         if not self.elementwise:
             return self.triple.header("vlm", name).values
-        return PIECE if "generator" in self.method.merge_names else self.backend.piece
+        return PIECE if "seed" in self.method.needs else self.backend.piece
 
-    def measure(self, name: str, desk: Desk) -> Any:
-        """What the method has to know of the whole tensor before its pieces can be merged, or None."""
-        if self.method.measure is None or not self.elementwise:
-            return None
-
-        def pieces() -> Iterator[dict[str, Array]]:
-            for piece in self.pieces(name):
-                yield {role: self._read(role, piece, desk) for role in self.method.sources}
-
-        layer, layers = self.triple.layer(name), self.triple.layers
-        return self.method.run_measure(pieces, self.params, name=name, layer=layer, layers=layers)
-
-    def merge(self, piece: Piece, desk: Desk, measured: Any = None) -> Result:
+    def merge(self, piece: Piece, desk: Desk) -> Result:
         """Merge one piece. The arrays may share the desk's memory: use them before its next piece.
 
         Raises UserError when a file or the method's result is bad.
         """
-        tensors = {role: self._read(role, piece, desk) for role in self._roles}
-        layer, layers = self.triple.layer(piece.name), self.triple.layers
-        merged = self.method.run_merge(
-            tensors, self.params, name=piece.name, layer=layer, layers=layers, seed=self.seed,
-            fitted=self._fitted.get(piece.name, {}), spectrum=self._spectrum(piece.name), measured=measured,
-            start=piece.first, finite=False,
+        name = piece.name
+        site = self.method.site(
+            partial(self._read, piece=piece, desk=desk), name=name, layer=self.triple.layer(name),
+            layers=self.triple.layers, fitted=self._fitted_of(name),
+            spectrum=partial(self._spectrum, name),
+            rng=partial(make_generator, self.seed, name if piece.first == 0 else f"{name}@{piece.first}"),
         )  # fmt: skip
-        original = tensors["vlm"]
+        merged, original = self.method.run_merge(site, self.params, finite=False), site.vlm
         # Also for V itself: the norm of its zeros is NaN where V is not finite.
         injected = self.backend.norm(merged - original)
         if not math.isfinite(injected):
-            self._explain(piece, tensors)
+            self._explain(piece, site.arrays)
         return Result(merged, original, injected)
 
-    def work(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
-        """Tasks that merge one tensor and hand every piece to `use` (in any order, from any thread).
+    def _fitted_of(self, name: str) -> Mapping[str, Array]:
+        """What was fitted for one tensor, as the backend's arrays."""
+        if name not in self._placed:
+            entries = self._fitted.of(name)
+            self._placed[name] = {key: self.backend.place(value) for key, value in entries.items()}
+        return self._placed[name]
 
-        One task where something has to be measured first, else one for every run of pieces.
-        """
+    def work(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
+        """Tasks that merge one tensor and hand every piece to `use` (in any order, from any thread)."""
         # Tasks hold indices, not pieces: a large model has tens of thousands of them.
         step = self._step(name)
         count = _count(self.triple.header("vlm", name).values, step)
-        together = count if self.method.measure else max(1, RUN // max(step, 1))
+        together = max(1, RUN // max(step, 1))
         for start in range(0, count, together):
             yield partial(self._work, name, range(start, min(start + together, count)), use)
 
     def _work(self, name: str, runs: range, use: Callable[[Piece, Result], None], desk: Desk) -> None:
-        measured = self.measure(name, desk)
         for piece in self.pieces(name, runs):
-            use(piece, self.merge(piece, desk, measured))
+            use(piece, self.merge(piece, desk))
 
     def _spectrum(self, name: str) -> "Spectrum | None":
         """What a method that asks for it gets; None for tensors without singular directions."""
-        if "spectrum" not in self.method.merge_names or len(self.triple.header("vlm", name).shape) != 2:
+        if len(self.triple.header("vlm", name).shape) != 2:
             return None
         assert self._spectra is not None
         assert isinstance(self.backend, TorchBackend)
-        return self._spectra.of(name, self.backend.device)
+        return self._spectra.load(name, self.backend.device)
 
     def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
         header = self.triple.header(role, piece.name)
-        start, size = place(header, piece.first, piece.last)
+        start, size = byte_range(header, piece.first, piece.last)
         block, handle = desk.block(role, size)
         self.files.read(header.file, start, block)
         shape = (piece.last - piece.first,) if self.elementwise else header.shape
@@ -199,8 +190,8 @@ class Merger:
 
     def _explain(self, piece: Piece, tensors: Mapping[str, Array]) -> None:
         """Raise for the source that is not finite, or else for the method."""
-        for role in self._roles:
-            if bad := self.backend.bad(tensors[role]):
+        for role, values in tensors.items():
+            if bad := self.backend.bad(values):
                 header = self.triple.header(role, piece.name)
                 raise UserError(
                     f"{header.file}: tensor {self.triple.stored(piece.name, role)} has {bad} NaN or infinite "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from frism.checkpoints.dtypes import BITS
 from frism.checkpoints.reading import Buffer, SourceFiles
-from frism.files import refusal
+from frism.files import explain_refusal
 
 COPY = 16 << 20  # bytes at a time
 # What a kernel or a pair of file systems answers that cannot copy for us.
@@ -76,13 +76,13 @@ class OutputFile:
         try:
             self._descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o666)
         except OSError as error:
-            raise refusal(path, error) from error
+            raise explain_refusal(path, error) from error
         try:
             os.truncate(self._descriptor, size)
         except OSError as error:
             self.close()
             path.unlink()
-            raise refusal(path, error) from error
+            raise explain_refusal(path, error) from error
 
     def write(self, block: Buffer, start: int) -> None:
         """Write a block of bytes at `start`."""
@@ -91,7 +91,7 @@ class OutputFile:
             while done < len(block):
                 done += os.pwrite(self._descriptor, block[done:], start + done)
         except OSError as error:
-            raise refusal(self.path, error) from error
+            raise explain_refusal(self.path, error) from error
 
     def copy(self, sources: SourceFiles, path: Path, first: int, size: int, start: int) -> None:
         """Copy `size` bytes of another file from `first` on to `start`, in the kernel where it can."""
@@ -112,7 +112,7 @@ class OutputFile:
                 got = os.copy_file_range(source, self._descriptor, size - done, first + done, start + done)
             except OSError as error:
                 if error.errno not in _NO_OFFLOAD:
-                    raise refusal(self.path, error) from error
+                    raise explain_refusal(self.path, error) from error
                 self._offload = False
                 return done
             if not got:
@@ -125,7 +125,7 @@ class OutputFile:
         try:
             os.fdatasync(self._descriptor)
         except OSError as error:
-            raise refusal(self.path, error) from error
+            raise explain_refusal(self.path, error) from error
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -1,123 +1,168 @@
-"""A function's keyword-only arguments as typed, checked parameters.
+"""Read a function's keyword arguments as parameters with types, ranges and defaults, and check values.
 
 An argument whose annotation is a dataclass stands for its fields: parameters that several functions share. An
-instance as that argument's default gives the function defaults of its own.
+instance as that argument's default gives the function defaults of its own; a ValueError of its
+`__post_init__` says which values do not go together.
 """
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from frism.errors import UserError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
+from frism.errors import UserError, suggest
 
 Value = bool | int | float | str
+KINDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+BOUNDS = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a method: its type's name, its default, and a Literal's allowed strings."""
+    """One parameter of a method: its annotation says what values it takes."""
 
     name: str
-    type: str
+    annotation: Any
     default: Value
-    choices: tuple[str, ...] = ()
 
-    def check(self, value: object, method: str) -> Value:
-        """Return `value` in the parameter's type (an int becomes a float where a float is asked for)."""
-        if self.type == "float" and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if type(value) is not TYPES[self.type]:
-            shown = f"{value!r} ({type(value).__name__})"
-            raise UserError(f"method {method}: parameter '{self.name}' must be {self.type}, not {shown}.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"method {method}: parameter '{self.name}' must be a finite number, not {value}.")
-        if self.choices and value not in self.choices:
-            options = ", ".join(self.choices)
+    @property
+    def plain(self) -> Any:
+        """The annotation without its range."""
+        return get_args(self.annotation)[0] if get_origin(self.annotation) is Annotated else self.annotation
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """A Literal's strings."""
+        return get_args(self.plain) if get_origin(self.plain) is Literal else ()
+
+    @property
+    def type(self) -> str:
+        """int, float, str or bool."""
+        return "str" if self.choices else str(self.plain.__name__)
+
+    @cached_property
+    def bounds(self) -> dict[str, float]:
+        """The range's ends: "ge", "gt", "le", "lt", those that are given."""
+        extras = get_args(self.annotation)[1:] if self.plain is not self.annotation else ()
+        single = [bound for extra in extras for bound in getattr(extra, "metadata", [extra])]
+        found = [(key, getattr(bound, key, None)) for key in BOUNDS for bound in single]
+        return {key: limit for key, limit in found if limit is not None}
+
+    @property
+    def ends(self) -> list[Value]:
+        """The ends of the range that belong to it."""
+        return [self.plain(limit) for key, limit in self.bounds.items() if key in ("ge", "le")]
+
+    @property
+    def words(self) -> str:
+        """What values it takes, in words: "a number above 0 and at most 1"."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        limits = {key: f"{limit:g}" for key, limit in self.bounds.items()}
+        if "ge" in limits and limits["ge"] == limits.get("le"):
+            return limits["ge"]
+        return f"{KINDS[self.plain]} {' and '.join(f'{BOUNDS[k]} {v}' for k, v in limits.items())}".strip()
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+    def check(self, value: object, where: str) -> Value:
+        """Return `value` in the parameter's type (an int becomes a float where a float is asked for).
+
+        Raises UserError, beginning with `where`, for one of another type or out of range.
+        """
+        try:
+            found: Value = self._adapter.validate_python(value)
+        except ValidationError:
             raise UserError(
-                f"method {method}: parameter '{self.name}' must be one of {options}, not {value!r}."
-            )
-        return value  # type: ignore[return-value]
+                f"{where}: parameter '{self.name}' must be {self.words}, not {value!r}."
+            ) from None
+        return found
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a function asks for.
+    """The parameters of one function.
 
     Attributes:
-        positional: names, in order.
         parameters: by name; the fields of a dataclass count one by one.
-        names: of all keyword-only arguments.
-        groups: the dataclasses among them.
+        groups: the dataclasses among the arguments, by the argument's name.
+        plain: the names of the other arguments.
     """
 
-    positional: tuple[str, ...]
     parameters: dict[str, Parameter]
-    names: frozenset[str]
     groups: dict[str, type]
+    plain: tuple[str, ...]
 
-    def keywords(self, supplied: Mapping[str, object], complete: Mapping[str, object]) -> dict[str, Any]:
-        """The keyword arguments from reserved names that the caller supplies and complete parameters."""
-        values: dict[str, Any] = {**complete, **supplied}
-        return {
-            name: (
-                self.groups[name](**{field.name: values[field.name] for field in fields(self.groups[name])})
-                if name in self.groups
-                else values[name]
-            )
-            for name in sorted(self.names)
+    def arguments(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """The function's keyword arguments from complete parameters. ValueError: of a group that refuses."""
+        groups = {
+            name: group(**{field.name: values[field.name] for field in fields(group)})
+            for name, group in self.groups.items()
         }
+        return {name: values[name] for name in self.plain} | groups
 
 
-def read_signature(
-    function: Callable[..., Any], where: str, positional: tuple[str, ...], reserved: tuple[str, ...]
-) -> Signature:
-    """Read the signature of `merge`, `measure` or `fit`.
+def read_signature(function: Callable[..., Any], where: str) -> Signature:
+    """Read the keyword arguments of a function of one positional argument.
 
     Raises UserError, beginning with `where`, for an argument that breaks the interface.
     """
-    sources: list[str] = []
     parameters: dict[str, Parameter] = {}
-    keywords: set[str] = set()
     groups: dict[str, type] = {}
-    for argument in inspect.signature(function).parameters.values():
+    plain: list[str] = []
+    arguments = [*inspect.signature(function).parameters.values()]
+    if not arguments or arguments[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        raise UserError(f"{where}: {function.__name__} must take one positional argument, then `*`.")
+    for argument in arguments[1:]:
         what = f"{where}: argument '{argument.name}' of {function.__name__}"
         if argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            if argument.name not in positional:
-                raise UserError(f"{what} is not one of {', '.join(positional)}: put parameters after `*`.")
-            sources.append(argument.name)
-            continue
+            raise UserError(f"{what} is positional: put parameters after `*`.")
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise UserError(f"{what} must be a named argument: the signature is the parameter schema.")
-        keywords.add(argument.name)
-        if argument.name in reserved:
-            continue
-        if isinstance(argument.annotation, type) and is_dataclass(argument.annotation):
-            groups[argument.name] = argument.annotation
-            for field in fields(argument.annotation):
-                what = f"{where}: field '{field.name}' of {argument.annotation.__name__}"
+        annotation = argument.annotation
+        if isinstance(annotation, str):  # postponed
+            annotation = eval(annotation, getattr(function, "__globals__", {}))
+        if isinstance(annotation, type) and is_dataclass(annotation):
+            groups[argument.name] = annotation
+            hints = get_type_hints(annotation, include_extras=True)
+            for field in fields(annotation):
                 default = getattr(argument.default, field.name, field.default)
-                parameters[field.name] = _parameter(field.name, field.type, default, what)
+                what = f"{where}: field '{field.name}' of {annotation.__name__}"
+                parameters[field.name] = _parameter(field.name, hints[field.name], default, what)
         else:
-            parameters[argument.name] = _parameter(argument.name, argument.annotation, argument.default, what)
-    return Signature(tuple(sources), parameters, frozenset(keywords), groups)
+            plain.append(argument.name)
+            parameters[argument.name] = _parameter(argument.name, annotation, argument.default, what)
+    return Signature(parameters, groups, tuple(plain))
 
 
 def _parameter(name: str, annotation: Any, default: Any, what: str) -> Parameter:
-    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-    kind = (
-        "str"
-        if choices
-        else annotation
-        if isinstance(annotation, str)
-        else getattr(annotation, "__name__", "")
-    )
-    if kind not in TYPES or not all(isinstance(choice, str) for choice in choices):
-        raise UserError(f"{what} needs a type: int, float, str, bool or a Literal of strings.")
     if default in (inspect.Parameter.empty, MISSING):
         raise UserError(f"{what} needs a default.")
-    plain = Parameter(name, kind, default, choices)
-    return Parameter(name, kind, plain.check(default, what), choices)
+    made = Parameter(name, annotation, default)
+    if made.plain not in KINDS and not (made.choices and all(isinstance(c, str) for c in made.choices)):
+        raise UserError(f"{what} needs a type: int, float, str, bool (with a range) or a Literal of strings.")
+    return Parameter(name, annotation, made.check(default, what))
+
+
+def validate(
+    params: Mapping[str, object], parameters: Mapping[str, Parameter], where: str
+) -> dict[str, Value]:
+    """Return all parameters, checked, with defaults filled in and in the order of the signature.
+
+    Raises UserError, beginning with `where`, for an unknown name, or a value of the wrong type or range.
+    """
+    for name in params:
+        if name not in parameters:
+            raise UserError(
+                f"{where} has no parameter '{name}' (it accepts: {', '.join(parameters) or 'none'})."
+                f"{suggest(name, parameters)}"
+            )
+    return {
+        name: parameter.check(params[name], where) if name in params else parameter.default
+        for name, parameter in parameters.items()
+    }

@@ -1,26 +1,34 @@
-"""The recipe: the small file (plus fitted coefficients) that defines a merged variant exactly."""
+"""Define a variant exactly in a small file (plus fitted coefficients): a merge, or a checkpoint as it is."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 
+from frism.checkpoints.checkpoint import Checkpoint
 from frism.errors import UserError
 from frism.files import atomic_write, read_json
-from frism.method.method import find
+from frism.method.discovery import find
+from frism.method.fitted import Fitted
 from frism.method.parameters import Value
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.scopes import check_scope
-from frism.triples.triple import Triple
-
-if TYPE_CHECKING:  # seconds to import; a recipe without coefficients does without
-    from torch import Tensor
+from frism.triples.triple import DEFAULT_SCOPE, Triple
 
 RECIPE, COEFFICIENTS = "recipe.json", "coefficients.safetensors"
+
+
+class Reference(BaseModel):
+    """A checkpoint that is a variant as it is: its folder, and the sha256 of its content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str
+    digest: str
 
 
 class Recipe(BaseModel):
@@ -29,20 +37,27 @@ class Recipe(BaseModel):
     `spectrum` says how the singular directions were computed that the coefficients belong to, None for a
     method that needs none. `code` identifies the code that fits and merges; the caller computes it.
     `coefficients` is the sha256 of the fitted tensors as safetensors bytes, None for a method that fits
-    nothing.
+    nothing. Where `checkpoint` is given the variant is that checkpoint, and no merge.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    method: str
-    params: dict[str, Value]
-    scope: str
+    method: str | None = None
+    checkpoint: Reference | None = None
+    params: dict[str, Value] = {}
+    scope: str = DEFAULT_SCOPE
     seed: int = 0
     triple: dict[str, str]
     spectrum: SpectrumSettings | None = None
     code: str = ""
     coefficients: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.method is None) == (self.checkpoint is None):
+            raise ValueError("a recipe has a method or a checkpoint")
+        return self
 
     @classmethod
     def make(
@@ -55,7 +70,7 @@ class Recipe(BaseModel):
         seed: int = 0,
         spectrum: SpectrumSettings | None = None,
         code: str = "",
-        fitted: "Mapping[str, Tensor] | None" = None,
+        fitted: Fitted | None = None,
     ) -> Self:
         """Check method, parameters and scope (default: the method's own) and return the recipe.
 
@@ -66,27 +81,44 @@ class Recipe(BaseModel):
         found = find(method)
         scope = scope or found.scope
         check_scope(scope)
-        digest = hashlib.sha256(_pack(fitted)).hexdigest() if fitted else None
-        params = found.validate(params or {})
         return cls(
             method=method,
-            params=params,
+            params=found.validate(params or {}),
             scope=scope,
             seed=seed,
-            spectrum=(spectrum or SpectrumSettings()) if found.needs_spectrum else None,
+            spectrum=(spectrum or SpectrumSettings()) if "spectrum" in found.needs else None,
             triple=triple.digest,
             code=code,
-            coefficients=digest,
+            coefficients=coefficients_digest(fitted),
         )
+
+    @classmethod
+    def of_checkpoint(cls, triple: Triple, folder: str | Path, *, seed: int = 0, code: str = "") -> Self:
+        """The recipe of a variant that is a checkpoint. Raises UserError when the folder holds none."""
+        digest = Checkpoint.open(folder).digest
+        reference = Reference(folder=str(folder), digest=digest)
+        return cls(checkpoint=reference, scope=triple.scope, seed=seed, triple=triple.digest, code=code)
+
+    @property
+    def name(self) -> str:
+        """What the variant is made by, in a word: its method, or the checkpoint's folder."""
+        path = Path(self.checkpoint.folder if self.checkpoint else self.method or "")
+        return path.name.removesuffix(".py")
 
     @property
     def key(self) -> str:
         """16 hex digits of the recipe's content."""
-        content = json.dumps(self.model_dump(), sort_keys=True, separators=(",", ":"))
+        fields = self.model_dump(exclude={"checkpoint": {"folder"}})  # wherever it lies
+        content = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def check(self, triple: Triple, fitted: "Mapping[str, Tensor] | None") -> None:
+    def check(self, triple: Triple, fitted: Fitted | None) -> None:
         """Raise UserError unless the recipe was made for these checkpoints, with or without coefficients."""
+        if self.checkpoint and Checkpoint.open(self.checkpoint.folder).digest != self.checkpoint.digest:
+            raise UserError(
+                f"the recipe was made of another checkpoint than {self.checkpoint.folder} holds now: make the"
+                " variant again."
+            )
         for role, digest in triple.digest.items():
             if self.triple.get(role) != digest:
                 folder = triple.checkpoints[role].folder
@@ -95,10 +127,10 @@ class Recipe(BaseModel):
                 )
         if bool(fitted) != (self.coefficients is not None):
             raise UserError(
-                f"method {self.method}: the recipe and its fitted coefficients do not belong together."
+                f"method {self.name}: the recipe and its fitted coefficients do not belong together."
             )
 
-    def save(self, folder: str | Path, fitted: "Mapping[str, Tensor] | None" = None) -> None:
+    def save(self, folder: str | Path, fitted: Fitted | None = None) -> None:
         """Write recipe.json and, if something was fitted, coefficients.safetensors; whole or not at all.
 
         Raises UserError when the folder cannot be written, ValueError when `fitted` is not what the recipe
@@ -106,7 +138,7 @@ class Recipe(BaseModel):
         """
         folder = Path(folder)
         packed = _pack(fitted) if fitted else None
-        if (hashlib.sha256(packed).hexdigest() if packed else None) != self.coefficients:
+        if coefficients_digest(fitted) != self.coefficients:
             raise ValueError("these coefficients are not the ones the recipe was made of")
         # Coefficients first: a recipe that can be read always finds them.
         if packed:
@@ -118,8 +150,8 @@ class Recipe(BaseModel):
             (folder / COEFFICIENTS).unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "tuple[Self, dict[str, Tensor]]":
-        """Return the recipe of a folder and its fitted tensors ({} when none), after checking their digest.
+    def load(cls, folder: str | Path) -> tuple[Self, Fitted]:
+        """Return the recipe of a folder and what was fitted, empty when nothing was; checks its digest.
 
         Raises UserError when a file is missing, cut short or from another recipe.
         """
@@ -133,7 +165,7 @@ class Recipe(BaseModel):
                 f"{folder / RECIPE}: field '{field}': {first['msg']}: make the variant again."
             ) from error
         if recipe.coefficients is None:
-            return recipe, {}
+            return recipe, Fitted(params=recipe.params)
         path = folder / COEFFICIENTS
         try:
             packed = path.read_bytes()
@@ -148,15 +180,21 @@ class Recipe(BaseModel):
         from safetensors.torch import load as load_tensors
 
         try:
-            return recipe, load_tensors(packed)
+            return recipe, Fitted.from_flat(load_tensors(packed), recipe.params)
         except SafetensorError as error:
             raise UserError(f"{path} is not a safetensors file ({error}): make the variant again.") from error
 
 
-def _pack(fitted: "Mapping[str, Tensor]") -> bytes:
+def coefficients_digest(fitted: Fitted | None) -> str | None:
+    """sha256 of the file that holds what was fitted; None when nothing was."""
+    return hashlib.sha256(_pack(fitted)).hexdigest() if fitted else None
+
+
+def _pack(fitted: Fitted) -> bytes:
     """Serialise tensors to safetensors bytes that depend on names and values only."""
     from safetensors.torch import save as save_tensors
 
     # Clones: safetensors refuses tensors that share memory.
-    tensors = {name: fitted[name].detach().to("cpu", copy=True).contiguous() for name in sorted(fitted)}
-    return save_tensors(tensors)
+    return save_tensors(
+        {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in fitted.flat().items()}
+    )

@@ -4,56 +4,45 @@ One pass over the calibration questions estimates h_k, the Fisher information of
 singular direction of tau_R (`frism.gates.curvature` has the derivation and the estimator's variance). Under
 the assumption of FRISM's own theory (arXiv 2601.21187), that directions decouple and the KL is quadratic,
 its loss is least where a gate is open if h_k / 2 < alpha * S_k^2 / sum ||S||^2 and closed otherwise: V +
-strength * U diag(open * S) V^T with open 0 or 1. A variation of this project. Deviations from `frism`:
+`strength` * U diag(open * S) V^T with open 0 or 1. A variation of this project. Deviations from `frism`:
 gates are not learned, so that nothing depends on steps and lr, and directions that are harmful only
 together are not noticed.
 """
 
 import logging
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor
 
-from frism.compute import Compute
-from frism.distillation.examples import Examples, teach
+from frism.distillation.examples import Examples, make_examples
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking
-from frism.errors import UserError
-from frism.gates.curvature import Curvature, curvature, energy_shares
+from frism.distillation.teacher import TeacherSettings
+from frism.gates.checkpointer import Checkpointer
+from frism.gates.curvature import Curvature, estimate_curvature, measure_energy_shares
 from frism.gates.gated_model import GatedInjection
-from frism.gates.learner import gated
+from frism.gates.learner import gate_model
 from frism.gates.parametrisation import Gates
-from frism.gates.recomputation import pays, recomputed
-from frism.gates.state import Keeper
-from frism.methods.frism import merge
-from frism.spectra.spectra import Spectra
-from frism.triples.triple import Triple
+from frism.gates.recomputation import recomputation_pays, recompute
+from frism.method import Count, Fitted, Fitting, NonNegative
+from frism.methods.frism import FAMILY, NEEDS, merge
 
-__all__ = ["fit", "merge"]
+__all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
 log = logging.getLogger(__name__)
 
 
 def fit(
-    triple: Triple,
-    calibration: Any,  # with `questions`: a sequence of (picture, question)
+    fitting: Fitting,
     *,
     strength: float = 0.2,
-    alpha: float = 0.1,
-    samples: int = 4,
-    batch: int = 4,
-    max_new_tokens: int = 32,
+    alpha: NonNegative = 0.1,
+    samples: Count = 4,
+    batch: Count = 4,
+    max_new_tokens: Count = 32,
     tokens: Literal["answer", "first"] = "answer",
-    spectra: Spectra,
-    compute: Compute,
-    workspace: Path | None,
-    seed: int = 0,
-    progress: str = "frism_closed_form",
-) -> dict[str, Tensor]:
+) -> Fitted:
     """Estimate the curvature and open the gates that it allows.
 
     Args:
@@ -63,46 +52,42 @@ def fit(
             calibration questions are used, and the estimate rests on samples * questions / batch draws.
         max_new_tokens, tokens: the teacher's answer, as in `frism`.
 
-    Returns "<tensor name>/open", where truncated "/open_tail", and h in nats, "/curvature" (k,) and where
-    truncated "/curvature_tail". "curve/<quantity>", (1,), tells of the result: kl (measured on the
-    questions), injected_energy, gate_q10, gate_q50, gate_q90.
-
-    Raises UserError for `samples`, `batch` or `max_new_tokens` below 1.
+    Returns per tensor "open" and h in nats, "curvature", (k,), and where truncated "open_tail" and
+    "curvature_tail". The curve, (1,), tells of the result: kl (measured on the questions), injected_energy,
+    gate_q10, gate_q50, gate_q90.
     """
-    for name, value in (("samples", samples), ("batch", batch), ("max_new_tokens", max_new_tokens)):
-        if value < 1:
-            raise UserError(f"method frism_closed_form: parameter '{name}' must be at least 1, not {value}.")
-    receiver, asking = Receiver.load(triple, compute), Asking(max_new_tokens, tokens)
+    triple, compute, seed, workspace = fitting.triple, fitting.compute, fitting.seed, fitting.workspace
+    calibration, spectra = fitting.calibration, fitting.spectra
+    receiver, asking = Receiver.load(triple, compute), TeacherSettings(max_new_tokens, tokens)
     folder, key = None, ""
     if workspace is not None:
         folder = workspace / "teacher"
         key = f"{triple.digest['vlm']} {calibration.digest} {asking} {batch} {seed} {compute.dtype}"
     questions = calibration.questions
-    examples, _ = teach(
+    examples, _ = make_examples(
         receiver, questions, asking, batch=batch, batches=len(questions), seed=seed, folder=folder, key=key
     )
-    gates = gated(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
+    gates = gate_model(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
     # One pass serves every alpha: the points of a grid share a workspace.
     kept = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
-    keeper = Keeper(workspace and workspace / "curvature.pt", kept)
-    if (state := keeper.newest()) is None:
-        found = _estimate(receiver, gates, examples, samples, seed, progress)
-        keeper.keep(lambda: vars(found))
+    checkpointer = Checkpointer(workspace and workspace / "curvature.pt", kept)
+    if (state := checkpointer.load()) is None:
+        found = _estimate(receiver, gates, examples, samples, seed, fitting.label)
+        checkpointer.save_if_due(lambda: vars(found))
     else:
         found = Curvature(**state)
     _decide(gates, found, alpha)
     kl, energy = _measured(receiver, gates, examples), gates.injected_energy().item()
     quantiles = zip(("gate_q10", "gate_q50", "gate_q90"), gates.quantiles(0.1, 0.5, 0.9), strict=True)
     _report(gates, found, kl, energy)
-    curve = {"kl": kl, "injected_energy": energy, **dict(quantiles)}
-    names = [f"{name}/curvature" for name in gates.logits] + [
-        f"{name}/curvature_tail" for name in gates.tails
+    tensors = {name: dict(own) for name, own in gates.coefficients().items()}
+    places = [(name, "curvature") for name in gates.logits] + [
+        (name, "curvature_tail") for name in gates.tails
     ]
-    return (
-        gates.fitted()
-        | {name: h.to("cpu", torch.float32) for name, h in zip(names, found.values, strict=True)}
-        | {f"curve/{name}": torch.tensor([value]) for name, value in curve.items()}
-    )
+    for (name, part), h in zip(places, found.values, strict=True):
+        tensors[name][part] = h.to("cpu", torch.float32)
+    curve = {"kl": kl, "injected_energy": energy, **dict(quantiles)}
+    return Fitted(tensors=tensors, curve={name: torch.tensor([value]) for name, value in curve.items()})
 
 
 def _estimate(
@@ -111,15 +96,17 @@ def _estimate(
     shown = track(examples, progress, console=Console(stderr=True))
     questions = (lambda example=example: example.logits(receiver) for example in shown)
     longest = max(example.answer.numel() for example in examples)
-    with recomputed(receiver.layers if pays(receiver.layers, longest, receiver.device) else ()):
-        return curvature(gates, questions, samples=samples, generator=torch.Generator().manual_seed(seed))
+    with recompute(receiver.layers if recomputation_pays(receiver.layers, longest, receiver.device) else ()):
+        return estimate_curvature(
+            gates, questions, samples=samples, generator=torch.Generator().manual_seed(seed)
+        )
 
 
 @torch.no_grad()
 def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
     """Open the gates whose KL costs less than their energy earns."""
     with torch.enable_grad():
-        shares = energy_shares(gates)
+        shares = measure_energy_shares(gates)
     for parameter, h, share in zip(gates.parameters(), found.values, shares, strict=True):
         parameter.copy_(h.to(share.device) / 2 < alpha * share.double())
 
@@ -127,7 +114,7 @@ def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
 @torch.no_grad()
 def _measured(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
     """KL of the merge that the gates make, mean over the examples' answer tokens."""
-    with gates.applied():
+    with gates.apply():
         parts = [(example.divergence(receiver).item(), len(example.tokens)) for example in examples]
     return sum(kl * count for kl, count in parts) / sum(count for _, count in parts)
 

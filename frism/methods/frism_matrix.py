@@ -6,18 +6,21 @@ into matrix l. Separates per-matrix scale from per-direction choice. A control o
 
 from torch import Tensor
 
-from frism.spectra.gains import gate_gains
-from frism.spectra.spectra import Spectra
+from frism.method import Fitted, Fitting, Site
+from frism.spectra.gains import measure_gains
 
+NEEDS = {"reference", "spectrum"}
+FAMILY = "frism"
 ELEMENTWISE = True
 
 
-def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) -> Tensor:
-    """One matrix, fp32. `fitted["value"]`: the matrix's factor c_l, a scalar."""
-    return vlm + fitted["value"].to(vlm.device) * (lrm - base)
+def merge(site: Site) -> Tensor:
+    """One matrix. `site.fitted["factor"]`: the matrix's factor c_l, a scalar."""
+    return site.vlm + site.fitted["factor"] * site.tau_r
 
 
-def fit(reference: dict[str, Tensor], reference_params: dict, *, spectra: Spectra) -> dict[str, Tensor]:
-    """The factor c_l of every matrix of the reference, keyed by tensor name."""
-    gains = gate_gains(spectra, reference, reference_params["strength"])
-    return {name: g.injected / g.whole.clamp(min=1e-30) for name, g in gains.items()}
+def fit(fitting: Fitting) -> Fitted:
+    """The factor c_l of every matrix of the reference."""
+    reference = fitting.reference
+    gains = measure_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
+    return Fitted(tensors={n: {"factor": g.injected / g.whole.clamp(min=1e-30)} for n, g in gains.items()})

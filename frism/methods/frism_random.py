@@ -1,63 +1,36 @@
 """FRISM on random directions: orthogonal ones from the seed instead of singular ones.
 
-V + strength * sum_j open_j (tau_R w_j) w_j^T, learned as in `frism` (arXiv 2601.21187), over random
+V + `strength` * sum_j open_j (tau_R w_j) w_j^T, learned as in `frism` (arXiv 2601.21187), over random
 orthonormal input directions w_j = V q_j, drawn from the seed: as many gates, the same sum, parts just as
 orthogonal, but none of them is special. Asks whether the SVD matters or any directions would do. A
 truncated spectrum's tail stays what it is. An ablation of this project.
 """
 
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from frism.compute import Compute
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
-from frism.spectra.gains import injected
-from frism.spectra.rotation import RotatedSpectra, rotated
-from frism.spectra.spectra import Spectra
-from frism.spectra.spectrum import Spectrum
-from frism.triples.triple import Triple
+from frism.method import Fitted, Fitting, Site
+from frism.methods._gated import merge_gated
+from frism.spectra.rotation import RotatedSpectra, rotate
+
+NEEDS = {"calibration", "spectrum", "seed"}
+FAMILY = "frism"
+DIRECTIONS = "random"
 
 
-def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
-    *,
-    strength: float = 0.2,
-    spectrum: Spectrum,
-    fitted: dict[str, Tensor],
-    generator: torch.Generator,
-) -> Tensor:
-    """One matrix (d_out, d_in), fp32. `fitted["open"]`: of the random directions, shape (k,)."""
-    return injected(vlm, base, lrm, rotated(spectrum, generator), fitted, strength)
+def merge(site: Site, *, strength: float = 0.2) -> Tensor:
+    """One matrix (d_out, d_in). `site.fitted["open"]`: of the random directions, shape (k,)."""
+    directions = rotate(site.spectrum, site.rng) if site.spectrum is not None else None
+    return merge_gated(site, directions, site.fitted, strength)
 
 
-def fit(
-    triple: Triple,
-    calibration: Any,  # with `questions`: a sequence of (picture, question)
-    *,
-    strength: float = 0.2,
-    learning: Learning,
-    spectra: Spectra,
-    compute: Compute,
-    workspace: Path | None,
-    seed: int = 0,
-    progress: str = "frism_random",
-) -> dict[str, Tensor]:
-    """Learn the gates.
-
-    Returns "<tensor name>/open", where truncated "/open_tail", "/norms" (the directions' Frobenius norms,
-    (k,)), and "curve/<quantity>".
-    """
-    directions = RotatedSpectra(spectra, seed)
-    fitted = learn(
-        triple, calibration, directions,
-        strength=strength, learning=learning, gates=Gates(), compute=compute, workspace=workspace,
-        seed=seed, progress=progress,
-    )  # fmt: skip
-    return fitted | {f"{name}/norms": norms for name, norms in directions.norms.items()}
+def fit(fitting: Fitting, *, strength: float = 0.2, learning: Learning) -> Fitted:
+    """Learn the gates: as `frism`, and per tensor "norms", the directions' Frobenius norms, (k,)."""
+    directions = RotatedSpectra(fitting.spectra, fitting.seed)
+    fitted = learn(replace(fitting, spectra=directions), Gates(), strength, learning)
+    tensors = {name: {**own, "norms": directions.norms[name]} for name, own in fitted.tensors.items()}
+    return replace(fitted, tensors=tensors)

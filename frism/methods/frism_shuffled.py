@@ -9,31 +9,34 @@ import torch
 from torch import Tensor
 
 from frism.errors import UserError
-from frism.seeds import seeded
-from frism.spectra.gains import injected
-from frism.spectra.spectrum import Spectrum
+from frism.method import Fitted, Fitting, Site
+from frism.methods._gated import merge_gated
+from frism.seeds import make_generator
+
+NEEDS = {"reference", "spectrum", "seed"}
+FAMILY = "frism"
 
 
-def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, spectrum: Spectrum, fitted: dict[str, Tensor]) -> Tensor:
-    """One matrix, fp32. `fitted["open"]`: strength * the permuted open fractions, shape (k,)."""
-    return injected(vlm, base, lrm, spectrum, fitted, strength=1.0)
+def merge(site: Site) -> Tensor:
+    """One matrix. `site.fitted["open"]`: strength * the permuted open fractions, shape (k,)."""
+    return merge_gated(site, site.spectrum, site.fitted, strength=1.0)
 
 
-def fit(reference: dict[str, Tensor], reference_params: dict, *, seed: int) -> dict[str, Tensor]:
-    """The permuted gains of every matrix of the reference, keyed "<tensor name>/open".
+def fit(fitting: Fitting) -> Fitted:
+    """The permuted gains of every matrix of the reference, per tensor "open".
 
     Raises UserError for gates that sit on other directions than the singular ones.
     """
-    if any(key.endswith("/norms") for key in reference):
-        raise UserError(
-            "method frism_shuffled: the reference's gates sit on random directions: name a variant of frism"
-            " in `reference:`."
-        )
-    strength, result = reference_params["strength"], {}
-    for key in sorted(reference):
-        if key.endswith("/open"):
-            order = torch.randperm(len(reference[key]), generator=seeded(seed, key.removesuffix("/open")))
-            result[key] = strength * reference[key][order]
-        elif key.endswith("/open_tail"):
-            result[key] = strength * reference[key]
-    return result
+    reference = fitting.reference
+    result: dict[str, dict[str, Tensor]] = {}
+    for name, own in sorted(reference.tensors.items()):
+        if "norms" in own:
+            raise UserError(
+                "method frism_shuffled: the reference's gates sit on random directions: name a variant of"
+                " frism in `reference:`."
+            )
+        order = torch.randperm(len(own["open"]), generator=make_generator(fitting.seed, name))
+        strength = float(reference.params["strength"])
+        result[name] = {key: strength * (own[key][order] if key == "open" else own[key])
+                        for key in ("open", "open_tail") if key in own}  # fmt: skip
+    return Fitted(tensors=result)

@@ -7,20 +7,23 @@ all matrices. Separates *how much* is injected from *which* directions. A contro
 import torch
 from torch import Tensor
 
-from frism.spectra.gains import gate_gains
-from frism.spectra.spectra import Spectra
+from frism.method import Fitted, Fitting, Site
+from frism.spectra.gains import measure_gains
 
+NEEDS = {"reference", "spectrum"}
+FAMILY = "frism"
 ELEMENTWISE = True
 
 
-def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, fitted: dict[str, Tensor]) -> Tensor:
-    """One matrix, fp32. `fitted["value"]`: the common factor c, a scalar."""
-    return vlm + fitted["value"].to(vlm.device) * (lrm - base)
+def merge(site: Site) -> Tensor:
+    """One matrix. `site.fitted["factor"]`: the common factor c, a scalar."""
+    return site.vlm + site.fitted["factor"] * site.tau_r
 
 
-def fit(reference: dict[str, Tensor], reference_params: dict, *, spectra: Spectra) -> dict[str, Tensor]:
-    """The factor c for every matrix of the reference, keyed by tensor name."""
-    gains = gate_gains(spectra, reference, reference_params["strength"])
+def fit(fitting: Fitting) -> Fitted:
+    """The one factor c of the whole model."""
+    reference = fitting.reference
+    gains = measure_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
     injected = torch.stack([g.injected for g in gains.values()]).norm()
     whole = torch.stack([g.whole for g in gains.values()]).norm()
-    return dict.fromkeys(gains, injected / whole)
+    return Fitted(model={"factor": injected / whole})

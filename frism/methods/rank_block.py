@@ -1,6 +1,6 @@
 """Rank block: one block of singular directions of tau_R, injected alone.
 
-V + strength * (the part of tau_R in one block of ranks): the analysis behind Figure 3 of FRISM (arXiv
+V + `strength` * (the part of tau_R in one block of ranks): the analysis behind Figure 3 of FRISM (arXiv
 2601.21187), where subspaces are injected one group at a time at several strengths. How the paper groups
 ranks is not known: `split` "count" makes blocks of equally many directions (sizes differ by one at most),
 "energy" blocks of equal squared norm (a direction belongs where the middle of its share of the energy
@@ -9,40 +9,42 @@ the last direction and belongs to the last block. All blocks at one strength add
 biases and norms stay V's.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from frism.errors import UserError
-from frism.spectra.gains import injected
+from frism.method import Count, Index, Site
+from frism.methods._gated import merge_gated
 from frism.spectra.spectrum import Spectrum
 
+NEEDS = {"spectrum"}
 
-def merge(
-    base: Tensor,
-    vlm: Tensor,
-    lrm: Tensor,
-    *,
-    block: int = 0,
-    blocks: int = 6,
-    split: Literal["count", "energy"] = "count",
-    strength: float = 0.1,
-    spectrum: Spectrum | None,
-) -> Tensor:
-    """One matrix (d_out, d_in), fp32. `block` from 0 (the leading ranks) to `blocks` - 1.
 
-    Raises UserError for a block that is not there.
-    """
-    if not 0 <= block < blocks:
-        raise UserError(f"method rank_block: there is no block {block} of {blocks}: they count from 0.")
+@dataclass(frozen=True)
+class Part:
+    """Which part of the spectrum: `block`, from 0 (the leading ranks), of `blocks`, cut by `split`."""
+
+    block: Index = 0
+    blocks: Count = 6
+    split: Literal["count", "energy"] = "count"
+
+    def __post_init__(self) -> None:
+        if self.block >= self.blocks:
+            raise ValueError(f"there is no block {self.block} of {self.blocks}: they count from 0.")
+
+
+def merge(site: Site, *, part: Part, strength: float = 0.1) -> Tensor:
+    """One matrix (d_out, d_in), fp32."""
+    spectrum = site.spectrum
     if spectrum is None:
-        return vlm
-    place = places(spectrum, blocks, split)
-    fitted = {"open": (place == block).to(spectrum.s.dtype)}
+        return site.vlm
+    inside = places(spectrum, part.blocks, part.split) == part.block
+    fitted = {"open": inside.to(spectrum.s.dtype)}
     if spectrum.tail is not None:
-        fitted["open_tail"] = spectrum.s.new_tensor(float(block == blocks - 1))
-    return injected(vlm, base, lrm, spectrum, fitted, strength)
+        fitted["open_tail"] = spectrum.s.new_tensor(float(part.block == part.blocks - 1))
+    return merge_gated(site, spectrum, fitted, strength)
 
 
 def places(spectrum: Spectrum, blocks: int, split: str) -> Tensor:

@@ -1,1 +1,1 @@
-"""The spectrum of a task vector: singular directions per matrix, how they are computed and kept."""
+"""Spectra of a task vector: singular directions per matrix, how they are computed and stored."""

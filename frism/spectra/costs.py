@@ -1,4 +1,4 @@
-"""What each solver costs by shape, rank and device, and so which one to take. Imports no torch.
+"""Estimate what each solver costs by shape, rank and device, and choose the cheapest. Imports no torch.
 
 Seconds = operations / rate. Rates are fitted to measurements (tests/timing/spectrum_speed.py), two cores
 of a server CPU, fp32, torch 2.15 with MKL: mostly processor seconds of one busy core, halved. Another machine
@@ -19,7 +19,7 @@ much faster it is."""
 
 
 def _sketch(m: int, n: int, k: int) -> float:
-    """Operations of the randomised solver: six products with the sketch, five QR decompositions of it."""
+    """Count operations of the randomised solver: six products with the sketch, five QRs of it."""
     width = sketch_width(k, n)
     return 12 * m * n * width + 14 * m * width**2
 
@@ -41,14 +41,16 @@ _CUDA: dict[str, Cost] = {
 COSTS = {"cpu": _CPU, "cuda": _CUDA}
 
 
-def cost(solver: str, shape: tuple[int, ...], rank: int | None = None, device: str = "cpu") -> float:
-    """Estimated seconds for one (d_out, d_in) matrix on the machine that the rates were measured on."""
+def estimate_seconds(
+    solver: str, shape: tuple[int, ...], rank: int | None = None, device: str = "cpu"
+) -> float:
+    """Estimate seconds for one (d_out, d_in) matrix on the machine that the rates were measured on."""
     longer, shorter = max(shape), min(shape)
     return COSTS[device][solver](longer, shorter, min(rank or shorter, shorter))
 
 
-def chosen(solver: str, shape: tuple[int, ...], rank: int | None, device: str) -> str:
-    """The solver itself, or for "auto" the cheapest. `rank`: directions wanted, None for all.
+def choose_solver(solver: str, shape: tuple[int, ...], rank: int | None, device: str) -> str:
+    """Return the solver itself, or for "auto" the cheapest. `rank`: directions wanted, None for all.
 
     Devices that have no rates of their own go by the CPU's. The randomised solver is not taken for all
     directions, which it does not find exactly.
@@ -58,12 +60,12 @@ def chosen(solver: str, shape: tuple[int, ...], rank: int | None, device: str) -
     device = device if device in COSTS else "cpu"
     whole = rank is None or rank >= min(shape)
     options = [name for name in COSTS[device] if not (whole and name == "randomised")]
-    return min(options, key=lambda name: cost(name, shape, rank, device))
+    return min(options, key=lambda name: estimate_seconds(name, shape, rank, device))
 
 
 def sketch_width(rank: int, shorter: int) -> int:
-    """Columns of the randomised solver's sketch: a tenth more than the directions wanted, at least ten.
+    """Return the columns of the randomised solver's sketch: a tenth more than wanted, at least ten more.
 
-    Rounded up to whole cache lines, which products are faster on than on fewer columns.
+    Rounded up to whole cache lines, on which products are faster than on fewer columns.
     """
     return min(shorter, -(-(rank + max(10, rank // 10)) // LINE) * LINE)

@@ -1,4 +1,4 @@
-"""The SVD from the eigenvectors of the Gram matrix, in fp64, with the smallest directions repaired.
+"""Solve the SVD from the Gram matrix's eigenvectors, in fp64, and repair the smallest directions.
 
 A^T A squares the condition number, so fp32 would lose every direction below a thousandth of the largest; in
 fp64 the right singular vectors come out better than fp32 can hold. U = A V / s is a product, in fp32 where
@@ -19,13 +19,13 @@ SEED = 260121187  # of directions that are arbitrary
 ROWS, STRIPS = 2048, 8  # rows in hand in fp64; strips of the Gram matrix
 
 
-def gram(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """U (m, n), s (n,) and V^T (n, n) of a (m, n) matrix with m >= n, in fp32."""
+def solve_gram(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return U (m, n), s (n,) and V^T (n, n) of a (m, n) matrix with m >= n, in fp32."""
     n = matrix.shape[1]
     exponent = math.frexp(float(matrix.abs().max()) if matrix.numel() else 0.0)[1]
     scale = 2.0 ** max(-126, min(126, exponent))  # a power of two: exact, and squares stay in range
     scaled = matrix / scale
-    values, vectors = torch.linalg.eigh(gram_matrix(scaled))
+    values, vectors = torch.linalg.eigh(form_gram_matrix(scaled))
     reach = values[-1] / values.clamp_min(torch.finfo(torch.float64).tiny)  # s_1^2 / s_k^2
     near, far = (int((reach <= limit**2).sum()) for limit in (NEAR * math.sqrt(n), FAR))
     if values[-1] <= 0 or far < (1 - MANY) * n:
@@ -46,8 +46,8 @@ def gram(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return u, s.sort(descending=True).values * scale, v.T
 
 
-def gram_matrix(matrix: Tensor) -> Tensor:
-    """A^T A in fp64, (n, n), one half computed and mirrored; A is widened a piece at a time."""
+def form_gram_matrix(matrix: Tensor) -> Tensor:
+    """Return A^T A in fp64, (n, n): one half computed and mirrored, A widened a piece at a time."""
     n = matrix.shape[1]
     product = torch.zeros(n, n, dtype=torch.float64, device=matrix.device)
     step = max(1, -(-n // STRIPS))
@@ -59,19 +59,19 @@ def gram_matrix(matrix: Tensor) -> Tensor:
     return product.triu_().add_(product.triu(1).T)
 
 
-def _repair(u: Tensor, s: Tensor, v: Tensor, kept: int) -> None:
-    """Orthogonalise the columns A v_k from `kept` on, against the others and among themselves, in place."""
-    leading, rest = u[:, :kept], u[:, kept:].clone()
+def _repair(u: Tensor, s: Tensor, v: Tensor, first: int) -> None:
+    """Orthogonalise the columns A v_k from `first` on, against the others and among themselves, in place."""
+    leading, rest = u[:, :first], u[:, first:].clone()
     rest -= leading @ (leading.T @ rest)
-    found, values, rotation = torch.linalg.svd(rest, full_matrices=False)
+    directions, values, rotation = torch.linalg.svd(rest, full_matrices=False)
     # Directions without any length are arbitrary: random ones can be made orthogonal, unit vectors may not.
-    lost = values <= torch.finfo(torch.float32).eps * s[0]
-    values[lost] = 0
+    empty = values <= torch.finfo(torch.float32).eps * s[0]
+    values[empty] = 0
     generator = torch.Generator().manual_seed(SEED)
-    noise = torch.randn(u.shape[0], int(lost.sum()), generator=generator)
-    found[:, lost] = noise.to(u) / math.sqrt(u.shape[0])
+    noise = torch.randn(u.shape[0], int(empty.sum()), generator=generator)
+    directions[:, empty] = noise.to(u) / math.sqrt(u.shape[0])
     for _ in range(2):  # twice is enough
-        q, r = torch.linalg.qr(found - leading @ (leading.T @ found))
-        found = q * torch.where(r.diagonal() < 0, -1.0, 1.0)
-    u[:, kept:], s[kept:] = found, values
-    v[:, kept:] = v[:, kept:] @ rotation.T
+        q, r = torch.linalg.qr(directions - leading @ (leading.T @ directions))
+        directions = q * torch.where(r.diagonal() < 0, -1.0, 1.0)
+    u[:, first:], s[first:] = directions, values
+    v[:, first:] = v[:, first:] @ rotation.T

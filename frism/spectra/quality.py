@@ -1,4 +1,4 @@
-"""How good a decomposition is, as it is stored: what the factors miss, and how orthogonal they are."""
+"""Measure a decomposition as it is stored: what the factors miss, and how orthogonal they are."""
 
 import time
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frism.spectra.costs import chosen
+from frism.spectra.costs import choose_solver
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum, decompose, remainder
 
@@ -16,7 +16,7 @@ PROBES = 64
 
 @dataclass(frozen=True)
 class Quality:
-    """One matrix's decomposition, measured on the factors as stored.
+    """Hold measurements of one matrix's decomposition, taken on the factors as stored.
 
     Attributes:
         residual: relative Frobenius norm of what directions and tail miss. All directions: ||tau - U S V^T||
@@ -37,7 +37,9 @@ class Quality:
     seconds: float
 
 
-def measured(task_vector: Tensor, settings: SpectrumSettings, seed: int = 0) -> tuple[Spectrum, Quality]:
+def decompose_and_measure(
+    task_vector: Tensor, settings: SpectrumSettings, seed: int = 0
+) -> tuple[Spectrum, Quality]:
     """Decompose one matrix, shape (d_out, d_in), on its device, and measure the result; see `decompose`."""
     device = task_vector.device
     start = _now(device)
@@ -45,9 +47,14 @@ def measured(task_vector: Tensor, settings: SpectrumSettings, seed: int = 0) -> 
     seconds = _now(device) - start
     total, tail = torch.linalg.vector_norm(task_vector, dtype=torch.float64), spectrum.tail
     share = float(tail.double().sqrt() / total) if tail is not None and total else 0.0
-    solver = chosen(settings.solver, tuple(task_vector.shape), settings.rank, device.type)
+    solver = choose_solver(settings.solver, tuple(task_vector.shape), settings.rank, device.type)
     return spectrum, Quality(
-        residual(task_vector, spectrum), orthogonality(spectrum), share, solver, device.type, seconds
+        residual(task_vector, spectrum),
+        orthogonality(spectrum),
+        share,
+        solver,
+        device.type,
+        seconds,
     )
 
 
@@ -58,7 +65,7 @@ def _now(device: torch.device) -> float:
 
 
 def residual(task_vector: Tensor, spectrum: Spectrum) -> float:
-    """Relative Frobenius norm of what directions and tail miss; see `Quality`."""
+    """Return the relative Frobenius norm of what directions and tail miss; see `Quality`."""
     total = torch.linalg.vector_norm(task_vector, dtype=torch.float64)
     u, s, vh = spectrum.u, spectrum.s, spectrum.vh
     if total == 0:
@@ -70,18 +77,20 @@ def residual(task_vector: Tensor, spectrum: Spectrum) -> float:
     else:
         generator = torch.Generator().manual_seed(0)
         probes = torch.randn(task_vector.shape[1], PROBES, generator=generator).to(task_vector)
-        seen = task_vector @ probes - u.to(s.dtype) @ (s[:, None] * (vh.to(s.dtype) @ probes))
-        missed = torch.linalg.vector_norm(seen, dtype=torch.float64) / PROBES**0.5
+        difference = task_vector @ probes - u.to(s.dtype) @ (s[:, None] * (vh.to(s.dtype) @ probes))
+        missed = torch.linalg.vector_norm(difference, dtype=torch.float64) / PROBES**0.5
     return float(missed / total)
 
 
 def orthogonality(spectrum: Spectrum) -> float:
-    """The larger of max|U^T U - I| and max|V^T V - I| over the stored directions."""
-    return max(_departure(spectrum.u, spectrum.s.dtype), _departure(spectrum.vh.T, spectrum.s.dtype))
+    """Return the larger of max|U^T U - I| and max|V^T V - I| over the stored directions."""
+    return max(
+        _measure_departure(spectrum.u, spectrum.s.dtype), _measure_departure(spectrum.vh.T, spectrum.s.dtype)
+    )
 
 
-def _departure(columns: Tensor, dtype: torch.dtype) -> float:
-    """max|X^T X - I|, half of the products: strips of columns against all from the strip on."""
+def _measure_departure(columns: Tensor, dtype: torch.dtype) -> float:
+    """Return max|X^T X - I| from half of the products: strips of columns against all from the strip on."""
     count, worst = columns.shape[1], 0.0
     columns, step = columns.to(dtype), max(1, -(-columns.shape[1] // 8))
     for first in range(0, count, step):

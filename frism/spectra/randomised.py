@@ -1,4 +1,4 @@
-"""The leading singular directions by a random projection with power steps.
+"""Find the leading singular directions by a random projection with power steps.
 
 Halko, Martinsson and Tropp 2011 (arXiv 0909.4061), algorithms 4.4 and 5.1.
 """
@@ -9,8 +9,8 @@ from torch import Tensor
 from frism.spectra.costs import POWER_STEPS, sketch_width
 
 
-def randomised(matrix: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """U (m, rank), s (rank,) and V^T (rank, n) of a (m, n) matrix with m >= n, in fp32.
+def solve_randomised(matrix: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return U (m, rank), s (rank,) and V^T (rank, n) of a (m, n) matrix with m >= n, in fp32.
 
     U S V^T is the matrix projected onto the directions found, so what it leaves over is orthogonal to it; it
     is a little more than the best rank-`rank` approximation would leave. Drawn on the CPU from `seed`, so

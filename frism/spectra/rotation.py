@@ -1,4 +1,4 @@
-"""Random orthogonal directions in place of the singular ones: the same task vector, cut another way.
+"""Replace singular directions by random orthogonal ones: the same task vector, cut another way.
 
 With tau = U S V^T and a random orthogonal Q (k, k), the input directions w_j = V q_j give the rank-one
 parts B_j = (tau w_j) w_j^T = (U S V^T V q_j) (V q_j)^T. They sum to U S V^T, because Q Q^T = I; they are
@@ -11,27 +11,28 @@ special about singular directions is gone.
 import torch
 from torch import Tensor
 
-from frism.seeds import seeded
+from frism.seeds import make_generator
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 
 
-def random_orthogonal(size: int, generator: torch.Generator, device: "str | torch.device" = "cpu") -> Tensor:
-    """An orthogonal (size, size) fp32 matrix, uniform (Haar); `generator` is a CPU one.
+def draw_orthogonal(size: int, generator: torch.Generator, device: "str | torch.device" = "cpu") -> Tensor:
+    """Draw an orthogonal (size, size) fp32 matrix, uniform (Haar); `generator` is a CPU one.
 
     The draw is the same on every device; its QR decomposition agrees to rounding, as signs are fixed.
     """
     q, r = torch.linalg.qr(torch.randn(size, size, generator=generator).to(device))
-    return q * r.diagonal().sign()
+    signs: Tensor = r.diagonal().sign()
+    return torch.mul(q, signs)
 
 
-def rotated(spectrum: Spectrum, generator: torch.Generator) -> Spectrum:
-    """The task vector's random directions: unit tau w_j as u, norms ||S q_j|| as s (in no order), w_j as vh.
+def rotate(spectrum: Spectrum, generator: torch.Generator) -> Spectrum:
+    """Return the task vector's random directions: unit tau w_j as u, norms ||S q_j|| as s, w_j as vh.
 
-    Same shapes, dtypes, device and tail as `spectrum`; a direction of norm zero has a u of zeros.
+    Same shapes, dtypes, device and tail as `spectrum`; norms do not fall, and one of zero has a u of zeros.
     """
     dtype = spectrum.s.dtype
-    q = random_orthogonal(len(spectrum.s), generator, spectrum.s.device).to(dtype)
+    q = draw_orthogonal(len(spectrum.s), generator, spectrum.s.device).to(dtype)
     scaled = spectrum.s[:, None] * q
     norms = scaled.norm(dim=0)
     # Below the smallest normal number a quotient says nothing.
@@ -41,7 +42,7 @@ def rotated(spectrum: Spectrum, generator: torch.Generator) -> Spectrum:
 
 
 class RotatedSpectra(Spectra):
-    """A triple's spectra with random directions, drawn from (seed, tensor name) as `merge` draws them.
+    """Serve a triple's spectra with random directions, drawn from (seed, tensor name) as `merge` does.
 
     Attributes:
         norms: of the directions of every matrix that was asked for so far, by name, on the CPU.
@@ -52,8 +53,8 @@ class RotatedSpectra(Spectra):
         self._spectra, self._seed = spectra, seed
         self.norms: dict[str, Tensor] = {}
 
-    def of(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
-        """The random directions of one matrix, by its canonical tensor name."""
-        found = rotated(self._spectra.of(name, device), seeded(self._seed, name))
-        self.norms[name] = found.s.cpu()
-        return found
+    def load(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
+        """Return the random directions of one matrix, by its canonical tensor name."""
+        spectrum = rotate(self._spectra.load(name, device), make_generator(self._seed, name))
+        self.norms[name] = spectrum.s.cpu()
+        return spectrum

@@ -1,4 +1,4 @@
-"""How the spectrum of a task vector is computed and stored: rank, solver, precision of the factors."""
+"""Settings of a task vector's spectrum: rank, solver, precision of the factors."""
 
 from typing import Literal
 
@@ -24,6 +24,6 @@ class SpectrumSettings(BaseModel):
         default="float32", description="of the stored factors U and V"
     )
 
-    def kept(self, shape: tuple[int, ...]) -> int:
-        """How many directions of a matrix of this shape are kept."""
+    def count_directions(self, shape: tuple[int, ...]) -> int:
+        """Return how many directions of a matrix of this shape are kept."""
         return min(self.rank or min(shape), *shape)

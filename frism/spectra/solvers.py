@@ -1,4 +1,4 @@
-"""Solvers for the SVD of one matrix: LAPACK's and cuSOLVER's, QR first, the Gram matrix, random projections.
+"""Solve the SVD of one matrix: LAPACK and cuSOLVER, QR first, the Gram matrix, random projections.
 
 Every solver takes a (m, n) matrix in fp32 with m >= n, and gives U (m, k), s (k,) falling and V^T (k, n) in
 fp32. A wide matrix is solved as its transpose.
@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 
 from frism.errors import UserError
-from frism.spectra.costs import chosen
-from frism.spectra.gram import gram
-from frism.spectra.randomised import randomised
+from frism.spectra.costs import choose_solver
+from frism.spectra.gram import solve_gram
+from frism.spectra.randomised import solve_randomised
 
 Factors = tuple[Tensor, Tensor, Tensor]
 
 
-def library(matrix: Tensor, driver: str | None = None) -> Factors:
-    """The library's own SVD: LAPACK's gesdd on a CPU, a driver of cuSOLVER on a GPU."""
+def solve_library(matrix: Tensor, driver: str | None = None) -> Factors:
+    """Solve by the library: LAPACK's gesdd on a CPU, a driver of cuSOLVER on a GPU."""
     u, s, vh = torch.linalg.svd(matrix, full_matrices=False, driver=driver)
     return u, s, vh
 
 
-def qr(matrix: Tensor) -> Factors:
-    """Householder QR, then the SVD of the small triangle: for tall matrices of any conditioning."""
+def solve_qr(matrix: Tensor) -> Factors:
+    """Solve by Householder QR, then the SVD of the triangle: for tall matrices of any conditioning."""
     q, r = torch.linalg.qr(matrix)
     u, s, vh = torch.linalg.svd(r, full_matrices=False)
     return q @ u, s, vh
@@ -34,24 +34,24 @@ def qr(matrix: Tensor) -> Factors:
 
 @dataclass(frozen=True)
 class Solver:
-    """A solver of all directions, and the kind of device that it runs on ("" for any)."""
+    """Hold a solver of all directions, and the kind of device that it runs on ("" for any)."""
 
     solve: Callable[[Tensor], Factors]
     device: str = ""
 
 
 SOLVERS = {
-    "gesdd": Solver(library, "cpu"),
-    "gram": Solver(gram),
-    "qr": Solver(qr),
-    "gesvd": Solver(partial(library, driver="gesvd"), "cuda"),
-    "gesvdj": Solver(partial(library, driver="gesvdj"), "cuda"),
-    "gesvda": Solver(partial(library, driver="gesvda"), "cuda"),
+    "gesdd": Solver(solve_library, "cpu"),
+    "gram": Solver(solve_gram),
+    "qr": Solver(solve_qr),
+    "gesvd": Solver(partial(solve_library, driver="gesvd"), "cuda"),
+    "gesvdj": Solver(partial(solve_library, driver="gesvdj"), "cuda"),
+    "gesvda": Solver(partial(solve_library, driver="gesvda"), "cuda"),
 }
 
 
 def solve(matrix: Tensor, rank: int, solver: str = "auto", seed: int = 0) -> Factors:
-    """The leading `rank` directions of a (d_out, d_in) matrix: U (d_out, rank), s, V^T (rank, d_in), fp32.
+    """Return U (d_out, rank), s and V^T (rank, d_in), fp32, the leading directions of a (d_out, d_in) matrix.
 
     Args:
         matrix: fp32, on any device.
@@ -60,18 +60,18 @@ def solve(matrix: Tensor, rank: int, solver: str = "auto", seed: int = 0) -> Fac
 
     Raises UserError for a solver that does not run on the matrix's device.
     """
-    solver = chosen(solver, tuple(matrix.shape), rank, matrix.device.type)
+    solver = choose_solver(solver, tuple(matrix.shape), rank, matrix.device.type)
     tall = matrix.shape[0] >= matrix.shape[1]
     upright = matrix if tall else matrix.T.contiguous()
     if solver == "randomised":
-        u, s, vh = randomised(upright, rank, seed)
+        u, s, vh = solve_randomised(upright, rank, seed)
     else:
-        found = SOLVERS[solver]
-        if found.device not in ("", matrix.device.type):
+        exact = SOLVERS[solver]
+        if exact.device not in ("", matrix.device.type):
             raise UserError(
-                f"spectrum: solver {solver} runs on {found.device}, not on {matrix.device.type}: choose auto."
+                f"spectrum: solver {solver} runs on {exact.device}, not on {matrix.device.type}: choose auto."
             )
-        u, s, vh = found.solve(upright)
+        u, s, vh = exact.solve(upright)
         u, s, vh = u[:, :rank], s[:rank], vh[:rank]
     if not tall:
         u, vh = vh.T, u.T

@@ -1,24 +1,23 @@
-"""Where methods get spectra from: a folder that keeps them, or the decomposition done on the spot."""
+"""Serve spectra to methods: from a folder that keeps them, or decomposed on the spot."""
 
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from frism.checkpoints.checkpoint import folder_digests
+from frism.checkpoints.checkpoint import digest_folders
 from frism.errors import UserError
-from frism.spectra.quality import measured
+from frism.spectra.quality import decompose_and_measure
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum, decompose
-from frism.spectra.store import Store
+from frism.spectra.store import Metadata, SpectrumStore
 from frism.triples.triple import Triple
 
 
 class Spectra:
-    """The spectra of tau_R = R - B of one triple, one matrix in memory at a time.
+    """Serve the spectra of tau_R = R - B of one triple, one matrix in memory at a time.
 
     Args:
         settings: rank, solver, precision.
@@ -32,54 +31,53 @@ class Spectra:
         self.triple, self.settings, self.folder = triple, settings or SpectrumSettings(), folder
 
     @cached_property
-    def store(self) -> Store:
-        """The folder, under this triple's and these settings' key; hashes B and R first."""
+    def store(self) -> SpectrumStore:
+        """Return the store under this triple's and these settings' key; hashes B and R first."""
         assert self.folder is not None
-        base, lrm = folder_digests([self.triple.checkpoints[role] for role in ("base", "lrm")])
-        return Store(Path(self.folder), base, lrm, self.settings)
+        base, lrm = digest_folders([self.triple.checkpoints[role] for role in ("base", "lrm")])
+        return SpectrumStore(Path(self.folder), base, lrm, self.settings)
 
-    def of(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
-        """The spectrum of one matrix, by its canonical tensor name, on a device.
+    def load(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:
+        """Return the spectrum of one matrix, by its canonical tensor name, on a device.
 
         Raises UserError for a tensor that is no matrix, a damaged file, or a disk that is full.
         """
         if self.folder is None:
-            return decompose(self.task_vector(name, device), self.settings, seed(name))
-        found = self.store.read(name, self.shape(name), device)
-        if found is not None:
-            return found
-        self.make(name, device)
-        made = self.store.read(name, self.shape(name), device)
-        assert made is not None
-        return made
+            return decompose(self.task_vector(name, device), self.settings, derive_seed(name))
+        self.ensure(name, device)
+        spectrum = self.store.read(name, self.shape(name), device)
+        assert spectrum is not None
+        return spectrum
 
-    def make(self, name: str, device: "str | torch.device" = "cpu") -> dict[str, Any]:
-        """Compute and keep one matrix's spectrum, on a device, unless the folder has it; return its facts.
+    def ensure(self, name: str, device: "str | torch.device" = "cpu") -> Metadata:
+        """Compute and store one matrix's spectrum unless the folder has it; return its file's metadata.
 
-        The facts are the metadata of its file (see `frism.spectra.store`). Raises UserError as `of`.
+        Raises UserError as `load`.
         """
-        facts = self.store.facts(name, self.shape(name))
-        if facts is None:
-            self.store.write(name, *measured(self.task_vector(name, device), self.settings, seed(name)))
-            facts = self.store.facts(name, self.shape(name))
-        assert facts is not None
-        return facts
+        metadata = self.store.read_metadata(name, self.shape(name))
+        if metadata is None:
+            self.store.write(
+                name, *decompose_and_measure(self.task_vector(name, device), self.settings, derive_seed(name))
+            )
+            metadata = self.store.read_metadata(name, self.shape(name))
+        assert metadata is not None
+        return metadata
 
     def task_vector(
         self, name: str, device: "str | torch.device" = "cpu", rows: slice = slice(None)
     ) -> Tensor:
-        """tau_R of one matrix, (d_out, d_in), or some of its rows, fp32, on a device."""
+        """Return tau_R of one matrix, (d_out, d_in), or some of its rows, fp32, on a device."""
         tau = self.triple.read("lrm", name, device, rows=rows)
         return tau.sub_(self.triple.read("base", name, device, rows=rows))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """(d_out, d_in) of one matrix. Raises UserError for a tensor that is none."""
+        """Return (d_out, d_in) of one matrix. Raises UserError for a tensor that is not a matrix."""
         shape = self.triple.header("lrm", name).shape
         if len(shape) != 2:
             raise UserError(f"{name} has shape {list(shape)}: only matrices have singular directions.")
         return shape
 
 
-def seed(name: str) -> int:
-    """The seed of one matrix's random projection: from its name, so the order of the work does not matter."""
+def derive_seed(name: str) -> int:
+    """Return the seed of one matrix's random projection: by its name, so that order does not matter."""
     return int.from_bytes(sha256(name.encode()).digest()[:7], "big")

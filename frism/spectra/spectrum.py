@@ -1,4 +1,4 @@
-"""The spectrum of a task vector: its singular directions and their gated sum, exact through the tail.
+"""Decompose a task vector into singular directions, and sum them gated, exactly through the tail.
 
 FRISM (arXiv 2601.21187), section on subspace decomposition: U, S, V^T = SVD(tau_R), untruncated. Where only
 the k leading directions are kept, what they leave over, tau_R - U_k S_k V_k^T, is one more subspace: the
@@ -18,7 +18,7 @@ ROWS = 2048  # rows of a matrix in hand
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Singular directions of a (d_out, d_in) matrix.
+    """Hold singular directions of a (d_out, d_in) matrix.
 
     Attributes:
         u: (d_out, k), fp32 or bf16. s: (k,) falling, fp32. vh: (k, d_in), as u.
@@ -31,23 +31,23 @@ class Spectrum:
     vh: Tensor
     tail: Tensor | None = None
 
-    def gated(self, opened: Tensor, tail: Tensor | None = None, task_vector: Tensor | None = None) -> Tensor:
-        """sum_k opened_k s_k u_k v_k^T + tail * (tau - U S V^T), shape (d_out, d_in), in the dtype of s.
+    def gate(self, openness: Tensor, tail: Tensor | None = None, task_vector: Tensor | None = None) -> Tensor:
+        """Return sum_k openness_k s_k u_k v_k^T + tail * (tau - U S V^T), (d_out, d_in), in the dtype of s.
 
         Args:
-            opened: (k,). tail: scalar, needed where the spectrum has a tail.
+            openness: (k,). tail: scalar, needed where the spectrum has a tail.
             task_vector: tau itself, (d_out, d_in), needed where the spectrum has a tail.
         """
         if self.tail is None:
-            return (self.u.to(self.s.dtype) * (opened * self.s)) @ self.vh.to(self.s.dtype)
+            return (self.u.to(self.s.dtype) * (openness * self.s)) @ self.vh.to(self.s.dtype)
         if tail is None or task_vector is None:
             raise ValueError("a truncated spectrum needs its tail's gate and the task vector")
-        inner = (self.u.to(self.s.dtype) * ((opened - tail) * self.s)) @ self.vh.to(self.s.dtype)
+        inner = (self.u.to(self.s.dtype) * ((openness - tail) * self.s)) @ self.vh.to(self.s.dtype)
         return inner.add_(tail * task_vector)
 
-    def energy(self, opened: Tensor, tail: Tensor | None = None) -> Tensor:
-        """Squared Frobenius norm of `gated(opened, tail)`, from the norms of the parts alone (a scalar)."""
-        energy = (opened * self.s).square().sum()
+    def energy(self, openness: Tensor, tail: Tensor | None = None) -> Tensor:
+        """Return the squared Frobenius norm of `gate(openness, tail)`, from the parts alone (a scalar)."""
+        energy = (openness * self.s).square().sum()
         if self.tail is None:
             return energy
         if tail is None:
@@ -56,13 +56,13 @@ class Spectrum:
 
     @property
     def total(self) -> Tensor:
-        """Squared Frobenius norm of the whole task vector (a scalar)."""
+        """Return the squared Frobenius norm of the whole task vector (a scalar)."""
         energy = self.s.square().sum()
         return energy if self.tail is None else energy + self.tail
 
 
 def decompose(task_vector: Tensor, settings: SpectrumSettings | None = None, seed: int = 0) -> Spectrum:
-    """SVD of one matrix of the task vector, shape (d_out, d_in), computed in fp32 on its device.
+    """Return the SVD of one matrix of the task vector, (d_out, d_in), computed in fp32 on its device.
 
     The signs of the directions are arbitrary; nothing built on the pairs (u_k, v_k) depends on them.
 
@@ -73,16 +73,16 @@ def decompose(task_vector: Tensor, settings: SpectrumSettings | None = None, see
     Raises UserError for a solver that does not run on the device.
     """
     settings = settings or SpectrumSettings()
-    tau, kept = task_vector.float(), settings.kept(tuple(task_vector.shape))
-    u, s, vh = solve(tau, kept, settings.solver, seed)
+    tau, rank = task_vector.float(), settings.count_directions(tuple(task_vector.shape))
+    u, s, vh = solve(tau, rank, settings.solver, seed)
     dtype = getattr(torch, settings.dtype)
     u, vh = u.to(dtype), vh.to(dtype)
-    tail = remainder(tau, u, s, vh)[0].float() if kept < min(tau.shape) else None
+    tail = remainder(tau, u, s, vh)[0].float() if rank < min(tau.shape) else None
     return Spectrum(u, s, vh, tail)
 
 
 def remainder(task_vector: Tensor, u: Tensor, s: Tensor, vh: Tensor) -> tuple[Tensor, Tensor]:
-    """Of tau - U S V^T: the squared Frobenius norm, and u_k^T (...) v_k for every direction (k,); fp64."""
+    """Return, of tau - U S V^T, the squared Frobenius norm, and u_k^T (...) v_k by direction (k,); fp64."""
     norm = torch.zeros((), dtype=torch.float64, device=s.device)
     along = torch.zeros(s.shape, dtype=torch.float64, device=s.device)
     right = vh.to(s.dtype)

@@ -1,4 +1,4 @@
-"""The folder that keeps spectra: one safetensors file per matrix, under a key of all that it depends on.
+"""Store spectra in a folder: one safetensors file per matrix, under a key of all that it depends on.
 
 `<folder>/<key>/<canonical name>.safetensors` holds u (d_out, k), s (k,), vh (k, d_in) and, where the spectrum
 is truncated, tail (a scalar). Its metadata have one entry, "frism.spectrum": JSON with version, key, name,
@@ -28,11 +28,12 @@ if TYPE_CHECKING:  # what a folder holds is known from headers alone
 
 VERSION = 2  # of format and solvers: another one makes every spectrum anew
 ENTRY = "frism.spectrum"
+Metadata = dict[str, Any]  # JSON of a file, see above
 
 
 @dataclass(frozen=True)
-class Store:
-    """The spectra of one B and R under one choice of settings.
+class SpectrumStore:
+    """Read and write the spectra of one B and R under one choice of settings.
 
     Attributes:
         root: the folder of all keys. base, lrm: sha256 of the checkpoints' content.
@@ -45,21 +46,21 @@ class Store:
 
     @property
     def key(self) -> str:
-        """16 hex digits of checkpoints, settings and version."""
+        """Return 16 hex digits of checkpoints, settings and version."""
         content = {"version": VERSION, "base": self.base, "lrm": self.lrm, **self.settings.model_dump()}
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def folder(self) -> Path:
-        """Where this key's files lie."""
+        """Return the folder of this key's files."""
         return self.root / self.key
 
     def path(self, name: str) -> Path:
-        """The file of one matrix, by its canonical tensor name."""
+        """Return the file of one matrix, by its canonical tensor name."""
         return self.folder / f"{name}.safetensors"
 
-    def facts(self, name: str, shape: tuple[int, ...]) -> dict[str, Any] | None:
-        """What the file of one matrix says of itself, read without its tensors; None where there is none.
+    def read_metadata(self, name: str, shape: tuple[int, ...]) -> Metadata | None:
+        """Return the metadata of one matrix's file without reading its tensors; None where there is no file.
 
         Raises UserError for a file that is damaged or holds something else.
         """
@@ -67,26 +68,26 @@ class Store:
         if not path.exists():
             return None
         try:
-            with safe_open(path, framework="numpy") as opened:
-                found: dict[str, Any] = json.loads((opened.metadata() or {})[ENTRY])
-                shapes = {part: opened.get_slice(part).get_shape() for part in opened.keys()}  # noqa: SIM118
+            with safe_open(path, framework="numpy") as file:
+                metadata: Metadata = json.loads((file.metadata() or {})[ENTRY])
+                shapes = {part: file.get_slice(part).get_shape() for part in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise _again(path, f"is truncated or no spectrum ({_words(error)})") from error
-        rank = self.settings.kept(shape)
+            raise _damaged(path, f"is truncated or not a spectrum ({_reason(error)})") from error
+        rank = self.settings.count_directions(shape)
         expected = {"u": [shape[0], rank], "s": [rank], "vh": [rank, shape[1]]}
         if rank < min(shape):
             expected["tail"] = []
-        if (found.get("key"), found.get("name"), shapes) != (self.key, name, expected):
-            raise _again(path, f"is not the spectrum of {name} in these checkpoints and settings")
-        return found
+        if (metadata.get("key"), metadata.get("name"), shapes) != (self.key, name, expected):
+            raise _damaged(path, f"is not the spectrum of {name} in these checkpoints and settings")
+        return metadata
 
     def read(self, name: str, shape: tuple[int, ...], device: "str | torch.device") -> "Spectrum | None":
-        """One matrix's spectrum on a device, factors in their stored dtype; None where it is not kept.
+        """Return one matrix's spectrum on a device, factors in their stored dtype; None where there is none.
 
         On the CPU the tensors are mapped, not copied: the system reads what is used, and takes memory back.
-        Raises UserError as `facts`.
+        Raises UserError as `read_metadata`.
         """
-        if self.facts(name, shape) is None:
+        if self.read_metadata(name, shape) is None:
             return None
         import torch
 
@@ -94,17 +95,17 @@ class Store:
 
         path = self.path(name)
         try:
-            with safe_open(path, framework="pt", device=str(device)) as opened:
-                tensors = {part: opened.get_tensor(part) for part in opened.keys()}  # noqa: SIM118
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                tensors = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise _again(path, f"cannot be read ({_words(error)})") from error
+            raise _damaged(path, f"cannot be read ({_reason(error)})") from error
         s = tensors["s"]
         if not bool(torch.isfinite(s).all()) or bool((s < 0).any()) or bool((s.diff() > 0).any()):
-            raise _again(path, "holds singular values that are no falling row of numbers")
+            raise _damaged(path, "holds singular values that are infinite, negative or out of order")
         return Spectrum(tensors["u"], s, tensors["vh"], tensors.get("tail"))
 
     def write(self, name: str, spectrum: "Spectrum", quality: "Quality") -> None:
-        """Keep one matrix's spectrum. Raises UserError when the disk is full or the folder is read-only."""
+        """Write one matrix's spectrum. Raises UserError when the disk is full or the folder is read-only."""
         import torch
         from safetensors.torch import save_file
 
@@ -112,7 +113,7 @@ class Store:
         if spectrum.tail is not None:
             tensors["tail"] = spectrum.tail
         tensors = {part: tensor.detach().cpu().contiguous() for part, tensor in tensors.items()}
-        facts = {
+        metadata = {
             "version": VERSION,
             "key": self.key,
             "name": name,
@@ -121,15 +122,15 @@ class Store:
             "lrm": self.lrm,
             "settings": self.settings.model_dump(),
             "quality": asdict(quality),
-            "sha256": content_digest(tensors),
+            "sha256": digest_tensors(tensors),
             "made by": {"frism": __version__, "torch": torch.__version__},
         }
         with atomic_write(self.path(name)) as temporary:
             try:
-                save_file(tensors, temporary, {ENTRY: json.dumps(facts)})
+                save_file(tensors, temporary, {ENTRY: json.dumps(metadata)})
             except SafetensorError as error:
                 raise UserError(
-                    f"cannot write {self.path(name)} ({_words(error)}): free some space."
+                    f"cannot write {self.path(name)} ({_reason(error)}): free some space."
                 ) from error
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
@@ -137,39 +138,40 @@ class Store:
 
         Raises UserError when the file is missing, damaged or changed.
         """
-        facts = self.facts(name, shape)
-        if facts is None:
+        metadata = self.read_metadata(name, shape)
+        if metadata is None:
             raise UserError(f"{self.path(name)} is missing: run `frism spectrum` again.")
-        with safe_open(self.path(name), framework="pt") as opened:
-            tensors = {part: opened.get_tensor(part) for part in opened.keys()}  # noqa: SIM118
-        if content_digest(tensors) != facts["sha256"]:
-            raise _again(self.path(name), "has tensors that differ from their sha256")
+        with safe_open(self.path(name), framework="pt") as file:
+            tensors = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+        if digest_tensors(tensors) != metadata["sha256"]:
+            raise _damaged(self.path(name), "has tensors that differ from their sha256")
 
     def digest(self, shapes: Mapping[str, tuple[int, ...]]) -> str:
-        """sha256 of the spectra of these matrices (name to shape), from the digests in their files.
+        """Return the sha256 of the spectra of these matrices (name to shape) from the digests in their files.
 
         Raises UserError for one that is missing or damaged.
         """
         rows = []
         for name, shape in sorted(shapes.items()):
-            facts = self.facts(name, shape)
-            if facts is None:
+            metadata = self.read_metadata(name, shape)
+            if metadata is None:
                 raise UserError(f"{self.path(name)} is missing: run `frism spectrum` again.")
-            rows.append([name, facts["sha256"]])
+            rows.append([name, metadata["sha256"]])
         return sha256(json.dumps([self.key, rows]).encode()).hexdigest()
 
 
-def stored_bytes(settings: SpectrumSettings, shapes: Iterable[tuple[int, ...]]) -> int:
-    """Bytes of the tensors of spectra with these shapes, without the files' headers."""
-    wide = 4 if settings.dtype == "float32" else 2
+def count_bytes(settings: SpectrumSettings, shapes: Iterable[tuple[int, ...]]) -> int:
+    """Return the bytes of the tensors of spectra with these shapes, without the files' headers."""
+    width = 4 if settings.dtype == "float32" else 2
     return sum(
-        settings.kept(shape) * (wide * sum(shape) + 4) + 4 * (settings.kept(shape) < min(shape))
+        settings.count_directions(shape) * (width * sum(shape) + 4)
+        + 4 * (settings.count_directions(shape) < min(shape))
         for shape in shapes
     )
 
 
-def content_digest(tensors: "Mapping[str, torch.Tensor]") -> str:
-    """sha256 over the bytes of CPU tensors, in the order of their names."""
+def digest_tensors(tensors: "Mapping[str, torch.Tensor]") -> str:
+    """Return the sha256 over the bytes of CPU tensors, in the order of their names."""
     import torch
 
     content = sha256()
@@ -179,9 +181,9 @@ def content_digest(tensors: "Mapping[str, torch.Tensor]") -> str:
     return content.hexdigest()
 
 
-def _again(path: Path, what: str) -> UserError:
-    return UserError(f"{path} {what}: delete it, and it is computed again.")
+def _damaged(path: Path, fault: str) -> UserError:
+    return UserError(f"{path} {fault}: delete it, and it is computed again.")
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (f"no {error.args[0]}" if isinstance(error, KeyError) else str(error)).rstrip(".")

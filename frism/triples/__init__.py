@@ -1,1 +1,1 @@
-"""B, V and R as one: architectures, how their tensors correspond, why some do not belong together."""
+"""Triples of B, V and R: architectures, how their tensors correspond, whether they belong together."""

@@ -1,4 +1,4 @@
-"""Every tensor of V accounted for: merged, copied by design, or skipped with a reason; none forgotten."""
+"""Account for every tensor of V: merged, copied by design, or skipped with a reason."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frism.errors import UserError
-from frism.triples.scopes import kind
+from frism.triples.scopes import classify
 from frism.triples.triple import Triple
 
 Fate = Literal["merged", "copied", "skipped"]
@@ -16,7 +16,7 @@ _LEFTOVERS = ("rotary_emb.inv_freq",)
 
 @dataclass(frozen=True)
 class Entry:
-    """What happens to one tensor of V's files; `name` is its canonical name where a text model has one."""
+    """Say what happens to one tensor of V's files; `name`: its canonical name, if a text model has it."""
 
     stored: str
     fate: Fate
@@ -38,27 +38,27 @@ def account(triple: Triple, scope: str | None = None) -> list[Entry]:
 def tally(entries: Iterable[Entry]) -> dict[Fate, dict[str, int]]:
     """Count tensors per fate and reason, in the order of first appearance."""
     counts = Counter((entry.fate, entry.reason) for entry in entries)
-    found: dict[Fate, dict[str, int]] = {"merged": {}, "copied": {}, "skipped": {}}
+    table: dict[Fate, dict[str, int]] = {"merged": {}, "copied": {}, "skipped": {}}
     for (fate, reason), count in counts.items():
-        found[fate][reason] = count
-    return found
+        table[fate][reason] = count
+    return table
 
 
 def _entry(triple: Triple, stored: str, scope: str, merged: dict[str, str]) -> Entry:
     tower = triple.towers["vlm"]
     name = tower.canonical(stored)
-    part = kind(name) if name else None
+    part = classify(name) if name else None
     if stored in merged and part:
         return Entry(stored, "merged", part, merged[stored])
     if outside := tower.outside(stored):
         return Entry(stored, "copied", outside, None)
-    if tower.own_layer(stored) is not None:
+    if tower.interleaved_layer(stored) is not None:
         return Entry(stored, "skipped", "cross-attention layer, no partner in a text model", None)
     if part:
         return Entry(stored, "copied", f"{part}, outside scope {scope}", name)
     if stored.endswith(_LEFTOVERS):
         return Entry(stored, "copied", "rotary frequencies, which no model reads", None)
     raise UserError(
-        f"{triple.checkpoints['vlm'].header(stored).file}: tensor {stored} is no part of a "
-        f"{triple.checkpoints['vlm'].model_type} that is known here: check where this checkpoint comes from."
+        f"{triple.checkpoints['vlm'].header(stored).file}: tensor {stored} is not a known part of a "
+        f"{triple.checkpoints['vlm'].model_type}: check where this checkpoint comes from."
     )

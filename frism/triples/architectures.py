@@ -1,4 +1,4 @@
-"""The table of architectures: where each keeps its language model, in files and in memory.
+"""List the architectures: where each keeps its language model, in files and in memory.
 
 Two names for one tensor: the hub's files and what transformers 5 writes carry the names of older releases
 ("language_model.model.layers.0..."); `save_pretrained(save_original_format=False)` writes the names of the
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """One model_type of config.json.
+    """Describe one model_type of config.json.
 
     Attributes:
         stored: prefixes of the language model's tensors in files, the longest first.
@@ -29,7 +29,7 @@ class Architecture:
     interleaved: str | None = None
 
     @property
-    def sees(self) -> bool:
+    def is_vlm(self) -> bool:
         """Whether this is a vision-language model."""
         return bool(self.vision)
 
@@ -83,6 +83,6 @@ EMBEDDING, FINAL_NORM = "embed_tokens.weight", "norm.weight"
 SHIFTED_NORMS = ("gemma", "gemma2", "gemma3_text")
 
 
-def text_type(model_type: str) -> str:
-    """The text model's type behind a receiver's own name for it: "qwen2_5_vl_text" is "qwen2"."""
+def resolve_text_type(model_type: str) -> str:
+    """Return the text model's type behind a receiver's own name for it: "qwen2" for "qwen2_5_vl_text"."""
     return ALIASES.get(model_type, model_type)

@@ -1,28 +1,28 @@
-"""Which three checkpoints belong together: why a triple is refused, and what it should be warned of."""
+"""Check that three checkpoints belong together: find reasons to refuse them, and differences to report."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from frism.errors import UserError
 from frism.triples.facts import Facts
-from frism.triples.scopes import split
+from frism.triples.scopes import split_name
 from frism.triples.towers import Tower
-from frism.triples.vocabularies import compare, read_vocabulary, same_sentencepiece, shown
+from frism.triples.vocabularies import compare_vocabularies, quote_token, read_vocabulary, same_sentencepiece
 
 _TEXT_ROLES = {"base": "B", "lrm": "R"}
 # A different value of these gives another shape, or silently wrong answers at equal shapes.
 _MUST_AGREE = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
 )  # fmt: skip
-_WORTH_A_NOTE = (
+_MAY_DIFFER = (
     "vocab_size", "rms_norm_eps", "hidden_act", "rope_theta", "rope_scaling", "rope_local_theta",
     "tie_word_embeddings",
 )  # fmt: skip
 
 
-def refusals(towers: Mapping[str, Tower], *, text_receiver: bool = False) -> Iterator[str]:
+def find_refusals(towers: Mapping[str, Tower], *, text_receiver: bool = False) -> Iterator[str]:
     """Yield one sentence per reason not to merge these three, from configs, headers and tokenizers."""
-    roles = list(_wrong_roles(towers, text_receiver))
+    roles = list(_find_wrong_roles(towers, text_receiver))
     yield from roles
     if roles:
         return
@@ -37,89 +37,125 @@ def refusals(towers: Mapping[str, Tower], *, text_receiver: bool = False) -> Ite
     kinds = {role: fact.text_type for role, fact in facts.items()}
     if len(set(kinds.values())) > 1:
         yield (
-            f"the language models are of different families ({_listed(kinds)}): use a base and a reasoning "
-            "model of V's own family."
+            f"the language models are of different families ({_list_values(kinds)}): use a base and a "
+            "reasoning model of V's own family."
         )
         return
     for key in _MUST_AGREE:
         values = {role: getattr(fact, key) for role, fact in facts.items()}
         if len(set(values.values())) > 1:
-            yield f"{key} in config.json differs ({_listed(values)}): the three models need one architecture."
-    widths = {role: width for role in towers if (width := head_dim(towers[role])) is not None}
+            yield (
+                f"{key} in config.json differs ({_list_values(values)}): "
+                "the three models need one architecture."
+            )
+    widths = {role: width for role in towers if (width := read_head_dim(towers[role])) is not None}
     if len(set(widths.values())) > 1:
-        yield f"head_dim differs ({_listed(widths)}): the three models need one architecture."
-    yield from _foreign_tokenizers(towers)
+        yield f"head_dim differs ({_list_values(widths)}): the three models need one architecture."
+    yield from _find_foreign_tokenizers(towers)
 
 
-def differences(towers: Mapping[str, Tower]) -> list[str]:
-    """Say where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
-    found = []
-    for key in _WORTH_A_NOTE:
+@dataclass(frozen=True)
+class Difference:
+    """Say where the configs differ without forbidding a merge: a key of `Facts`, and a sentence."""
+
+    key: str
+    sentence: str
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it concerns only what no merge touches: rows of the vocabulary, tied heads."""
+        return self.key in ("vocab_size", "tie_word_embeddings")
+
+    @property
+    def rotary(self) -> bool:
+        """Whether it concerns RoPE's frequencies."""
+        return self.key in ("rope_theta", "rope_scaling", "rope_local_theta")
+
+    @property
+    def explained(self) -> str:
+        """Return the sentence, and for RoPE what follows from it."""
+        if not self.rotary:
+            return self.sentence
+        return (
+            f"{self.sentence} R's change of q_proj and k_proj was learned against other rotary frequencies"
+            " than V's."
+        )
+
+
+def compare_configs(towers: Mapping[str, Tower]) -> list[Difference]:
+    """Return where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
+    differences = []
+    for key in _MAY_DIFFER:
         values = {role: getattr(towers[role].facts, key) for role in ("base", "vlm", "lrm")}
         if len({str(value) for value in values.values()}) > 1:
-            found.append(f"{key} differs: {_listed(values, ' ')}.")
-    return found
+            differences.append(Difference(key, f"{key} differs: {_list_values(values)}."))
+    return differences
 
 
-def tokenizer_notes(towers: Mapping[str, Tower]) -> list[str]:
-    """Say what of the tokenizers could not be compared, and which added tokens differ from V's."""
+def compare_tokenizers(towers: Mapping[str, Tower]) -> list[str]:
+    """Return a sentence per tokenizer that could not be compared, or whose tokens differ from V's."""
     notes = []
-    found = {role: read_vocabulary(tower.checkpoint) for role, tower in towers.items()}
+    vocabularies = {role: read_vocabulary(tower.checkpoint) for role, tower in towers.items()}
     for role in ("base", "lrm"):
-        one, other = found["vlm"], found[role]
+        one, other = vocabularies["vlm"], vocabularies[role]
         if one is None or other is None:
             absent = "vlm" if one is None else role
             files = (towers["vlm"].checkpoint, towers[role].checkpoint)
             if not same_sentencepiece(*files):
-                notes.append(f"{absent} has no tokenizer.json or vocab.json: {role} was not compared with V.")
+                notes.append(
+                    f"{absent} has no tokenizer.json or vocab.json: the tokenizers of {role} and V were not "
+                    "compared."
+                )
             continue
-        result = compare(one, other)
+        result = compare_vocabularies(one, other)
         if result.different:
             notes.append(f"{role}: {result.different} ordinary tokens of {result.shared} differ from V's.")
         if result.added:
-            first = "; ".join(f"{n} is {shown(a)} in V, {shown(b)} in {role}" for n, a, b in result.added[:3])
+            first = "; ".join(
+                f"{n} is {quote_token(a)} in V, {quote_token(b)} in {role}" for n, a, b in result.added[:3]
+            )
             notes.append(f"{role}: {len(result.added)} added tokens differ from V's ({first}).")
     return notes
 
 
-def head_dim(tower: Tower) -> int | None:
-    """Width of a head as the weights have it: rows of the first query projection over heads."""
+def read_head_dim(tower: Tower) -> int | None:
+    """Return the width of a head as the weights have it: rows of the first query projection over heads."""
     for name, stored in tower.names.items():
-        if split(name)[1] == "self_attn.q_proj.weight":
+        if split_name(name)[1] == "self_attn.q_proj.weight":
             return tower.checkpoint.tensors[stored].shape[0] // tower.facts.num_attention_heads
     return None
 
 
-def _wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Iterator[str]:
+def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Iterator[str]:
     vlm = towers["vlm"]
-    if not vlm.architecture.sees and not text_receiver:
+    if not vlm.architecture.is_vlm and not text_receiver:
         yield (
-            f"{vlm.checkpoint.folder} is no vision-language model but a text model "
+            f"{vlm.checkpoint.folder} (vlm) is a text model, not a vision-language model "
             f"({vlm.checkpoint.model_type}): check the order, or allow a text receiver (--text-receiver)."
         )
     for role, letter in _TEXT_ROLES.items():
-        if towers[role].architecture.sees:
+        if towers[role].architecture.is_vlm:
             yield (
                 f"{towers[role].checkpoint.folder} ({role}) is a vision-language model "
                 f"({towers[role].checkpoint.model_type}): {letter} must be a text model, so check the order."
             )
 
 
-def _foreign_tokenizers(towers: Mapping[str, Tower]) -> Iterator[str]:
-    ours = read_vocabulary(towers["vlm"].checkpoint)
+def _find_foreign_tokenizers(towers: Mapping[str, Tower]) -> Iterator[str]:
+    vlm = read_vocabulary(towers["vlm"].checkpoint)
     for role in ("base", "lrm"):
-        theirs = read_vocabulary(towers[role].checkpoint)
-        if ours is None or theirs is None:
+        other = read_vocabulary(towers[role].checkpoint)
+        if vlm is None or other is None:
             continue
-        result = compare(ours, theirs)
+        result = compare_vocabularies(vlm, other)
         if not result.same_family:
-            number, mine, other = result.example or (0, "", "")
+            number, vlm_token, token = result.example or (0, "", "")
             yield (
                 f"the tokenizers of vlm and {role} are of different families ({result.different} of "
-                f"{result.shared} shared ids differ; {number} is {shown(mine)} and {shown(other)}): "
-                "use models that grew from one base."
+                f"{result.shared} shared ids differ; {number} is {quote_token(vlm_token)} and "
+                f"{quote_token(token)}): use models that grew from one base."
             )
 
 
-def _listed(values: Mapping[str, Any], between: str = " ") -> str:
-    return ", ".join(f"{role}{between}{values[role]}" for role in ("base", "vlm", "lrm") if role in values)
+def _list_values(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{role} {values[role]}" for role in ("base", "vlm", "lrm") if role in values)

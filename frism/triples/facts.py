@@ -1,4 +1,4 @@
-"""What a checkpoint's config says about its language model: shapes, heads, RoPE, vocabulary, in plain values.
+"""Read what a checkpoint's config says about its language model: shapes, heads, RoPE, vocabulary.
 
 Configs leave out whatever equals the class's default (LLaVA-1.5's text_config has no hidden_size); only then
 is transformers asked, because importing it takes longer than reading a triple's headers.
@@ -10,7 +10,7 @@ from typing import Any
 
 from frism.checkpoints.checkpoint import Checkpoint
 from frism.errors import UserError
-from frism.triples.architectures import ARCHITECTURES, SHIFTED_NORMS, STORED_HEADS, text_type
+from frism.triples.architectures import ARCHITECTURES, SHIFTED_NORMS, STORED_HEADS, resolve_text_type
 
 _NEEDED = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
@@ -23,7 +23,7 @@ _ONLY_FOR_IMAGES = {"mrope_section", "mrope_interleaved"}
 
 @dataclass(frozen=True)
 class Facts:
-    """The language model of one checkpoint; None where neither config nor class says."""
+    """Describe the language model of one checkpoint; None where neither config nor class says."""
 
     text_type: str
     hidden_size: int
@@ -49,9 +49,9 @@ class Facts:
 
 def read_facts(checkpoint: Checkpoint) -> Facts:
     """Return the facts. Raises UserError when the config has no text model that is known here."""
-    kind = tower_type(checkpoint)
-    config = _complete(checkpoint, kind)
-    full, local = _rope(config)
+    kind = read_text_type(checkpoint)
+    config = _fill_config(checkpoint, kind)
+    full, local = _read_rope(config)
     extra = ARCHITECTURES[checkpoint.model_type].interleaved
     interleaved = config.get(extra) or [] if extra else []
     heads = int(config["num_attention_heads"])
@@ -66,69 +66,69 @@ def read_facts(checkpoint: Checkpoint) -> Facts:
         rms_norm_eps=config.get("rms_norm_eps"),
         hidden_act=next((config[key] for key in _ACTIVATIONS if config.get(key)), None),
         rope_theta=float(full.get("rope_theta") or 10_000.0),
-        rope_scaling=_scaling(full),
+        rope_scaling=_describe_scaling(full),
         rope_local_theta=float(local["rope_theta"]) if local.get("rope_theta") else None,
-        tie_word_embeddings=_tied(checkpoint),
+        tie_word_embeddings=_is_tied(checkpoint),
         norm="1 + w" if kind in SHIFTED_NORMS else "w",
         max_position_embeddings=config.get("max_position_embeddings"),
     )
 
 
-def tower_type(checkpoint: Checkpoint) -> str:
+def read_text_type(checkpoint: Checkpoint) -> str:
     """Return the type of a checkpoint's text model, one of `architectures.TEXTS`; UserError for others."""
     texts = ARCHITECTURES[checkpoint.model_type].texts
-    named = text_type(str(checkpoint.text_config.get("model_type") or ""))
-    found = texts[0] if len(texts) == 1 and not named else named
-    if found not in texts:
+    named = resolve_text_type(str(checkpoint.text_config.get("model_type") or ""))
+    text_type = texts[0] if len(texts) == 1 and not named else named
+    if text_type not in texts:
         raise UserError(
             f"{checkpoint.folder}: the language model of this {checkpoint.model_type} is '{named}', which is "
             f"not supported: use one with {', '.join(texts)}."
         )
-    return found
+    return text_type
 
 
-def interleaved_layers(checkpoint: Checkpoint) -> frozenset[int]:
-    """Layers of the stored tower that a text model does not have (Mllama's cross-attention layers)."""
+def read_interleaved_layers(checkpoint: Checkpoint) -> frozenset[int]:
+    """Return the layers of the stored tower that a text model does not have (Mllama's cross-attention)."""
     key = ARCHITECTURES[checkpoint.model_type].interleaved
     if key is None:
         return frozenset()
-    return frozenset(_complete(checkpoint, tower_type(checkpoint), key).get(key) or ())
+    return frozenset(_fill_config(checkpoint, read_text_type(checkpoint), key).get(key) or ())
 
 
-def _complete(checkpoint: Checkpoint, kind: str, *keys: str) -> dict[str, Any]:
-    """The text config as stored, or with its class's defaults if it lacks something that is needed."""
+def _fill_config(checkpoint: Checkpoint, kind: str, *keys: str) -> dict[str, Any]:
+    """Return the text config, with its class's defaults if it lacks something that is needed."""
     config = checkpoint.text_config
     needed = [*_NEEDED, *keys]
     if (
         all(config.get(key) is not None for key in needed)
         and "num_key_value_heads" in config
         and any(config.get(key) for key in _ACTIVATIONS)
-        and ("rope_theta" in config or _rope_known(config))
+        and ("rope_theta" in config or _has_rope(config))
     ):
         return config
     from transformers import AutoConfig
 
     try:
         whole = AutoConfig.from_pretrained(checkpoint.folder).get_text_config()
-        filled: dict[str, Any] = whole.to_dict()
+        defaults: dict[str, Any] = whole.to_dict()
     except (ValueError, TypeError, KeyError, OSError, AttributeError) as error:
         missing = next((key for key in needed if config.get(key) is None), "rope_theta")
         raise UserError(
             f"{checkpoint.folder / 'config.json'} has no {missing}, and transformers cannot fill it in "
             f"({str(error).partition(chr(10))[0]}): restore the file."
         ) from error
-    return filled | {key: value for key, value in config.items() if value is not None and key in needed}
+    return defaults | {key: value for key, value in config.items() if value is not None and key in needed}
 
 
-def _rope_known(config: dict[str, Any]) -> bool:
+def _has_rope(config: dict[str, Any]) -> bool:
     rope = config.get("rope_parameters")
     return isinstance(rope, dict) and (
         "rope_theta" in rope or any(isinstance(v, dict) for v in rope.values())
     )
 
 
-def _rope(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """RoPE of full-attention layers, and of sliding-window layers where these differ."""
+def _read_rope(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return RoPE of full-attention layers, and of sliding-window layers where these differ."""
     rope = config.get("rope_parameters")
     if isinstance(rope, dict) and any(isinstance(value, dict) for value in rope.values()):
         return rope.get("full_attention") or {}, rope.get("sliding_attention") or {}
@@ -139,17 +139,17 @@ def _rope(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"rope_theta": config.get("rope_theta"), **scaling}, {"rope_theta": local} if local else {}
 
 
-def _scaling(rope: dict[str, Any]) -> str:
+def _describe_scaling(rope: dict[str, Any]) -> str:
     kind = rope.get("rope_type") or rope.get("type") or "default"
     if kind in ("default", "mrope"):
         return "none"
-    left_out = {"rope_type", "type", "rope_theta", *_ONLY_FOR_IMAGES}
-    numbers = {key: value for key, value in sorted(rope.items()) if key not in left_out}
+    ignored = {"rope_type", "type", "rope_theta", *_ONLY_FOR_IMAGES}
+    numbers = {key: value for key, value in sorted(rope.items()) if key not in ignored}
     return " ".join([kind, *(f"{key} {json.dumps(value)}" for key, value in numbers.items())])
 
 
-def _tied(checkpoint: Checkpoint) -> bool:
-    """A head that is not stored is the embedding; one that is stored counts unless the config ties it."""
+def _is_tied(checkpoint: Checkpoint) -> bool:
+    """Whether the head is the embedding: it is not stored, or the config ties it."""
     if not any(name in checkpoint.tensors for name in STORED_HEADS):
         return True
     return any(config.get("tie_word_embeddings") for config in (checkpoint.config, checkpoint.text_config))

@@ -1,4 +1,4 @@
-"""Scopes: which tensors of a language model a method may touch, and what each canonical name is.
+"""Define scopes: which tensors of a language model a method may touch, and what each canonical name is.
 
 Canonical names are those of the text model: "layers.12.self_attn.q_proj.weight", "norm.weight",
 "embed_tokens.weight", "lm_head.weight".
@@ -7,7 +7,7 @@ Canonical names are those of the text model: "layers.12.self_attn.q_proj.weight"
 import re
 from typing import Literal
 
-from frism.errors import UserError, nearest
+from frism.errors import UserError, suggest
 from frism.triples.architectures import EMBEDDING, FINAL_NORM, HEAD
 
 Kind = Literal["matrix", "bias", "norm", "embedding", "output head"]
@@ -47,28 +47,28 @@ _KINDS: dict[str, Kind] = {
 _IN_LAYER = re.compile(r"layers\.(\d+)\.(.+)")
 
 
-def split(name: str) -> tuple[int | None, str]:
+def split_name(name: str) -> tuple[int | None, str]:
     """Return (layer, the rest) of a name; the layer is None outside the layers."""
     match = _IN_LAYER.fullmatch(name)
     return (int(match[1]), match[2]) if match else (None, name)
 
 
-def kind(name: str) -> Kind | None:
-    """Return what a canonical name is, None for a name that no text model here has."""
-    layer, rest = split(name)
-    found = _KINDS.get(rest)
-    return found if (layer is None) == (rest in OUTSIDE[WHOLE_SCOPE]) else None
+def classify(name: str) -> Kind | None:
+    """Return the kind of tensor behind a canonical name, None for a name that no text model here has."""
+    layer, rest = split_name(name)
+    kind = _KINDS.get(rest)
+    return kind if (layer is None) == (rest in OUTSIDE[WHOLE_SCOPE]) else None
 
 
 def in_scope(name: str, scope: str) -> bool:
     """Whether a scope holds this canonical name."""
-    layer, rest = split(name)
+    layer, rest = split_name(name)
     return rest in (OUTSIDE.get(scope, ()) if layer is None else SCOPES[scope])
 
 
 def check_scope(scope: str) -> None:
-    """Raise UserError, with the scopes that there are, for an unknown one."""
+    """Raise UserError for an unknown scope."""
     if scope not in SCOPES:
         raise UserError(
-            f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.{nearest(scope, SCOPES)}"
+            f"unknown scope '{scope}': choose one of {', '.join(SCOPES)}.{suggest(scope, SCOPES)}"
         )

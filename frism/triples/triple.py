@@ -1,16 +1,16 @@
-"""The triple: base B, VLM V, reasoning model R, aligned tensor by tensor under canonical names."""
+"""Align base B, VLM V and reasoning model R tensor by tensor, under canonical names."""
 
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from frism.checkpoints.checkpoint import Checkpoint, folder_digests
+from frism.checkpoints.checkpoint import Checkpoint, digest_folders
 from frism.checkpoints.dtypes import FLOATS
 from frism.checkpoints.headers import Header
 from frism.errors import UserError
-from frism.triples.compatibility import differences, refusals
+from frism.triples.compatibility import Difference, compare_configs, find_refusals
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
-from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split
+from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
 from frism.triples.scopes import WIDEST_SCOPE as WIDEST_SCOPE
 from frism.triples.towers import Tower
@@ -34,7 +34,7 @@ class Triple:
         self.checkpoints = checkpoints
         self.scope = scope
         self.towers = {role: Tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
-        self.text_receiver = not self.towers["vlm"].architecture.sees
+        self.text_receiver = not self.towers["vlm"].architecture.is_vlm
         self._names: dict[str, list[str]] = {}
 
     @classmethod
@@ -56,9 +56,9 @@ class Triple:
         sources = {"base": base, "vlm": vlm, "lrm": lrm}
         checkpoints = {r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}
         triple = cls(checkpoints, scope)
-        for reason in refusals(triple.towers, text_receiver=text_receiver):
+        for reason in find_refusals(triple.towers, text_receiver=text_receiver):
             raise UserError(reason)
-        forget_vocabularies()  # tens of megabytes that a merge has no use for
+        forget_vocabularies()  # tens of megabytes that a merge does not use
         triple.names(scope)
         return triple
 
@@ -80,10 +80,10 @@ class Triple:
                 f"scope '{WHOLE_SCOPE}' is for text models: a vision-language model keeps its embedding and "
                 f"head, so choose {WIDEST_SCOPE}."
             )
-        found = [name for name in self.towers[role].names if in_scope(name, scope)]
+        names = [name for name in self.towers[role].names if in_scope(name, scope)]
         if scope == WHOLE_SCOPE and role != "vlm":
-            found = self._with_tied_head(found)
-        return sorted(found, key=lambda name: _position(name, scope))
+            names = self._add_tied_head(names)
+        return sorted(names, key=lambda name: _sort_key(name, scope))
 
     def read(
         self,
@@ -103,7 +103,7 @@ class Triple:
 
         header = self.header(role, name)
         if header.shape != self.header("vlm", name).shape:
-            raise self._misshapen(role, name)
+            raise self._shape_error(role, name)
         values = self.checkpoints[role].read(self.stored(name, role), rows)
         return values.to(device=device, dtype=values.dtype if stored else torch.float32)
 
@@ -116,12 +116,12 @@ class Triple:
         return self.towers["vlm"].parameter(name)
 
     def header(self, role: str, name: str) -> Header:
-        """Return file, stored dtype, shape and place of a tensor without reading it."""
+        """Return file, stored dtype, shape and byte range of a tensor without reading it."""
         return self.checkpoints[role].header(self.stored(name, role))
 
     def layer(self, name: str) -> int | None:
         """Return the decoder layer of a tensor (the text model's number), None outside the layers."""
-        return split(name)[0]
+        return split_name(name)[0]
 
     @cached_property
     def layers(self) -> int:
@@ -136,7 +136,7 @@ class Triple:
     @property
     def digest(self) -> dict[str, str]:
         """sha256 of each checkpoint's content (weights, configs, tokenizer), by role."""
-        return dict(zip(ROLES, folder_digests([self.checkpoints[role] for role in ROLES]), strict=True))
+        return dict(zip(ROLES, digest_folders([self.checkpoints[role] for role in ROLES]), strict=True))
 
     @property
     def base_folder(self) -> Path:
@@ -153,12 +153,12 @@ class Triple:
         """Folder of R."""
         return self.checkpoints["lrm"].folder
 
-    def notes(self) -> list[str]:
-        """Say where configs differ without forbidding a merge (RoPE base, epsilon, vocabulary)."""
-        return differences(self.towers)
+    def differences(self) -> list[Difference]:
+        """Return where configs differ without forbidding a merge (RoPE base, epsilon, vocabulary)."""
+        return compare_configs(self.towers)
 
-    def _with_tied_head(self, names: list[str]) -> list[str]:
-        """B's and R's names with the head that V stores: where they do not, it is their embedding."""
+    def _add_tied_head(self, names: list[str]) -> list[str]:
+        """Return B's or R's names with the head that V stores: where they store none, it is the embedding."""
         head = OUTSIDE[WHOLE_SCOPE][-1]
         others = [name for name in names if name != head]
         return [*others, head] if head in self.towers["vlm"].names else others
@@ -178,7 +178,7 @@ class Triple:
             )
         for name in expected:
             if self.header(role, name).shape != self.header("vlm", name).shape:
-                raise self._misshapen(role, name)
+                raise self._shape_error(role, name)
             for header in (self.header(role, name), self.header("vlm", name)):
                 if header.dtype not in FLOATS:
                     raise UserError(
@@ -186,7 +186,7 @@ class Triple:
                         "the checkpoint that it was quantised from."
                     )
 
-    def _misshapen(self, role: str, name: str) -> UserError:
+    def _shape_error(self, role: str, name: str) -> UserError:
         one, other = self.header(role, name), self.header("vlm", name)
         return UserError(
             f"{one.file}: tensor {self.stored(name, role)} has shape {list(one.shape)}, but "
@@ -194,7 +194,7 @@ class Triple:
         )
 
 
-def _position(name: str, scope: str) -> tuple[int, int]:
-    """Layer by layer in the scope's order; what lies outside the layers comes last."""
-    layer, rest = split(name)
+def _sort_key(name: str, scope: str) -> tuple[int, int]:
+    """Return a key that sorts by layer, then in the scope's order; tensors outside the layers come last."""
+    layer, rest = split_name(name)
     return (layer, SCOPES[scope].index(rest)) if layer is not None else (1 << 30, OUTSIDE[scope].index(rest))

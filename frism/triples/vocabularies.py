@@ -1,4 +1,4 @@
-"""Tokenizers compared: the same strings at the same ids, added tokens apart, without loading a tokenizer."""
+"""Compare tokenizers without loading them: the same strings at the same ids, added tokens apart."""
 
 import json
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from frism.files import read_json, sha256_file
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token strings by id; `added` are those outside the model's own vocabulary, special tokens mostly."""
+    """Hold token strings by id; `added`: those outside the model's own vocabulary, special tokens mostly."""
 
     tokens: dict[int, str]
     added: dict[int, str]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How two vocabularies differ.
+class VocabularyComparison:
+    """Describe how two vocabularies differ.
 
     Attributes:
         shared: ordinary ids that both have.
@@ -36,7 +36,7 @@ class Comparison:
 
     @property
     def same_family(self) -> bool:
-        """At most one ordinary id in a hundred stands for another string (renamed unused ones)."""
+        """Whether at most one ordinary id in a hundred stands for another string (renamed unused ones)."""
         return self.shared > 0 and self.different <= self.shared // 100
 
 
@@ -49,14 +49,16 @@ def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
     return None
 
 
-def compare(one: Vocabulary, other: Vocabulary) -> Comparison:
+def compare_vocabularies(one: Vocabulary, other: Vocabulary) -> VocabularyComparison:
     """Compare two vocabularies over the ids that both have."""
     special = one.added.keys() | other.added.keys()
     shared = (one.tokens.keys() & other.tokens.keys()) - special
     different = sorted(number for number in shared if one.tokens[number] != other.tokens[number])
     first = (different[0], one.tokens[different[0]], other.tokens[different[0]]) if different else None
     pairs = ((n, one.tokens.get(n, ""), other.tokens.get(n, "")) for n in sorted(special))
-    return Comparison(len(shared), len(different), first, [pair for pair in pairs if pair[1] != pair[2]])
+    return VocabularyComparison(
+        len(shared), len(different), first, [pair for pair in pairs if pair[1] != pair[2]]
+    )
 
 
 def same_sentencepiece(one: Checkpoint, other: Checkpoint) -> bool | None:
@@ -72,23 +74,23 @@ def _read(path: Path, modified: int, size: int) -> Vocabulary:
     content = read_json(path)
     if path.name == "vocab.json":
         extra = path.with_name("added_tokens.json")
-        found = {int(number): token for token, number in content.items()}
+        tokens = {int(number): token for token, number in content.items()}
         added = {int(n): token for token, n in read_json(extra).items()} if extra.is_file() else {}
-        return Vocabulary(found | added, added)
-    vocabulary: Any = (content.get("model") or {}).get("vocab") or {}
+        return Vocabulary(tokens | added, added)
+    vocabulary: dict[str, int] | list[list[Any]] = (content.get("model") or {}).get("vocab") or {}
     if isinstance(vocabulary, list):  # Unigram: [token, score] by position
-        found = {number: str(entry[0]) for number, entry in enumerate(vocabulary)}
+        tokens = {number: str(entry[0]) for number, entry in enumerate(vocabulary)}
     else:
-        found = {int(number): token for token, number in vocabulary.items()}
+        tokens = {int(number): token for token, number in vocabulary.items()}
     added = {int(entry["id"]): str(entry["content"]) for entry in content.get("added_tokens") or []}
-    return Vocabulary(found | added, added)
+    return Vocabulary(tokens | added, added)
 
 
 def forget_vocabularies() -> None:
-    """Free what `read_vocabulary` keeps for its next caller."""
+    """Free the vocabularies that `read_vocabulary` keeps for its next caller."""
     _read.cache_clear()
 
 
-def shown(token: str) -> str:
-    """A token for a message: quoted, control characters escaped, cut at 24 characters."""
+def quote_token(token: str) -> str:
+    """Return a token for a message: quoted, control characters escaped, cut at 24 characters."""
     return json.dumps(token if len(token) <= 24 else token[:23] + "…", ensure_ascii=False)

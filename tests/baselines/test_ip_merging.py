@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from baselines import _low_rank, inject, ip_invariant, ip_released
-from frism.errors import UserError
 from frism.merging.on_load import injected_norms
 from frism.method.recipe import Recipe
+from frism.method.site import Site
 from frism.spectra.spectrum import Spectrum, decompose
 from frism.triples.triple import Triple
 
@@ -70,12 +70,11 @@ def test_released(seed: int, shape: tuple[int, int], threshold: float, temperatu
     if abs(cosines.max() - threshold) < 1e-5:
         return
     result = ip_released.merge(
-        *models,
+        Site.of(*models, rng=generator(seed)),
         threshold=threshold,
         strength=0.5,
         temperature=temperature,
         rank=rank,
-        generator=generator(seed),
     )
     close(result, models[1].double().numpy() + 0.5 * expected)
 
@@ -96,7 +95,10 @@ def test_invariant(seed: int, shape: tuple[int, int], threshold: float, rank: in
     donor = sum(s * np.outer(u, v) for u, s, v in zip(u_r.T[:rank], s_r[:rank], vh_r[:rank], strict=True))
     scale = s_v[:rank].sum() / s_r[:rank].sum()
     result = ip_invariant.merge(
-        *models, threshold=threshold, strength=0.5, rank=rank, spectrum=decompose(models[2] - models[0])
+        Site.of(*models, spectrum=decompose(models[2] - models[0])),
+        threshold=threshold,
+        strength=0.5,
+        rank=rank,
     )
     close(result, vlm + 0.5 * scale * donor @ projector)
 
@@ -130,7 +132,7 @@ def test_invariant_knows_no_signs_and_no_order(seed: int, threshold: float) -> N
     if (agreement - threshold).abs().min() < 1e-5:
         return
     first, second = (
-        ip_invariant.merge(base, vlm, lrm, threshold=threshold, spectrum=spectrum)
+        ip_invariant.merge(Site.of(base, vlm, lrm, spectrum=spectrum), threshold=threshold)
         for spectrum in (plain, flipped(plain, seed))
     )
     torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-5)
@@ -153,7 +155,7 @@ def test_released_depends_on_the_arbitrary_signs_of_an_svd(monkeypatch: pytest.M
 
         calls = iter([plain, turned])  # tau_V as it came, tau_R with other signs
         monkeypatch.setattr(ip_released, "low_rank_svd", lambda *a: next(calls)(*a))
-        result = ip_released.merge(*models, threshold=0.0, generator=generator(0))
+        result = ip_released.merge(Site.of(*models, rng=generator(0)), threshold=0.0)
         return float((result - models[1]).norm() / (models[1] - models[0]).norm())
 
     norms = [norm(seed) for seed in (None, *range(20))]
@@ -163,7 +165,7 @@ def test_released_depends_on_the_arbitrary_signs_of_an_svd(monkeypatch: pytest.M
 def test_released_depends_on_its_seed_and_repeats() -> None:
     models = draw(0, (64, 64))
     runs = [
-        ip_released.merge(*models, threshold=-1.0, rank=8, generator=generator(seed)) for seed in (0, 0, 1)
+        ip_released.merge(Site.of(*models, rng=generator(seed)), threshold=-1.0, rank=8) for seed in (0, 0, 1)
     ]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
@@ -178,7 +180,7 @@ def test_released_injects_the_less_the_more_directions_agree(monkeypatch: pytest
     monkeypatch.setattr(ip_released, "low_rank_svd", axes)
     tau = torch.diag(torch.arange(8.0, 0.0, -1))
     for m in (1, 2, 4, 8):
-        result = ip_released.merge(0 * tau, tau, tau, strength=1.0, rank=m, generator=generator(0))
+        result = ip_released.merge(Site.of(0 * tau, tau, tau, rng=generator(0)), strength=1.0, rank=m)
         gains = (result - tau).diagonal()[:m] / tau.diagonal()[:m]
         torch.testing.assert_close(gains, torch.full((m,), m**-2.0))
 
@@ -187,9 +189,11 @@ def test_invariant_projects_where_the_subspaces_are_one() -> None:
     """The same input subspace and threshold 0: all of tau_R passes, rescaled to tau_V's nuclear norm."""
     base, vlm, lrm = draw(1)
     tau_v, tau_r = vlm - base, lrm - base
-    result = ip_invariant.merge(base, vlm, lrm, threshold=0.0, strength=1.0, spectrum=decompose(tau_r))
+    result = ip_invariant.merge(
+        Site.of(base, vlm, lrm, spectrum=decompose(tau_r)), threshold=0.0, strength=1.0
+    )
     scale = torch.linalg.matrix_norm(tau_v, "nuc") / torch.linalg.matrix_norm(tau_r, "nuc")
-    expected = inject.merge(base, vlm, lrm, strength=float(scale))
+    expected = inject.merge(Site.of(base, vlm, lrm), strength=float(scale))
     torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -199,16 +203,8 @@ def test_a_task_vector_of_zero_adds_nothing(where: str) -> None:
     vlm = base if where in ("vlm", "both") else vlm
     lrm = base if where in ("lrm", "both") else lrm
     spectrum = decompose(lrm - base)
-    assert torch.equal(ip_released.merge(base, vlm, lrm, threshold=-1.0, generator=generator(0)), vlm)
-    assert torch.equal(ip_invariant.merge(base, vlm, lrm, threshold=0.0, spectrum=spectrum), vlm)
-
-
-def test_rank_below_one_is_named() -> None:
-    models = draw(0)
-    with pytest.raises(UserError, match="ip_released: parameter 'rank' must be at least 1, not 0"):
-        ip_released.merge(*models, rank=0, generator=generator(0))
-    with pytest.raises(UserError, match="ip_invariant: parameter 'rank' must be at least 1, not -2"):
-        ip_invariant.merge(*models, rank=-2, spectrum=decompose(models[2] - models[0]))
+    assert torch.equal(ip_released.merge(Site.of(base, vlm, lrm, rng=generator(0)), threshold=-1.0), vlm)
+    assert torch.equal(ip_invariant.merge(Site.of(base, vlm, lrm, spectrum=spectrum), threshold=0.0), vlm)
 
 
 def test_matrices_that_are_not_selected_have_an_injected_norm_of_zero(triple: Triple) -> None:

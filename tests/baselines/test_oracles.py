@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from baselines import dare_linear, inject, interp, layer_range, layer_swap, ta_sym, ties, vlm
-from baselines._trimming import cut
-from frism.errors import UserError
-from frism.method import method
+from baselines._trimming import largest
+from frism.method import discovery
+from frism.method.site import Site
 
 seeds = st.integers(0, 2**31)
 shapes = st.sampled_from([(6,), (4, 7), (16, 16), (1, 9)])
@@ -31,7 +31,7 @@ def seeded(seed: int) -> torch.Generator:
 @given(seeds, shapes)
 def test_vlm_is_v(seed: int, shape: tuple[int, ...]) -> None:
     _, v, _ = draw(seed, shape)
-    assert torch.equal(vlm.merge(v), v)
+    assert torch.equal(vlm.merge(Site.of(None, v)), v)
 
 
 @given(seeds, shapes, st.floats(0, 1))
@@ -40,39 +40,43 @@ def test_interp_is_the_base_free_form_of_two_task_vectors(
 ) -> None:
     base, v, r = draw(seed, shape)
     other_base = draw(seed + 1, shape)[0]
-    result = interp.merge(v, r, vlm_weight=weight)
+    result = interp.merge(Site.of(None, v, r), vlm_weight=weight)
     for b in (base, other_base):
         torch.testing.assert_close(result, b + weight * (v - b) + (1 - weight) * (r - b))
-    assert "base" not in method.find("interp").sources
-    assert torch.equal(interp.merge(v, r, vlm_weight=1.0), v)
-    assert torch.equal(interp.merge(v, r, vlm_weight=0.0), r)
+    assert "base" not in discovery.find("interp").reads
+    assert torch.equal(interp.merge(Site.of(None, v, r), vlm_weight=1.0), v)
+    assert torch.equal(interp.merge(Site.of(None, v, r), vlm_weight=0.0), r)
 
 
 @given(seeds, shapes, strengths)
 def test_inject_is_linear_and_exact_at_zero(seed: int, shape: tuple[int, ...], strength: float) -> None:
     b, v, r = draw(seed, shape)
-    assert torch.equal(inject.merge(b, v, r, strength=0.0), v)
+    assert torch.equal(inject.merge(Site.of(b, v, r), strength=0.0), v)
     torch.testing.assert_close(
-        inject.merge(b, v, r, strength=strength) - v, strength * (r - b), atol=1e-5, rtol=1e-4
+        inject.merge(Site.of(b, v, r), strength=strength) - v, strength * (r - b), atol=1e-5, rtol=1e-4
     )
-    assert torch.equal(inject.merge(v, v, r, strength=strength), v + strength * (r - v))
+    assert torch.equal(inject.merge(Site.of(v, v, r), strength=strength), v + strength * (r - v))
 
 
 @given(seeds, shapes)
 def test_ta_sym_ends_are_base_and_full_injection(seed: int, shape: tuple[int, ...]) -> None:
     b, v, r = draw(seed, shape)
-    assert torch.equal(ta_sym.merge(b, v, r, strength=0.0), b)
-    torch.testing.assert_close(ta_sym.merge(b, v, r, strength=1.0), inject.merge(b, v, r, strength=1.0))
-    torch.testing.assert_close(ta_sym.merge(b, v, r, strength=0.5), interp.merge(v, r, vlm_weight=0.5))
+    assert torch.equal(ta_sym.merge(Site.of(b, v, r), strength=0.0), b)
+    torch.testing.assert_close(
+        ta_sym.merge(Site.of(b, v, r), strength=1.0), inject.merge(Site.of(b, v, r), strength=1.0)
+    )
+    torch.testing.assert_close(
+        ta_sym.merge(Site.of(b, v, r), strength=0.5), interp.merge(Site.of(None, v, r), vlm_weight=0.5)
+    )
 
 
 @given(seeds, st.integers(-1, 6), st.floats(0, 1))
 def test_layer_swap_keeps_the_first_layers_inclusively(seed: int, last_kept: int, weight: float) -> None:
     _, v, r = draw(seed)
     for layer in (None, *range(6)):
-        result = layer_swap.merge(v, r, layer=layer, last_kept=last_kept, vlm_weight=weight)
+        result = layer_swap.merge(Site.of(None, v, r, layer=layer), last_kept=last_kept, vlm_weight=weight)
         kept = layer is not None and layer <= last_kept
-        assert torch.equal(result, v if kept else interp.merge(v, r, vlm_weight=weight))
+        assert torch.equal(result, v if kept else interp.merge(Site.of(None, v, r), vlm_weight=weight))
 
 
 @given(seeds, st.integers(3, 80))
@@ -81,18 +85,20 @@ def test_layer_range_thirds_partition_the_layers(seed: int, layers: int) -> None
 
     def touches(part: str, layer: int) -> bool:
         return not torch.equal(
-            layer_range.merge(b, v, r, layer=layer, layers=layers, part=part, strength=1.0), v
+            layer_range.merge(Site.of(b, v, r, layer=layer, layers=layers), part=part, strength=1.0), v
         )
 
     touched = {part: [n for n in range(layers) if touches(part, n)] for part in layer_range.PARTS}
     assert touched["early"] + touched["middle"] + touched["late"] == list(range(layers))
     sizes = [len(found) for found in touched.values()]
     assert max(sizes) - min(sizes) <= 1
-    assert torch.equal(layer_range.merge(b, v, r, layer=None, layers=layers, part="late", strength=1.0), v)
+    assert torch.equal(
+        layer_range.merge(Site.of(b, v, r, layer=None, layers=layers), part="late", strength=1.0), v
+    )
 
 
 def test_layer_range_parts_are_the_declared_choices() -> None:
-    assert method.find("layer_range").parameters["part"].choices == layer_range.PARTS
+    assert discovery.find("layer_range").parameters["part"].choices == layer_range.PARTS
 
 
 @given(seeds, shapes, strengths)
@@ -103,7 +109,7 @@ def test_ties_at_density_one_and_equal_signs_is_the_mean(
     v, r = b + (v - b).abs(), b + (r - b).abs()
     expected = b + strength * ((v - b) + (r - b)) / 2
     torch.testing.assert_close(
-        ties.merge(b, v, r, density=1.0, strength=strength), expected, atol=1e-5, rtol=1e-5
+        ties.merge(Site.of(b, v, r), density=1.0, strength=strength), expected, atol=1e-5, rtol=1e-5
     )
 
 
@@ -113,7 +119,7 @@ def test_ties_entry_by_entry(
 ) -> None:
     """An independent, slow reading of the paper: trim, elect, disjoint mean, one entry at a time."""
     b, v, r = draw(seed, shape)
-    result = ties.merge(b, v, r, density=density, vlm_weight=weight_v, lrm_weight=weight_r)
+    result = ties.merge(Site.of(b, v, r), density=density, vlm_weight=weight_v, lrm_weight=weight_r)
     deltas = [(v - b).flatten().tolist(), (r - b).flatten().tolist()]
     kept = max(1, round(density * b.numel()))
     for delta in deltas:
@@ -127,22 +133,36 @@ def test_ties_entry_by_entry(
     torch.testing.assert_close(result, b + torch.tensor(expected).view(shape), atol=1e-5, rtol=1e-4)
 
 
-@given(seeds, densities)
-def test_ties_trim_keeps_the_largest_share(seed: int, density: float) -> None:
-    delta = draw(seed, (16, 16))[0]
-    trimmed = cut(delta, density, exact=False).keep(delta)
-    kept = trimmed != 0
-    assert int(kept.sum()) == max(1, round(density * delta.numel()))
-    assert torch.equal(trimmed[kept], delta[kept])
-    if not kept.all():
-        assert delta[kept].abs().min() >= delta[~kept].abs().max()
+@given(
+    st.lists(st.floats(-10, 10, width=32) | st.sampled_from([0.0, 1.0, -1.0, 0.5]), min_size=1, max_size=60),
+    st.floats(0.01, 1.0),
+    st.booleans(),
+)
+def test_ties_trims_as_sorting_would(entries: list[float], density: float, exact: bool) -> None:
+    delta = torch.tensor(entries)
+    order = sorted(range(len(entries)), key=lambda i: (-abs(delta[i].item()), i))
+    wanted = max(1, int(density * len(entries)) if exact else round(density * len(entries)))
+    stays = set(order[:wanted])
+    if not exact:
+        smallest = abs(delta[order[wanted - 1]])
+        stays |= {i for i in order if abs(delta[i]) == smallest}
+    expected = delta * torch.tensor([float(i in stays) for i in range(len(entries))])
+    assert torch.equal(delta * largest(delta.abs(), density, exact), expected)
+
+
+@pytest.mark.parametrize("trimming", ["threshold", "exact"])
+def test_ties_in_parts_is_ties_of_the_whole(trimming: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    b, v, r = ((8 * tensor).round() for tensor in draw(0, (16, 16)))  # many equal magnitudes
+    whole = ties.merge(Site.of(b, v, r), density=0.3, trimming=trimming)
+    monkeypatch.setattr(ties, "PART", 37)
+    assert torch.equal(ties.merge(Site.of(b, v, r), density=0.3, trimming=trimming), whole)
 
 
 def test_ties_of_an_unchanged_donor_is_v_and_opposite_entries_cancel() -> None:
     b, v, _ = draw(0)
-    torch.testing.assert_close(ties.merge(b, v, b, density=1.0), v)
+    torch.testing.assert_close(ties.merge(Site.of(b, v, b), density=1.0), v)
     one = torch.ones(4)
-    assert torch.equal(ties.merge(0 * one, one, -one, density=1.0), 0 * one)
+    assert torch.equal(ties.merge(Site.of(0 * one, one, -one), density=1.0), 0 * one)
 
 
 @given(seeds, shapes, strengths, st.booleans())
@@ -150,12 +170,14 @@ def test_dare_keeping_everything_is_plain_injection(
     seed: int, shape: tuple[int, ...], strength: float, rescale: bool
 ) -> None:
     b, v, r = draw(seed, shape)
-    expected = inject.merge(b, v, r, strength=strength)
+    expected = inject.merge(Site.of(b, v, r), strength=strength)
     result = dare_linear.merge(
-        b, v, r, generator=seeded(seed), density=1.0, strength=strength, rescale=rescale
+        Site.of(b, v, r, rng=seeded(seed)), density=1.0, strength=strength, rescale=rescale
     )
     assert torch.equal(result, expected)
-    both = dare_linear.merge(b, v, r, generator=seeded(seed), density=1.0, strength=strength, drop_vlm=True)
+    both = dare_linear.merge(
+        Site.of(b, v, r, rng=seeded(seed)), density=1.0, strength=strength, drop_vlm=True
+    )
     torch.testing.assert_close(both, expected)
 
 
@@ -168,39 +190,31 @@ def test_dare_mean_over_seeds_is_linear(seed: int, density: float, drop_vlm: boo
     generator = seeded(seed)
     for _ in range(draws):
         total += dare_linear.merge(
-            b, v, r, generator=generator, density=density, strength=1.0, drop_vlm=drop_vlm
+            Site.of(b, v, r, rng=generator), density=density, strength=1.0, drop_vlm=drop_vlm
         )
     # Standard error of a rescaled Bernoulli mean, entry by entry; six of them for 64 entries and 10 examples.
     spread = (1 / density - 1) ** 0.5 * ((r - b).abs() + (v - b).abs() * drop_vlm) / draws**0.5
-    assert ((total / draws - inject.merge(b, v, r, strength=1.0)).abs() <= 6 * spread + 1e-4).all()
+    assert ((total / draws - inject.merge(Site.of(b, v, r), strength=1.0)).abs() <= 6 * spread + 1e-4).all()
 
 
 @given(seeds, densities)
 def test_dare_entries_are_dropped_or_rescaled(seed: int, density: float) -> None:
     b, v, r = draw(seed, (32, 32))
-    update = dare_linear.merge(b, v, r, generator=seeded(seed), density=density, strength=1.0) - v
+    update = dare_linear.merge(Site.of(b, v, r, rng=seeded(seed)), density=density, strength=1.0) - v
     dropped = update.abs() < 1e-7
     torch.testing.assert_close(update[~dropped], ((r - b) / density)[~dropped], atol=1e-5, rtol=1e-3)
     assert (
         abs((~dropped).float().mean().item() - density) < 6 * (density * (1 - density) / 1024) ** 0.5 + 0.01
     )
     plain = (
-        dare_linear.merge(b, v, r, generator=seeded(seed), density=density, strength=1.0, rescale=False) - v
+        dare_linear.merge(Site.of(b, v, r, rng=seeded(seed)), density=density, strength=1.0, rescale=False)
+        - v
     )
     torch.testing.assert_close(plain, update * density, atol=1e-5, rtol=1e-3)
 
 
 def test_dare_seeds_differ_and_repeat() -> None:
     b, v, r = draw(0)
-    first, again, other = (dare_linear.merge(b, v, r, generator=seeded(seed)) for seed in (0, 0, 1))
+    first, again, other = (dare_linear.merge(Site.of(b, v, r, rng=seeded(seed))) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-@pytest.mark.parametrize("density", [0.0, -0.1, 1.5])
-def test_density_out_of_range_is_named(density: float) -> None:
-    b, v, r = draw(0)
-    with pytest.raises(UserError, match=r"ties: parameter 'density' must lie in \(0, 1\]"):
-        ties.merge(b, v, r, density=density)
-    with pytest.raises(UserError, match=r"dare_linear: parameter 'density' must lie in \(0, 1\]"):
-        dare_linear.merge(b, v, r, generator=seeded(0), density=density)

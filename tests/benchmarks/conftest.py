@@ -1,6 +1,5 @@
 """Shared fixtures: a few items on disk, the untrained VLM with its engine, and recipes."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +73,6 @@ def variant(triple: Triple, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 
 @pytest.fixture(scope="session")
-def triple_json(triple_folders: dict[str, Path]) -> str:
-    """The triple as command lines name it."""
-    return json.dumps({role: str(folder) for role, folder in triple_folders.items()})
+def triple_settings(triple_folders: dict[str, Path]) -> dict[str, str]:
+    """The untrained triple as a study's config names it."""
+    return {role: str(folder) for role, folder in triple_folders.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from frism.errors import UserError, reported
+from frism.errors import UserError, report_errors
 from frism.files import atomic_write, read_json, sha256_file
 
 
@@ -85,7 +85,7 @@ def test_bad_json_names_the_file(tmp_path: Path, content: str) -> None:
 
 
 def test_reported_prints_one_line_and_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, reported():
+    with pytest.raises(SystemExit) as caught, report_errors():
         raise UserError("no such file.")
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: no such file.\n"

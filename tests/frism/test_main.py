@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from frism.method import method
+from frism.method import discovery
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,10 +23,10 @@ def test_methods_are_listed_as_table_and_json() -> None:
     table, as_json = frism("methods"), frism("methods", "--json")
     assert (table.returncode, as_json.returncode) == (0, 0)
     rows = {row["name"]: row for row in json.loads(as_json.stdout)}
-    assert sorted(rows) == method.available()
+    assert sorted(rows) == discovery.available()
     for name, row in rows.items():
         assert name in table.stdout
-        assert set(row["parameters"]) == set(method.find(name).parameters)
+        assert set(row["parameters"]) == set(discovery.find(name).parameters)
     assert rows["layer_range"]["parameters"]["part"]["choices"] == ["early", "middle", "late"]
 
 

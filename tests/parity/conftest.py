@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import logging
 
-from frism.method.method import find
+from frism.method.discovery import find
 from tests.support import architectures
 
 logging.disable_progress_bar()

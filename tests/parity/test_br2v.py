@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from baselines import _sparsify
-from frism.method.method import find
+from frism.method.discovery import find
 from tests.parity import br2v_cases, peers
 from tests.parity.br2v_cases import (
     ALPHA,

@@ -122,7 +122,7 @@ class Case:
     def gated(self, tails: bool = False) -> None:
         """A learning step; `tails`: with their gradients."""
         self.injection.set_tail_updates(tails)
-        with self.injection.applied():
+        with self.injection.apply():
             out = self.model(inputs_embeds=self.x, use_cache=False).last_hidden_state
             loss = out.square().mean() - 0.1 * self.injection.injected_energy()
             loss.backward()

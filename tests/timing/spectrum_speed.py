@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from frism.spectra.costs import chosen
+from frism.spectra.costs import choose_solver
 from frism.spectra.quality import orthogonality, residual
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum, decompose, remainder
@@ -59,7 +59,8 @@ class Way:
         return spectrum
 
     def judge(self, matrix: Tensor, spectrum: Spectrum) -> None:
-        self.residual, self.orthogonality = residual(matrix, spectrum), orthogonality(spectrum)
+        self.residual = residual(matrix, spectrum)
+        self.orthogonality = orthogonality(spectrum)
         if spectrum.tail is not None:
             self.tail = float(spectrum.tail.sqrt() / matrix.norm())
 
@@ -95,7 +96,7 @@ def compare(shape: Shape, args: argparse.Namespace) -> list[Way]:
     """All ways on one matrix of this shape."""
     matrix = task_vector(shape, args.spectrum, args.device)
     settings = SpectrumSettings(rank=args.rank, solver=args.solver)
-    name = chosen(args.solver, shape, args.rank, torch.device(args.device).type)
+    name = choose_solver(args.solver, shape, args.rank, torch.device(args.device).type)
     ways = [
         Way(name, lambda tau: decompose(tau, settings)),
         Way("torch.linalg.svd", lambda tau: library(tau, args.rank)),

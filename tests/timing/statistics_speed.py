@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tests.support.studies import record
+
 ROOT = Path(__file__).resolve().parents[2]
 RAW = "Let me think about the tiles one after the other. "
 
@@ -73,7 +75,7 @@ def make(folder: Path, args: argparse.Namespace) -> dict:
         totals = groups.agg(n=("index", "size"), correct=("correct", "sum"))
         totals.assign(variant=variant, point=0, params="{}").to_csv(home / "dev.csv", index=False)
         (home / "choice.json").write_text(json.dumps({"point": 0, "params": {}, "rule": "one point"}))
-    return {"study": "large", "benchmarks": names, "variants": variants, "statistics": {"resamples": 2000}}
+    return {"benchmarks": names, "variants": variants, "statistics": {"resamples": 2000}}
 
 
 def main() -> None:
@@ -87,7 +89,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "study"
-        config = json.dumps(make(folder, args))
+        study = record(folder, make(folder, args))
         print(f"{args.variants} variants, {args.benchmarks} benchmarks, {args.questions} questions each")
         for module in (
             "benchmarks.stages.tables",
@@ -95,7 +97,7 @@ def main() -> None:
             "benchmarks.stages.answers_table",
         ):
             start = time.perf_counter()
-            command = [sys.executable, "-m", module, "--results", str(folder), "--config", config]
+            command = [sys.executable, "-m", module, "--study", str(study)]
             process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - start

@@ -27,10 +27,10 @@ from benchmarks.calibration import load as calibrations
 from benchmarks.study import calibration_settings
 from frism.compute import Compute
 from frism.distillation import teacher
-from frism.distillation.collation import Row, collate
-from frism.distillation.prompts import Question, rows
+from frism.distillation.collation import ModelInputs, collate
+from frism.distillation.prompts import Question, prepare_questions
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking, Example, ask
+from frism.distillation.teacher import Example, TeacherSettings, answer_questions
 from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.spectra.spectra import Spectra
@@ -38,7 +38,7 @@ from frism.spectra.spectrum import Spectrum
 from frism.triples.triple import ROLES, Triple
 
 WEIGHTS = Path(__file__).parents[2] / "benchmarks" / "miniature" / "weights"
-ASKING = Asking(max_new_tokens=4)
+ASKING = TeacherSettings(max_new_tokens=4)
 SETTINGS = Learning(lr=0.01, alpha=0.1)
 WAYS = {"direct": True, "reuse": False}
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -54,7 +54,7 @@ class Way:
         receiver: Receiver,
         spectra: dict[str, Spectrum],
         examples: list[Example],
-        inputs: list[Row],
+        inputs: list[ModelInputs],
         direct: bool,
     ) -> None:
         self.receiver, self.examples, self.inputs, self.direct = receiver, examples, inputs, direct
@@ -66,7 +66,7 @@ class Way:
         place = number % len(self.examples)
         self.optimizer.zero_grad()
         target = self._log_probs(place) if self.direct else None
-        with self.injection.applied():
+        with self.injection.apply():
             if target is None:
                 divergence = self.examples[place].divergence(self.receiver)
             else:
@@ -96,9 +96,9 @@ def compare(
     """Time both ways on one model and print a line for each."""
     clock = CLOCKS[options.clock]
     start = clock()
-    every, size = rows(receiver.processor, questions, range(len(questions))), options.batch
+    every, size = prepare_questions(receiver.processor, questions, range(len(questions))), options.batch
     batches = [every[first : first + size] for first in range(0, len(every), size)]
-    examples = [ask(receiver, batch, ASKING) for batch in batches]
+    examples = [answer_questions(receiver, batch, ASKING) for batch in batches]
     asking = clock() - start
     inputs = [answered(receiver, batch, example) for batch, example in zip(batches, examples, strict=True)]
     ways = {name: Way(receiver, spectra, examples, inputs, direct) for name, direct in WAYS.items()}
@@ -118,7 +118,7 @@ def compare(
     for name, value in median.items():
         spread = f"{min(seconds[name]):.3f} to {max(seconds[name]):.3f} s"
         print(f"  {name:<7} {1 / value:8.3f} steps/s ({spread} a step)")
-    gates = [way.injection.fitted() for way in ways.values()]
+    gates = [way.injection.coefficients() for way in ways.values()]
     apart = max((gates[0][name] - gates[1][name]).abs().max().item() for name in gates[0])
     ratio = median["direct"] / median["reuse"]
     print(f"  ratio {ratio:.2f} (target {TARGET}); asking the teacher once took {asking:.2f} s, "
@@ -126,13 +126,13 @@ def compare(
           f"gates differ by at most {apart:.1e} after {number} steps")  # fmt: skip
 
 
-def answered(receiver: Receiver, batch: list[Row], example: Example) -> Row:
+def answered(receiver: Receiver, batch: list[ModelInputs], example: Example) -> ModelInputs:
     """The whole model's inputs for prompts and answers, as the teacher had them."""
     inputs = collate(batch, receiver.processor.tokenizer.pad_token_id)
     marks = example.answer[:, inputs["input_ids"].shape[1] - 1 :]
     answers = torch.zeros(marks.shape, dtype=torch.long)
     answers[marks] = example.tokens
-    return teacher.continued(inputs, answers, marks, receiver.model.config.model_type)
+    return teacher.append_answers(inputs, answers, marks, receiver.model.config.model_type)
 
 
 def miniature(options: argparse.Namespace) -> None:
@@ -142,7 +142,7 @@ def miniature(options: argparse.Namespace) -> None:
     questions = calibrations.load(
         calibration_settings.CalibrationSettings(questions=4 * options.batch), seed=0
     ).questions
-    found = {name: spectra.of(name) for name in receiver.modules}
+    found = {name: spectra.load(name) for name in receiver.modules}
     compare("miniature", receiver, found, list(questions), options)
 
 

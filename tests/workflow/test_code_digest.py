@@ -64,6 +64,15 @@ def test_prose_and_layout_do_not_count(project, prose):
     assert digest(project, "benchmarks.run") == before
 
 
+def test_what_a_setting_means_does_not_count_and_its_range_does(project):
+    def written(text: str) -> str:
+        (project / "frism/core.py").write_text(f"from pydantic import Field\n\nsize = Field({text})\n")
+        return digest(project, "frism.core")
+
+    assert written('2, ge=1, description="how much"') == written('2, ge=1, description="how " "many"')
+    assert written('2, ge=1, description="how much"') != written('2, ge=2, description="how much"')
+
+
 @pytest.mark.parametrize("module", ["benchmarks.run", "benchmarks.lazy", "benchmarks.deep.leaf"])
 def test_an_edit_far_below_counts(project, module):
     before, elsewhere = digest(project, module), digest(project, "benchmarks.plot")

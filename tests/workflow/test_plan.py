@@ -7,9 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
+
+from benchmarks.study.engine_settings import LOCAL, EngineName
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIANTS = {
@@ -21,7 +24,6 @@ VARIANTS = {
 }
 DECOMPOSED = [f"Decompose the reasoning task vector (part {part} of 2)" for part in (1, 2)]
 AGGREGATES = [
-    "Record what the study is run with",
     "Put all answers into one table",
     "Write the tables",
     "Take apart what was learned",
@@ -80,6 +82,26 @@ def test_a_new_study_is_planned_whole(project):
     parents = [f"Answer questions in words alone with {parent}" for parent in ("base", "lrm")]
     started = ["Write the questions of 2 benchmarks", *DECOMPOSED]
     assert_plan(project.plan(), [*jobs, *parents, *started, *AGGREGATES])
+
+
+@pytest.mark.parametrize("engine", get_args(EngineName))
+def test_every_engine_is_planned_or_refused_before_anything_runs(project, engine):
+    server = {"address": "http://localhost/v1", "model": "m"} if engine == "openai" else {}
+    project.configure(engine={"name": engine, "max_new_tokens": 8, **server})
+    if engine not in LOCAL:
+        sentence = f"engine.name: {engine} answers by hand alone"
+        assert sentence in (error := project.error("-n")) and "set it to transformers or vlmeval." in error
+        return
+    planned = project.run("-n", "-p", "results/tiny/variants/inject/recipe.json")
+    assert planned.returncode == 0, planned.stdout
+    command = "python -m benchmarks.stages.tune --study results/tiny/study.json --variant inject --code "
+    assert command in planned.stdout
+
+
+def test_a_variant_that_is_asked_in_its_own_way_has_questions_of_its_own(project):
+    project.configure(variants=VARIANTS | {"aloud": {"method": "vlm", "prompting": {"min_pixels": 784}}})
+    questions = "Write the questions of 2 benchmarks into items_of/aloud"
+    assert_plan(project.plan(), [questions, *own_jobs("aloud"), *AGGREGATES])
 
 
 def test_prose_new_times_and_other_code_run_nothing(project):

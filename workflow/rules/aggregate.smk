@@ -25,61 +25,19 @@ EXPLANATIONS = [
     "bimodality",
     "ablations",
 ]
-# The published numbers that the study's are put beside.
-PAPERS = (f"results/reference/papers/{config['published']}.yaml",) if "published" in config else ()
-STAGES = [
-    f"benchmarks.stages.{name}"
-    for name in ("items", "tune", "predict", "score", "text", "answers_table")
-]
 FIGURES = ["trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
 FINAL = [
-    f"results/{config['study']}/study.json",
-    *expand("results/{study}/tables/{name}.csv", study=config["study"], name=TABLES + EXPLANATIONS),
-    *expand("results/{study}/figures/{name}.png", study=config["study"], name=FIGURES),
-    *multiext(f"results/{config['study']}/questions", ".parquet", ".csv"),
-    f"results/{config['study']}/summary.md",
+    *expand("results/{study}/tables/{name}.csv", study=STUDY.study, name=TABLES + EXPLANATIONS),
+    *expand("results/{study}/figures/{name}.png", study=STUDY.study, name=FIGURES),
+    *multiext(f"results/{STUDY.study}/questions", ".parquet", ".csv"),
+    f"results/{STUDY.study}/summary.md",
 ]
-SETTINGS = slice_of(
-    "study",
-    "seed",
-    "triple",
-    "calibration",
-    "benchmarks",
-    "text",
-    "variants",
-    "selection",
-    "statistics",
-    "judge",
-    "explain",
-    "published",
-)
-
-
-# What the results were made of and with; `frism verify` begins here.
-rule record:
-    output:
-        "results/{study}/study.json",
-    log:
-        "results/{study}/logs/record.log",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        config=json.dumps(config),
-        # A change in any code that results come from is a change of what they were made with.
-        code=code(
-            "benchmarks.stages.record", "frism.spectra.spectra", *STAGES, *map(method_of, VARIANTS)
-        ),
-    message:
-        "Record what the study is run with"
-    shell:
-        "python -m benchmarks.stages.record --config {params.config:q} --out {output} &> {log}"
 
 
 rule questions:
     input:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
-        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
+        expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
     output:
         "results/{study}/questions.parquet",
         "results/{study}/questions.csv",
@@ -90,25 +48,21 @@ rule questions:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
+        study=RECORD,
+        config=JOBS.whole,
         code=code("benchmarks.stages.answers_table"),
     message:
         "Put all answers into one table"
     shell:
-        "python -m benchmarks.stages.answers_table --results results/{wildcards.study} --config {params.config:q}"
-        " --out results/{wildcards.study} &> {log}"
+        "python -m benchmarks.stages.answers_table --study {params.study} &> {log}"
 
 
 rule tables:
     input:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
         expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
-        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
-        [
-            f"{folder_of(variant)}/points/{point}/test.csv"
-            for variant in VARIANTS
-            for point in points_of(variant)
-        ],
+        expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
+        JOBS.oracle,
     output:
         report(
             expand("results/{{study}}/tables/{name}.csv", name=TABLES),
@@ -123,21 +77,21 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
-        code=code("benchmarks.stages.tables", data=PAPERS),
+        study=RECORD,
+        config=JOBS.whole,
+        code=code("benchmarks.stages.tables", data=JOBS.papers),
     message:
         "Write the tables"
     shell:
-        "python -m benchmarks.stages.tables --results results/{wildcards.study} --config {params.config:q}"
-        " &> {log}"
+        "python -m benchmarks.stages.tables --study {params.study} &> {log}"
 
 
 rule explain:
     input:
         expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
         expand("results/{{study}}/variants/{variant}/dev.csv", variant=VARIANTS),
-        expand("results/{{study}}/text/{owner}.csv", owner=OWNERS),
-        SPECTRA,
+        expand("results/{{study}}/text/{owner}.csv", owner=STUDY.owners),
+        JOBS.all_spectra,
     output:
         report(
             expand("results/{{study}}/tables/{name}.csv", name=EXPLANATIONS),
@@ -152,18 +106,16 @@ rule explain:
     conda:
         "../../environment.yml"
     resources:
-        gpu=int(ENGINE["device"] == "cuda"),
+        gpu=int(STUDY.engine.device == "cuda"),
     params:
-        config=SETTINGS,
-        device="cuda" if ENGINE["device"] == "cuda" else "cpu",
-        weights=lambda wildcards: weights(),
+        study=RECORD,
+        config=JOBS.whole,
+        weights=lambda wildcards: JOBS.weights,
         code=code("benchmarks.stages.explain"),
     message:
         "Take apart what was learned: gates, energy, overlap, ranks"
     shell:
-        "python -m benchmarks.stages.explain --results results/{wildcards.study} --config {params.config:q}"
-        " --spectra results/{wildcards.study}/spectra --device {params.device}"
-        " --out results/{wildcards.study}/tables &> {log}"
+        "python -m benchmarks.stages.explain --study {params.study} &> {log}"
 
 
 rule figures:
@@ -183,13 +135,13 @@ rule figures:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
+        study=RECORD,
+        config=JOBS.whole,
         code=code("benchmarks.stages.figures"),
     message:
         "Draw the figures"
     shell:
-        "python -m benchmarks.stages.figures --results results/{wildcards.study} --config {params.config:q}"
-        " &> {log}"
+        "python -m benchmarks.stages.figures --study {params.study} &> {log}"
 
 
 rule summary:
@@ -205,10 +157,10 @@ rule summary:
     conda:
         "../../environment.yml"
     params:
-        config=SETTINGS,
+        study=RECORD,
+        config=JOBS.whole,
         code=code("benchmarks.stages.summary", data=("benchmarks/stages/summary.md.jinja",)),
     message:
         "Say in words what the study shows"
     shell:
-        "python -m benchmarks.stages.summary --results results/{wildcards.study} --config {params.config:q}"
-        " &> {log}"
+        "python -m benchmarks.stages.summary --study {params.study} &> {log}"

@@ -3,9 +3,9 @@
 
 rule predict:
     input:
-        "results/{study}/items/manifest.json",
+        lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         "results/{study}/variants/{variant}/recipe.json",
-        lambda wildcards: spectra_of(wildcards.variant),
+        lambda wildcards: JOBS.spectra(wildcards.variant),
     output:
         answers="results/{study}/predictions/{variant}.jsonl",
         origins="results/{study}/predictions/{variant}.provenance.json",
@@ -16,30 +16,26 @@ rule predict:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        gpu=JOBS.gpus,
     params:
+        study=RECORD,
         # Grows line by line and is no output: Snakemake deletes the outputs of jobs that were cut off.
         journal="results/{study}/journal/{variant}",
-        triple=json.dumps(config["triple"]),
-        engine=json.dumps(ENGINE),
-        benchmarks=BENCHMARKS,
-        spectra=lambda wildcards: spectra_option(wildcards.variant),
-        code=lambda wildcards: code_for(wildcards.variant, "benchmarks.stages.predict"),
+        predicted=lambda wildcards: JOBS.predicted(wildcards.variant),
+        code=lambda wildcards: JOBS.code(wildcards.variant, "benchmarks.stages.predict"),
     message:
         "Answer the test questions with {wildcards.variant}"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " flock {log}.lock python -m benchmarks.stages.predict --triple {params.triple:q}"
-        " --recipe results/{wildcards.study}/variants/{wildcards.variant}"
-        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
-        " --engine {params.engine:q} {params.spectra} --out {params.journal}.jsonl 2>&1 | tee {log};"
+        " flock {log}.lock python -m benchmarks.stages.predict --study {params.study}"
+        " --variant {wildcards.variant} --split test --out {params.journal}.jsonl 2>&1 | tee {log};"
         " cp {params.journal}.provenance.json {output.origins};"
         " cp {params.journal}.jsonl {output.answers}.$$; mv {output.answers}.$$ {output.answers}"
 
 
 rule score:
     input:
-        "results/{study}/items/manifest.json",
+        lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         predictions="results/{study}/predictions/{variant}.jsonl",
     output:
         scores="results/{study}/scores/{variant}.csv",
@@ -53,24 +49,22 @@ rule score:
     conda:
         "../../environment.yml"
     params:
-        benchmarks=BENCHMARKS,
-        definitions=definitions("benchmarks"),
-        judge=JUDGE,
+        study=RECORD,
+        scored=lambda wildcards: JOBS.scored(wildcards.variant),
         code=code("benchmarks.stages.score"),
     message:
         "Score the answers of {wildcards.variant}"
     shell:
-        "python -m benchmarks.stages.score --predictions {input.predictions}"
-        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
-        " --variant {wildcards.variant} {params.judge} --out {output.scores} &> {log}"
+        "python -m benchmarks.stages.score --study {params.study} --variant {wildcards.variant}"
+        " --split test --predictions {input.predictions} --out {output.scores} &> {log}"
 
 
 # Every grid point on test: an upper bound that looks at the test questions, shown apart from the choice.
 rule oracle:
     input:
-        "results/{study}/items/manifest.json",
+        lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         "results/{study}/variants/{variant}/recipe.json",
-        lambda wildcards: spectra_of(wildcards.variant),
+        lambda wildcards: JOBS.spectra(wildcards.variant),
     output:
         "results/{study}/variants/{variant}/points/{point}/test.csv",
     log:
@@ -82,36 +76,29 @@ rule oracle:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        gpu=JOBS.gpus,
     params:
+        study=RECORD,
         journal="results/{study}/journal/points/{variant}/{point}.jsonl",
-        triple=json.dumps(config["triple"]),
-        engine=json.dumps(ENGINE),
-        benchmarks=BENCHMARKS,
-        definitions=definitions("benchmarks"),
-        spectra=lambda wildcards: spectra_option(wildcards.variant),
-        code=lambda wildcards: code_for(
+        predicted=lambda wildcards: JOBS.predicted(wildcards.variant),
+        definitions=JOBS.definitions("benchmarks"),
+        code=lambda wildcards: JOBS.code(
             wildcards.variant, "benchmarks.stages.predict", "benchmarks.stages.score"
         ),
     message:
         "Answer the test questions with grid point {wildcards.point} of {wildcards.variant} (for the oracle)"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " (flock {log}.lock python -m benchmarks.stages.predict --triple {params.triple:q}"
-        " --recipe $(dirname {output}) --items results/{wildcards.study}/items --split test"
-        " --benchmarks {params.benchmarks:q} --engine {params.engine:q} {params.spectra}"
-        " --out {params.journal}"
-        " && python -m benchmarks.stages.score --predictions {params.journal}"
-        " --items results/{wildcards.study}/items --split test --benchmarks {params.benchmarks:q}"
-        " --variant {wildcards.variant} --out {output}) 2>&1 | tee {log}"
+        " (flock {log}.lock python -m benchmarks.stages.predict --study {params.study}"
+        " --variant {wildcards.variant} --point {wildcards.point} --split test --out {params.journal}"
+        " && python -m benchmarks.stages.score --study {params.study} --variant {wildcards.variant}"
+        " --split test --predictions {params.journal} --rules-alone --out {output}) 2>&1 | tee {log}"
 
 
 rule text:
     input:
-        lambda wildcards: (
-            f"{folder_of(wildcards.owner)}/recipe.json" if wildcards.owner in VARIANTS else []
-        ),
-        lambda wildcards: spectra_of(wildcards.owner),
+        lambda wildcards: JOBS.recipe(wildcards.owner),
+        lambda wildcards: JOBS.spectra(wildcards.owner),
     output:
         scores="results/{study}/text/{owner}.csv",
         costs="results/{study}/text/{owner}.cost.csv",
@@ -127,29 +114,21 @@ rule text:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        gpu=JOBS.gpus,
     params:
+        study=RECORD,
         journal="results/{study}/journal/text/{owner}",
-        model=text_model,
-        tasks=TEXTS,
-        definitions=definitions("text"),
-        questions=TEXT_QUESTIONS,
-        seed=config["seed"],
-        triple=json.dumps(config["triple"]),
-        weights=lambda wildcards: weights(),
-        data=option("data", config["data"]["folder"]),
-        engine=json.dumps(ENGINE),
-        spectra=lambda wildcards: spectra_option(wildcards.owner),
-        code=lambda wildcards: code_for(
+        asked=JOBS.text,
+        weights=lambda wildcards: JOBS.weights,
+        code=lambda wildcards: JOBS.code(
             wildcards.owner, "benchmarks.stages.text", data=("benchmarks/text/*.yaml",)
         ),
     message:
         "Answer questions in words alone with {wildcards.owner}"
     shell:
         "mkdir -p $(dirname {params.journal});"
-        " flock {log}.lock python -m benchmarks.stages.text --triple {params.triple:q} {params.model}"
-        " --tasks {params.tasks:q} --questions {params.questions} --seed {params.seed} {params.data}"
-        " {params.spectra} --engine {params.engine:q} --journal {params.journal}.jsonl --out {output.scores}"
+        " flock {log}.lock python -m benchmarks.stages.text --study {params.study}"
+        " --variant {wildcards.owner} --journal {params.journal}.jsonl --out {output.scores}"
         " 2>&1 | tee {log};"
         " cp {params.journal}.provenance.json {output.origins};"
         " cp {params.journal}.jsonl {output.answers}.$$; mv {output.answers}.$$ {output.answers}"

@@ -1,31 +1,26 @@
-# The questions of every benchmark, with their pictures and prompts, as VLMEvalKit builds them.
+# The questions of every benchmark, with their pictures and prompts, as VLMEvalKit builds them. Most variants
+# share them; one that is another checkpoint, or is prompted otherwise, has its own.
 
 
 rule items:
     output:
-        "results/{study}/items/manifest.json",
-        "results/{study}/items/benchmarks.json",
+        "results/{study}/{questions}/manifest.json",
+        "results/{study}/{questions}/benchmarks.json",
     log:
-        "results/{study}/logs/items.log",
+        "results/{study}/logs/{questions}.log",
     benchmark:
-        "results/{study}/costs/items.tsv"
+        "results/{study}/costs/{questions}.tsv"
+    wildcard_constraints:
+        questions=r"items|items_of/[a-z][a-z0-9_]*",
     conda:
         "../../environment.yml"
     params:
-        number=len(config["benchmarks"]),
-        benchmarks=BENCHMARKS,
-        definitions=definitions("benchmarks"),
-        splits=json.dumps(SPLITS),
-        seed=config["seed"],
-        # Who is asked decides how: prompts and pixel limits belong to a family of models.
-        vlm=config["triple"]["vlm"],
-        model_type=model_type(),
-        data=option("data", config["data"]["folder"]),
-        prompting=json.dumps(config["prompting"]),
+        study=RECORD,
+        number=len(STUDY.benchmarks),
+        asked=lambda wildcards: JOBS.asked(job_facts.asked_of(wildcards.questions)),
+        variant=lambda wildcards: job_facts.variant_option(wildcards.questions),
         code=code("benchmarks.stages.items"),
     message:
-        "Write the questions of {params.number} benchmarks"
+        "Write the questions of {params.number} benchmarks into {wildcards.questions}"
     shell:
-        "python -m benchmarks.stages.items --benchmarks {params.benchmarks:q} --splits {params.splits:q}"
-        " --seed {params.seed} --model {params.vlm:q} {params.data} --prompting {params.prompting:q}"
-        " --out results/{wildcards.study}/items &> {log}"
+        "python -m benchmarks.stages.items --study {params.study} {params.variant} &> {log}"

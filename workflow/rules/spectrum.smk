@@ -16,13 +16,13 @@ rule spectrum:
     conda:
         "../../environment.yml"
     resources:
-        gpu=int(ENGINE["device"] != "cpu"),
+        gpu=int(STUDY.engine.device != "cpu"),
     params:
-        models=" ".join(shlex.quote(config["triple"][role]) for role in ("base", "vlm", "lrm")),
-        scope=config["scope"],
-        how=" ".join(option(name, value) for name, value in SPECTRUM.items()),
-        device=ENGINE["device"],
-        weights=lambda wildcards: weights(),
+        models=shlex.join(STUDY.triple.folders.values()),
+        scope=STUDY.scope,
+        how=shlex.join(job_facts.spectrum_options(STUDY)),
+        device=STUDY.engine.device,
+        weights=lambda wildcards: JOBS.weights,
         # What decomposes; how checkpoints are read is none of its business.
         code=code("frism.spectra.spectra", without=("frism.triples", "frism.checkpoints")),
     message:

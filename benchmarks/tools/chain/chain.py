@@ -1,23 +1,18 @@
 """A finished study as `frism verify` sees it, and how a link is found broken."""
 
-import io
-import json
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
 from benchmarks.questions import item, reading
+from benchmarks.study.config import StudyConfig
+from benchmarks.study.layout import RECORD, Layout
 from frism.errors import UserError
-from frism.files import read_json
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 
-RECORD = "study.json"
 AGAIN = "restore it, or run snakemake again"
 
 
@@ -35,9 +30,10 @@ class Chain:
     """
 
     results: Path
-    config: dict[str, Any]
+    study: StudyConfig
     digests: dict[str, str] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
+    _read: dict[Path, dict[str, list[item.Item]]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, target: Path) -> Self:
@@ -46,56 +42,43 @@ class Chain:
         A config file must say what the study was run with.
         """
         if target.is_dir():
-            return cls(target, _recorded(target))
-        try:
-            given = yaml.safe_load(target.read_text(encoding="utf-8"))
-            results = Path("results", given["study"])
-        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-            raise UserError(f"{target} is neither a results folder nor a study's config ({error}).") from None
-        config = _recorded(results)
-        if difference := _first_difference(given, config):
+            return cls(target, StudyConfig.read(target / RECORD))
+        if not target.exists():
+            raise UserError(f"{target} does not exist: name a results folder or a study's config.")
+        given = StudyConfig.load(target)
+        results = Path("results", given.study)
+        recorded = StudyConfig.read(results / RECORD)
+        if difference := _first_difference(given.model_dump(), recorded.model_dump()):
             raise UserError(
                 f"{target} is not what {results} was run with ({difference} differs): run snakemake."
             )
-        return cls(results, config)
+        return cls(results, recorded)
 
     @property
-    def name(self) -> str:
-        """The study's name."""
-        return str(self.config["study"])
+    def layout(self) -> Layout:
+        """The files of the results."""
+        return Layout(self.results)
 
     @property
     def variants(self) -> list[str]:
         """All variants."""
-        return list(self.config["variants"])
+        return list(self.study.variants)
 
-    @property
-    def owners(self) -> list[str]:
-        """Whoever has a text column."""
-        return ["base", "lrm", *self.variants] if self.config.get("text") else []
-
-    def listed(self, key: str) -> str:
-        """The benchmarks under a key, as `registry.find_all` reads them."""
-        return json.dumps(self.config[key])
-
-    def names(self, key: str) -> list[str]:
-        """The names of the benchmarks under a key."""
-        return [entry if isinstance(entry, str) else entry["name"] for entry in self.config[key]]
+    def items_folder(self, variant: str) -> Path:
+        """The folder of the questions that a variant answered."""
+        return self.layout.items(variant if self.study.variants[variant].own_items else None)
 
     @cached_property
     def triple(self) -> Triple:
         """The three checkpoints, opened in the study's scope."""
-        return Triple.open(**self.config["triple"], scope=self.config["scope"])
+        return self.study.triple.open(self.study.scope)
 
-    @cached_property
-    def items(self) -> dict[str, list[item.Item]]:
-        """The test questions."""
-        return reading.load(self.results / "items", "test", self.names("benchmarks"))
-
-    @cached_property
-    def slice(self) -> str:
-        """The config as the last stages take it."""
-        return json.dumps(self.config)
+    def items(self, variant: str) -> dict[str, list[item.Item]]:
+        """The test questions that a variant answered."""
+        folder = self.items_folder(variant)
+        if folder not in self._read:
+            self._read[folder] = reading.load(folder, "test", self.study.benchmark_names)
+        return self._read[folder]
 
 
 def compare(path: Path, said: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
@@ -120,23 +103,10 @@ def same(written: Path, made: Path) -> None:
         raise BrokenLinkError(f"{written} is not what comes out when it is made again: {AGAIN}.")
 
 
-def called(command: Any, **arguments: Any) -> None:
-    """A command line's function, in this process; its UserError is not turned into an exit."""
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # their progress is not ours
-        command.__wrapped__(**arguments)
-
-
-def _recorded(results: Path) -> dict[str, Any]:
-    path = results / RECORD
-    if not path.is_file():
-        raise UserError(f"{path} is missing: {results} is no finished study; run snakemake first.")
-    return read_json(path)["config"]
-
-
 def _first_difference(given: Any, recorded: Any, place: str = "") -> str:
-    """The first key of `given` whose value is another in `recorded`; defaults may be left out."""
+    """The first key of `given` whose value is another in `recorded`."""
     if isinstance(given, dict) and isinstance(recorded, dict):
-        for key, value in given.items():
+        for key, value in {**dict.fromkeys(recorded), **given}.items():
             if difference := _first_difference(value, recorded.get(key), f"{place}.{key}".strip(".")):
                 return difference
         return ""

@@ -1,13 +1,13 @@
 """The last links: scores, the text column, tables and the summary."""
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.answering import keys, predictions
-from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain, called, compare, same
+from benchmarks.study.slices.text_slice import TextSlice
+from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain, compare, same
 from benchmarks.tools.chain.source_links import check_keys
 from frism.files import read_json, sha256_file
 
@@ -20,7 +20,7 @@ def score_files(chain: Chain) -> str:
     for variant in chain.variants:
         path = chain.results / "scores" / f"{variant}.provenance.json"
         source = chain.results / "predictions" / f"{variant}.jsonl"
-        expected = score.provenance(source, chain.results / "items", _judge(chain))
+        expected = score.provenance(source, chain.items_folder(variant), chain.study.judge)
         compare(path, read_json(path), expected)
     return f"of {len(chain.variants)} variants, by extractor {extraction.VERSION}"
 
@@ -35,21 +35,14 @@ def scores_again(chain: Chain) -> str:
             replies = written.with_suffix(".judge.jsonl")
             if replies.exists():
                 shutil.copy(replies, folder)
-            called(
-                score.main, predictions=chain.results / "predictions" / f"{variant}.jsonl",
-                items=chain.results / "items", split="test", benchmarks=chain.listed("benchmarks"),
-                variant=variant, out=Path(folder, written.name),
-                judge=json.dumps(chain.config["judge"]) if "judge" in chain.config else "",
+            answers = chain.results / "predictions" / f"{variant}.jsonl"
+            score.run(
+                variant, chain.study.benchmark_names, answers, chain.items_folder(variant),
+                Path(folder, written.name), chain.study.judge,
             )  # fmt: skip
             for name in (written.name, f"{variant}.official.json"):
                 same(written.with_name(name), Path(folder, name))
     return f"{len(chain.variants)} variants, to the same bytes"
-
-
-def _judge(chain: Chain) -> Any:
-    from benchmarks.study.judge_settings import JudgeSettings
-
-    return JudgeSettings.model_validate(chain.config["judge"]) if "judge" in chain.config else None
 
 
 def text_files(chain: Chain) -> str:
@@ -57,7 +50,7 @@ def text_files(chain: Chain) -> str:
     from benchmarks.scoring import extraction
 
     count = 0
-    for owner in chain.owners:
+    for owner in chain.study.owners:
         path = chain.results / "predictions" / "text" / f"{owner}.jsonl"
         lines = predictions.read(path)
         origin: dict[str, Any] = (
@@ -70,41 +63,36 @@ def text_files(chain: Chain) -> str:
         expected = {"predictions": sha256_file(path), "extractor": extraction.VERSION}
         compare(said, read_json(said), expected)
         count += len(lines)
-    return f"{count} answers of {len(chain.owners)} models" if chain.owners else "none in this study"
+    return (
+        f"{count} answers of {len(chain.study.owners)} models" if chain.study.owners else "none in this study"
+    )
 
 
 def text_again(chain: Chain) -> str:
     """Prompts are made anew from the data, and every stored answer to them is scored again."""
     from benchmarks.stages import text
 
-    mirror = chain.config.get("data", {}).get("folder")
-    for owner in chain.owners:
+    settings = TextSlice.of(chain.study)
+    for owner in chain.study.owners:
         with tempfile.TemporaryDirectory(prefix="verify-") as folder:
             written = chain.results / "text" / f"{owner}.csv"
             out, journal = Path(folder, written.name), Path(folder, "answers.jsonl")
             stored = chain.results / "predictions" / "text" / f"{owner}.jsonl"
             shutil.copy(stored, journal)
             shutil.copy(keys.provenance_path(stored), keys.provenance_path(journal))
-            numbers = chain.config["questions"]
-            called(
-                text.main, triple=json.dumps(chain.config["triple"]), tasks=chain.listed("text"),
-                engine=json.dumps(chain.config["engine"]), out=out, journal=journal, stored=True,
-                recipe=chain.results / "variants" / owner if owner in chain.recipes else None,
-                model=None if owner in chain.recipes else owner,
-                questions=str(numbers.get("text", numbers["test"])), seed=chain.config["seed"],
-                data=Path(mirror) if mirror else None,
-            )  # fmt: skip
+            text.run(settings, owner, chain.layout, out, journal, stored=True)
             same(written, out)
-    return f"{len(chain.owners)} models, to the same bytes" if chain.owners else "none in this study"
+    return (
+        f"{len(chain.study.owners)} models, to the same bytes" if chain.study.owners else "none in this study"
+    )
 
 
 def one_table(chain: Chain) -> str:
     """questions.csv is made again."""
     from benchmarks.stages.answers_table import write
-    from benchmarks.study.config import Study
 
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-        rows = write(chain.results, Study.parse(chain.slice), Path(folder))
+        rows = write(chain.results, chain.study, Path(folder))
         same(chain.results / "questions.csv", Path(folder, "questions.csv"))
     return f"{rows} rows"
 
@@ -114,12 +102,11 @@ def tables(chain: Chain) -> str:
     from benchmarks.stages import explain
     from benchmarks.stages.summary import render
     from benchmarks.stages.tables import build
-    from benchmarks.study.config import Study
 
-    study = Study.parse(chain.slice)
+    study = chain.study
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         build(chain.results, study, Path(folder))
-        spectra = chain.results / "spectra"
+        spectra = chain.layout.spectra
         explain.build(chain.results, study, Path(folder), spectra if spectra.is_dir() else None)
         made = sorted(Path(folder).iterdir())
         for path in made:

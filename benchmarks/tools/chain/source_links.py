@@ -10,8 +10,9 @@ from typing import Any
 from benchmarks.answering import keys, predictions
 from benchmarks.questions import reading
 from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain
+from frism.checkpoints.checkpoint import Checkpoint
 from frism.files import read_json, sha256_file
-from frism.method.recipe import RECIPE, Recipe
+from frism.method.recipe import RECIPE, Recipe, Reference
 from frism.triples.triple import ROLES
 
 
@@ -25,21 +26,24 @@ def checkpoints(chain: Chain) -> str:
         for role in ROLES:
             if said.get(role) != chain.digests[role]:
                 raise BrokenLinkError(
-                    f"{chain.config['triple'][role]} ({role}) is not the checkpoint that {path} was made from"
-                    f" (sha256 {chain.digests[role][:12]}..., not {str(said.get(role))[:12]}...): {AGAIN}."
+                    f"{chain.study.triple.folders[role]} ({role}) is not the checkpoint that {path} was made"
+                    f" from (sha256 {chain.digests[role][:12]}..., not"
+                    f" {str(said.get(role))[:12]}...): {AGAIN}."
                 )
     return ", ".join(f"{role} {chain.digests[role][:12]}" for role in ROLES)
 
 
 def recipes(chain: Chain) -> str:
     """Recipes and coefficients belong together, to the config, and to the choice on dev."""
-    for variant, wanted in chain.config["variants"].items():
+    for variant, wanted in chain.study.variants.items():
         folder = chain.results / "variants" / variant
         recipe, _ = Recipe.load(folder)
+        if recipe.checkpoint is not None:
+            _unchanged_checkpoint(recipe.checkpoint, folder / RECIPE)
         chosen = read_json(folder / "choice.json").get("params", {})
         expected = {
-            "method": wanted["method"], "scope": chain.config["scope"], "seed": chain.config["seed"],
-            "params": recipe.params | chosen | wanted.get("params", {}),
+            "method": wanted.method, "scope": chain.study.scope, "seed": chain.study.seed,
+            "params": recipe.params | chosen | wanted.params,
         }  # fmt: skip
         for name, value in expected.items():
             if getattr(recipe, name) != value:
@@ -52,13 +56,36 @@ def recipes(chain: Chain) -> str:
     return f"{len(chain.recipes)} variants, {fitted} with fitted coefficients"
 
 
+def _unchanged_checkpoint(said: Reference, path: Path) -> None:
+    """Raise BrokenLinkError unless the checkpoint that is a variant has the bytes that its recipe names."""
+    with _unremembered():
+        digest = Checkpoint.open(said.folder).digest
+    if digest != said.digest:
+        raise BrokenLinkError(
+            f"{said.folder} is not the checkpoint that {path} was made from (sha256 {digest[:12]}..., not"
+            f" {said.digest[:12]}...): {AGAIN}."
+        )
+
+
 def questions(chain: Chain) -> str:
     """The TSVs in the data folder and the items made from them are those of the manifest, pictures too."""
-    folder = chain.results / "items"
+    groups = {chain.items_folder(variant): chain.items(variant) for variant in chain.variants}
+    pictures, tables = 0, 0
+    for folder, items in groups.items():
+        tables += _unchanged_questions(chain, folder)
+        pictures += sum(len(item.pictures()) for group in items.values() for item in group)
+    count = sum(len(group) for items in groups.values() for group in items.values())
+    published = f", {tables} published tables" if tables else ""
+    return (
+        f"{count} test questions of {len(chain.study.benchmarks)} benchmarks, {pictures} pictures{published}"
+    )
+
+
+def _unchanged_questions(chain: Chain, folder: Path) -> int:
+    """Check the files of one items folder against its manifest; return the number of published tables."""
     manifest = read_json(folder / reading.MANIFEST)
-    data = chain.config.get("data", {}).get("folder")
     for name, said in manifest.get("tsv", {}).items():
-        path = Path(data or ".", said["file"])
+        path = Path(chain.study.data.folder or ".", said["file"])
         if sha256_file(path) != said["sha256"]:
             raise BrokenLinkError(
                 f"{path} is not the table that the questions of {name} were made from (its sha256 is"
@@ -69,13 +96,7 @@ def questions(chain: Chain) -> str:
             raise BrokenLinkError(
                 f"{folder / name} was changed after it was written (its sha256 is another): {AGAIN}."
             )
-    pictures = 0
-    for group in chain.items.values():
-        for item in group:
-            pictures += len(item.pictures())
-    count = sum(map(len, chain.items.values()))
-    tables = f", {len(manifest['tsv'])} published tables" if manifest.get("tsv") else ""
-    return f"{count} test questions of {len(chain.items)} benchmarks, {pictures} pictures{tables}"
+    return len(manifest.get("tsv", {}))
 
 
 def answers(chain: Chain) -> str:
@@ -86,7 +107,7 @@ def answers(chain: Chain) -> str:
         lines = predictions.read(path)
         origin = {"triple": chain.digests, "recipe": chain.recipes[variant].key}
         check_keys(path, lines, origin)
-        _matched(chain, path, lines)
+        _match(chain, variant, path, lines)
         count += len(lines)
     return f"{count} answers of {len(chain.variants)} variants"
 
@@ -107,10 +128,10 @@ def check_keys(path: Path, lines: list[predictions.Line], origin: Mapping[str, A
             )
 
 
-def _matched(chain: Chain, path: Path, lines: list[predictions.Line]) -> None:
+def _match(chain: Chain, variant: str, path: Path, lines: list[predictions.Line]) -> None:
     from benchmarks.answering.matching import matched
 
-    matched(chain.items, lines, path)
+    matched(chain.items(variant), lines, path)
 
 
 @contextmanager

@@ -12,9 +12,8 @@ from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain
 from frism.spectra.quality import residual
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
-from frism.spectra.store import Store
+from frism.spectra.store import SpectrumStore
 
-FOLDER = "spectra"  # below the results
 # Of a residual computed again by another library or machine.
 MARGIN, ROUNDING = 1.5, 1e-6
 
@@ -22,7 +21,7 @@ MARGIN, ROUNDING = 1.5, 1e-6
 class Kept(NamedTuple):
     """One matrix's file: the folder that it lies in, its tensor's name and its shape."""
 
-    store: Store
+    store: SpectrumStore
     name: str
     shape: tuple[int, ...]
 
@@ -45,8 +44,8 @@ def again(chain: Chain) -> str:
     kept, worst = list(_kept(chain)), 0.0
     for one in kept:
         spectra = Spectra(chain.triple, one.store.settings, one.store.root)
-        found = residual(spectra.task_vector(one.name), spectra.of(one.name))
-        said = spectra.make(one.name)["quality"]["residual"]
+        found = residual(spectra.task_vector(one.name), spectra.load(one.name))
+        said = spectra.ensure(one.name)["quality"]["residual"]
         if not found <= MARGIN * said + ROUNDING:
             raise BrokenLinkError(
                 f"{one.path} misses {found:.1e} of the task vector, not {said:.1e} as it says: {AGAIN}."
@@ -63,7 +62,7 @@ def _settings(chain: Chain) -> dict[SpectrumSettings, None]:
 def _kept(chain: Chain) -> Iterator[Kept]:
     shapes = {name: chain.triple.header("lrm", name).shape for name in chain.triple.names()}
     for settings in _settings(chain):
-        store = Store(chain.results / FOLDER, chain.digests["base"], chain.digests["lrm"], settings)
+        store = SpectrumStore(chain.layout.spectra, chain.digests["base"], chain.digests["lrm"], settings)
         if store.folder.is_dir():
             yield from (Kept(store, name, shape) for name, shape in shapes.items() if len(shape) == 2)
 

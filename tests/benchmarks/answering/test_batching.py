@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from benchmarks.answering.batching import batches, room
 from benchmarks.answering.transformers_engine import TransformersEngine
@@ -126,8 +127,8 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
     ],
 )
 def test_settings_that_do_not_fit_are_one_sentence(text: str, complaint: str) -> None:
-    with pytest.raises(UserError, match=complaint):
-        EngineSettings.parse(text)
+    with pytest.raises(ValidationError, match=complaint):
+        EngineSettings.model_validate_json(text)
 
 
 def test_settings_have_a_schema_and_need_no_torch() -> None:

@@ -13,7 +13,7 @@ import torch
 from benchmarks.calibration.calibration_set import CalibrationSet
 from benchmarks.calibration.load import load
 from benchmarks.study.calibration_settings import CalibrationSettings
-from frism.method import method
+from frism.method import discovery
 from frism.triples.triple import Triple
 from tests.support import calibration_folders
 
@@ -119,7 +119,7 @@ class Poisoned:
 
 
 def gates(triple: Triple, data: Any) -> dict[str, torch.Tensor]:
-    return method.find("frism").run_fit(triple, PARAMS, calibration=data, seed=0)
+    return discovery.find("frism").run_fit(triple, PARAMS, calibration=data, seed=0)
 
 
 def test_gates_are_equal_whatever_the_labels_say(

@@ -1,6 +1,5 @@
 """Figures: they carry the tables' numbers, their labels do not collide, their bytes repeat."""
 
-import json
 import re
 import shutil
 
@@ -19,8 +18,8 @@ from benchmarks.figures.style import marks
 from benchmarks.stages import explain
 from benchmarks.stages.figures import main
 from benchmarks.stages.tables import build
-from benchmarks.study.config import Study
 from benchmarks.study.results import read_table
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import EXPLAINED, config, make
 
 NAMES = ["trade_off", "sweep", "gates", "overlap", "rank_blocks", "bimodality", "learning"]
@@ -35,7 +34,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def study(settings):
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def results(tmp_path_factory, settings, study):
     folder = make(tmp_path_factory.mktemp("study"), settings, n=40, n_dev=30)
     build(folder, study, folder / "tables")
     explain.build(folder, study, folder / "tables")
-    main(folder, json.dumps(settings), None)
+    main(record(folder, settings))
     return folder
 
 
@@ -56,7 +55,7 @@ def test_every_figure_in_both_forms(results):
 
 
 def test_the_same_tables_the_same_bytes(results, settings, tmp_path):
-    main(results, json.dumps(settings), tmp_path)
+    main(results / "study.json", tmp_path)
     for name in NAMES:
         for end in ("png", "svg"):
             assert (tmp_path / f"{name}.{end}").read_bytes() == (

@@ -9,9 +9,9 @@ import pytest
 from benchmarks.gate_tables.directions import Directions
 from benchmarks.gate_tables.rank_blocks import rank_block_rows
 from benchmarks.statistics.intervals import wilson
-from benchmarks.study.config import Study
 from benchmarks.study.explain_settings import ExplainSettings
 from frism.errors import UserError
+from tests.support.studies import study_of
 
 AXIS = {"see": "perception", "name": "perception", "think": "reasoning", "plan": "reasoning"}
 
@@ -27,7 +27,7 @@ def study(**changes):
         },
     }
     settings = {"benchmarks": list(AXIS), "variants": lines, "selection": {"perception_budget": 0.02}}
-    return Study.parse(json.dumps(settings | changes))
+    return study_of(settings | changes)
 
 
 def dev_rows(variant, point, params, **correct):

@@ -13,6 +13,7 @@ from benchmarks.registry.lookup import find
 from benchmarks.stages import items
 from frism.errors import UserError
 from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
+from tests.support.studies import record
 
 
 @pytest.fixture
@@ -97,18 +98,18 @@ def test_recorded_digests_are_written_and_checked(tmp_path: Path, monkeypatch: p
 
 
 def test_command_line(tmp_path: Path) -> None:
-    out = tmp_path / "items"
-    done = invoke(items.main, "--benchmarks", "mini_place", "--splits", '{"dev": 3}', "--out", out)
-    assert done.exit_code == 0, done.stderr
-    assert json.loads((out / "manifest.json").read_text())["splits"] == {"dev": 3}
-    (tmp_path / "file").touch()
-    for options, complaint in (
-        (["--benchmarks", "mini_plce", "--splits", '{"dev": 3}', "--out", out], "Did you mean 'mini_place'"),
-        (["--benchmarks", "mini_place", "--splits", "dev", "--out", out], "--splits must be JSON"),
-        (["--benchmarks", "mini_place", "--splits", '{"tset": 3}', "--out", out], "unknown split 'tset'"),
-        (
-            ["--benchmarks", "mini_place", "--splits", '{"dev": 3}', "--out", tmp_path / "file" / "x"],
-            "cannot write",
-        ),
-    ):
-        assert refused(invoke(items.main, *options), complaint)
+    settings = {"benchmarks": ["mini_place"], "questions": {"dev": 3, "test": 4}}
+    own = {"vlm": {"method": "vlm"}, "aloud": {"method": "vlm", "prompting": {"system_prompt": "Think."}}}
+    study = record(tmp_path, settings | {"variants": own})
+    for variant, folder in (([], "items"), (["--variant", "aloud"], "items_of/aloud")):
+        done = invoke(items.main, "--study", study, *variant)
+        assert done.exit_code == 0, done.stderr
+        manifest = json.loads((tmp_path / folder / "manifest.json").read_text())
+        assert manifest["splits"] == {"dev": 3, "test": 4}
+        assert manifest["family"]["system_prompt"] == ("Think." if variant else "")
+    record(tmp_path, settings | {"benchmarks": ["mini_plce"]})
+    assert refused(invoke(items.main, "--study", study), "Did you mean 'mini_place'")
+    (tmp_path / "file").mkdir()
+    record(tmp_path / "file", settings)
+    (tmp_path / "file" / "items").touch()
+    assert refused(invoke(items.main, "--study", tmp_path / "file" / "study.json"), "cannot write")

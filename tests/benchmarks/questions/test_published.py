@@ -22,6 +22,7 @@ from benchmarks.vlmevalkit.loading import environment, replaced
 from frism.errors import UserError
 from tests.benchmarks.conftest import invoke, refused
 from tests.support import tsvs
+from tests.support.studies import record
 
 NAMES = sorted(tsvs.MAKERS)
 
@@ -210,9 +211,9 @@ def test_the_models_family_writes_the_prompts(tmp_path: Path) -> None:
 
 def test_two_processes_make_one_folder(tmp_path: Path) -> None:
     path = tsvs.make("POPE", tmp_path, 36)
-    arguments = ["--benchmarks", json.dumps([tsvs.pinned(path)]), "--splits", '{"dev": 6, "test": "all"}',
-                 "--data", str(tmp_path), "--out", str(tmp_path / "items")]  # fmt: skip
-    command = [sys.executable, "-m", "benchmarks.stages.items", *arguments]
+    settings = {"benchmarks": [tsvs.pinned(path)], "data": {"folder": str(tmp_path)}}
+    study = record(tmp_path, settings | {"questions": {"dev": 6, "test": "all"}})
+    command = [sys.executable, "-m", "benchmarks.stages.items", "--study", str(study)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     running = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait() for process in running] == [0, 0]
@@ -224,13 +225,9 @@ def test_two_processes_make_one_folder(tmp_path: Path) -> None:
 
 def test_command_line_faults(tmp_path: Path) -> None:
     path = tsvs.make("POPE", tmp_path, 6)
-    ask = ["--benchmarks", json.dumps([tsvs.pinned(path)]), "--out", tmp_path / "items"]
-    splits = ["--splits", '{"test": "all"}']
-    for options, complaint in (
-        ([*ask, *splits], "needs POPE.tsv: name the folder"),
-        ([*ask, *splits, "--data", tmp_path / "x"], "POPE.tsv is missing"),
-        ([*ask, "--splits", '{"test": "most"}'], "--splits must be JSON"),
-        ([*ask, *splits, "--prompting", '{"min_pixels": 4}'], "give --model too"),
-        ([*ask, *splits, "--prompting", "[]"], "--prompting must be JSON"),
+    for folder, complaint in (
+        (None, "needs POPE.tsv: name the folder"),
+        (str(tmp_path / "x"), "POPE.tsv is missing"),
     ):
-        assert refused(invoke(items.main, *options), complaint), complaint
+        study = record(tmp_path, {"benchmarks": [tsvs.pinned(path)], "data": {"folder": folder}})
+        assert refused(invoke(items.main, "--study", study), complaint), complaint

@@ -8,16 +8,15 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from typer.testing import Result
 
 from benchmarks.answering.predictions import Line, Prediction, checksum
 from benchmarks.questions import item, reading, writing
-from benchmarks.registry.lookup import find, find_all
+from benchmarks.registry.lookup import find
 from benchmarks.registry.vlmevalkit_package import get_version, hash_installation
 from benchmarks.scoring import extraction
 from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.question_scores import COLUMNS, JUDGED, score, score_all, totals
-from benchmarks.stages.score import main
+from benchmarks.stages.score import main, run
 from benchmarks.study.judge_settings import JudgeSettings
 from frism.errors import UserError
 from frism.files import sha256_file
@@ -25,6 +24,7 @@ from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
 from tests.benchmarks.scoring.test_judges import reads_letters
 from tests.support import tsvs
 from tests.support.chat_server import served
+from tests.support.studies import record
 from tests.support.styles import answered
 
 
@@ -84,20 +84,18 @@ def test_missing_answers_are_refused(items_folder: Path) -> None:
         score("v", asked, {})
 
 
-def run(folder: Path, predictions: Path, out: Path, benchmarks: str = "", *more: str) -> Result:
-    options = ["--predictions", predictions, "--items", folder, "--variant", "v", "--out", out]
-    options += ["--benchmarks", benchmarks or ",".join(SUITES), "--split", "test"]
-    return invoke(main, *options, *more)
-
-
 def test_command_line_gives_the_same_bytes_twice(items_folder: Path, tmp_path: Path) -> None:
     predictions, out = tmp_path / "v.jsonl", tmp_path / "scores" / "v.csv"
     lines = written(reading.load(items_folder, "test", SUITES), predictions)
-    assert run(items_folder, predictions, out).exit_code == 0
+    settings = {"benchmarks": SUITES, "variants": {name: {"method": "vlm"} for name in ("vlm", "v")}}
+    study = record(tmp_path / "study", settings)
+    (study.parent / "items").symlink_to(items_folder)
+    command = ["--study", study, "--variant", "v", "--predictions", predictions, "--out", out]
+    assert invoke(main, *command).exit_code == 0
     first = out.read_bytes()
     slower = [changed(line, seconds=9.0) for line in reversed(lines)]
     predictions.write_text("".join(line.text() for line in slower))
-    assert run(items_folder, predictions, out).exit_code == 0
+    assert invoke(main, *command).exit_code == 0
     assert out.read_bytes() == first
     official = json.loads(out.with_suffix(".official.json").read_text())
     assert official["mini_number"]["extracted"] == {"Overall": 50.0}
@@ -108,17 +106,20 @@ def test_command_line_gives_the_same_bytes_twice(items_folder: Path, tmp_path: P
     assert about["vlmevalkit"] == {"version": get_version(), "tree": hash_installation()}
     costs = pd.read_csv(tmp_path / "scores" / "v.cost.csv")
     assert costs["seconds"].tolist() == [9.0] * len(lines)
+    command[3] = "w"
+    assert refused(invoke(main, *command), "the study has no variant 'w' (vlm, v)")
 
 
 def test_answers_to_other_questions_are_not_scored(items_folder: Path, tmp_path: Path) -> None:
     predictions, out = tmp_path / "v.jsonl", tmp_path / "v.csv"
     lines = written(reading.load(items_folder, "test", SUITES), predictions)
 
-    def check(complaint: str, benchmarks: str = "", folder: Path = items_folder) -> None:
-        assert refused(run(folder, predictions, out, benchmarks), complaint)
+    def check(complaint: str, benchmarks: list[str] = SUITES, folder: Path = items_folder) -> None:
+        with pytest.raises(UserError, match=complaint):
+            run("v", benchmarks, predictions, folder, out)
         assert not out.exists()
 
-    check("Did you mean 'mini_total'", "mini_totl")
+    check("has no items of benchmark mini_net", ["mini_net"])
     check("holds no finished items", folder=tmp_path)
     predictions.write_text("".join(line.text() for line in [*lines, lines[0]]))
     check("answers question 0 of mini_number twice")
@@ -132,19 +133,23 @@ def test_answers_to_other_questions_are_not_scored(items_folder: Path, tmp_path:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str, list[str]]]:
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, list[str]]]:
     """Items of four published benchmarks, how a study names them, and all-right chains."""
     data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("items")
     paths = [
         tsvs.make(name, data, 12) for name in ("MMStar", "MathVista_MINI", "TextVQA_VAL", "HallusionBench")
     ]
-    asked = json.dumps([tsvs.pinned(path) for path in paths])
-    writing.write(folder, find_all(asked), {"test": "all"}, data=data)
-    return folder, asked, {p.stem: answered(p, find(tsvs.pinned(p)), "chain") for p in paths}
+    definitions = [find(tsvs.pinned(path)) for path in paths]
+    writing.write(folder, definitions, {"test": "all"}, data=data)
+    return (
+        folder,
+        [d.name for d in definitions],
+        {p.stem: answered(p, find(tsvs.pinned(p)), "chain") for p in paths},
+    )
 
 
 def test_a_judge_model_stands_beside_the_rules(
-    published: tuple[Path, str, dict[str, list[str]]], tmp_path: Path
+    published: tuple[Path, list[str], dict[str, list[str]]], tmp_path: Path
 ) -> None:
     folder, asked, chains = published
     loaded = reading.load(folder, "test", asked)
@@ -157,12 +162,11 @@ def test_a_judge_model_stands_beside_the_rules(
     predictions, out = tmp_path / "v.jsonl", tmp_path / "v.csv"
     predictions.write_text("".join(line.text() for line in lines))
     with served(reads_letters) as (address, requests):
-        judge = json.dumps({"address": address, "model": "m", "retries": 0})
-        result = run(folder, predictions, out, asked, "--judge", judge)
-        assert result.exit_code == 0, result.stderr
+        judge = JudgeSettings(address=address, model="m", retries=0)
+        run("v", asked, predictions, folder, out, judge)
         first, number = out.read_bytes(), len(requests)
         assert number > 0
-        assert run(folder, predictions, out, asked, "--judge", judge).exit_code == 0
+        run("v", asked, predictions, folder, out, judge)
         assert out.read_bytes() == first and len(requests) == number, "the replies are kept"
     table = pd.read_csv(out)
     assert list(table.columns) == [*COLUMNS[: COLUMNS.index("truncated")], JUDGED, *COLUMNS[-3:]]
@@ -180,7 +184,8 @@ def test_a_judge_model_stands_beside_the_rules(
     assert about["judge"] == {
         "address": address, "model": "m", "prompt_version": "vlmevalkit", "temperature": 0.0,
     }  # fmt: skip
-    assert refused(run(folder, predictions, tmp_path / "w.csv", asked, "--judge", judge), "does not answer")
+    with pytest.raises(UserError, match="does not answer"):
+        run("v", asked, predictions, folder, tmp_path / "w.csv", judge)
     assert not (tmp_path / "w.csv").exists()
 
 
@@ -189,7 +194,7 @@ def _indices(folder: Path, name: str) -> list[str]:
 
 
 def test_the_judge_may_extract_for_every_metric(
-    published: tuple[Path, str, dict[str, list[str]]], tmp_path: Path
+    published: tuple[Path, list[str], dict[str, list[str]]], tmp_path: Path
 ) -> None:
     folder, asked, _ = published
     loaded = {"TextVQA_VAL": reading.load(folder, "test", asked)["TextVQA_VAL"]}

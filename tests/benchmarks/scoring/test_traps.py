@@ -19,13 +19,13 @@ from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import find
 from benchmarks.scoring import evaluation
 from benchmarks.scoring.chat_judge import ChatJudge
-from benchmarks.stages.score import main
+from benchmarks.stages.score import run
 from benchmarks.study.engine_settings import EngineSettings as Engine
 from benchmarks.study.judge_settings import JudgeSettings
 from benchmarks.vlmevalkit import loading
+from frism.errors import UserError
 from frism.triples.triple import Triple
 from tests.benchmarks.answering.test_predictions import prediction
-from tests.benchmarks.conftest import invoke, refused
 from tests.support import tsvs
 from tests.support.chat_server import served
 from tests.support.styles import answered, extracted
@@ -195,10 +195,8 @@ def test_a_failure_is_not_a_success(tmp_path: Path) -> None:
     asked = reading.load(folder, "test", ["MyVQA"])["MyVQA"]
     lines = [Line.of(Prediction(item, item.index, "x", 1, False, 0.1)) for item in asked]
     predictions.write_text("".join(line.text() for line in lines))
-    name = '[{"name": "MyVQA", "axis": "perception", "class": "CustomVQADataset"}]'
-    result = invoke(main, "--predictions", predictions, "--items", folder, "--variant", "v", "--benchmarks",
-                    name, "--out", tmp_path / "v.csv")  # fmt: skip
-    assert refused(result, "cannot score 5 questions (NotImplementedError")
+    with pytest.raises(UserError, match=r"cannot score 5 questions \(NotImplementedError"):
+        run("v", ["MyVQA"], predictions, folder, tmp_path / "v.csv")
     assert not (tmp_path / "v.csv").exists()
 
 

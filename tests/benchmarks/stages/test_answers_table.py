@@ -1,13 +1,11 @@
 """The table of all answers: complete, typed, the same in both files, and refused when its parts differ."""
 
-import json
-
 import pandas as pd
 import pytest
 
 from benchmarks.stages.answers_table import SCHEMA, main, write
-from benchmarks.study.config import Study
 from frism.errors import UserError
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
 
 FEW = ["vlm", "inject"]
@@ -25,7 +23,7 @@ def results(tmp_path, settings):
 
 
 def test_every_answer_once(results, settings):
-    study = Study.parse(json.dumps(settings))
+    study = study_of(settings)
     assert write(results, study, results) == 2 * 2 * 20 + 4 * 20  # base and lrm answer text, too
     frame = pd.read_parquet(results / "questions.parquet")
     assert list(frame.columns) == SCHEMA.names
@@ -48,7 +46,7 @@ def test_both_files_hold_the_same(results, settings):
     frame.loc[:3, "extracted"] = awkward
     frame = frame.assign(cluster="7", correct_judge=1.0)
     frame.to_csv(path, index=False, quoting=1)
-    main(results, json.dumps(settings), results / "out")
+    main(record(results, settings), results / "out")
     parquet = pd.read_parquet(results / "out" / "questions.parquet")
     own = parquet[(parquet["variant"] == "inject") & (parquet["axis"] != "text")]
     assert own["raw"].tolist()[:4] == awkward
@@ -64,7 +62,7 @@ def test_times_of_other_questions_are_refused(results, settings):
     path = results / "scores" / "inject.cost.csv"
     pd.read_csv(path).iloc[1:].to_csv(path, index=False)
     with pytest.raises(UserError, match=r"inject\.cost\.csv .* hold different questions"):
-        write(results, Study.parse(json.dumps(settings)), results)
+        write(results, study_of(settings), results)
     assert not list(results.glob("*questions*"))
 
 
@@ -73,4 +71,4 @@ def test_a_broken_file_is_named(results, settings, content):
     path = results / "scores" / "inject.csv"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(UserError, match=r"inject\.csv"):
-        write(results, Study.parse(json.dumps(settings)), results)
+        write(results, study_of(settings), results)

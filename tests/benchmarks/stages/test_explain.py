@@ -13,11 +13,11 @@ from benchmarks.stages.explain import TABLES, build, main
 from benchmarks.stages.summary import render
 from benchmarks.stages.tables import build as build_tables
 from benchmarks.statistics.paired_tests import holm, mcnemar
-from benchmarks.study.config import Study
 from benchmarks.study.results import read_table
 from frism.errors import UserError
 from frism.method.recipe import Recipe
 from tests.benchmarks.conftest import invoke, refused
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import EXPLAINED, config, make, triple
 
 SUITES = ["mini_number", "mini_count", "mini_total", "mini_net"]
@@ -33,7 +33,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def study(settings):
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +155,8 @@ def test_the_summary_says_it(results, study):
 
 
 def test_a_study_without_gates(settings, results, tmp_path):
-    bare = {"variants": {v: settings["variants"][v] for v in ("vlm", "inject")}, "triple": {}}
-    lines = Study.parse(json.dumps(settings | bare))
+    bare = {"variants": {v: settings["variants"][v] for v in ("vlm", "inject")}}
+    lines = study_of(settings | bare)
     build_tables(results, lines, tmp_path / "tables")
     build(results, lines, tmp_path / "tables")
     for name in TABLES:
@@ -164,21 +164,19 @@ def test_a_study_without_gates(settings, results, tmp_path):
         assert "This study has nothing to put here." in (tmp_path / "tables" / f"{name}.md").read_text()
     assert not any(explained(lines, tmp_path / "tables").values())
     assert "Inside the gates" not in render(lines, tmp_path / "tables")
-    figures.main(tmp_path, lines.model_dump_json(exclude_none=True), None)
+    figures.build(tmp_path, lines, tmp_path / "figures")
     for name in FIGURES:
         assert (tmp_path / "figures" / f"{name}.png").exists()
 
 
 def test_the_command_line(results, settings, tmp_path):
-    arguments = ["--results", results, "--config", json.dumps(settings), "--out", tmp_path / "tables"]
-    assert invoke(main, *arguments, "--spectra", tmp_path / "spectra").exit_code == 0
+    done = invoke(main, "--study", record(results, settings), "--out", tmp_path / "tables")
+    assert done.exit_code == 0, done.stderr
     for name in TABLES:
         assert (tmp_path / "tables" / f"{name}.csv").read_bytes() == (
             results / "tables" / f"{name}.csv"
         ).read_bytes()
-    assert refused(invoke(main, "--results", tmp_path / "no", "--config", "{}"), "is not a folder")
-    without = json.dumps(settings | {"triple": {}})
-    assert refused(invoke(main, "--results", results, "--config", without), "--config names no triple")
+    assert refused(invoke(main, "--study", tmp_path / "no" / "study.json"), "no/study.json is missing")
 
 
 @pytest.mark.parametrize(

@@ -23,25 +23,32 @@ from benchmarks.study.engine_settings import EngineSettings
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
+from tests.support.studies import record
 
-ENGINE = '{"batch_size": 2, "max_new_tokens": 6}'
+ENGINE = {"name": "transformers", "batch_size": 2, "max_new_tokens": 6}
 
 
-def command(
-    triple_json: str, recipe: Path, folder: Path, out: Path, changes: dict[str, str] | None = None
-) -> list[str]:
-    options = {
-        "triple": triple_json,
-        "recipe": str(recipe),
-        "items": str(folder),
-        "split": "test",
-        "benchmarks": ",".join(SUITES),
-        "engine": ENGINE,
-        "out": str(out),
-        **(changes or {}),
-    }
-    named = [text for name, value in options.items() for text in (f"--{name}", value)]
-    return [sys.executable, "-m", "benchmarks.stages.predict", *named]
+@pytest.fixture
+def study(triple_settings: dict[str, str], triple: Triple, items_folder: Path, tmp_path: Path) -> Path:
+    """The record of a study whose questions and one variant are there."""
+    results = tmp_path / "results"
+    shutil.copytree(items_folder, results / "items")
+    Recipe.make(triple, "inject", {"strength": 0.5}).save(results / "variants" / "inject")
+    return record(results, SETTINGS | {"triple": triple_settings})
+
+
+SETTINGS = {
+    "benchmarks": SUITES,
+    "engine": ENGINE,
+    "variants": {"vlm": {"method": "vlm"}, "inject": {"method": "inject"}},
+}
+
+
+def command(study: Path, out: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "benchmarks.stages.predict", "--study", str(study), "--variant", "inject",
+        "--out", str(out), *more,
+    ]  # fmt: skip
 
 
 def timeless(path: Path) -> list[str]:
@@ -93,32 +100,28 @@ def test_killed_and_resumed_is_as_if_undisturbed(
 
 
 @pytest.mark.slow
-def test_a_killed_process_leaves_what_another_takes_up(
-    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
-) -> None:
+def test_a_killed_process_leaves_what_another_takes_up(study: Path, tmp_path: Path) -> None:
     """The command line itself, killed once."""
-    recipe, folder = variant("inject", strength=0.5), shutil.copytree(items_folder, tmp_path / "items")
     killed = tmp_path / "killed.jsonl"
-    process = subprocess.Popen(command(triple_json, recipe, folder, killed), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command(study, killed), stderr=subprocess.DEVNULL)
     while process.poll() is None and not (killed.exists() and killed.read_bytes().count(b"\n") > 4):
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    subprocess.run(command(triple_json, recipe, folder, killed), check=True, capture_output=True)
+    subprocess.run(command(study, killed), check=True, capture_output=True)
     assert len(read(killed)) == QUESTIONS * len(SUITES)
 
 
 @pytest.mark.slow
 def test_several_processes_answer_as_one(
-    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+    study: Path, triple_settings: dict[str, str], tmp_path: Path
 ) -> None:
-    recipe, out = variant("inject", strength=0.5), {}
+    out = {}
     for devices in (1, 2):
         out[devices] = tmp_path / f"{devices}.jsonl"
-        engine = json.dumps({**json.loads(ENGINE), "devices": devices})
-        called = command(triple_json, recipe, items_folder, out[devices], {"engine": engine})
+        record(study.parent, SETTINGS | {"triple": triple_settings, "engine": ENGINE | {"devices": devices}})
         for _ in range(devices):  # a second time there is nothing to do, and nothing is lost
-            done = subprocess.run(called, capture_output=True, text=True, check=False)
+            done = subprocess.run(command(study, out[devices]), capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[-2000:]
     assert sorted(timeless(out[1])) == sorted(timeless(out[2]))
     assert keys.recompute(out[1]) == keys.recompute(out[2])
@@ -193,46 +196,47 @@ def test_nothing_stale_is_kept(
     assert len(changed[1]) == QUESTIONS
 
 
-def test_predicting_does_not_import_vlmevalkit(
-    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
-) -> None:
+def test_predicting_does_not_import_vlmevalkit() -> None:
     code = "import sys, benchmarks.stages.predict; assert not [m for m in sys.modules if 'vlmeval.' in m]"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "complaint"),
-    [
-        ("benchmarks", "mini_totl", "Did you mean 'mini_total'"),
-        ("items", "nowhere", "nowhere holds no finished items"),
-        ("engine", '{"batch": 3}', "--engine: batch"),
-        ("triple", "[]", "--triple must be JSON"),
-        ("triple", '{"base": "no", "vlm": "no", "lrm": "no"}', "no is not a folder"),
-        ("recipe", "nowhere", "cannot read nowhere/recipe.json"),
-        ("out", "/dev/null/v.jsonl", "cannot write /dev/null"),
-    ],
-)
+DAMAGES = {
+    "mini_number without questions": ({"benchmarks": ["mini_net"]}, [], "has no items of benchmark mini_net"),
+    "no such split": ({}, ["--split", "tset"], "has no items of benchmark mini_number on split 'tset'"),
+    "no such variant": (
+        {},
+        ["--variant", "injekt"],
+        "no variant 'injekt' (vlm, inject). Did you mean 'inject'",
+    ),
+    "no recipe": ({}, ["--variant", "vlm"], "variants/vlm/recipe.json"),
+    "no such point": ({}, ["--point", "3"], "variants/inject/points/3/recipe.json"),
+    "no triple": ({"triple": dict.fromkeys(("base", "vlm", "lrm"), "no")}, [], "no is not a folder"),
+    "nowhere to write": ({}, ["--out", "/dev/null/v.jsonl"], "cannot write /dev/null"),
+    "no such part": ({}, ["--part", "2/2"], "--part must be i/n"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_bad_input_is_one_sentence(
-    triple_json: str,
-    variant: Callable[..., Path],
-    items_folder: Path,
-    tmp_path: Path,
-    option: str,
-    value: str,
-    complaint: str,
+    study: Path, triple_settings: dict[str, str], tmp_path: Path, damage: str
 ) -> None:
-    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {option: value})
-    assert refused(invoke(main, *called[3:]), complaint)
+    changes, options, complaint = DAMAGES[damage]
+    record(study.parent, SETTINGS | {"triple": triple_settings} | changes)
+    assert refused(invoke(main, *command(study, tmp_path / "v.jsonl", *options)[3:]), complaint)
 
 
-def test_a_refusal_leaves_no_traceback(
-    triple_json: str, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
-) -> None:
-    called = command(triple_json, variant("vlm"), items_folder, tmp_path / "v.jsonl", {"split": "tset"})
+def test_the_record_is_named_when_it_is_none(study: Path, tmp_path: Path) -> None:
+    study.write_text("{")
+    assert refused(invoke(main, *command(study, tmp_path / "v.jsonl")[3:]), "study.json is not valid JSON")
+
+
+def test_a_refusal_leaves_no_traceback(study: Path, tmp_path: Path) -> None:
+    called = command(study, tmp_path / "v.jsonl", "--split", "tset")
     failed = subprocess.run(called, capture_output=True, text=True, check=False)
     assert failed.returncode == 2
     assert (
         failed.stderr
-        == f"error: {items_folder} has no items of benchmark mini_number on split 'tset': "
+        == f"error: {study.parent}/items has no items of benchmark mini_number on split 'tset': "
         + ("run python -m benchmarks.stages.items again.\n")
     )

@@ -1,6 +1,5 @@
 """The summary says what the tables allow and nothing else."""
 
-import json
 import math
 import re
 import shutil
@@ -13,8 +12,8 @@ from benchmarks.gate_tables.bimodality import UNIFORM
 from benchmarks.stages import explain
 from benchmarks.stages.summary import main, render
 from benchmarks.stages.tables import build
-from benchmarks.study.config import Study
 from benchmarks.tables.findings import Budget, Finding
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
 
 SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
@@ -27,12 +26,12 @@ def study():
         benchmarks=SUITES, text=["mini_total"], statistics={"confidence": 0.95, "resamples": 200}
     )
     settings["variants"] = {v: settings["variants"][v] for v in FEW}
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, study):
-    settings = json.loads(study.model_dump_json(exclude_none=True))
+    settings = study.model_dump(mode="json")
     folder = make(tmp_path_factory.mktemp("study"), settings, n=150, n_dev=40)
     build(folder, study, folder / "tables")
     explain.build(folder, study, folder / "tables")
@@ -223,7 +222,7 @@ def test_failures_of_form_are_told(own, study):
 
 def test_a_study_without_learned_variants_or_text(results, study, tmp_path):
     plain = study.model_copy(
-        update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": [], "calibration": {}}
+        update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": (), "calibration": None}
     )
     build(results, plain, tmp_path / "tables")
     explain.build(results, plain, tmp_path / "tables")
@@ -232,5 +231,6 @@ def test_a_study_without_learned_variants_or_text(results, study, tmp_path):
 
 
 def test_command_line_writes_the_file(results, study, tmp_path):
-    main(results, study.model_dump_json(), tmp_path / "summary.md")
+    shutil.copytree(results / "tables", tmp_path / "tables")
+    main(record(tmp_path, study.model_dump(mode="json")))
     assert (tmp_path / "summary.md").read_text() == render(study, results / "tables")

@@ -15,9 +15,9 @@ from benchmarks.stages.tables import build
 from benchmarks.statistics.comparison import Stratum
 from benchmarks.statistics.paired_tests import holm, mcnemar, non_inferiority
 from benchmarks.study import results as study
-from benchmarks.study.config import Study
 from benchmarks.tables.cells import interval, probability
 from frism.errors import UserError
+from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
 
 SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
@@ -38,7 +38,7 @@ def settings():
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, settings):
     folder = make(tmp_path_factory.mktemp("study"), settings, n=80, n_dev=40)
-    build(folder, Study.parse(json.dumps(settings)), folder / "tables")
+    build(folder, study_of(settings), folder / "tables")
     return folder
 
 
@@ -128,7 +128,7 @@ def test_same_scores_same_bytes_whatever_their_order(results, settings, tmp_path
     for path in (shuffled / "scores").glob("*.csv"):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         frame.sample(frac=1, random_state=0).to_csv(path, index=False)
-    build(shuffled, Study.parse(json.dumps(settings)), shuffled / "tables")
+    build(shuffled, study_of(settings), shuffled / "tables")
     for name in NAMES:
         for end in ("csv", "md"):
             first, second = (f / "tables" / f"{name}.{end}" for f in (results, shuffled))
@@ -137,7 +137,7 @@ def test_same_scores_same_bytes_whatever_their_order(results, settings, tmp_path
 
 def test_another_variant_leaves_the_others_intervals_alone(results, settings, own):
     fewer = settings | {"variants": {v: s for v, s in settings["variants"].items() if v != "layer_swap"}}
-    build(own, Study.parse(json.dumps(fewer)), own / "tables")
+    build(own, study_of(fewer), own / "tables")
     columns = ["score", "low", "high", "difference", "difference_low", "difference_high", "p"]
     before = table(results, "axes").query("variant != 'layer_swap'").reset_index(drop=True)
     pd.testing.assert_frame_equal(before[columns], table(own, "axes")[columns])
@@ -152,13 +152,13 @@ def rewrite(results, change):
 
 def test_clusters_and_fractions_are_taken(results, settings, own):
     rewrite(own, lambda frame: frame.assign(cluster=frame["index"] // 4, correct=frame["correct"] * 0.5))
-    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    build(own, study_of(settings), own / "tables")
     assert table(own, "benchmarks")["score"].max() <= 0.5
 
 
 def test_an_empty_cluster_column_changes_nothing(results, settings, own):
     rewrite(own, lambda frame: frame.assign(cluster=""))
-    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    build(own, study_of(settings), own / "tables")
     for name in ("benchmarks", "axes", "tied", "pareto"):
         assert (own / "tables" / f"{name}.csv").read_bytes() == (
             results / "tables" / f"{name}.csv"
@@ -172,7 +172,7 @@ def test_clusters_widen_where_answers_go_together(results, settings, own):
         return pd.concat(copies, ignore_index=True)
 
     rewrite(own, repeated)
-    build(own, Study.parse(json.dumps(settings | {"text": []})), own / "tables")
+    build(own, study_of(settings | {"text": []}), own / "tables")
     before, after = (table(r, "benchmarks").set_index(["variant", "benchmark"]) for r in (results, own))
     pd.testing.assert_series_equal(before["score"], after["score"])
     pd.testing.assert_series_equal(before["p"], after["p"], check_exact=False, rtol=2e-3)
@@ -228,7 +228,7 @@ def test_awkward_answers_stay_one_flip(settings, own):
     path = own / "scores" / "inject.csv"
     frame = pd.read_csv(path, keep_default_na=False).assign(extracted='a,"b\rc')
     frame.to_csv(path, index=False, quoting=1)
-    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    build(own, study_of(settings), own / "tables")
     flips = table(own, "flips").query("variant == 'inject'")
     assert len(flips) and flips["extracted"].eq('a,"b\rc').all()
 
@@ -237,7 +237,7 @@ def test_costs_are_added_up(results, settings, own):
     folder = own / "costs" / "predict"
     folder.mkdir(parents=True)
     (folder / "inject.tsv").write_text("s\th:m:s\tmax_rss\n53.5\t0:00:53\t1085.95\n")
-    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    build(own, study_of(settings), own / "tables")
     rows = table(own, "costs").set_index("variant")
     scores = pd.read_csv(own / "scores" / "inject.csv")
     row = rows.loc["inject"]
@@ -251,7 +251,7 @@ def test_official_totals_stand_side_by_side(settings, own):
     totals = {"mini_total": {"extracted": {"Overall": 0.5, "note": "x"}, "raw": {"Overall": 0.25}}}
     totals["mini_total"]["judge"] = {"Overall": 0.75}
     (own / "scores" / "inject.official.json").write_text(json.dumps(totals))
-    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    build(own, study_of(settings), own / "tables")
     rows = table(own, "official").set_index("metric")
     assert rows.loc["Overall", ["variant", "extracted_total", "raw_total", "judge_total"]].tolist() == [
         "inject",
@@ -262,7 +262,7 @@ def test_official_totals_stand_side_by_side(settings, own):
     assert rows.loc["note", "extracted_total"] == "x"
     (own / "scores" / "inject.official.json").write_text(json.dumps({"mini_total": {"extracted": {}}}))
     with pytest.raises(UserError, match=r"inject\.official\.json lacks the raw totals of mini_total"):
-        build(own, Study.parse(json.dumps(settings)), own / "tables")
+        build(own, study_of(settings), own / "tables")
 
 
 def test_judges_are_compared(settings, own):
@@ -272,7 +272,7 @@ def test_judges_are_compared(settings, own):
         )
 
     rewrite(own, judged)
-    build(own, Study.parse(json.dumps(settings)), own / "tables")
+    build(own, study_of(settings), own / "tables")
     rows = table(own, "judges")
     everyone = rows[rows["variant"] == "all"]
     assert list(everyone["benchmark"]) == SUITES and (everyone["n"] == 80 * len(settings["variants"])).all()
@@ -282,13 +282,13 @@ def test_judges_are_compared(settings, own):
 
 def test_benchmarks_named_by_mappings(results, settings, tmp_path):
     mapped = settings | {"benchmarks": [{"name": SUITES[0], "axis": "perception"}, *SUITES[1:]]}
-    build(results, Study.parse(json.dumps(mapped)), tmp_path)
+    build(results, study_of(mapped), tmp_path)
     assert (tmp_path / "axes.csv").read_bytes() == (results / "tables" / "axes.csv").read_bytes()
 
 
 def test_only_the_reference(settings, own):
     alone = settings | {"variants": {"vlm": {"method": "vlm"}}, "text": []}
-    build(own, Study.parse(json.dumps(alone)), own / "tables")
+    build(own, study_of(alone), own / "tables")
     assert table(own, "axes")["difference"].isna().all()
     assert table(own, "contrasts").empty and table(own, "text").empty and table(own, "flips").empty
     assert table(own, "tied")["tied_with_best"].eq("yes").all()
@@ -298,7 +298,7 @@ def test_unequal_questions_are_refused(settings, own):
     path = own / "scores" / "inject.csv"
     pd.read_csv(path, keep_default_na=False).iloc[:-1].to_csv(path, index=False)
     with pytest.raises(UserError, match=r"inject\.csv and .*vlm\.csv hold different questions"):
-        build(own, Study.parse(json.dumps(settings)), own / "tables")
+        build(own, study_of(settings), own / "tables")
 
 
 @pytest.mark.parametrize("content", [None, "", "a,b\n1,2\n"])
@@ -306,27 +306,24 @@ def test_a_broken_file_is_named(settings, own, content):
     path = own / "scores" / "inject.csv"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(UserError, match=r"inject\.csv"):
-        build(own, Study.parse(json.dumps(settings)), own / "tables")
+        build(own, study_of(settings), own / "tables")
 
 
 def test_command_line(results, settings, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.stages.tables",
-        "--results",
-        results,
-        "--out",
-        tmp_path / "tables",
-    ]
-    subprocess.run([*command, "--config", json.dumps(settings)], check=True)
+    def command(study: Path) -> list[str | Path]:
+        module = [sys.executable, "-m", "benchmarks.stages.tables"]
+        return [*module, "--study", study, "--out", tmp_path / "tables"]
+
+    subprocess.run(command(record(results, settings)), check=True)
     for name in NAMES:
         assert (tmp_path / "tables" / f"{name}.csv").read_bytes() == (
             results / "tables" / f"{name}.csv"
         ).read_bytes()
-    no_reference = settings | {"variants": {"inject": {"method": "inject"}}}
-    failed = subprocess.run([*command, "--config", json.dumps(no_reference)], capture_output=True, text=True)
-    assert failed.returncode == 2 and "method: vlm" in failed.stderr and "Traceback" not in failed.stderr
+    damaged = tmp_path / "study.json"
+    damaged.write_text('{"config": {"study": "x"}}')
+    failed = subprocess.run(command(damaged), capture_output=True, text=True)
+    assert failed.returncode == 2
+    assert failed.stderr == f"error: {damaged}: the key 'triple' is missing.\n"
 
 
 def test_cells():

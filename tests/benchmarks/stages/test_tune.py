@@ -1,64 +1,81 @@
 """Tuning: the grid, resuming, dev scores and the choice, on an untrained triple."""
 
 import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
 from benchmarks.questions import writing
-from benchmarks.registry.lookup import find_all
+from benchmarks.registry.lookup import find
 from benchmarks.stages import tune
+from benchmarks.study.layout import Layout
+from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tuning import dev_scores, points
 from frism.errors import UserError
-from frism.method import method
+from frism.method import discovery
+from frism.method.method import Method
 from frism.method.recipe import Recipe
+from tests.support.studies import record, study_of
 
-BENCHMARKS = "mini_number,mini_total"
+BENCHMARKS = ["mini_number", "mini_total"]
 
 
 @pytest.fixture(scope="module")
 def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("items")
-    writing.write(folder, find_all(BENCHMARKS), {"dev": 6})
+    writing.write(folder, [find(name) for name in BENCHMARKS], {"dev": 6})
     return folder
 
 
-def run(triple_folders, items: Path, out: Path, **changed: object) -> None:
-    options = {
-        "variant": out.name,
-        "method": "inject",
-        "triple": json.dumps({k: str(v) for k, v in triple_folders.items()}),
-        "items": items,
-        "benchmarks": BENCHMARKS,
-        "engine": json.dumps({"batch_size": 8, "max_new_tokens": 4}),
-        "calibration": json.dumps({"source": "miniature", "questions": 8}),
-        "selection": json.dumps({"perception_budget": 0.02}),
-        "out": out,
-        "params": "{}",
-        "grid": "{}",
-        "scope": "mat",
-        "seed": 0,
-        "code": "c",
-        "spectrum": "{}",
-        "spectra": None,
-        "factors": "auto",
-        "reference": None,
-        "compare_with": None,
-    } | changed
-    tune.main(**options)
+Run = Callable[..., Path]
+FIT = {"steps": 2, "batch": 4, "max_new_tokens": 3}
 
 
 @pytest.fixture(scope="module")
-def unmodified(triple_folders, items: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("variants") / "vlm"
-    run(triple_folders, items, out, method="vlm")
-    return out
+def unmodified(items: Path, triple_settings: dict[str, str], tmp_path_factory) -> Path:
+    """The results of a study in which the unmodified model was tuned."""
+    results = tmp_path_factory.mktemp("unmodified")
+    (results / "items").symlink_to(items)
+    tune.run(slice_of(triple_settings, {}), "vlm", Layout(results), "c")
+    return results
+
+
+def slice_of(triple: dict[str, str], variants: dict[str, Any], **changes: Any) -> TuneSlice:
+    settings = {
+        "triple": triple,
+        "engine": {"name": "transformers", "batch_size": 8, "max_new_tokens": 4},
+        "benchmarks": BENCHMARKS,
+        "calibration": {"source": "miniature", "questions": 8},
+        "variants": {"vlm": {"method": "vlm"}} | variants,
+    }
+    return TuneSlice.of(study_of(settings | changes))
+
+
+@pytest.fixture
+def run(triple_settings: dict[str, str], unmodified: Path, tmp_path: Path) -> Run:
+    """A function that tunes one variant in a study of its own and returns the variant's folder."""
+
+    def tuned(results: str, variant: str, given: dict[str, Any], **changes: Any) -> Path:
+        layout = Layout(tmp_path / results)
+        if not layout.root.exists():
+            shutil.copytree(unmodified, layout.root, symlinks=True)
+        others = changes.pop("variants", {})
+        study = slice_of(triple_settings, others | {variant: given}, **changes)
+        tune.run(study, variant, layout, "c")
+        return layout.variant(variant)
+
+    return tuned
 
 
 def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
-    found = method.find("ties")
+    found = discovery.find("ties")
     grid = points.grid_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
     assert [(p["strength"], p["lrm_weight"]) for p in grid] == [
         (1.0, 0.5),
@@ -71,11 +88,8 @@ def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
         points.grid_points(found, {}, {"strenght": [1.0]})
 
 
-def test_a_sweep_leaves_scores_choice_and_recipe(
-    triple_folders, items: Path, unmodified: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "inject"
-    run(triple_folders, items, out, grid='{"strength": [0.0, 0.5]}', compare_with=unmodified)
+def test_a_sweep_leaves_scores_choice_and_recipe(run: Run, unmodified: Path) -> None:
+    out = run("study", "inject", {"method": "inject", "grid": {"strength": [0.0, 0.5]}})
     dev = pd.read_csv(out / "dev.csv")
     assert dev.groupby(["point", "benchmark"])["n"].sum().tolist() == [6, 6, 6, 6]
     choice = json.loads((out / "choice.json").read_text())
@@ -83,19 +97,13 @@ def test_a_sweep_leaves_scores_choice_and_recipe(
     assert recipe.params == choice["params"]
     assert len(pd.read_csv(out / "norms.csv")) == 42
     # Strength 0 is V itself: the same answers, hence the same scores.
-    reference = pd.read_csv(unmodified / "dev.csv")
+    reference = pd.read_csv(unmodified / "variants/vlm/dev.csv")
     assert dev[dev["point"] == 0]["correct"].tolist() == reference["correct"].tolist()
 
 
-def test_an_interrupted_sweep_goes_on_where_it_was(
-    triple_folders, items: Path, unmodified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, cut = tmp_path / "whole" / "frism", tmp_path / "cut" / "frism"
-    options = {
-        "method": "frism", "params": '{"steps": 2, "batch": 4, "max_new_tokens": 3}',
-        "grid": '{"strength": [0.5, 1.0]}', "compare_with": unmodified,
-    }  # fmt: skip
-    run(triple_folders, items, whole, **options)
+def test_an_interrupted_sweep_goes_on_where_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"method": "frism", "params": FIT, "grid": {"strength": [0.5, 1.0]}}
+    whole = run("whole", "frism", given)
     real, calls = dev_scores.dev_scores, []
 
     def breaks_once(*args: object) -> pd.DataFrame:
@@ -106,34 +114,33 @@ def test_an_interrupted_sweep_goes_on_where_it_was(
 
     monkeypatch.setattr(tune, "dev_scores", breaks_once)
     with pytest.raises(KeyboardInterrupt):
-        run(triple_folders, items, cut, **options)
-    assert not (cut / "recipe.json").exists()
-    fits = []
-    original = method.Method.run_fit
-    monkeypatch.setattr(
-        method.Method, "run_fit", lambda self, *a, **k: fits.append(1) or original(self, *a, **k)
-    )
-    run(triple_folders, items, cut, **options)
+        run("cut", "frism", given)
+    cut = whole.parents[2] / "cut/variants/frism"
+    assert cut.is_dir() and not (cut / "recipe.json").exists()
+    fits = count_fits(monkeypatch)
+    run("cut", "frism", given)
     assert not fits  # both points had been fitted before
-    for name in (
-        "dev.csv",
-        "choice.json",
-        "recipe.json",
-        "coefficients.safetensors",
-        "learning.csv",
-        "norms.csv",
-    ):
+    for name in FILES:
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
-FIT = '{"steps": 2, "batch": 4, "max_new_tokens": 3}'
+FILES = ("dev.csv", "choice.json", "recipe.json", "coefficients.safetensors", "learning.csv", "norms.csv")
+
+
+def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the methods that are fitted from now on."""
+    original, fits = Method.run_fit, []
+    monkeypatch.setattr(
+        Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
+    )
+    return fits
 
 
 def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
-    triple_folders, items: Path, unmodified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same inputs, the same folder, whatever the parameters; with other inputs what was there goes."""
-    original, given = method.Method.run_fit, []
+    original, given = Method.run_fit, []
 
     def interrupted(self, *arguments, workspace: Path, **supplied):
         given.append(workspace)
@@ -141,12 +148,11 @@ def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
         (workspace / "state").touch()
         raise KeyboardInterrupt
 
-    options = {"method": "frism", "compare_with": unmodified}
     with monkeypatch.context() as patch:
-        patch.setattr(method.Method, "run_fit", interrupted)
-        for params, seed in ((FIT, 1), (FIT, 0), (FIT.replace("2", "5"), 0), (FIT, 0)):
+        patch.setattr(Method, "run_fit", interrupted)
+        for params, seed in ((FIT, 1), (FIT, 0), (FIT | {"steps": 5}, 0), (FIT, 0)):
             with pytest.raises(KeyboardInterrupt):
-                run(triple_folders, items, tmp_path / "frism", params=params, seed=seed, **options)
+                run("study", "frism", {"method": "frism", "params": params}, seed=seed)
     assert given[1] == given[2] == given[3] != given[0]
     assert given[1].exists() and not given[0].exists()
 
@@ -155,78 +161,94 @@ def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
         (workspace / "state").unlink()  # of the stand-in above, not of a learner
         return original(self, *arguments, workspace=workspace, **supplied)
 
-    monkeypatch.setattr(method.Method, "run_fit", whole)
-    run(triple_folders, items, tmp_path / "frism", params=FIT, **options)
+    monkeypatch.setattr(Method, "run_fit", whole)
+    out = run("study", "frism", {"method": "frism", "params": FIT})
     assert given[4] == given[1]
-    assert not list((tmp_path / "frism").rglob("work"))
+    assert not list(out.rglob("work"))
 
 
-def test_what_a_fit_depends_on_makes_it_anew(
-    triple_folders, items: Path, unmodified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_fit_depends_on_makes_it_anew(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """By content: other pictures and questions, another rank; who learns nothing asks for neither."""
-    original, fits = method.Method.run_fit, []
-    monkeypatch.setattr(
-        method.Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
-    )
-    options = {"params": FIT, "compare_with": unmodified}
+    fits = count_fits(monkeypatch)
     for changed in (
         {},
         {},
-        {"calibration": json.dumps({"source": "miniature", "questions": 9})},
-        {"spectrum": '{"rank": 16}', "factors": "streamed"},
+        {"calibration": {"source": "miniature", "questions": 9}},
+        {"spectrum": {"rank": 16, "factors": "streamed"}},
     ):
-        run(triple_folders, items, tmp_path / "frism", method="frism", **options | changed)
+        out = run("study", "frism", {"method": "frism", "params": FIT}, **changed)
     assert len(fits) == 3
-    recipe, fitted = Recipe.load(tmp_path / "frism")
+    recipe, fitted = Recipe.load(out)
     assert recipe.spectrum is not None and recipe.spectrum.rank == 16
     assert len(fitted["layers.0.mlp.up_proj.weight/open"]) == 16
-    run(triple_folders, items, tmp_path / "inject", calibration="{}", compare_with=unmodified)
-    assert Recipe.load(tmp_path / "inject")[0].spectrum is None
+    plain = run("study", "inject", {"method": "inject"}, calibration=None)
+    assert Recipe.load(plain)[0].spectrum is None
 
 
-def test_kept_spectra_are_read_and_missing_ones_added(
-    triple_folders, items: Path, unmodified: Path, tmp_path: Path
-) -> None:
-    options = {"method": "frism", "params": FIT, "compare_with": unmodified}
-    run(triple_folders, items, tmp_path / "kept", spectra=tmp_path / "spectra", **options)
-    assert len(list((tmp_path / "spectra").rglob("*.safetensors"))) == 42
-    run(triple_folders, items, tmp_path / "computed", **options)
-    for name in ("recipe.json", "coefficients.safetensors", "norms.csv"):
-        assert (tmp_path / "kept" / name).read_bytes() == (tmp_path / "computed" / name).read_bytes()
+def test_kept_spectra_are_read_and_missing_ones_added(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"method": "frism", "params": FIT}
+    kept = run("study", "frism", given)
+    spectra = kept.parents[1] / "spectra"
+    first = {path: path.stat().st_mtime_ns for path in spectra.rglob("*.safetensors")}
+    assert len(first) == 42
+    lost = next(iter(first))
+    lost.unlink()
+    before = {name: (kept / name).read_bytes() for name in FILES}
+    shutil.rmtree(kept)
+    run("study", "frism", given)
+    assert {name: (kept / name).read_bytes() for name in FILES} == before
+    again = {path: path.stat().st_mtime_ns for path in spectra.rglob("*.safetensors")}
+    assert {path for path in first if again[path] != first[path]} == {lost}
 
 
 def test_what_learns_and_what_answers_are_not_in_memory_together(
-    triple_folders, items: Path, unmodified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened = []
-    for owner, name in ((method.Method, "run_fit"), (tune, "open_engine")):
+    for owner, name in ((Method, "run_fit"), (tune, "open_engine")):
         original = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *a, n=name, o=original, **k: happened.append(n) or o(*a, **k))
-    run(triple_folders, items, tmp_path / "frism", method="frism", params=FIT,
-        grid='{"strength": [0.5, 1.0]}', compare_with=unmodified)  # fmt: skip
+    run("study", "frism", {"method": "frism", "params": FIT, "grid": {"strength": [0.5, 1.0]}})
     assert happened == ["run_fit", "run_fit", "open_engine"]
 
 
-def test_a_control_starts_from_its_reference(
-    triple_folders, items: Path, unmodified: Path, tmp_path: Path
-) -> None:
-    params = '{"strength": 1.5, "steps": 2, "batch": 4, "max_new_tokens": 3}'
-    run(triple_folders, items, tmp_path / "frism", method="frism", params=params, compare_with=unmodified)
-    run(triple_folders, items, tmp_path / "uniform", method="frism_uniform", reference=tmp_path / "frism",
-        compare_with=unmodified)  # fmt: skip
+def test_a_control_starts_from_its_reference(run: Run) -> None:
+    learned = {"frism": {"method": "frism", "params": FIT | {"strength": 1.5}}}
+    folders = [
+        run("study", "frism", learned["frism"]),
+        run("study", "uniform", {"method": "frism_uniform", "reference": "frism"}, variants=learned),
+    ]
     injected = [
-        torch.tensor(pd.read_csv(tmp_path / name / "norms.csv")["injected_norm"].to_numpy()).norm()
-        for name in ("frism", "uniform")
+        torch.tensor(pd.read_csv(folder / "norms.csv")["injected_norm"].to_numpy()).norm()
+        for folder in folders
     ]
     torch.testing.assert_close(injected[0], injected[1], rtol=1e-3, atol=0)
 
 
-def test_a_grid_without_the_unmodified_model_is_an_error(
-    triple_folders, items: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_questions_that_are_missing_are_named_before_anything_is_fitted(
+    triple_settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run(triple_folders, items, tmp_path / "x", grid='{"strength": [0.1, 0.2]}')
-    assert stop.value.code == 2
-    assert "--compare-with" in capsys.readouterr().err
-    assert not (tmp_path / "x" / "recipe.json").exists()
+    fits, study = count_fits(monkeypatch), slice_of(triple_settings, {"frism": {"method": "frism"}})
+    with pytest.raises(UserError, match=r"items holds no finished items"):
+        tune.run(study, "frism", Layout(tmp_path), "c")
+    with pytest.raises(UserError, match=r"the study has no variant 'frizm'.*Did you mean 'frism'"):
+        tune.run(study, "frizm", Layout(tmp_path), "c")
+    assert not fits and not list(tmp_path.iterdir())
+
+
+def test_log_lines_carry_the_variants_name(
+    triple_settings: dict[str, str], items: Path, tmp_path: Path
+) -> None:
+    """The command line itself: its messages and the library's go to stderr, and libraries' bars nowhere."""
+    settings = {
+        "triple": triple_settings, "benchmarks": BENCHMARKS,
+        "engine": {"name": "transformers", "batch_size": 8, "max_new_tokens": 2},
+    }  # fmt: skip
+    (tmp_path / "items").symlink_to(items)
+    arguments = ["--study", record(tmp_path, settings), "--variant", "vlm"]
+    command = [sys.executable, "-m", "benchmarks.stages.tune", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert "vlm: point 1 of 1: {}" in lines
+    assert all(line.startswith("vlm: ") for line in lines), done.stderr

@@ -1,7 +1,5 @@
 """What the statistics promise, by simulation: power for a planted effect, errors over a whole grid."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +8,9 @@ from scipy.stats import binom, binomtest
 
 from benchmarks.statistics.comparison import Stratum, detectable_difference, paired
 from benchmarks.statistics.paired_tests import Changes, mcnemar, non_inferiority
-from benchmarks.study.config import Study
 from benchmarks.tables import comparisons, pareto, ties
 from benchmarks.tables.score_matrix import ScoreMatrix
+from tests.support.studies import study_of
 
 LEVEL = 0.05
 # The share of flips at which the tables state 0.03 as detectable with 1000 questions: about 0.115.
@@ -43,7 +41,7 @@ def study(variants, benchmarks, resamples=100):
         "variants": {v: {"method": "vlm" if v == "vlm" else "inject"} for v in names},
         "statistics": {"resamples": resamples},
     }
-    return Study.parse(json.dumps(settings))
+    return study_of(settings)
 
 
 def grid(own, n, rng, clusters=0):

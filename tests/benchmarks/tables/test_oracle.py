@@ -6,26 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.study.config import Study
 from benchmarks.study.results import read_points
 from benchmarks.tables.oracle import GRID, METHOD, PRICE, oracle_rows
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import UserError
+from tests.support.studies import study_of
 
 SIZE = 100
-STUDY = Study.parse(
-    json.dumps(
-        {
-            "benchmarks": ["p", "r"],
-            "variants": {
-                "vlm": {"method": "vlm"},
-                "swept": {"method": "inject", "grid": {"strength": [0.1, 0.2, 0.3]}},
-                "early": {"method": "layer_range", "params": {"part": "early"}},
-                "late": {"method": "layer_range", "params": {"part": "late"}},
-            },
-            "selection": {"perception_budget": 0.02, "oracle": True},
-        }
-    )
+STUDY = study_of(
+    {
+        "benchmarks": ["p", "r"],
+        "variants": {
+            "vlm": {"method": "vlm"},
+            "swept": {"method": "inject", "grid": {"strength": [0.1, 0.2, 0.3]}},
+            "early": {"method": "layer_range", "params": {"part": "early"}},
+            "late": {"method": "layer_range", "params": {"part": "late"}},
+        },
+        "selection": {"perception_budget": 0.02, "oracle": True},
+    }
 )
 
 

@@ -1,7 +1,5 @@
 """Front, hypervolume, joint bootstrap and budget: by hand, by brute force, and against the tables' tests."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmarks.statistics.paired_tests import Changes, holm, non_inferiority
-from benchmarks.study.config import Study
 from benchmarks.tables.pareto import WHOLE, hypervolume, joint_means, on_front, pareto_rows
 from benchmarks.tables.score_matrix import ScoreMatrix
+from tests.support.studies import study_of
 
 VARIANTS = ["vlm", "good", "greedy", "bad"]
 CONFIG = {
@@ -20,7 +18,7 @@ CONFIG = {
     "variants": {v: {"method": "vlm" if v == "vlm" else "inject"} for v in VARIANTS},
     "statistics": {"resamples": 800},
 }
-STUDY = Study.parse(json.dumps(CONFIG))
+STUDY = study_of(CONFIG)
 shares = arrays(float, st.integers(1, 7), elements=st.integers(0, 10).map(lambda k: k / 10))
 
 
@@ -109,8 +107,8 @@ def test_budget_is_the_test_of_the_flips():
 
 
 def test_the_margin_is_the_configs():
-    strict = Study.parse(json.dumps(CONFIG | {"selection": {"perception_budget": 0.02, "margin": 0.001}}))
-    loose = Study.parse(json.dumps(CONFIG | {"selection": {"perception_budget": 0.3}}))
+    strict = study_of(CONFIG | {"selection": {"perception_budget": 0.02, "margin": 0.001}})
+    loose = study_of(CONFIG | {"selection": {"perception_budget": 0.3}})
     p = [pareto_rows(s, answers()).set_index("variant")["p"] for s in (strict, loose)]
     assert p[0]["good"] > 0.05 and p[1]["greedy"] < 0.05
 

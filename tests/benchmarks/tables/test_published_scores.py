@@ -1,6 +1,5 @@
 """Published numbers: the shipped files are sound, and they stand beside the right variant's score."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from hypothesis import strategies as st
 
 from benchmarks.registry import lookup
 from benchmarks.stages import tables
-from benchmarks.study.config import Study, Variant
+from benchmarks.study.variant_config import VariantConfig
 from benchmarks.tables import published_scores
 from frism.errors import UserError
-from frism.method import method as methods
+from frism.method import discovery as methods
+from tests.support.studies import study_of
 from tests.support.synthetic_study import config, make
 
 SOURCE = {"citation": "A paper", "read_in": "notes", "verified": False, "averages": "unknown", "base": "none"}
@@ -66,8 +66,8 @@ def test_the_papers_claims_are_as_they_were_noted() -> None:
     assert rows["unmodified VLM"]["POPE"] - rows["Task Arithmetic at 0.15"]["POPE"] == pytest.approx(12.5)
 
 
-def variant(method: str, **more: Any) -> Variant:
-    return Variant(method=method, **more)
+def variant(method: str, **more: Any) -> VariantConfig:
+    return VariantConfig(method=method, **more)
 
 
 def row(method: str | None, **params: Any) -> published_scores.Row:
@@ -98,7 +98,7 @@ def test_a_number_belongs_to_the_variant_that_was_made_in_the_same_way(
 
 def test_the_table_of_a_study(tmp_path: Path, shelf: Path) -> None:
     settings = config(published="pair")
-    study = Study.parse(json.dumps(settings))
+    study = study_of(settings)
     tables.build(make(tmp_path / "results", settings), study, tmp_path / "tables")
     found = pd.read_csv(tmp_path / "tables/published.csv", keep_default_na=False, dtype=str)
     found = found.set_index(["row", "name"])
@@ -125,7 +125,7 @@ def test_the_table_of_a_study(tmp_path: Path, shelf: Path) -> None:
 
 
 def test_a_study_that_names_nothing_has_an_empty_table() -> None:
-    study = Study.parse(json.dumps(config()))
+    study = study_of(config())
     found = published_scores.published_rows(study, pd.DataFrame(), pd.DataFrame())
     assert found.empty
     assert list(found) == published_scores.COLUMNS

@@ -1,14 +1,12 @@
 """Scores side by side: clusters as numbers, and scores of groups with them."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from benchmarks.statistics.intervals import score_interval, wilson
-from benchmarks.study.config import Study
 from benchmarks.tables.score_matrix import ScoreMatrix, cluster_codes
+from tests.support.studies import study_of
 
 
 def rows(labels, variants=("vlm",)):
@@ -44,7 +42,7 @@ def test_clusters_follow_the_questions_whatever_the_order():
 
 
 def test_a_mean_takes_the_interval_of_clusters():
-    study = Study.parse(json.dumps({"benchmarks": ["b"], "variants": {"vlm": {"method": "vlm"}}}))
+    study = study_of({"benchmarks": ["b"], "variants": {"vlm": {"method": "vlm"}}})
     labels = [f"c{i // 4}" for i in range(40)]
     answers = ScoreMatrix.of(rows(labels), ["b"])
     mean, found = answers.mean(study, "vlm", ["b"])

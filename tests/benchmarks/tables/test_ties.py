@@ -1,7 +1,6 @@
 """Tied groups: letters share exactly what no test separates; all pairs get the tables' own test."""
 
 import itertools
-import json
 
 import numpy as np
 import pandas as pd
@@ -11,18 +10,16 @@ from hypothesis import strategies as st
 
 from benchmarks.statistics.comparison import paired
 from benchmarks.statistics.paired_tests import holm
-from benchmarks.study.config import Study
 from benchmarks.tables.score_matrix import ScoreMatrix
 from benchmarks.tables.ties import letters, pair_tests, pairs, tied_rows
+from tests.support.studies import study_of
 
 VARIANTS = ["vlm", "a", "b", "c"]
-STUDY = Study.parse(
-    json.dumps(
-        {
-            "benchmarks": ["p", "r"],
-            "variants": {v: {"method": "vlm" if v == "vlm" else "inject"} for v in VARIANTS},
-        }
-    )
+STUDY = study_of(
+    {
+        "benchmarks": ["p", "r"],
+        "variants": {v: {"method": "vlm" if v == "vlm" else "inject"} for v in VARIANTS},
+    }
 )
 
 

@@ -24,9 +24,11 @@ from benchmarks.text.chat import Chat
 from benchmarks.text.generated_task import LETTER, STEPS
 from benchmarks.text.models import TextModel, find_model
 from frism.errors import UserError
+from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import invoke, refused
 from tests.support import architectures, mirrors
+from tests.support.studies import record
 
 SETTINGS = EngineSettings(batch_size=8)
 TASKS = ["mini_total", "mini_existence"]
@@ -312,12 +314,13 @@ def test_answers_are_scored_anew_without_a_model(triple, tmp_path):
     assert journal.read_bytes() == content
 
 
-def test_another_models_answers_are_never_taken(triple, tmp_path, capsys):
+def test_another_models_answers_are_never_taken(triple, tmp_path, caplog):
     """What lm-eval's own cache does: its key is the prompt alone."""
+    caplog.set_level("INFO")
     journal = tmp_path / "j.jsonl"
     one = table(who_answers(triple, "lrm"), journal)
     other = table(who_answers(triple, "base"), journal)
-    assert "answers of another model, prompt or setting removed" in capsys.readouterr().out
+    assert "answers of another model, prompt or setting removed" in caplog.text
     pd.testing.assert_frame_equal(other, table(who_answers(triple, "base"), tmp_path / "fresh.jsonl"))
     assert one["raw"].tolist() != other["raw"].tolist()
 
@@ -360,25 +363,29 @@ def test_answers_end_where_the_template_closes_a_turn(triple):
 # --- the command ------------------------------------------------------------------------------------
 
 
-def test_command_line(triple_json: str, variant: Callable[..., Path], tmp_path: Path) -> None:
-    out = tmp_path / "inject.csv"
-    folder = variant("inject", strength=1.0)
-    fixed = ["--triple", triple_json, "--questions", "2", "--engine", "{}", "--out", str(out)]
-    done = invoke(main, *fixed, "--tasks", "mini_total", "--recipe", folder)
+def test_command_line(triple_settings: dict[str, str], triple: Triple, tmp_path: Path) -> None:
+    settings = {
+        "triple": triple_settings,
+        "text": ["mini_total"],
+        "questions": {"dev": 1, "test": 2},
+        "variants": {"vlm": {"method": "vlm"}, "inject": {"method": "inject"}},
+    }
+    study, out = record(tmp_path, settings), tmp_path / "text" / "inject.csv"
+    Recipe.make(triple, "inject", {"strength": 1.0}).save(tmp_path / "variants" / "inject")
+    command = ["--study", study, "--out", out, "--journal", tmp_path / "inject.jsonl", "--variant"]
+    done = invoke(main, *command, "inject")
     assert done.exit_code == 0, done.output
     written = pd.read_csv(out, dtype=str)
-    assert written["variant"].unique().tolist() == [folder.name]
+    assert written["variant"].unique().tolist() == ["inject"]
     assert {"benchmark", "index", "answer", "raw", "extracted", "correct", "truncated"} <= set(written)
+    assert len(written) == 2, "as many as of the test questions"
     provenance = json.loads(out.with_suffix(".provenance.json").read_text())
     assert set(provenance["questions"]) == {"mini_total"}
     first = out.read_bytes()
-    assert invoke(main, *fixed, "--tasks", "mini_total", "--recipe", folder).exit_code == 0
+    assert invoke(main, *command, "inject").exit_code == 0
     assert out.read_bytes() == first
-    typo = invoke(main, *fixed, "--tasks", "mini_totl", "--model", "lrm")
-    assert refused(typo, "unknown benchmark 'mini_totl'")
-    assert refused(
-        invoke(main, *fixed[:2], "--questions", "0", *fixed[4:], "--tasks", "mini_total"), "not '0'"
-    )
+    record(tmp_path, settings | {"text": ["mini_totl"]})
+    assert refused(invoke(main, *command, "lrm"), "unknown benchmark 'mini_totl'")
 
 
 def test_exactly_one_model_is_asked(triple: Triple, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_miniature_has_the_values_of_its_file():
 def test_the_bytes_of_spectra_are_those_of_their_files(triple, triple_folders, tmp_path, rank, dtype):
     spectra = Spectra(triple, SpectrumSettings(rank=rank, dtype=dtype), tmp_path)
     for name in triple.names():
-        spectra.make(name)
+        spectra.ensure(name)
     written = 0
     for path in tmp_path.rglob("*.safetensors"):
         content = path.read_bytes()

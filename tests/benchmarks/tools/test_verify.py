@@ -32,7 +32,11 @@ from benchmarks.stages import (
     text,
     tune,
 )
-from benchmarks.study.config import Study
+from benchmarks.study.config import StudyConfig
+from benchmarks.study.layout import Layout
+from benchmarks.study.slices.items_slice import ItemsSlice
+from benchmarks.study.slices.text_slice import TextSlice
+from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tools import verify
 from frism.files import sha256_file
 from frism.spectra import store
@@ -69,44 +73,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
         "benchmarks": [*CONFIG["benchmarks"], published],
     }
     (root / "small.yaml").write_text(yaml.safe_dump(config))
-    results, here = Path("results/small"), Path.cwd()
-    kept = ["--spectra", results / "spectra"]
-    listed, engine, triple = (json.dumps(config[key]) for key in ("benchmarks", "engine", "triple"))
+    layout, here = Layout(Path("results/small")), Path.cwd()
+    results = layout.root
     os.chdir(root)
     try:
-        run(record.main, "--config", json.dumps(config), "--out", results / "study.json")
-        run(
-            items.main, "--benchmarks", listed, "--splits", json.dumps(config["questions"]),
-            "--model", config["triple"]["vlm"], "--data", "data", "--out", results / "items",
-        )  # fmt: skip
-        for variant, settled in config["variants"].items():
-            folder = results / "variants" / variant
-            unmodified = ["--compare-with", results / "variants/vlm"] if variant != "vlm" else []
-            run(
-                tune.main, "--variant", variant, "--method", settled["method"], "--params",
-                json.dumps(settled["params"]), "--grid", json.dumps(settled["grid"]), *kept,
-                "--triple", triple, "--engine", engine, "--items", results / "items", "--benchmarks",
-                "mini_number,mini_total", "--selection", json.dumps(config["selection"]), "--out", folder,
-                *unmodified,
-            )  # fmt: skip
-            asked = ["--items", results / "items", "--benchmarks", listed]
-            said = results / "predictions" / f"{variant}.jsonl"
-            whose = ["--triple", triple, "--recipe", folder, "--engine", engine, *kept]
-            run(predict.main, *whose, "--out", said, *asked)
-            out = results / "scores" / f"{variant}.csv"
-            run(score.main, "--predictions", said, "--variant", variant, "--out", out, *asked)
-        for owner in ("base", "lrm", *config["variants"]):
-            folder = results / "variants" / owner
-            who = ["--recipe", folder] if folder.exists() else ["--model", owner]
-            run(
-                text.main, "--triple", triple, "--tasks", "mini_total", "--engine", engine,
-                "--questions", "4", "--out", results / "text" / f"{owner}.csv",
-                "--journal", results / "predictions/text" / f"{owner}.jsonl", *who, *kept,
-            )  # fmt: skip
-        study = Study.parse(json.dumps(config))
+        study = StudyConfig.load(Path("small.yaml"))
+        record.write(study, layout.record)
+        items.run(ItemsSlice.of(study).asked_of(None), layout.items())
+        for variant in study.variants:
+            tune.run(TuneSlice.of(study), variant, layout)
+            answers = results / "predictions" / f"{variant}.jsonl"
+            named = ["--study", layout.record, "--variant", variant]
+            run(predict.main, *named, "--out", answers)
+            scores = results / "scores" / f"{variant}.csv"
+            run(score.main, *named, "--predictions", answers, "--out", scores)
+        for owner in study.owners:
+            journal = results / "predictions/text" / f"{owner}.jsonl"
+            text.run(TextSlice.of(study), owner, layout, results / "text" / f"{owner}.csv", journal)
         answers_table.write(results, study, results)
         tables.build(results, study, results / "tables")
-        explain.build(results, study, results / "tables", results / "spectra")
+        explain.build(results, study, results / "tables", layout.spectra)
         (results / "summary.md").write_text(summary.render(study, results / "tables"))
     finally:
         os.chdir(here)
@@ -234,7 +220,7 @@ def respectrum(change: Callable[[dict[str, Tensor]], object], sound: bool) -> No
         facts = json.loads(opened.metadata()[store.ENTRY])
     change(tensors)
     if sound:
-        facts["sha256"] = store.content_digest(tensors)
+        facts["sha256"] = store.digest_tensors(tensors)
     save_file(tensors, spectrum(), {store.ENTRY: json.dumps(facts)})
 
 
@@ -253,7 +239,7 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "truncated spectrum": (
         lambda: os.truncate(spectrum(), 3000),
-        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is truncated or no spectrum",
+        "spectra", r"spectra/\w+/layers.0.mlp.up_proj.weight.safetensors is truncated or not a spectrum",
     ),
     "changed directions": (
         lambda: respectrum(lambda tensors: tensors["u"][0].mul_(2), sound=False),

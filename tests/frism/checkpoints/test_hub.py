@@ -63,8 +63,8 @@ def test_hub_id_from_the_offline_cache(cache: Path, folder: Path, source: str) -
 @pytest.mark.parametrize("source", ["owner/absent", "owner/tiny@v2"])
 def test_absent_hub_id_is_one_sentence(cache: Path, source: str) -> None:
     code = (
-        "from frism.errors import reported\nfrom frism.checkpoints.checkpoint import Checkpoint\n"
-        f"with reported():\n    Checkpoint.open({source!r})"
+        "from frism.errors import report_errors\nfrom frism.checkpoints.checkpoint import Checkpoint\n"
+        f"with report_errors():\n    Checkpoint.open({source!r})"
     )
     result = offline(cache, code)
     assert result.returncode == 2
@@ -76,8 +76,8 @@ def test_an_incomplete_snapshot_is_named(cache: Path) -> None:
     snapshot = cache / "models--owner--tiny" / "snapshots" / COMMIT
     next(snapshot.glob("model-00002*")).unlink()
     code = (
-        "from frism.errors import reported\nfrom frism.checkpoints.checkpoint import Checkpoint\n"
-        "with reported():\n    Checkpoint.open('owner/tiny')"
+        "from frism.errors import report_errors\nfrom frism.checkpoints.checkpoint import Checkpoint\n"
+        "with report_errors():\n    Checkpoint.open('owner/tiny')"
     )
     result = offline(cache, code)
     assert result.returncode == 2
@@ -90,7 +90,7 @@ def test_folders_and_revisions(folder: Path, tmp_path: Path, monkeypatch: pytest
         locate(folder, "v1")
     with pytest.raises(UserError, match="is not a folder"):
         locate(tmp_path / "absent")
-    with pytest.raises(UserError, match="names the revision v1, and v2 was asked for"):
+    with pytest.raises(UserError, match="names the revision v1, but the revision given is v2"):
         locate("owner/tiny@v1", "v2")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner" / "tiny").mkdir(parents=True)

@@ -77,8 +77,8 @@ def endpoint() -> Iterator[str]:
 
 def locate(endpoint: str, cache: Path, arguments: str) -> subprocess.CompletedProcess[str]:
     code = (
-        "from frism.errors import reported\nfrom frism.checkpoints.hub import locate\n"
-        f"with reported():\n    print(locate({arguments}))"
+        "from frism.errors import report_errors\nfrom frism.checkpoints.hub import locate\n"
+        f"with report_errors():\n    print(locate({arguments}))"
     )
     environment = os.environ | {
         "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT),

@@ -11,14 +11,14 @@ from PIL import Image
 
 from frism.compute import Compute
 from frism.distillation import examples as module
-from frism.distillation.examples import teach
+from frism.distillation.example_cache import ExampleCache
+from frism.distillation.examples import make_examples
 from frism.distillation.receiver import Receiver
-from frism.distillation.shelf import Shelf
-from frism.distillation.teacher import Asking
+from frism.distillation.teacher import TeacherSettings
 from frism.errors import UserError
 from frism.triples.triple import Triple
 
-ASKING = Asking(max_new_tokens=2)
+ASKING = TeacherSettings(max_new_tokens=2)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,13 @@ def receiver(triple: Triple) -> Receiver:
 def asks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many questions each call to the teacher had."""
     sizes: list[int] = []
-    original = module.ask
+    original = module.answer_questions
 
-    def counted(receiver: Receiver, inputs: Sequence[Any], asking: Asking) -> Any:
+    def counted(receiver: Receiver, inputs: Sequence[Any], asking: TeacherSettings) -> Any:
         sizes.append(len(inputs))
         return original(receiver, inputs, asking)
 
-    monkeypatch.setattr(module, "ask", counted)
+    monkeypatch.setattr(module, "answer_questions", counted)
     return sizes
 
 
@@ -61,10 +61,10 @@ def lengths(examples: Sequence[Any]) -> list[int]:
 
 def test_every_question_is_in_one_batch_and_padding_is_small(receiver: Receiver, tmp_path: Path) -> None:
     questions = Lazy(tmp_path, 12)
-    learned, held = teach(receiver, questions, ASKING, batch=3, batches=99, held_out=2, seed=1)
+    learned, held = make_examples(receiver, questions, ASKING, batch=3, batches=99, held_out=2, seed=1)
     assert (len(learned), len(held)) == (4, 1)
     assert len(lengths(learned)) == 10
-    alone, none = teach(receiver, questions, ASKING, batch=1, batches=99, seed=1)
+    alone, none = make_examples(receiver, questions, ASKING, batch=1, batches=99, seed=1)
     assert len(none) == 0
     assert sorted(lengths(alone)) == sorted(lengths(learned) + lengths(held))
     padded = sum(int((1 - example.call["attention_mask"]).sum()) for example in learned)
@@ -76,7 +76,7 @@ def _unsorted(receiver: Receiver, questions: Lazy) -> Sequence[Any]:
     window = module.WINDOW
     try:
         module.WINDOW = 1
-        return teach(receiver, questions, ASKING, batch=3, batches=99, held_out=2, seed=1)[0]
+        return make_examples(receiver, questions, ASKING, batch=3, batches=99, held_out=2, seed=1)[0]
     finally:
         module.WINDOW = window
 
@@ -85,7 +85,7 @@ def test_the_seed_decides_which_questions_are_asked(receiver: Receiver, tmp_path
     questions = Lazy(tmp_path, 12)
 
     def pixels(seed: int) -> list[torch.Tensor]:
-        examples, _ = teach(receiver, questions, ASKING, batch=2, batches=2, seed=seed)
+        examples, _ = make_examples(receiver, questions, ASKING, batch=2, batches=2, seed=seed)
         return [example.call["inputs_embeds"] for example in examples]
 
     one, again, other = pixels(0), pixels(0), pixels(1)
@@ -98,7 +98,7 @@ def test_kept_answers_are_not_asked_for_again(
     receiver: Receiver, tmp_path: Path, calibration: SimpleNamespace, asks: list[int]
 ) -> None:
     def run(key: str = "a") -> tuple[Any, Any]:
-        return teach(
+        return make_examples(
             receiver, calibration.questions, ASKING, batch=2, batches=9, held_out=2, folder=tmp_path / "kept",
             key=key,
         )  # fmt: skip
@@ -118,8 +118,10 @@ def test_kept_answers_are_not_asked_for_again(
 
 
 def test_files_are_mapped_not_read(receiver: Receiver, tmp_path: Path, calibration: SimpleNamespace) -> None:
-    learned, _ = teach(receiver, calibration.questions, ASKING, batch=4, batches=9, folder=tmp_path, key="k")
-    shelf = Shelf(tmp_path, "k")
+    learned, _ = make_examples(
+        receiver, calibration.questions, ASKING, batch=4, batches=9, folder=tmp_path, key="k"
+    )
+    shelf = ExampleCache(tmp_path, "k")
     for place, example in enumerate(learned):
         found = shelf.get(place)
         assert found is not None
@@ -135,10 +137,10 @@ def test_unreadable_pictures_are_named(receiver: Receiver, tmp_path: Path) -> No
     questions.paths[2].write_bytes(b"no picture")
     questions.paths[4].write_bytes(questions.paths[4].read_bytes()[:60])
     with pytest.raises(UserError, match=r"cannot be read: .*question [35].*question [35].*: restore or") as e:
-        teach(receiver, questions, ASKING, batch=2, batches=9)
+        make_examples(receiver, questions, ASKING, batch=2, batches=9)
     assert "2.png" in str(e.value)
 
 
 def test_too_few_questions_is_one_sentence(receiver: Receiver, calibration: SimpleNamespace) -> None:
-    with pytest.raises(UserError, match="8 calibration questions are too few to keep 8 back"):
-        teach(receiver, calibration.questions, ASKING, batch=2, batches=9, held_out=8)
+    with pytest.raises(UserError, match="8 calibration questions are too few to hold 8 out"):
+        make_examples(receiver, calibration.questions, ASKING, batch=2, batches=9, held_out=8)

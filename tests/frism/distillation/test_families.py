@@ -9,10 +9,10 @@ from PIL import Image
 from torch import nn
 
 from frism.distillation.collation import collate
-from frism.distillation.prompts import rows
+from frism.distillation.prompts import prepare_questions
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking, ask
-from frism.distillation.tower_inputs import placed, record, replay
+from frism.distillation.teacher import TeacherSettings, answer_questions
+from frism.distillation.tower_inputs import move_to, record, replay
 from frism.triples.architectures import ARCHITECTURES
 from frism.triples.triple import Triple
 from tests.support import architectures, tiny_vlms
@@ -39,8 +39,8 @@ def questions() -> list[tuple[Image.Image, str]]:
 def test_teacher_forcing_gives_the_logits_that_greedy_decoding_saw(
     receiver: Receiver, questions: list[tuple[Image.Image, str]]
 ) -> None:
-    inputs = rows(receiver.processor, questions, range(len(questions)))
-    example = ask(receiver, inputs, Asking(max_new_tokens=ROOM))
+    inputs = prepare_questions(receiver.processor, questions, range(len(questions)))
+    example = answer_questions(receiver, inputs, TeacherSettings(max_new_tokens=ROOM))
     own = example.logits(receiver)
     batch = collate(inputs, receiver.processor.tokenizer.pad_token_id)
     placeholders = [getattr(receiver.model.config, f"{kind}_token_id", None) for kind in ("image", "video")]
@@ -62,8 +62,8 @@ def test_pictures_are_encoded_once(receiver: Receiver, questions: list[tuple[Ima
     calls: list[int] = []
     entrance = next(part for part in tower.modules() if isinstance(part, nn.Conv2d | nn.Conv3d | nn.Linear))
     handle = entrance.register_forward_hook(lambda *_: calls.append(1))
-    inputs = rows(receiver.processor, questions, range(len(questions)))
-    example = ask(receiver, inputs, Asking(max_new_tokens=2))
+    inputs = prepare_questions(receiver.processor, questions, range(len(questions)))
+    example = answer_questions(receiver, inputs, TeacherSettings(max_new_tokens=2))
     example.divergence(receiver)
     handle.remove()
     assert len(calls) == 1
@@ -74,7 +74,9 @@ def test_pictures_are_encoded_once(receiver: Receiver, questions: list[tuple[Ima
 def test_a_recorded_call_is_the_plain_model(
     receiver: Receiver, questions: list[tuple[Image.Image, str]]
 ) -> None:
-    batch = collate(rows(receiver.processor, questions, range(3)), receiver.processor.tokenizer.pad_token_id)
+    batch = collate(
+        prepare_questions(receiver.processor, questions, range(3)), receiver.processor.tokenizer.pad_token_id
+    )
     with torch.no_grad():
         plain = receiver.model(**batch, use_cache=False).logits
         again = receiver.logits(replay(receiver, record(receiver, batch)).flatten(0, 1))
@@ -88,7 +90,7 @@ def test_capped_logits_are_capped(tmp_path: Any) -> None:
     from transformers import AutoModelForImageTextToText
 
     model = AutoModelForImageTextToText.from_pretrained(triple.vlm_folder).eval()
-    receiver = Receiver.of(triple, model, None)
+    receiver = Receiver.wrap(triple, model, None)
     text = torch.randint(3, 90, (2, 6), generator=torch.Generator().manual_seed(0))
     ids = torch.cat([torch.full((2, 4), architectures.IMAGE_TOKEN), text], dim=1)
     batch = {
@@ -105,7 +107,7 @@ def test_capped_logits_are_capped(tmp_path: Any) -> None:
 
 def test_placing_keeps_the_nesting() -> None:
     value = {"a": [torch.ones(2), None], "b": (torch.zeros(1), {"c": 3})}
-    found = placed(value, torch.device("cpu"))
+    found = move_to(value, torch.device("cpu"))
     assert found["a"][1] is None
     assert isinstance(found["b"], tuple)
     assert found["b"][1] == {"c": 3}

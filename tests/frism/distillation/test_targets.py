@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 from torch import Tensor
 
-from frism.distillation.targets import Direction, Leading, Whole
+from frism.distillation.targets import Direction, FullTarget, TopKTarget
 
 SEEDS = st.integers(0, 2**16)
 TEMPERATURES = st.sampled_from([0.5, 1.0, 3.0])
@@ -47,7 +47,7 @@ def probabilities(logits: Tensor, temperature: float) -> np.ndarray:
 @given(SEEDS, TEMPERATURES, DIRECTIONS)
 def test_the_whole_divergence_is_the_relative_entropy(seed: int, t: float, direction: Direction) -> None:
     teacher, student = pair(seed)
-    found = Whole(teacher).divergence(HEAD, student, t, direction)
+    found = FullTarget(teacher).divergence(HEAD, student, t, direction)
     wanted = expected(probabilities(teacher, t), probabilities(student, t), direction)
     assert found.item() == pytest.approx(wanted, rel=1e-9)
 
@@ -55,7 +55,7 @@ def test_the_whole_divergence_is_the_relative_entropy(seed: int, t: float, direc
 @given(SEEDS, TEMPERATURES, DIRECTIONS, st.integers(1, 16))
 def test_buckets_are_the_coarser_distributions(seed: int, t: float, direction: Direction, k: int) -> None:
     teacher, student = pair(seed)
-    target = Leading.of(teacher, k, t)
+    target = TopKTarget.from_logits(teacher, k, t)
     places = teacher.argsort(-1, descending=True)[:, :k].numpy()
 
     def coarse(logits: Tensor) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_buckets_are_the_coarser_distributions(seed: int, t: float, direction: D
 
     found = target.divergence(HEAD, student, t, direction).item()
     assert found == pytest.approx(expected(coarse(teacher), coarse(student), direction), rel=1e-9)
-    whole = Whole(teacher).divergence(HEAD, student, t, direction).item()
+    whole = FullTarget(teacher).divergence(HEAD, student, t, direction).item()
     assert found <= whole + 1e-12
     if k == teacher.shape[-1] - 1:  # one token in the rest: nothing is coarser
         assert found == pytest.approx(whole, rel=1e-9)
@@ -76,7 +76,7 @@ def test_buckets_are_the_coarser_distributions(seed: int, t: float, direction: D
 @given(SEEDS, TEMPERATURES, DIRECTIONS, st.booleans())
 def test_gradients_are_those_of_the_formula(seed: int, t: float, direction: Direction, whole: bool) -> None:
     teacher, student = pair(seed, 1.0)
-    target = Whole(teacher) if whole else Leading.of(teacher, 4, t)
+    target = FullTarget(teacher) if whole else TopKTarget.from_logits(teacher, 4, t)
     student.requires_grad_()
     torch.autograd.gradcheck(lambda z: target.divergence(HEAD, z, t, direction), student)
 
@@ -84,7 +84,7 @@ def test_gradients_are_those_of_the_formula(seed: int, t: float, direction: Dire
 def test_a_certain_teacher_gives_finite_numbers() -> None:
     teacher = torch.zeros(2, 9)
     teacher[:, 3] = 500.0
-    for target in (Whole(teacher), Leading.of(teacher, 2, 1.0)):
+    for target in (FullTarget(teacher), TopKTarget.from_logits(teacher, 2, 1.0)):
         for direction in ("forward", "reverse"):
             student = torch.zeros(2, 9, requires_grad=True)
             loss = target.divergence(HEAD, student, 1.0, direction)  # type: ignore[arg-type]
@@ -101,4 +101,4 @@ def test_hidden_states_are_the_distribution(triple: Any) -> None:
     receiver = Receiver.load(triple, Compute())
     hidden = torch.randn(3, receiver.model.config.get_text_config().hidden_size)
     wanted = torch.log_softmax(hidden @ receiver.model.lm_head.weight.T, -1)
-    torch.testing.assert_close(Whole(hidden).log_probs(receiver), wanted)
+    torch.testing.assert_close(FullTarget(hidden).log_probs(receiver), wanted)

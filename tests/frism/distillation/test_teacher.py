@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from frism.compute import Compute
-from frism.distillation.prompts import rows
+from frism.distillation.prompts import prepare_questions
 from frism.distillation.receiver import Receiver
-from frism.distillation.targets import Leading, Whole
-from frism.distillation.teacher import Asking, Example, ask
+from frism.distillation.targets import FullTarget, TopKTarget
+from frism.distillation.teacher import Example, TeacherSettings, answer_questions
 from frism.triples.triple import Triple
 
 
@@ -20,11 +20,15 @@ def receiver(triple: Triple) -> Receiver:
 
 
 def asked(receiver: Receiver, questions: list, **asking: object) -> Example:
-    return ask(receiver, rows(receiver.processor, questions, range(len(questions))), Asking(**asking))
+    return answer_questions(
+        receiver,
+        prepare_questions(receiver.processor, questions, range(len(questions))),
+        TeacherSettings(**asking),
+    )
 
 
 def log_probs(example: Example, receiver: Receiver) -> torch.Tensor:
-    assert isinstance(example.target, Whole)
+    assert isinstance(example.target, FullTarget)
     return example.target.log_probs(receiver)
 
 
@@ -78,7 +82,7 @@ def test_generation_settings_of_a_checkpoint_change_no_answer(
     assert torch.equal(asked(receiver, calibration.questions, max_new_tokens=8).tokens, plain.tokens)
 
 
-@pytest.mark.parametrize(("top_k", "kind"), [(0, Whole), (5, Leading), (10**6, Whole)])
+@pytest.mark.parametrize(("top_k", "kind"), [(0, FullTarget), (5, TopKTarget), (10**6, FullTarget)])
 def test_an_example_survives_being_stored(
     receiver: Receiver, calibration: SimpleNamespace, top_k: int, kind: type
 ) -> None:
@@ -88,6 +92,6 @@ def test_an_example_survives_being_stored(
     stored = io.BytesIO()
     torch.save(example.state(), stored)
     stored.seek(0)
-    again = Example.of_state(torch.load(stored, weights_only=True))
+    again = Example.from_state(torch.load(stored, weights_only=True))
     assert torch.equal(again.logits(receiver), example.logits(receiver))
     assert again.divergence(receiver) == example.divergence(receiver)

@@ -44,7 +44,7 @@ def learn(
     processor = AutoProcessor.from_pretrained(triple.vlm_folder)
     answered = [_answer(model, processor, *question, max_new_tokens) for question in questions]
     own = dict(model.named_parameters())
-    found = {name: spectra.of(name) for name in triple.names("mat")}
+    found = {name: spectra.load(name) for name in triple.names("mat")}
     parts = {name: [t.double() for t in (f.u, f.s, f.vh)] for name, f in found.items()}
     rest = {name: (spectra.task_vector(name).double() - (u * s) @ vh, f.tail.double())
             for (name, (u, s, vh)), f in zip(parts.items(), found.values(), strict=True)

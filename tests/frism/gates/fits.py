@@ -11,11 +11,11 @@ from torch import Tensor
 
 from benchmarks.calibration import load as calibrations
 from benchmarks.study import calibration_settings
-from frism.compute import Compute
 from frism.files import atomic_write
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
+from frism.method.fitting import Fitting
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
@@ -25,11 +25,11 @@ def fit(triple: Triple, workspace: Path | None, steps: int, **changes: Any) -> d
     """Truncated spectra, several passes over the batches, held-out questions, a falling learning rate."""
     options = {"schedule": "cosine", "alpha": 0.2, "lr": 0.05, "batch": 2, "max_new_tokens": 3, "held_out": 2,
                "check_every": 3, "tail_every": 2} | changes  # fmt: skip
-    return learn(
-        triple, calibrations.load(calibration_settings.CalibrationSettings(questions=8), seed=0),
-        Spectra(triple, SpectrumSettings(rank=16)), strength=1.0, learning=Learning(steps=steps, **options),
-        gates=Gates(), compute=Compute(), workspace=workspace, seed=3, progress="test",
+    fitting = Fitting(
+        triple, seed=3, workspace=workspace, spectra=Spectra(triple, SpectrumSettings(rank=16)),
+        calibration=calibrations.load(calibration_settings.CalibrationSettings(questions=8), seed=0),
     )  # fmt: skip
+    return learn(fitting, Gates(), 1.0, Learning(steps=steps, **options)).flat()
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Case:
         weights, energy, total = {}, torch.zeros(()), torch.zeros(())
         for name, own in self.spectra.items():
             k, gates = len(own.s), injection.gates
-            opened = gates.opened(logits[name], k)
+            opened = gates.open_fractions(logits[name], k)
             rest = self.tau[name] - own.u @ torch.diag(own.s) @ own.vh
             tail = gates.value(tails[name]) if name in tails else gates.value(logits[name][0])
             change = own.u @ torch.diag(opened * own.s) @ own.vh + tail * rest
@@ -78,7 +78,7 @@ class Case:
         return loss, list(torch.autograd.grad(loss - alpha * energy / total, leaves))
 
     def gated(self, injection: GatedInjection, *, alpha: float = 0.0) -> tuple[Tensor, list[Tensor]]:
-        with injection.applied():
+        with injection.apply():
             loss = self.loss(self.model(self.ids))
             total = loss - alpha * injection.injected_energy()
             return loss, list(torch.autograd.grad(total, injection.parameters()))

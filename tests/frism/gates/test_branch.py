@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from frism.gates import branch
-from frism.gates.branch import Rebuilt, SideBranch, Whole, rebuilding_pays
+from frism.gates.branch import RebuiltWeight, SideBranch, WholeMatrix, rebuilding_pays
 
 SIZES = st.integers(1, 7)
 
@@ -50,8 +50,8 @@ def test_outputs_and_gradients_are_those_of_the_merged_matrix(d_out, d_in, k, to
     layer = Layer(d_out, d_in, k, tokens, seed)
     expected = layer.dense()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(branch, "KEPT", 100 if kept else 0)
-        for way in (SideBranch, Rebuilt):
+        patch.setattr(branch, "MAX_KEPT_ENTRIES", 100 if kept else 0)
+        for way in (SideBranch, RebuiltWeight):
             for got, wanted in zip(layer.by(way), expected, strict=True):
                 torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-10)
 
@@ -59,7 +59,7 @@ def test_outputs_and_gradients_are_those_of_the_merged_matrix(d_out, d_in, k, to
 def test_one_gain_for_the_whole_matrix_has_the_gradients_of_the_merged_matrix() -> None:
     layer = Layer(5, 4, 1, 3)
     gain = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    y = Whole.apply(layer.x, gain, layer.plain, layer.bias, lambda: (layer.tau,))
+    y = WholeMatrix.apply(layer.x, gain, layer.plain, layer.bias, lambda: (layer.tau,))
     dense = linear(layer.x, layer.plain + gain * layer.tau, layer.bias)
     torch.testing.assert_close(y, dense)
     for got, wanted in zip(*(torch.autograd.grad(z, [layer.x, gain], layer.delta) for z in (y, dense)),
@@ -67,7 +67,7 @@ def test_one_gain_for_the_whole_matrix_has_the_gradients_of_the_merged_matrix() 
         torch.testing.assert_close(got, wanted)
 
 
-@pytest.mark.parametrize("way", [SideBranch, Rebuilt])
+@pytest.mark.parametrize("way", [SideBranch, RebuiltWeight])
 def test_gradients_against_finite_differences(way) -> None:
     layer = Layer(4, 3, 2, 5)
 
@@ -125,7 +125,7 @@ def test_sixteen_bit_weights_give_sixteen_bit_outputs_and_gradients_in_the_gates
     factors = (layer.u.to(stored), layer.vh.to(stored))
     weight = (layer.plain + layer.tail.detach() * layer.tau).bfloat16()
     x, gains = layer.x.detach().bfloat16().requires_grad_(), layer.gains.detach().float().requires_grad_()
-    for way in (SideBranch, Rebuilt):
+    for way in (SideBranch, RebuiltWeight):
         y = way.apply(x, gains, None, weight, layer.bias.bfloat16(), lambda: factors, None)
         of_x, of_gains = torch.autograd.grad(y, [x, gains], layer.delta.bfloat16())
         assert (y.dtype, of_x.dtype, of_gains.dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
@@ -133,13 +133,31 @@ def test_sixteen_bit_weights_give_sixteen_bit_outputs_and_gradients_in_the_gates
             assert (got.double() - wanted).norm() < 0.02 * wanted.norm()
 
 
-@given(d_out=st.integers(1, 40000), d_in=st.integers(1, 40000), k=st.integers(1, 4096),
-       tokens=st.integers(1, 10000))  # fmt: skip
-def test_the_cheaper_way_by_counting_multiplications(d_out, d_in, k, tokens) -> None:
-    builds = 1 if d_out * d_in <= branch.KEPT else 2
-    side = 2 * tokens * k * (d_out + d_in)
-    rebuilt = tokens * k * (d_out + d_in) + builds * d_out * k * d_in
-    assert rebuilding_pays(d_out, d_in, tokens) == (rebuilt < side)
+class Multiplications(TorchDispatchMode):
+    """Counts those of all matrix products inside."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
+        if func.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
+            left, right = args[-2:]
+            self.count += left.shape[0] * left.shape[1] * right.shape[1]
+        return func(*args, **(kwargs or {}))
+
+
+@settings(deadline=None, max_examples=60)
+@given(d_out=st.integers(1, 24), d_in=st.integers(1, 24), k=st.integers(1, 24), tokens=st.integers(1, 40),
+       kept=st.booleans())  # fmt: skip
+def test_the_way_with_fewer_multiplications_is_taken(d_out, d_in, k, tokens, kept) -> None:
+    layer, counts = Layer(d_out, d_in, k, tokens), {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(branch, "MAX_KEPT_ENTRIES", 24 * 24 if kept else 0)
+        for way in (SideBranch, RebuiltWeight):
+            with Multiplications() as executed:
+                layer.by(way)
+            counts[way] = executed.count
+        assert counts[SideBranch] > 2 * tokens * d_out * d_in
+        assert rebuilding_pays(d_out, d_in, tokens) == (counts[RebuiltWeight] < counts[SideBranch])
 
 
 def test_large_layers_take_the_branch_and_the_miniature_rebuilds() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frism.gates.curvature import curvature, energy_shares, signed_surprise
+from frism.gates.curvature import estimate_curvature, measure_energy_shares, signed_log_likelihood
 from frism.gates.gated_model import GatedInjection
 from frism.gates.parametrisation import Gates
 from frism.spectra.spectrum import Spectrum
@@ -62,7 +62,7 @@ def test_softmax_layer_has_the_fisher_information_of_the_textbook(rank: int) -> 
     for part in parts:
         q = STRENGTH * x @ part.T
         expected.append(((p * q**2).sum(-1) - (p * q).sum(-1) ** 2).mean())
-    found = curvature(injection, asking(head, questions), samples=150, generator=seeded())
+    found = estimate_curvature(injection, asking(head, questions), samples=150, generator=seeded())
     assert found.tokens == len(x)
     values, errors = (torch.cat([t.flatten() for t in parts]) for parts in (found.values, found.errors))
     # 3,000 draws: a relative standard error of 2.6 % for questions that are alike.
@@ -79,9 +79,9 @@ def test_deep_model_agrees_with_the_whole_jacobian() -> None:
     x = draw(4, WIDTH, seed=5)
 
     def logits(c: Tensor) -> Tensor:
-        merged = first.weight + STRENGTH * spectra["a"].gated(c[:4])
+        merged = first.weight + STRENGTH * spectra["a"].gate(c[:4])
         hidden = torch.tanh(x @ merged.T + first.bias)
-        return hidden @ (second.weight + STRENGTH * spectra["b"].gated(c[4:])).T + second.bias
+        return hidden @ (second.weight + STRENGTH * spectra["b"].gate(c[4:])).T + second.bias
 
     jacobian = torch.func.jacrev(logits)(torch.zeros(8, dtype=torch.float64))  # (tokens, vocabulary, 8)
     p = torch.softmax(logits(torch.zeros(8, dtype=torch.float64)), -1).unsqueeze(-1)
@@ -90,7 +90,7 @@ def test_deep_model_agrees_with_the_whole_jacobian() -> None:
     def model(x: Tensor) -> Tensor:
         return second(torch.tanh(first(x)))
 
-    found = curvature(injection, asking(model, [x]), samples=2000, generator=seeded())
+    found = estimate_curvature(injection, asking(model, [x]), samples=2000, generator=seeded())
     torch.testing.assert_close(torch.cat(found.values), expected, rtol=0.2, atol=0)
 
 
@@ -111,7 +111,7 @@ def test_one_draw_is_unbiased_and_no_noisier_than_stated() -> None:
     torch.testing.assert_close(squares.mean(), information)
     assert squares.var(correction=0) <= 2 * information**2
     drawn = torch.stack([
-        (torch.autograd.grad(signed_surprise(logits, seeded(i)), logits)[0][0] @ direction) ** 2
+        (torch.autograd.grad(signed_log_likelihood(logits, seeded(i)), logits)[0][0] @ direction) ** 2
         for i in range(200)
     ])  # fmt: skip
     assert all(torch.isclose(value, squares).any() for value in drawn)
@@ -122,7 +122,7 @@ def test_errors_cover_the_spread_between_repetitions() -> None:
     runs, errors = [], []
     for seed in range(30):
         questions = [draw(4, WIDTH, seed=1000 + 50 * seed + i) for i in range(40)]
-        found = curvature(injection, asking(head, questions), samples=1, generator=seeded(seed))
+        found = estimate_curvature(injection, asking(head, questions), samples=1, generator=seeded(seed))
         runs.append(found.values[0])
         errors.append(found.errors[0])
     ratio = torch.stack(errors).mean(0) / torch.stack(runs).std(0)
@@ -132,7 +132,9 @@ def test_errors_cover_the_spread_between_repetitions() -> None:
 def test_estimates_repeat_and_one_question_has_no_error() -> None:
     head, _, injection = softmax_layer(2)
     questions = asking(head, [draw(4, WIDTH)])
-    first, second = (curvature(injection, questions, samples=3, generator=seeded()) for _ in range(2))
+    first, second = (
+        estimate_curvature(injection, questions, samples=3, generator=seeded()) for _ in range(2)
+    )
     assert all(torch.equal(a, b) for a, b in zip(first.values, second.values, strict=True))
     assert all(torch.isinf(error).all() for error in first.errors)
 
@@ -142,7 +144,7 @@ def test_energy_shares_are_squared_norms_over_their_sum(rank: int) -> None:
     _, tau, injection = softmax_layer(rank)
     spectrum = exact(tau, rank)
     squares = [*spectrum.s.square(), *([] if spectrum.tail is None else [spectrum.tail])]
-    shares = torch.cat([share.flatten() for share in energy_shares(injection)])
+    shares = torch.cat([share.flatten() for share in measure_energy_shares(injection)])
     torch.testing.assert_close(shares, torch.stack(squares) / tau.square().sum())
 
 
@@ -150,4 +152,4 @@ def test_sigmoid_gates_are_refused() -> None:
     head, tau, _ = softmax_layer(WIDTH)
     injection = GatedInjection({"w": head}, {"w": exact(tau, WIDTH)}, STRENGTH)
     with pytest.raises(ValueError, match="Gates"):
-        curvature(injection, [], samples=1, generator=seeded())
+        estimate_curvature(injection, [], samples=1, generator=seeded())

@@ -13,6 +13,7 @@ from frism.compute import Compute
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
+from frism.method.fitting import Fitting
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
@@ -45,10 +46,11 @@ def both(
     learning = Learning(
         alpha=ALPHA, lr=LR, steps=steps, batch=len(questions), max_new_tokens=ROOM, tail_every=tail_every
     )
-    ours = learn(
-        triple, SimpleNamespace(questions=questions), spectra, strength=STRENGTH, learning=learning,
-        gates=Gates(), compute=Compute(dtype="float64"), workspace=None, seed=0, progress="test",
+    fitting = Fitting(
+        triple, spectra=spectra, calibration=SimpleNamespace(questions=questions),
+        compute=Compute(dtype="float64"),
     )  # fmt: skip
+    ours = learn(fitting, Gates(), STRENGTH, learning).flat()
     reference = dense.learn(
         triple, questions, spectra, strength=STRENGTH, alpha=ALPHA, lr=LR, steps=steps, max_new_tokens=ROOM,
         tail_every=tail_every,

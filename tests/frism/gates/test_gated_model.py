@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from frism.errors import UserError
 from frism.gates import branch
 from frism.gates.gated_model import GatedInjection
-from frism.spectra.gains import gate_gains
+from frism.spectra.gains import measure_gains
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import decompose
 from tests.frism.gates.gated_qwen import GATES, STRENGTH, Case, spectrum
@@ -22,7 +22,7 @@ from tests.frism.gates.gated_qwen import GATES, STRENGTH, Case, spectrum
 @pytest.fixture(params=["branch", "rebuilt, kept", "rebuilt twice"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every way through a layer, whatever the sizes would choose."""
-    monkeypatch.setattr(branch, "KEPT", 0 if request.param == "rebuilt twice" else 1 << 22)
+    monkeypatch.setattr(branch, "MAX_KEPT_ENTRIES", 0 if request.param == "rebuilt twice" else 1 << 22)
     monkeypatch.setattr("frism.gates.gated_model.rebuilding_pays", lambda *_: request.param != "branch")
     return request.param
 
@@ -50,7 +50,7 @@ def test_limits_of_the_gates_are_plain_injection(way, rank, logit, share) -> Non
             parameter.fill_(logit)
     merged = {f"model.{n}": m.weight + STRENGTH * share * case.tau[n] for n, m in case.modules.items()}
     expected = torch.func.functional_call(case.model, merged, (case.ids,)).logits
-    with torch.no_grad(), injection.applied():
+    with torch.no_grad(), injection.apply():
         torch.testing.assert_close(case.model(case.ids).logits, expected, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(injection.injected_energy().item(), share**2)
 
@@ -99,7 +99,7 @@ def test_outside_the_model_is_the_teacher_bit_for_bit(rank, dtype) -> None:
 def test_an_error_inside_leaves_the_teacher() -> None:
     case = Case(rank=5)
     injection, teacher = case.injection(), case.model(case.ids).logits
-    with pytest.raises(KeyError), injection.applied(), injection.applied():
+    with pytest.raises(KeyError), injection.apply(), injection.apply():
         case.model(case.ids)
         raise KeyError
     assert torch.equal(case.model(case.ids).logits, teacher)
@@ -112,7 +112,7 @@ def test_tau_is_read_when_a_tail_has_moved_or_wants_its_gradient_and_at_no_other
 
     def step() -> list[str]:
         case.reads.clear()
-        with injection.applied():
+        with injection.apply():
             injection_loss = case.loss(case.model(case.ids)) - injection.injected_energy()
             injection_loss.backward()
         return sorted(case.reads)
@@ -142,7 +142,7 @@ def test_tails_at_rest_change_no_other_gradient_and_a_moved_tail_is_exact() -> N
         wanted = case.dense(injection)
         with_tails = case.gated(injection)
         injection.set_tail_updates(False)
-        with injection.applied():
+        with injection.apply():
             loss = case.loss(case.model(case.ids))
             at_rest = torch.autograd.grad(loss, list(injection.logits.values()))
         for mine, other, reference in zip(at_rest, with_tails[1][:count], wanted[1][:count], strict=True):
@@ -208,15 +208,16 @@ def test_what_is_fitted_gives_the_same_merge() -> None:
     case = Case(torch.float32, rank=5)
     for gates in GATES.values():
         injection = case.injection(gates)
-        fitted = injection.fitted()
-        assert all(value.dtype == torch.float32 and not value.requires_grad for value in fitted.values())
-        with torch.no_grad(), injection.applied():
+        fitted = injection.coefficients()
+        values = [value for own in fitted.values() for value in own.values()]
+        assert all(value.dtype == torch.float32 and not value.requires_grad for value in values)
+        with torch.no_grad(), injection.apply():
             student = case.model(case.ids).logits
         injection.restore()
         merged = {
             f"model.{name}": module.weight
             + STRENGTH
-            * case.spectra[name].gated(fitted[f"{name}/open"], fitted[f"{name}/open_tail"], case.tau[name])
+            * case.spectra[name].gate(fitted[name]["open"], fitted[name]["open_tail"], case.tau[name])
             for name, module in case.modules.items()
         }
         expected = torch.func.functional_call(case.model, merged, (case.ids,)).logits
@@ -230,7 +231,7 @@ def test_energy_and_quantiles_at_the_start() -> None:
     torch.testing.assert_close(injection.injected_energy().item(), 0.25)
     torch.testing.assert_close(injection.injected_energy("none"), 0.25 * whole)
     assert injection.quantiles(0.1, 0.5, 0.9) == [0.5, 0.5, 0.5]
-    assert list(injection.opened_tails()) == list(case.modules)
+    assert list(injection.open_tail_fractions()) == list(case.modules)
 
 
 def test_a_truncated_spectrum_needs_the_task_vectors() -> None:
@@ -242,6 +243,6 @@ def test_gains_measure_the_injected_norm(triple) -> None:
     name = triple.names("mat")[0]
     tau = triple.read("lrm", name) - triple.read("base", name)
     logits = torch.linspace(-3, 3, min(tau.shape))
-    gain = gate_gains(Spectra(triple), {f"{name}/open": torch.sigmoid(logits)}, strength=1.5)[name]
+    gain = measure_gains(Spectra(triple), {f"{name}/open": torch.sigmoid(logits)}, strength=1.5)[name]
     torch.testing.assert_close(gain.whole, tau.norm())
-    torch.testing.assert_close(gain.injected, decompose(tau).gated(1.5 * torch.sigmoid(logits)).norm())
+    torch.testing.assert_close(gain.injected, decompose(tau).gate(1.5 * torch.sigmoid(logits)).norm())

@@ -12,6 +12,7 @@ from frism.errors import UserError
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
+from frism.method.fitting import Fitting
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
@@ -23,8 +24,10 @@ def fit(
     options: dict[str, Any] = {"gates": Gates(), "compute": Compute(), **changes}
     spectra = Spectra(triple, SpectrumSettings(rank=options.pop("rank", 16)))
     learning = Learning(steps=3, batch=4, max_new_tokens=3, lr=0.05, tail_every=2)
-    return learn(triple, calibration, spectra, strength=1.0, learning=learning, workspace=workspace, seed=0,
-                 progress="test", **options)  # fmt: skip
+    fitting = Fitting(
+        triple, spectra=spectra, calibration=calibration, workspace=workspace, compute=options.pop("compute")
+    )
+    return learn(fitting, options.pop("gates"), 1.0, learning, **options).flat()
 
 
 @pytest.fixture(scope="module")

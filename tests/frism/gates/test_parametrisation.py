@@ -13,9 +13,9 @@ KINDS = st.sampled_from(["sigmoid", "free"])
 @given(kind=KINDS, block=st.integers(1, 9), shared=st.booleans(), k=st.integers(1, 30))
 def test_every_direction_starts_half_open(kind, block, shared, k) -> None:
     gates = Gates(kind, block, shared)
-    logits = gates.start(k, torch.float64, "cpu")
+    logits = gates.initial_logits(k, torch.float64, "cpu")
     assert logits.shape == (gates.count(k),)
-    assert torch.equal(gates.opened(logits, k), torch.full((k,), 0.5, dtype=torch.float64))
+    assert torch.equal(gates.open_fractions(logits, k), torch.full((k,), 0.5, dtype=torch.float64))
 
 
 @given(kind=KINDS, block=st.integers(1, 9), k=st.integers(1, 30), seed=st.integers(0, 99))
@@ -23,7 +23,7 @@ def test_neighbours_of_a_block_share_their_gate_and_add_up_its_gradient(kind, bl
     gates = Gates(kind, block)
     logits = torch.randn(gates.count(k), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     logits.requires_grad_()
-    opened = gates.opened(logits, k)
+    opened = gates.open_fractions(logits, k)
     values = logits.sigmoid() if kind == "sigmoid" else logits
     assert torch.equal(opened, torch.stack([values[i // block] for i in range(k)]))
     weights = torch.arange(1.0, k + 1, dtype=torch.float64)
@@ -36,7 +36,7 @@ def test_neighbours_of_a_block_share_their_gate_and_add_up_its_gradient(kind, bl
 @given(kind=KINDS, k=st.integers(1, 30))
 def test_a_shared_gate_is_one_number_and_sigmoids_stay_between_zero_and_one(kind, k) -> None:
     gates = Gates(kind, shared=True)
-    opened = gates.opened(torch.tensor([3.0]), k)
+    opened = gates.open_fractions(torch.tensor([3.0]), k)
     assert opened.shape == (k,)
     assert len(set(opened.tolist())) == 1
     assert (opened[0] < 1) == (kind == "sigmoid")

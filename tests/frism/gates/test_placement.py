@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frism.gates.placement import SHARE, Placement, free_memory
+from frism.gates.placement import SHARE, Placement, read_free_memory
 
 CPU = torch.device("cpu")
 MATRICES = ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj")
@@ -49,7 +49,7 @@ def test_streamed_factors_are_there_before_their_layer_and_at_most_two_layers_at
     placement.stream._fetch = lambda layer: (fetched.append(layer), fetch(layer))[1]
     late, layer = [], 0
     for step, asked in enumerate(a_step(layers, recomputed) * 2):
-        before = placement.stream.held
+        before = placement.stream.layers_on_device
         layer = int(asked.split(".")[1])
         if layer not in before:
             late.append(step)
@@ -57,7 +57,7 @@ def test_streamed_factors_are_there_before_their_layer_and_at_most_two_layers_at
         expected = factors(10 * layer + MATRICES.index(asked.removesuffix(".weight").split(".", 2)[2]),
                            torch.bfloat16)  # fmt: skip
         assert all(torch.equal(t, e.float()) for t, e in zip(taken, expected, strict=True))
-        assert len(placement.stream.held) <= 2
+        assert len(placement.stream.layers_on_device) <= 2
     assert late == [0]
     # Nothing is fetched in vain: a pass brings every layer once, and keeps the two at which it turns.
     assert len(fetched) <= 4 * layers
@@ -77,7 +77,7 @@ def test_auto_keeps_what_fits_and_streams_the_rest():
     placement = filled("auto", 3, free=lambda device: int(5.5 * size / SHARE))
     order = [name(layer, matrix) for layer in range(3) for matrix in MATRICES]
     assert list(placement.resident) == order[:5]
-    assert list(placement.stream.parked) == order[5:]
+    assert list(placement.stream.host_factors) == order[5:]
     resident = filled("resident", 3)
     for asked in (*order, *reversed(order)):
         for got, wanted in zip(placement.take(asked), resident.take(asked), strict=True):
@@ -85,7 +85,7 @@ def test_auto_keeps_what_fits_and_streams_the_rest():
 
 
 def test_free_memory_of_this_machine_is_positive():
-    assert free_memory(CPU) > 0
+    assert read_free_memory(CPU) > 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -93,7 +93,7 @@ def test_streaming_to_a_gpu_gives_the_same_factors():
     device, placement = torch.device("cuda"), Placement("streamed")
     for layer in range(3):
         placement.put(name(layer, MATRICES[0]), factors(layer), device, torch.float32)
-    assert placement.stream.parked[name(0, MATRICES[0])].host[0].is_pinned()
+    assert placement.stream.host_factors[name(0, MATRICES[0])].tensors[0].is_pinned()
     for layer in (0, 1, 2, 2, 1, 0):
         for got, wanted in zip(placement.take(name(layer, MATRICES[0])), factors(layer), strict=True):
             assert got.is_cuda

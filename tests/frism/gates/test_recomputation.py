@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from frism.compute import Compute
-from frism.distillation.prompts import rows
+from frism.distillation.prompts import prepare_questions
 from frism.distillation.receiver import Receiver
-from frism.distillation.teacher import Asking, ask
-from frism.gates.learner import gated
+from frism.distillation.teacher import TeacherSettings, answer_questions
+from frism.gates.learner import gate_model
 from frism.gates.parametrisation import Gates
-from frism.gates.recomputation import SHARE, pays, recomputed
+from frism.gates.recomputation import SHARE, recomputation_pays, recompute
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
@@ -20,11 +20,14 @@ from frism.triples.triple import Triple
 @pytest.mark.parametrize("rank", [None, 16])
 def test_gradients_are_the_same_bits(triple: Triple, calibration: SimpleNamespace, rank: int | None) -> None:
     receiver = Receiver.load(triple, Compute())
-    example = ask(
-        receiver, rows(receiver.processor, calibration.questions, range(3)), Asking(max_new_tokens=3)
+    example = answer_questions(
+        receiver,
+        prepare_questions(receiver.processor, calibration.questions, range(3)),
+        TeacherSettings(max_new_tokens=3),
     )
-    injection = gated(receiver, Spectra(triple, SpectrumSettings(rank=rank)), strength=1.0, gates=Gates(),
-                      compute=Compute())  # fmt: skip
+    injection = gate_model(
+        receiver, Spectra(triple, SpectrumSettings(rank=rank)), strength=1.0, gates=Gates(), compute=Compute()
+    )
     saved: list[int] = []
 
     def gradients() -> list[torch.Tensor]:
@@ -40,9 +43,9 @@ def test_gradients_are_the_same_bits(triple: Triple, calibration: SimpleNamespac
         found = [parameter.grad for parameter in injection.parameters()]
         return [gradient for gradient in found if gradient is not None]
 
-    with injection.applied():
+    with injection.apply():
         plain = gradients()
-        with recomputed(receiver.layers):
+        with recompute(receiver.layers):
             again = gradients()
     assert len(plain) == len(again) == len(injection.parameters())
     assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))
@@ -57,5 +60,5 @@ def test_it_pays_when_activations_would_fill_the_memory(
     # Per token and layer: q, k, v, o of width 128 (k, v to 64), gate, up, down of width 384; fp32.
     size = 6 * 4 * (2 * 256 + 2 * 192 + 3 * 512)
     monkeypatch.setattr("frism.gates.recomputation._memory", lambda device: 1000 * size)
-    assert not pays(layers, int(1000 * SHARE), torch.device("cpu"))
-    assert pays(layers, int(1000 * SHARE) + 1, torch.device("cpu"))
+    assert not recomputation_pays(layers, int(1000 * SHARE), torch.device("cpu"))
+    assert recomputation_pays(layers, int(1000 * SHARE) + 1, torch.device("cpu"))

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from frism.errors import UserError
-from frism.gates.run import Run
-from frism.gates.state import Keeper
+from frism.gates.checkpointer import Checkpointer
+from frism.gates.training import GateTraining
 from frism.triples.triple import Triple
 
 from . import fits
@@ -35,14 +35,14 @@ def same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> boo
 
 def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next fit end with an exception after so many steps, its state kept at the one before."""
-    original = Run._step
+    original = GateTraining._step
 
-    def step(run: Run, number: int) -> dict[str, float]:
+    def step(run: GateTraining, number: int) -> dict[str, float]:
         if number == steps:
             raise KeyboardInterrupt
         return original(run, number)
 
-    monkeypatch.setattr(Run, "_step", step)
+    monkeypatch.setattr(GateTraining, "_step", step)
 
 
 @pytest.mark.parametrize("stops", [(1,), (4, 5, 11)])
@@ -53,7 +53,7 @@ def test_going_on_gives_the_same_bits(
     stops: tuple[int, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("frism.gates.state.COST", 1.0)  # a state after every step
+    monkeypatch.setattr("frism.gates.checkpointer.TIME_SHARE", 1.0)  # a state after every step
     for number in stops:
         with monkeypatch.context() as patched:
             stop_after(number, patched)
@@ -62,13 +62,13 @@ def test_going_on_gives_the_same_bits(
         (own,) = tmp_path.glob("gates-*")
         assert len((own / "learning.csv").read_text().splitlines()) == number + 1
     taken = []
-    original = Run._step
+    original = GateTraining._step
 
-    def counted(run: Run, number: int) -> dict[str, float]:
+    def counted(run: GateTraining, number: int) -> dict[str, float]:
         taken.append(number)
         return original(run, number)
 
-    monkeypatch.setattr(Run, "_step", counted)
+    monkeypatch.setattr(GateTraining, "_step", counted)
     assert same(fits.fit(triple, tmp_path, STEPS), whole)
     assert taken == list(range(stops[-1], STEPS))
     assert same(fits.fit(triple, tmp_path, STEPS), whole)  # a finished fit takes no step more
@@ -86,39 +86,39 @@ def test_damaged_and_foreign_states_are_not_used(
     assert not same(other, whole)
     assert len(list(tmp_path.glob("gates-*"))) == 2
     assert len(list(tmp_path.glob("teacher-*"))) == 1  # shared: alpha is nothing to the teacher
-    assert Keeper(state, "another key").newest() is None
+    assert Checkpointer(state, "another key").load() is None
 
 
 def test_a_state_is_written_as_often_as_it_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("frism.gates.state.time.monotonic", lambda: now[0])
-    keeper = Keeper(tmp_path / "state.pt", "k")
+    monkeypatch.setattr("frism.gates.checkpointer.time.monotonic", lambda: now[0])
+    checkpointer = Checkpointer(tmp_path / "state.pt", "k")
 
     def state() -> dict[str, float]:
         now[0] += 1.0  # seconds that writing takes
         return {"n": now[0]}
 
-    assert keeper.keep(state)
+    assert checkpointer.save_if_due(state)
     now[0] = 19.9
-    assert not keeper.keep(state)
+    assert not checkpointer.save_if_due(state)
     now[0] = 20.1
-    assert keeper.keep(state)
-    assert keeper.newest() == {"n": pytest.approx(21.1)}
-    assert not Keeper(None, "k").keep(state)
+    assert checkpointer.save_if_due(state)
+    assert checkpointer.load() == {"n": pytest.approx(21.1)}
+    assert not Checkpointer(None, "k").save_if_due(state)
 
 
 def test_a_disk_that_refuses_is_one_sentence(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path / "state.pt", "k")
-    assert keeper.keep(lambda: {"n": torch.zeros(3)})
-    keeper = Keeper(tmp_path / "state.pt", "k")
+    checkpointer = Checkpointer(tmp_path / "state.pt", "k")
+    assert checkpointer.save_if_due(lambda: {"n": torch.zeros(3)})
+    checkpointer = Checkpointer(tmp_path / "state.pt", "k")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
         with pytest.raises(UserError, match=r"cannot write .*state\.pt: .*larger than the system allows"):
-            keeper.keep(lambda: {"n": torch.zeros(4096)})
+            checkpointer.save_if_due(lambda: {"n": torch.zeros(4096)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    found = keeper.newest()
+    found = checkpointer.load()
     assert found is not None
     assert len(found["n"]) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]

@@ -9,7 +9,7 @@ from torch import nn
 
 from frism.errors import UserError
 from frism.gates import task_vectors
-from frism.gates.tails import ParkedInFile, ParkedInMemory, TailWeights
+from frism.gates.tails import FileBackup, MemoryBackup, TailWeights
 
 NAME = "layers.0.mlp.up_proj.weight"
 
@@ -39,7 +39,7 @@ def test_the_weight_depends_on_the_gate_alone(dtype, entries, monkeypatch) -> No
     assert torch.equal(module.weight, own)
 
 
-@pytest.mark.parametrize("parked", [ParkedInFile, ParkedInMemory])
+@pytest.mark.parametrize("parked", [FileBackup, MemoryBackup])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_parked_bits_come_back_by_rows(parked, dtype) -> None:
     weight = a_layer(dtype)[0].weight

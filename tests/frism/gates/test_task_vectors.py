@@ -8,7 +8,7 @@ from torch import nn
 
 from frism.errors import UserError
 from frism.gates import task_vectors
-from frism.gates.task_vectors import TaskVectors, pieces
+from frism.gates.task_vectors import TaskVectors, slice_rows
 from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
 from tests.conftest import Folders
@@ -82,6 +82,6 @@ def test_pieces_cover_every_row_once(
     monkeypatch: pytest.MonkeyPatch, d_out: int, d_in: int, entries: int
 ) -> None:
     monkeypatch.setattr(task_vectors, "ENTRIES", entries)
-    rows = [row for piece in pieces(d_out, d_in) for row in range(d_out)[piece]]
+    rows = [row for piece in slice_rows(d_out, d_in) for row in range(d_out)[piece]]
     assert rows == list(range(d_out))
-    assert all((piece.stop - piece.start) * d_in <= max(entries, d_in) for piece in pieces(d_out, d_in))
+    assert all((piece.stop - piece.start) * d_in <= max(entries, d_in) for piece in slice_rows(d_out, d_in))

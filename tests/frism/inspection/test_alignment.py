@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from frism.inspection.alignment import task_vectors
+from frism.inspection.alignment import measure_task_vectors
 from frism.triples.triple import Triple
 
 
 def test_norms_and_cosines_equal_numpy_on_whole_files(triple: Triple) -> None:
-    report = task_vectors(triple, "mat+bias+norm")
+    report = measure_task_vectors(triple, "mat+bias+norm")
     base, vlm, lrm = (
         {name: tensor.astype(np.float64) for name, tensor in load_file(folder / "model.safetensors").items()}
         for folder in (triple.base_folder, triple.vlm_folder, triple.lrm_folder)
@@ -38,6 +38,6 @@ def test_norms_and_cosines_equal_numpy_on_whole_files(triple: Triple) -> None:
 
 def test_identical_checkpoints_have_no_task_vector(triple: Triple) -> None:
     same = Triple.open(triple.base_folder, triple.vlm_folder, triple.base_folder)
-    total = task_vectors(same).total
+    total = measure_task_vectors(same).total
     assert (total.tau_lrm, total.cosine) == (0.0, 0.0)
     assert total.tau_vlm > 0

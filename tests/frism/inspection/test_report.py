@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from frism.__main__ import app
 from frism.inspection.report import Report, inspect
-from frism.method import method
+from frism.method import discovery
 from frism.triples.triple import ROLES, Triple
 from tests.support import architectures
 
@@ -39,7 +39,7 @@ def test_every_architecture_is_judged(tmp_path: Path, family: str) -> None:
     assert fates["merged"] == found["aligned"] == len(found["tensors"])
     assert sum(fates.values()) == found["sides"][1]["tensors"]
     assert [row["layer"] for row in found["layers"]] == [0, 1, 2, None]
-    assert {row["method"] for row in found["costs"]["methods"]} == set(method.available())
+    assert {row["method"] for row in found["costs"]["methods"]} == set(discovery.available())
     assert found["sides"][1]["dtypes"] == {"BF16": found["sides"][1]["tensors"]}
     assert found["sides"][1]["shards"] > 1
 

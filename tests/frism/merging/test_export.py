@@ -24,8 +24,10 @@ from frism.errors import UserError
 from frism.merging import export as exporting
 from frism.merging import on_load
 from frism.merging.export import Job, export
-from frism.method.method import available, find
+from frism.method.discovery import available, find
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
+from frism.spectra.spectra import Spectra
 from frism.triples.scopes import WIDEST_SCOPE
 from frism.triples.triple import ROLES, Triple
 from tests.support import architectures
@@ -105,7 +107,7 @@ def test_every_architecture_merges_reloads_and_generates(
     architectures.make(family, tmp_path, naming, shards, tied, dtype=torch.bfloat16)
     triple = Triple.open(**{role: tmp_path / role for role in ROLES})
     recipe = Recipe.make(triple, "inject", {"strength": 0.7}, scope=WIDEST_SCOPE)
-    outcome = export(Job.of(triple, recipe, {}, tmp_path / "out"))
+    outcome = export(Job.of(triple, recipe, Fitted(), tmp_path / "out"))
     counts = outcome.plan.counts()
     assert counts["merged"] == len(triple.names(WIDEST_SCOPE))
     assert sum(counts.values()) == len(triple.checkpoints["vlm"].tensors)
@@ -116,7 +118,7 @@ def test_every_architecture_merges_reloads_and_generates(
 @pytest.mark.parametrize("method", [name for name in available() if not find(name).fit and name != "vlm"])
 def test_every_method_writes_what_merge_on_load_fills_in(triple: Triple, tmp_path: Path, method: str) -> None:
     recipe = Recipe.make(triple, method, scope=WIDEST_SCOPE, seed=4)
-    export(Job.of(triple, recipe, {}, tmp_path / "out"))
+    export(Job.of(triple, recipe, Fitted(), tmp_path / "out"))
     model, filled = loaded(tmp_path / "out"), on_load.load(triple, recipe)
     state = filled.state_dict()
     for name, tensor in model.state_dict().items():
@@ -173,11 +175,15 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
     outcome = export(make_job(triple, tmp_path / "out", params={"strength": 0.25}, dtype="BF16"))
     recipe, fitted = Recipe.load(tmp_path / "out")
     assert recipe == Recipe.make(triple, "inject", {"strength": 0.25}) == outcome.recipe
-    assert fitted == {}
+    assert not fitted
     card = (tmp_path / "out/README.md").read_text()
     head = yaml.safe_load(card.split("---")[1])
     assert head["license"] == "apache-2.0"
-    assert head["base_model"] == ["vlm", "lrm", "base"]
+    assert head["base_model"] == [
+        f"{triple.vlm_folder.parent.name}/{role}" for role in ("vlm", "lrm", "base")
+    ]
+    assert head["tags"] == ["merge", "frism", "inject"]
+    assert "without training" in card
     for words in (*triple.digest.values(), "apache-2.0", "MIT License (its LICENSE)", "not stated", "0.25",
                   recipe.key, "vision tower", "--set strength=0.25 --scope mat --seed 0 --dtype BF16",
                   ):  # fmt: skip
@@ -190,12 +196,12 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
         row = report["tensors"][triple.stored(name)]
         assert row["injected"] == pytest.approx(norm, rel=1e-5)
         stored, tensor = Checkpoint(tmp_path / "out").read(triple.stored(name)), None
-        tensor = dict(on_load.merged(triple, recipe))[name] if name == "layers.0.mlp.up_proj.weight" else None
+        tensor = dict(on_load.merge(triple, recipe))[name] if name == "layers.0.mlp.up_proj.weight" else None
         if tensor is not None:
             error = stored.double() - tensor.double()
             assert row["cast"] == pytest.approx(error.norm().item(), rel=1e-5)
             assert row["largest"] == pytest.approx(error.abs().max().item(), rel=1e-6)
-    for name, tensor in on_load.merged(triple, recipe):
+    for name, tensor in on_load.merge(triple, recipe):
         error = Checkpoint(tmp_path / "out").read(triple.stored(name)).double() - tensor.double()
         row = report["tensors"][triple.stored(name)]
         assert row["cast"] == pytest.approx(error.norm().item(), rel=1e-5)
@@ -210,7 +216,7 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
 def test_every_method_has_provenance_in_mergekits_words_or_says_why_not(triple: Triple, method: str) -> None:
     from frism.merging.mergekit_config import mergekit_config
 
-    recipe = Recipe.make(triple, method, fitted={"x": torch.ones(1)} if find(method).fit else None)
+    recipe = Recipe.make(triple, method, fitted=Fitted({"x": torch.ones(1)}) if find(method).fit else None)
     text = mergekit_config(recipe, {role: role for role in ROLES}, "BF16")
     config = yaml.safe_load(text)
     assert (config is None) == (f"mergekit has no such method: {method} with" in text)
@@ -218,8 +224,8 @@ def test_every_method_has_provenance_in_mergekits_words_or_says_why_not(triple: 
 
 def test_sharding_keeps_every_tensor_and_the_index_points_to_it(triple: Triple, tmp_path: Path) -> None:
     recipe = Recipe.make(triple, "interp")
-    export(Job.of(triple, recipe, {}, tmp_path / "one"))
-    export(Job.of(triple, recipe, {}, tmp_path / "many", shard_size=1_000_000))
+    export(Job.of(triple, recipe, Fitted(), tmp_path / "one"))
+    export(Job.of(triple, recipe, Fitted(), tmp_path / "many", shard_size=1_000_000))
     assert raw(Checkpoint(tmp_path / "many")) == raw(Checkpoint(tmp_path / "one"))
     index = json.loads((tmp_path / "many/model.safetensors.index.json").read_text())
     files = sorted(set(index["weight_map"].values()))
@@ -230,7 +236,7 @@ def test_sharding_keeps_every_tensor_and_the_index_points_to_it(triple: Triple, 
         h.bytes for h in Checkpoint(tmp_path / "one").tensors.values()
     )
     again = Triple.open(triple.base_folder, tmp_path / "many", triple.lrm_folder)
-    export(Job.of(again, Recipe.make(again, "vlm"), {}, tmp_path / "kept"))
+    export(Job.of(again, Recipe.make(again, "vlm"), Fitted(), tmp_path / "kept"))
     for name in (*files, "model.safetensors.index.json"):
         assert (tmp_path / "kept" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
 
@@ -241,7 +247,7 @@ def test_dtype_is_that_of_merged_tensors_alone(triple: Triple, tmp_path: Path) -
     merged = {triple.stored(name) for name in triple.names("mat")}
     assert {name for name, (dtype, _, _) in after.items() if dtype == "F16"} == merged
     assert all(after[name] == before[name] for name in set(before) - merged)
-    expected = dict(on_load.merged(triple, Recipe.make(triple, "inject")))
+    expected = dict(on_load.merge(triple, Recipe.make(triple, "inject")))
     for name, tensor in expected.items():
         assert after[triple.stored(name)][2] == tensor.half().numpy().tobytes()
     loaded(tmp_path / "out")
@@ -281,6 +287,7 @@ KILLED = """
 import os, signal
 from pathlib import Path
 from frism.merging.export import Job, export
+from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
 triple = Triple.open({base!r}, {vlm!r}, {lrm!r})
 written = 0
@@ -329,7 +336,7 @@ def test_a_half_done_folder_of_another_merge_is_not_taken_up(triple: Triple, tmp
     program = KILLED.format(**paths, out=str(tmp_path / "out"), after=3_000_000)
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
     recipe = Recipe.make(triple, "inject", {"strength": 0.9})
-    export(Job.of(triple, recipe, {}, tmp_path / "out", shard_size=500_000))
+    export(Job.of(triple, recipe, Fitted(), tmp_path / "out", shard_size=500_000))
     check_export(triple, recipe, tmp_path / "out")
 
 
@@ -429,7 +436,7 @@ def test_command_merges_and_a_dry_run_writes_nothing(triple: Triple, tmp_path: P
         (["--method", "injct"], "unknown method 'injct'"),
         (["--method", "inject", "--set", "strenght=1"], "no parameter 'strenght'"),
         (["--method", "inject", "--set", "strength"], "--set strength is no assignment"),
-        (["--method", "inject", "--set", "strength=high"], "must be float, not 'high'"),
+        (["--method", "inject", "--set", "strength=high"], "must be a number, not 'high'"),
         (["--method", "inject", "--scope", "everything"], "unknown scope 'everything'"),
         (["--method", "inject", "--scope", "all"], "scope 'all' is for text models"),
         (["--method", "inject", "--dtype", "int8"], "--dtype int8 is unknown"),
@@ -483,14 +490,16 @@ def test_plain_arithmetic_is_merged_without_torch(triple: Triple, tmp_path: Path
 
 
 def test_command_exports_a_fitted_variant(triple: Triple, tmp_path: Path) -> None:
-    fitted = {name: torch.tensor(0.01 * (1 + number)) for number, name in enumerate(triple.names("mat"))}
+    factors = [torch.tensor(0.01 * (1 + number)) for number in range(len(triple.names("mat")))]
+    names = zip(triple.names("mat"), factors, strict=True)
+    fitted = Fitted(tensors={name: {"factor": factor} for name, factor in names})
     recipe = Recipe.make(triple, "frism_matrix", fitted=fitted)
     recipe.save(tmp_path / "variant", fitted)
     exported = frism("export", tmp_path / "variant", *folders_of(triple), "--out", tmp_path / "out")
     assert exported.returncode == 0, exported.stderr
     again, coefficients = Recipe.load(tmp_path / "out")
     assert again == recipe
-    assert all(torch.equal(coefficients[name], fitted[name]) for name in fitted)
+    assert all(torch.equal(value, fitted.flat()[name]) for name, value in coefficients.flat().items())
     model, filled = loaded(tmp_path / "out"), on_load.load(triple, recipe, fitted)
     for (name, tensor), other in zip(model.state_dict().items(), filled.state_dict().values(), strict=True):
         assert torch.equal(tensor, other), name
@@ -499,3 +508,90 @@ def test_command_exports_a_fitted_variant(triple: Triple, tmp_path: Path) -> Non
     refused = frism("export", tmp_path / "variant", *swapped, "--out", tmp_path / "other")
     assert refused.returncode == 2
     assert "the recipe was made for another base" in refused.stderr
+
+
+def test_numbers_that_follow_from_the_weights_are_fitted_on_the_spot(triple: Triple, tmp_path: Path) -> None:
+    merged = frism("merge", *folders_of(triple), "--method", "metagpt", "--out", tmp_path / "out")
+    assert merged.returncode == 0, merged.stderr
+    recipe, fitted = Recipe.load(tmp_path / "out")
+    squares = [
+        sum((triple.read(role, n) - triple.read("base", n)).double().square().sum() for n in triple.names())
+        for role in ("vlm", "lrm")
+    ]
+    shares = {"vlm": squares[0] / sum(squares), "lrm": squares[1] / sum(squares)}
+    assert fitted.flat().keys() == {"lrm", "vlm"}, "numbers of the whole model, not of every tensor"
+    for role, share in shares.items():
+        assert fitted.model[role].item() == pytest.approx(float(share), rel=1e-6)
+    assert recipe == Recipe.make(triple, "metagpt", fitted=fitted)
+    model, filled = loaded(tmp_path / "out"), on_load.load(triple, recipe, fitted)
+    for (name, tensor), other in zip(model.state_dict().items(), filled.state_dict().values(), strict=True):
+        assert torch.equal(tensor, other), name
+    card = (tmp_path / "out/README.md").read_text()
+    assert "with coefficients computed from the three checkpoints, without training" in card
+    again = card.split("To make it again: `frism ")[1].split("`")[0]
+    assert again.startswith("merge --vlm VLM --lrm LRM --base BASE --method metagpt")
+
+
+@pytest.mark.parametrize(
+    ("method", "needed"),
+    [("frism", "calibration questions"), ("frism_uniform", "what another variant learned"),
+     ("layer_search", "scores on dev questions")],
+)  # fmt: skip
+def test_what_needs_more_than_the_weights_is_refused(
+    triple: Triple, tmp_path: Path, method: str, needed: str
+) -> None:
+    with pytest.raises(UserError, match=f"method {method} is fitted with {needed}, which `frism merge`"):
+        export(make_job(triple, tmp_path / "out", method, params=find(method).validate({})))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_card_of_learned_gates_says_so(triple: Triple, tmp_path: Path) -> None:
+    spectra = Spectra(triple)
+    gates = {name: {"open": torch.rand(len(spectra.load(name).s))} for name in triple.names()}
+    recipe = Recipe.make(triple, "frism", fitted=Fitted(tensors=gates))
+    export(Job.of(triple, recipe, Fitted(tensors=gates), tmp_path / "out"))
+    card = (tmp_path / "out/README.md").read_text()
+    assert "with gates learned from calibration questions" in card
+    assert "without training" not in card
+    assert yaml.safe_load(card.split("---")[1])["tags"] == ["merge", "frism"]
+
+
+def test_other_rope_frequencies_and_an_empty_task_vector_are_warned_of(
+    copied_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    config = copied_folders["lrm"] / "config.json"
+    content = json.loads(config.read_text())
+    content["rope_parameters"] = {**content.get("rope_parameters", {}), "rope_theta": 123.0}
+    config.write_text(json.dumps(content))
+    shutil.copy(copied_folders["base"] / "model.safetensors", copied_folders["lrm"])
+    triple = Triple.open(**copied_folders)
+    merged = frism("merge", *folders_of(triple), "--method", "inject", "--out", tmp_path / "out")
+    assert merged.returncode == 0, merged.stderr
+    report = json.loads((tmp_path / "out/merge_report.json").read_text())
+    rope, equal = report["warnings"]
+    assert "rope_theta differs" in rope
+    assert "other rotary frequencies" in rope
+    assert equal.startswith("R equals B in every tensor of the scope")
+    card = (tmp_path / "out/README.md").read_text()
+    for sentence in (rope, equal):
+        assert f"warning: {sentence}" in merged.stderr
+        assert sentence in card
+    assert "rope_theta differs" not in card.split("that a merge does not resolve")[-1].split("## What")[
+        0
+    ].replace(rope, "")
+
+
+def test_a_hub_id_is_known_through_a_link(triple: Triple, tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--Qwen--Qwen-Text/snapshots/abc"
+    shutil.copytree(triple.lrm_folder, snapshot)
+    (tmp_path / "lrm").symlink_to(snapshot)
+    linked = Triple.open(triple.base_folder, triple.vlm_folder, tmp_path / "lrm")
+    export(make_job(linked, tmp_path / "out"))
+    head = yaml.safe_load((tmp_path / "out/README.md").read_text().split("---")[1])
+    assert head["base_model"][1] == "Qwen/Qwen-Text"
+
+
+def test_a_triple_as_it_should_be_has_no_warning(triple: Triple, tmp_path: Path) -> None:
+    export(make_job(triple, tmp_path / "out"))
+    assert json.loads((tmp_path / "out/merge_report.json").read_text())["warnings"] == []
+    assert "spoiled" not in (tmp_path / "out/README.md").read_text()

@@ -10,6 +10,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
 
 from frism.errors import UserError
 from frism.merging import on_load
+from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import WIDEST_SCOPE, Triple
 from tests.support import architectures
@@ -39,7 +40,7 @@ def test_only_tensors_in_scope_change(triple: Triple, model: nn.Module, scope: s
 def test_filled_model_holds_the_streamed_tensors(triple: Triple, model: nn.Module) -> None:
     recipe = Recipe.make(triple, "ties", scope=WIDEST_SCOPE)
     norms = on_load.apply(model, triple, recipe)
-    for name, tensor in on_load.merged(triple, recipe):
+    for name, tensor in on_load.merge(triple, recipe):
         assert torch.equal(model.model.language_model.get_parameter(name), tensor)
         delta = tensor.double() - triple.read("vlm", name).double()
         assert norms[name] == pytest.approx(delta.norm().item(), rel=1e-5)
@@ -86,7 +87,7 @@ def test_r_alone_in_the_tower_answers_as_r_does(triple: Triple, model: nn.Module
 def test_bf16_model_gets_the_fp32_result_rounded_once(triple: Triple) -> None:
     recipe = Recipe.make(triple, "inject", {"strength": 0.7})
     model = on_load.load(triple, recipe, dtype=torch.bfloat16)
-    for name, tensor in on_load.merged(triple, recipe):
+    for name, tensor in on_load.merge(triple, recipe):
         assert torch.equal(model.model.language_model.get_parameter(name), tensor.bfloat16())
 
 
@@ -108,9 +109,9 @@ def test_recipe_of_other_weights_is_refused(triple: Triple, model: nn.Module) ->
 
 def test_coefficients_must_belong(triple: Triple) -> None:
     with pytest.raises(UserError, match="do not belong together"):
-        list(on_load.merged(triple, Recipe.make(triple, "inject"), {"a": torch.tensor(1.0)}))
+        list(on_load.merge(triple, Recipe.make(triple, "inject"), Fitted({"a": torch.tensor(1.0)})))
     with pytest.raises(UserError, match="do not belong together"):
-        list(on_load.merged(triple, Recipe.make(triple, "inject", fitted={"a": torch.tensor(1.0)})))
+        list(on_load.merge(triple, Recipe.make(triple, "inject", fitted=Fitted({"a": torch.tensor(1.0)}))))
 
 
 def test_dtype_and_device_map_are_respected(triple: Triple) -> None:

@@ -1,6 +1,5 @@
 """Pieces, threads, arrays: none of them changes a bit of a merge; and casts round as torch's do."""
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +15,12 @@ from frism.errors import UserError
 from frism.merging import pieces as merging
 from frism.merging.backends import NumpyBackend, TorchBackend
 from frism.merging.pieces import Merger, Piece, Result, for_each
-from frism.method.method import available, find
+from frism.method.discovery import available, find
+from frism.method.fitting import Fitting
 from frism.triples.triple import Triple
 from tests.support import architectures
 
-ARITHMETIC = [name for name in available() if find(name).arithmetic]
+ARITHMETIC = [name for name in available() if find(name).arithmetic and not find(name).fit]
 UNFITTED = [name for name in available() if not find(name).fit]
 
 
@@ -103,18 +103,6 @@ def test_random_methods_draw_anew_for_every_piece(mixed: Triple, monkeypatch: py
     assert abs(kept.mean() - 0.5) < 0.05
 
 
-def test_trimming_exactly_works_across_pieces(mixed: Triple, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = merged(mixed, "ties", trimming="exact", density=0.3)
-    plain = TorchBackend.__init__
-
-    def small(self: TorchBackend, device: str) -> None:
-        plain(self, device)
-        self.piece = 97
-
-    monkeypatch.setattr(TorchBackend, "__init__", small)
-    assert merged(mixed, "ties", trimming="exact", density=0.3, threads=2) == whole
-
-
 def test_an_error_in_a_thread_stops_the_others(mixed: Triple) -> None:
     done: list[int] = []
 
@@ -189,28 +177,12 @@ def test_norms_and_counts_agree_between_backends(given_values: np.ndarray) -> No
         assert not torches.norm(torch.from_numpy(broken)) < float("inf")
 
 
-@settings(deadline=None)
-@given(
-    st.lists(st.floats(-10, 10, width=32) | st.sampled_from([0.0, 1.0, -1.0, 0.5]), min_size=1, max_size=60),
-    st.floats(0.01, 1.0),
-    st.integers(1, 20),
-    st.booleans(),
-)
-def test_cuts_are_those_of_sorting(entries: list[float], density: float, step: int, exact: bool) -> None:
-    from baselines._trimming import cuts
-
-    delta = torch.tensor(entries)
-    found = cuts(lambda: ((piece, -piece) for piece in delta.split(step)), density, exact)
-    assert found[0] == found[1]
-    starts = itertools.count(0, step)
-    kept = torch.cat(
-        [found[0].keep(piece, start) for piece, start in zip(delta.split(step), starts, strict=False)]
-    )
-    order = sorted(range(len(entries)), key=lambda i: (-abs(delta[i].item()), i))
-    wanted = max(1, int(density * len(entries)) if exact else round(density * len(entries)))
-    stays = set(order[:wanted])
-    if not exact:
-        smallest = abs(delta[order[wanted - 1]])
-        stays |= {i for i in order if abs(delta[i]) == smallest}
-    expected = delta * torch.tensor([float(i in stays) for i in range(len(entries))])
-    assert kept.numpy().tobytes() == expected.numpy().tobytes()
+def test_fitted_numbers_are_the_same_in_numpy_and_torch(mixed: Triple) -> None:
+    found, results = find("metagpt"), []
+    fitted = found.run_fit(Fitting(mixed, scope="all"), {})
+    for device in (None, "cpu"):
+        with Merger(mixed, found, {}, scope="all", fitted=fitted, device=device) as merger:
+            desk = merger.desk()
+            pieces = [merger.merge(p, desk).merged for n in merger.names for p in merger.pieces(n)]
+            results.append(b"".join(np.asarray(piece).tobytes() for piece in pieces))
+    assert results[0] == results[1]

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from frism.checkpoints.dtypes import BITS
 from frism.checkpoints.headers import read_headers
-from frism.checkpoints.reading import SourceFiles, place
+from frism.checkpoints.reading import SourceFiles, byte_range
 from frism.errors import UserError
 from frism.merging.sharding import bytes_from, dtype_from
 from frism.merging.tensor_files import Layout, OutputFile
@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_place_counts_in_values(tmp_path: Path) -> None:
     save_file({"a": np.arange(10, dtype=np.float16)}, tmp_path / "model.safetensors")
     header = read_headers(tmp_path / "model.safetensors")["a"]
-    start, size = place(header, 3, 7)
+    start, size = byte_range(header, 3, 7)
     content = (tmp_path / "model.safetensors").read_bytes()[start : start + size]
     assert np.frombuffer(content, np.float16).tolist() == [3, 4, 5, 6]
 

@@ -1,17 +1,18 @@
 """FRISM's controls on what every gate method fits: equal norms, tails and all."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor
 
 from frism.merging.on_load import injected_norms
-from frism.method import method as methods
+from frism.method import discovery as methods
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 from frism.triples.triple import Triple
+from tests.support.fits import fit
 
 SHORT = {"strength": 0.8, "steps": 3, "batch": 8, "max_new_tokens": 2, "lr": 0.3, "alpha": 0.3, "samples": 1}
 REFERENCES = ["frism", "frism_signed", "frism_layer", "frism_closed_form", "frism_random"]
@@ -24,14 +25,12 @@ def test_uniform_and_matrix_controls_inject_what_their_reference_does(
     settings, method = SpectrumSettings(rank=rank), methods.find(name)
     spectra = Spectra(triple, settings)
     params = {key: value for key, value in SHORT.items() if key in method.parameters}
-    fitted = method.run_fit(triple, params, calibration=calibration, spectra=spectra)
+    fitted = fit(name, triple, params, calibration=calibration, spectra=spectra)
     recipe = Recipe.make(triple, name, params, spectrum=settings, fitted=fitted)
     expected = injected_norms(triple, recipe, fitted)
 
     def control(kind: str) -> dict[str, float]:
-        own: dict[str, Tensor] = methods.find(kind).run_fit(
-            triple, {}, reference=fitted, reference_params=recipe.params, spectra=spectra
-        )
+        own = fit(kind, triple, {}, reference=replace(fitted, params=recipe.params), spectra=spectra)
         return injected_norms(triple, Recipe.make(triple, kind, spectrum=settings, fitted=own), own)
 
     assert control("frism_matrix") == pytest.approx(expected, rel=2e-3, abs=1e-5)
@@ -44,11 +43,9 @@ def test_uniform_and_matrix_controls_inject_what_their_reference_does(
 def test_shuffling_leaves_the_tail_where_it_is(triple: Triple, calibration: SimpleNamespace) -> None:
     spectra = Spectra(triple, SpectrumSettings(rank=5))
     params = {key: value for key, value in SHORT.items() if key != "samples"}
-    fitted = methods.find("frism").run_fit(triple, params, calibration=calibration, spectra=spectra)
-    shuffled = methods.find("frism_shuffled").run_fit(
-        triple, {}, reference=fitted, reference_params=params, seed=1
-    )
-    assert {key for key in fitted if not key.startswith("curve/")} == set(shuffled)
-    for key, value in shuffled.items():
-        if key.endswith("/open_tail"):
-            torch.testing.assert_close(value, 0.8 * fitted[key])
+    fitted = fit("frism", triple, params, calibration=calibration, spectra=spectra)
+    shuffled = fit("frism_shuffled", triple, {}, reference=replace(fitted, params=params), seed=1)
+    assert shuffled.tensors.keys() == fitted.tensors.keys()
+    for name, own in shuffled.tensors.items():
+        assert own.keys() == {"open", "open_tail"}
+        torch.testing.assert_close(own["open_tail"], 0.8 * fitted.tensors[name]["open_tail"])

@@ -5,17 +5,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from frism.method import method
+from frism.method.fitted import Fitted
+from frism.method.site import Site
 from frism.methods import frism, frism_matrix, frism_shuffled, frism_uniform
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum, decompose
 from frism.triples.triple import Triple
+from tests.support.fits import fit
 
 PARAMS = {"strength": 1.2}
 
 
 def learned(triple: Triple, calibration: SimpleNamespace, **params: float) -> dict[str, torch.Tensor]:
-    return method.find("frism").run_fit(triple, params, calibration=calibration)
+    return fit("frism", triple, params, calibration=calibration).flat()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,9 @@ def tensors(triple: Triple, name: str) -> dict[str, torch.Tensor]:
 
 def injection_of(triple: Triple, name: str, fitted: dict[str, torch.Tensor]) -> torch.Tensor:
     t = tensors(triple, name)
-    return frism.merge(**t, strength=1.2, spectrum=spectrum(t), fitted={"open": fitted[f"{name}/open"]})
+    return frism.merge(
+        Site.of(**t, spectrum=spectrum(t), fitted={"open": fitted[f"{name}/open"]}), strength=1.2
+    )
 
 
 @pytest.mark.parametrize(("logit", "share"), [(40.0, 1.0), (0.0, 0.5), (-40.0, 0.0)])
@@ -43,7 +47,9 @@ def test_limits_of_the_gates_are_plain_injection(triple: Triple, logit: float, s
         gate = torch.full((min(t["vlm"].shape),), logit)
         expected = t["vlm"] + 1.2 * share * (t["lrm"] - t["base"])
         torch.testing.assert_close(
-            frism.merge(**t, strength=1.2, spectrum=spectrum(t), fitted={"open": torch.sigmoid(gate)}),
+            frism.merge(
+                Site.of(**t, spectrum=spectrum(t), fitted={"open": torch.sigmoid(gate)}), strength=1.2
+            ),
             expected,
             atol=1e-5,
             rtol=1e-4,
@@ -52,7 +58,7 @@ def test_limits_of_the_gates_are_plain_injection(triple: Triple, logit: float, s
 
 def test_every_matrix_gets_a_gate_per_direction_and_a_curve(triple: Triple, fitted: dict) -> None:
     gates = {k: v for k, v in fitted.items() if k.endswith("/open")}
-    assert list(gates) == [f"{n}/open" for n in triple.names("mat")]
+    assert set(gates) == {f"{n}/open" for n in triple.names("mat")}
     assert all(len(g) == min(triple.read("vlm", k.removesuffix("/open")).shape) for k, g in gates.items())
     assert fitted["curve/kl"].shape == (6,)
     assert fitted["curve/injected_energy"][0] == pytest.approx(0.25)
@@ -74,34 +80,41 @@ def test_without_reward_gates_close_and_without_kl_they_open(
     assert opening["curve/gate_q10"][-1] > 0.55
 
 
+def control(kind: str, triple: Triple, fitted: dict[str, torch.Tensor]) -> Fitted:
+    reference = Fitted.from_flat(fitted, PARAMS)
+    return fit(kind, triple, {}, reference=reference, spectra=Spectra(triple), seed=0)
+
+
 def test_uniform_control_has_the_same_norm(triple: Triple, fitted: dict) -> None:
-    factors = frism_uniform.fit(fitted, PARAMS, spectra=Spectra(triple))
-    injected = [injection_of(triple, n, fitted) - triple.read("vlm", n) for n in factors]
-    control = [frism_uniform.merge(**tensors(triple, n), fitted={"value": c}) - triple.read("vlm", n)
-               for n, c in factors.items()]  # fmt: skip
-    assert len({c.item() for c in factors.values()}) == 1
-    norm = [torch.cat([d.flatten() for d in delta]).norm() for delta in (injected, control)]
+    own = control("frism_uniform", triple, fitted)
+    assert own.flat().keys() == {"factor"}, "one number of the whole model"
+    deltas: list[list[torch.Tensor]] = [[], []]
+    for name in triple.names("mat"):
+        t = tensors(triple, name)
+        deltas[0].append((injection_of(triple, name, fitted) - t["vlm"]).flatten())
+        deltas[1].append((frism_uniform.merge(Site.of(**t, fitted=own.of(name))) - t["vlm"]).flatten())
+    norm = [torch.cat(delta).norm() for delta in deltas]
     torch.testing.assert_close(norm[0], norm[1], rtol=1e-4, atol=1e-6)
 
 
 def test_matrix_control_has_the_same_norm_in_every_matrix(triple: Triple, fitted: dict) -> None:
-    for name, factor in frism_matrix.fit(fitted, PARAMS, spectra=Spectra(triple)).items():
+    own = control("frism_matrix", triple, fitted)
+    for name in triple.names("mat"):
         t = tensors(triple, name)
         injected = injection_of(triple, name, fitted) - t["vlm"]
-        control = frism_matrix.merge(**t, fitted={"value": factor}) - t["vlm"]
-        torch.testing.assert_close(control.norm(), injected.norm(), rtol=1e-3, atol=1e-6)
+        delta = frism_matrix.merge(Site.of(**t, fitted=own.of(name))) - t["vlm"]
+        torch.testing.assert_close(delta.norm(), injected.norm(), rtol=1e-3, atol=1e-6)
 
 
 def test_shuffled_control_moves_the_gates_and_keeps_their_values(triple: Triple, fitted: dict) -> None:
-    gains = frism_shuffled.fit(fitted, PARAMS, seed=0)
+    own = control("frism_shuffled", triple, fitted)
     moved = 0
     for name in triple.names("mat"):
-        original = 1.2 * fitted[f"{name}/open"]
-        shuffled = gains[f"{name}/open"]
+        original, shuffled = 1.2 * fitted[f"{name}/open"], own.tensors[name]["open"]
         torch.testing.assert_close(shuffled.sort().values, original.sort().values)
         moved += not torch.equal(shuffled, original)
     assert moved > len(triple.names("mat")) // 2
-    t = tensors(triple, triple.names("mat")[0])
-    own = {"open": gains[f"{triple.names('mat')[0]}/open"]}
-    merged = frism_shuffled.merge(**t, spectrum=spectrum(t), fitted=own)
-    torch.testing.assert_close(merged, t["vlm"] + spectrum(t).gated(own["open"]))
+    name = triple.names("mat")[0]
+    t = tensors(triple, name)
+    result = frism_shuffled.merge(Site.of(**t, spectrum=spectrum(t), fitted=own.of(name)))
+    torch.testing.assert_close(result, t["vlm"] + spectrum(t).gate(own.tensors[name]["open"]))

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines import inject
-from frism.errors import UserError
-from frism.merging.on_load import merged
-from frism.method import method
+from frism.merging.on_load import merge
 from frism.method.recipe import Recipe
+from frism.method.site import Site
 from frism.methods import rank_block
 from frism.spectra.spectrum import Spectrum, decompose
 from frism.triples.triple import Triple
@@ -41,10 +40,9 @@ def test_all_blocks_at_full_strength_are_plain_injection(
     spectrum = cut(decompose(lrm - base), rank)
     total = torch.zeros_like(base)
     for block in range(blocks):
-        total += rank_block.merge(
-            base, vlm, lrm, block=block, blocks=blocks, split=split, strength=1.0, spectrum=spectrum
-        ) - vlm  # fmt: skip
-    expected = inject.merge(base, vlm, lrm, strength=1.0)
+        part = rank_block.Part(block=block, blocks=blocks, split=split)
+        total += rank_block.merge(Site.of(base, vlm, lrm, spectrum=spectrum), strength=1.0, part=part) - vlm
+    expected = inject.merge(Site.of(base, vlm, lrm), strength=1.0)
     torch.testing.assert_close(vlm + total, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -75,7 +73,9 @@ def test_equal_energies_are_off_by_one_direction_at_most(seed: int, k: int, bloc
 def test_one_block_is_one_slice_of_the_spectrum() -> None:
     base, vlm, lrm = draw(0, (6, 6))
     spectrum = decompose(lrm - base)
-    result = rank_block.merge(base, vlm, lrm, block=1, blocks=3, strength=0.7, spectrum=spectrum)
+    result = rank_block.merge(
+        Site.of(base, vlm, lrm, spectrum=spectrum), strength=0.7, part=rank_block.Part(block=1, blocks=3)
+    )
     u, s, vh = torch.linalg.svd((lrm - base).double())
     expected = vlm.double() + 0.7 * (u[:, 2:4] * s[2:4]) @ vh[2:4]
     torch.testing.assert_close(result.double(), expected, atol=1e-5, rtol=1e-5)
@@ -84,20 +84,20 @@ def test_one_block_is_one_slice_of_the_spectrum() -> None:
 def test_a_matrix_without_a_task_vector_stays() -> None:
     base, vlm, _ = draw(0)
     for split in ("count", "energy"):
-        merged_matrix = rank_block.merge(base, vlm, base, split=split, spectrum=decompose(base - base))
+        merged_matrix = rank_block.merge(
+            Site.of(base, vlm, base, spectrum=decompose(base - base)), part=rank_block.Part(split=split)
+        )
         assert torch.equal(merged_matrix, vlm)
 
 
-@pytest.mark.parametrize(("block", "blocks"), [(-1, 6), (6, 6), (0, 0)])
+@pytest.mark.parametrize(("block", "blocks"), [(6, 6), (1, 1)])
 def test_a_block_that_is_not_there_is_named(block: int, blocks: int) -> None:
-    base, vlm, lrm = draw(0)
-    with pytest.raises(UserError, match=f"there is no block {block} of {blocks}"):
-        rank_block.merge(base, vlm, lrm, block=block, blocks=blocks, spectrum=decompose(lrm - base))
+    with pytest.raises(ValueError, match=f"there is no block {block} of {blocks}"):
+        rank_block.Part(block=block, blocks=blocks)
 
 
 def test_biases_and_norms_of_a_wider_scope_stay(triple: Triple) -> None:
     recipe = Recipe.make(triple, "rank_block", {"strength": 1.0}, scope="mat+bias+norm")
-    for name, tensor in merged(triple, recipe):
+    for name, tensor in merge(triple, recipe):
         if tensor.ndim == 1:
             assert torch.equal(tensor, triple.read("vlm", name)), name
-    assert method.find("rank_block").needs_spectrum

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frism.errors import UserError
-from frism.spectra.costs import COSTS, LINE, chosen, cost, sketch_width
-from frism.spectra.parts import named_layers, share
+from frism.spectra.costs import COSTS, LINE, choose_solver, estimate_seconds, sketch_width
+from frism.spectra.parts import choose_part, parse_layers
 from frism.spectra.settings import SpectrumSettings
 
 SEVEN = {
@@ -41,8 +41,8 @@ SEVEN = {
     ],
 )
 def test_the_cheapest_solver(shape: tuple[int, int], rank: int | None, device: str, solver: str) -> None:
-    assert chosen("auto", shape, rank, device) == solver
-    assert chosen("qr", shape, rank, device) == "qr"
+    assert choose_solver("auto", shape, rank, device) == solver
+    assert choose_solver("qr", shape, rank, device) == "qr"
 
 
 @settings(deadline=None)
@@ -55,7 +55,11 @@ def test_costs_are_positive_and_do_not_depend_on_orientation(
     way: tuple[str, str], shape: tuple[int, int], rank: int
 ) -> None:
     device, solver = way
-    assert 0 < cost(solver, shape, rank, device) == cost(solver, shape[::-1], rank, device)
+    assert (
+        0
+        < estimate_seconds(solver, shape, rank, device)
+        == estimate_seconds(solver, shape[::-1], rank, device)
+    )
 
 
 @given(st.integers(1, 4000), st.integers(1, 30_000))
@@ -70,14 +74,16 @@ def test_a_sketch_holds_a_tenth_more_than_is_wanted_in_whole_cache_lines(rank: i
 @given(st.integers(1, 40), st.sampled_from([None, 64]), st.sampled_from(["auto", "gesdd", "gesvdj"]))
 def test_parts_share_all_matrices_evenly(parts: int, rank: int | None, solver: str) -> None:
     how = SpectrumSettings(rank=rank, solver=solver)
-    shares = [share(SEVEN, f"{part}/{parts}", how) for part in range(1, parts + 1)]
+    shares = [choose_part(SEVEN, f"{part}/{parts}", how) for part in range(1, parts + 1)]
     assert sorted(name for names in shares for name in names) == sorted(SEVEN)
-    kind = "gesdd" if solver == "gesvdj" else chosen(solver, (18944, 3584), rank, "cpu")
-    largest = cost(kind, (18944, 3584), rank)
+    kind = "gesdd" if solver == "gesvdj" else choose_solver(solver, (18944, 3584), rank, "cpu")
+    largest = estimate_seconds(kind, (18944, 3584), rank)
     loads = [
         sum(
-            cost(
-                "gesdd" if solver == "gesvdj" else chosen(solver, SEVEN[name], rank, "cpu"), SEVEN[name], rank
+            estimate_seconds(
+                "gesdd" if solver == "gesvdj" else choose_solver(solver, SEVEN[name], rank, "cpu"),
+                SEVEN[name],
+                rank,
             )
             for name in names
         )
@@ -88,13 +94,13 @@ def test_parts_share_all_matrices_evenly(parts: int, rank: int | None, solver: s
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/0", "1/2/3", ""])
 def test_a_part_that_there_is_not(part: str) -> None:
-    with pytest.raises(UserError, match="is no share: write I/N"):
-        share(SEVEN, part, SpectrumSettings())
+    with pytest.raises(UserError, match="is not a part: write I/N"):
+        choose_part(SEVEN, part, SpectrumSettings())
 
 
 def test_layers_by_name() -> None:
-    assert named_layers("0-3", 28) == {0, 1, 2, 3}
-    assert named_layers("3, 5-7,27", 28) == {3, 5, 6, 7, 27}
+    assert parse_layers("0-3", 28) == {0, 1, 2, 3}
+    assert parse_layers("3, 5-7,27", 28) == {3, 5, 6, 7, 27}
     for text, told in (
         ("0-28", "layers 0 to 27"),
         ("5-3", "layers 0 to 27"),
@@ -102,7 +108,7 @@ def test_layers_by_name() -> None:
         ("", "write"),
     ):
         with pytest.raises(UserError, match=told):
-            named_layers(text, 28)
+            parse_layers(text, 28)
 
 
 def test_plans_need_no_torch() -> None:

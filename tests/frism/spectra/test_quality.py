@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from frism.spectra import quality
-from frism.spectra.quality import measured, orthogonality, residual
+from frism.spectra.quality import decompose_and_measure, orthogonality, residual
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum
 from tests.frism.spectra.matrices import KINDS, make
@@ -19,7 +19,7 @@ def in_numpy(spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_directions(kind: str, dtype: str) -> None:
     tau = make(kind, 70, 40)
-    spectrum, found = measured(tau, SpectrumSettings(dtype=dtype))
+    spectrum, found = decompose_and_measure(tau, SpectrumSettings(dtype=dtype))
     u, s, vh = in_numpy(spectrum)
     exact = tau.double().numpy()
     missed = np.linalg.norm(exact - (u * s) @ vh) / (np.linalg.norm(exact) or 1)
@@ -35,7 +35,7 @@ def test_all_directions(kind: str, dtype: str) -> None:
 @pytest.mark.parametrize("kind", sorted({*KINDS} - {"tiny", "huge"}))  # whose squares leave fp32
 def test_truncated(kind: str, dtype: str) -> None:
     tau = make(kind, 70, 40)
-    spectrum, found = measured(tau, SpectrumSettings(rank=6, dtype=dtype, solver="gesdd"))
+    spectrum, found = decompose_and_measure(tau, SpectrumSettings(rank=6, dtype=dtype, solver="gesdd"))
     assert spectrum.tail is not None
     assert spectrum.tail.dtype == torch.float32
     u, s, vh = in_numpy(spectrum)
@@ -50,7 +50,7 @@ def test_truncated(kind: str, dtype: str) -> None:
 
 def test_large_matrices_are_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     tau = make("flat", 300, 200)
-    spectrum = measured(tau, SpectrumSettings(dtype="bfloat16"))[0]
+    spectrum = decompose_and_measure(tau, SpectrumSettings(dtype="bfloat16"))[0]
     exact = residual(tau, spectrum)
     monkeypatch.setattr(quality, "EXACT", 100)
     assert residual(tau, spectrum) == pytest.approx(exact, rel=0.03)
@@ -63,7 +63,7 @@ def test_large_matrices_are_probed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_direction_that_leans_is_seen() -> None:
-    spectrum = measured(make("flat", 90, 33), SpectrumSettings())[0]
+    spectrum = decompose_and_measure(make("flat", 90, 33), SpectrumSettings())[0]
     for leaning in (spectrum.u, spectrum.vh.T):
         before = leaning[:, 20].clone()
         leaning[:, 20] += 0.01 * leaning[:, 3]

@@ -67,7 +67,7 @@ def test_the_gram_matrix_in_strips_and_pieces(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(gram_solver, "ROWS", 7)
     matrix = make("flat", 50, 19)
     exact = matrix.double().T @ matrix.double()
-    torch.testing.assert_close(gram_solver.gram_matrix(matrix), exact, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(gram_solver.form_gram_matrix(matrix), exact, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("solver", [*ON_CPU, "randomised"])

@@ -26,8 +26,8 @@ CHOICES = [
 def test_a_folder_gives_the_bits_that_computing_gives(
     triple: Triple, tmp_path: Path, settings: SpectrumSettings, name: str
 ) -> None:
-    computed = Spectra(triple, settings).of(name)
-    kept, again = (Spectra(triple, settings, tmp_path).of(name) for _ in range(2))
+    computed = Spectra(triple, settings).load(name)
+    kept, again = (Spectra(triple, settings, tmp_path).load(name) for _ in range(2))
     for part in ("u", "s", "vh", "tail"):
         values = [getattr(spectrum, part) for spectrum in (computed, kept, again)]
         assert all(value is None for value in values) or (
@@ -38,11 +38,11 @@ def test_a_folder_gives_the_bits_that_computing_gives(
 def test_what_a_folder_has_is_not_computed(
     triple: Triple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Spectra(triple, folder=tmp_path).of(NAMES[0])
-    monkeypatch.setattr(module, "measured", None)
-    Spectra(triple, folder=tmp_path).of(NAMES[0])
+    Spectra(triple, folder=tmp_path).load(NAMES[0])
+    monkeypatch.setattr(module, "decompose_and_measure", None)
+    Spectra(triple, folder=tmp_path).load(NAMES[0])
     with pytest.raises(TypeError):
-        Spectra(triple, SpectrumSettings(rank=3), tmp_path).of(NAMES[0])
+        Spectra(triple, SpectrumSettings(rank=3), tmp_path).load(NAMES[0])
 
 
 @pytest.mark.parametrize("settings", CHOICES, ids=str)
@@ -53,20 +53,20 @@ def test_the_sum_is_tau_and_its_energy_the_squared_norm(
     tau = triple.read("lrm", name) - triple.read("base", name)
     spectra = Spectra(triple, settings)
     assert torch.equal(spectra.task_vector(name), tau)
-    spectrum, one = spectra.of(name), torch.ones(())
-    whole = spectrum.gated(torch.ones_like(spectrum.s), one, tau)
+    spectrum, one = spectra.load(name), torch.ones(())
+    whole = spectrum.gate(torch.ones_like(spectrum.s), one, tau)
     exact = settings.rank is not None or settings.dtype == "float32"
     torch.testing.assert_close(whole, tau, rtol=0, atol=float(tau.norm()) * (1e-6 if exact else 1e-3))
     torch.testing.assert_close(spectrum.total, tau.square().sum(), rtol=3e-3, atol=0)
     opened = torch.rand(spectrum.s.shape, generator=torch.Generator().manual_seed(0))
-    part = spectrum.gated(opened, one / 3, tau)
+    part = spectrum.gate(opened, one / 3, tau)
     torch.testing.assert_close(spectrum.energy(opened, one / 3), part.square().sum(), rtol=3e-3, atol=0)
 
 
 def test_the_order_of_the_work_does_not_matter(triple: Triple) -> None:
     settings = SpectrumSettings(rank=5, solver="randomised")
-    first = [Spectra(triple, settings).of(name).u for name in NAMES]
-    last = [Spectra(triple, settings).of(name).u for name in reversed(NAMES)]
+    first = [Spectra(triple, settings).load(name).u for name in NAMES]
+    last = [Spectra(triple, settings).load(name).u for name in reversed(NAMES)]
     assert all(torch.equal(one, other) for one, other in zip(first, reversed(last), strict=True))
 
 
@@ -81,4 +81,4 @@ def test_spectra_belong_to_the_contents_of_base_and_lrm(
 
 def test_only_matrices_have_directions(triple: Triple, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"norm\.weight has shape \[128\]: only matrices"):
-        Spectra(triple, folder=tmp_path).of("norm.weight")
+        Spectra(triple, folder=tmp_path).load("norm.weight")

@@ -12,18 +12,18 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from frism.errors import UserError
-from frism.spectra.quality import measured
+from frism.spectra.quality import decompose_and_measure
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectrum import Spectrum
-from frism.spectra.store import ENTRY, Store, stored_bytes
+from frism.spectra.store import ENTRY, SpectrumStore, count_bytes
 from tests.frism.spectra.matrices import make
 
 NAME, SHAPE = "layers.0.mlp.up_proj.weight", (24, 10)
 
 
-def filled(root: Path, settings: SpectrumSettings | None = None) -> tuple[Store, Spectrum]:
-    store = Store(root, "b" * 64, "c" * 64, settings or SpectrumSettings())
-    spectrum, quality = measured(make("power", *SHAPE), store.settings)
+def filled(root: Path, settings: SpectrumSettings | None = None) -> tuple[SpectrumStore, Spectrum]:
+    store = SpectrumStore(root, "b" * 64, "c" * 64, settings or SpectrumSettings())
+    spectrum, quality = decompose_and_measure(make("power", *SHAPE), store.settings)
     store.write(NAME, spectrum, quality)
     return store, spectrum
 
@@ -43,14 +43,14 @@ def test_the_same_bits_come_back(tmp_path: Path, dtype: str, rank: int | None) -
     assert read.u.dtype == getattr(torch, dtype)
     assert read.s.dtype == torch.float32
     store.check(NAME, SHAPE)
-    size = stored_bytes(store.settings, [SHAPE])
+    size = count_bytes(store.settings, [SHAPE])
     assert size == sum(tensor.nbytes for tensor in load_file(store.path(NAME)).values())
     assert [path.name for path in store.folder.iterdir()] == [f"{NAME}.safetensors"]
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     store, _ = filled(tmp_path)
-    facts = store.facts(NAME, SHAPE)
+    facts = store.read_metadata(NAME, SHAPE)
     assert facts is not None
     assert facts["base"] == "b" * 64
     assert facts["lrm"] == "c" * 64
@@ -58,7 +58,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     assert facts["quality"]["residual"] < 1e-5
     assert facts["quality"]["solver"] == "gesdd"
     assert set(facts["quality"]) == {"residual", "orthogonality", "tail", "solver", "device", "seconds"}
-    assert store.facts("layers.1.mlp.up_proj.weight", SHAPE) is None
+    assert store.read_metadata("layers.1.mlp.up_proj.weight", SHAPE) is None
     assert store.read("layers.1.mlp.up_proj.weight", SHAPE, "cpu") is None
 
 
@@ -74,7 +74,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_another_origin_another_key(choices: list[tuple[str, str, int | None, str, str]]) -> None:
     keys = {
-        Store(Path(), base, lrm, SpectrumSettings(rank=rank, solver=solver, dtype=dtype)).key
+        SpectrumStore(Path(), base, lrm, SpectrumSettings(rank=rank, solver=solver, dtype=dtype)).key
         for base, lrm, rank, solver, dtype in choices
     }
     assert len(keys) == 2
@@ -86,8 +86,8 @@ def test_a_file_cut_short_is_named(tmp_path_factory: pytest.TempPathFactory, sha
     store, _ = filled(tmp_path_factory.mktemp("cut"))
     path = store.path(NAME)
     os.truncate(path, int(share * path.stat().st_size))
-    for use in (store.facts, store.check, lambda name, shape: store.read(name, shape, "cpu")):
-        with pytest.raises(UserError, match="is truncated or no spectrum") as raised:
+    for use in (store.read_metadata, store.check, lambda name, shape: store.read(name, shape, "cpu")):
+        with pytest.raises(UserError, match="is truncated or not a spectrum") as raised:
             use(NAME, SHAPE)
         assert str(path) in str(raised.value)
         assert "delete it, and it is computed again." in str(raised.value)
@@ -113,7 +113,7 @@ def test_a_file_of_another_place_is_named(tmp_path: Path) -> None:
             store.read(name, SHAPE, "cpu")
         assert str(store.path(name)) in str(raised.value)
     save_file(content, store.path(NAME))
-    with pytest.raises(UserError, match=rf"no spectrum \(no {ENTRY}\)"):
+    with pytest.raises(UserError, match=rf"not a spectrum \(no {ENTRY}\)"):
         store.read(NAME, SHAPE, "cpu")
 
 
@@ -130,7 +130,7 @@ def test_values_that_changed_are_found(tmp_path: Path) -> None:
         store.check(NAME, SHAPE)
     tensors["s"][2] = float("nan")
     save_file(tensors, store.path(NAME), metadata)
-    with pytest.raises(UserError, match="no falling row of numbers"):
+    with pytest.raises(UserError, match="infinite, negative or out of order"):
         store.read(NAME, SHAPE, "cpu")
 
 

@@ -96,7 +96,7 @@ def test_nan_in_a_tensor_is_found_when_it_is_read(copied_folders: Folders, edit_
 
 
 def test_swapped_order_unknown_scope_and_foreign_architecture(copied_folders: Folders) -> None:
-    with pytest.raises(UserError, match="no vision-language model"):
+    with pytest.raises(UserError, match="not a vision-language model"):
         Triple.open(copied_folders["vlm"], copied_folders["base"], copied_folders["lrm"])
     with pytest.raises(UserError, match=r"unknown scope 'matt'.*Did you mean 'mat'"):
         Triple.open(**copied_folders, scope="matt")
@@ -108,9 +108,7 @@ def test_swapped_order_unknown_scope_and_foreign_architecture(copied_folders: Fo
 def test_head_count_must_agree_and_rope_base_is_noted(copied_folders: Folders) -> None:
     rope = {"rope_type": "default", "rope_theta": 1e6}
     edit_config(copied_folders["lrm"], rope_parameters=rope)
-    assert any(
-        "rope_theta differs" in note and "1000000" in note for note in Triple.open(**copied_folders).notes()
-    )
+    assert any(d.rotary and "1000000" in d.sentence for d in Triple.open(**copied_folders).differences())
     edit_config(copied_folders["lrm"], num_attention_heads=8)
     with pytest.raises(UserError, match=r"num_attention_heads in config\.json differs"):
         Triple.open(**copied_folders)
@@ -122,7 +120,7 @@ def test_flat_config_of_older_checkpoints_is_read(copied_folders: Folders, tripl
     text = config.pop("text_config")
     path.write_text(json.dumps(text | config))
     older = Triple.open(**copied_folders)
-    assert older.notes() == triple.notes()
+    assert older.differences() == triple.differences()
     edit_config(copied_folders["vlm"], num_key_value_heads=1)
     with pytest.raises(UserError, match="num_key_value_heads"):
         Triple.open(**copied_folders)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from frism.checkpoints.checkpoint import Checkpoint
-from frism.triples.vocabularies import Vocabulary, compare, read_vocabulary, same_sentencepiece
+from frism.triples.vocabularies import Vocabulary, compare_vocabularies, read_vocabulary, same_sentencepiece
 from tests.support import architectures
 
 WORDS = st.dictionaries(st.integers(0, 30), st.text(max_size=3), max_size=20)
@@ -17,18 +17,18 @@ WORDS = st.dictionaries(st.integers(0, 30), st.text(max_size=3), max_size=20)
 
 @given(one=WORDS, other=WORDS)
 def test_comparison_is_symmetric_and_counts_what_differs(one: dict, other: dict) -> None:
-    forth = compare(Vocabulary(one, {}), Vocabulary(other, {}))
-    back = compare(Vocabulary(other, {}), Vocabulary(one, {}))
+    forth = compare_vocabularies(Vocabulary(one, {}), Vocabulary(other, {}))
+    back = compare_vocabularies(Vocabulary(other, {}), Vocabulary(one, {}))
     assert (forth.shared, forth.different) == (back.shared, back.different)
     assert forth.shared == len(one.keys() & other.keys())
     assert forth.different == sum(one[n] != other[n] for n in one.keys() & other.keys())
-    assert compare(Vocabulary(one, {}), Vocabulary(one, {})).different == 0
+    assert compare_vocabularies(Vocabulary(one, {}), Vocabulary(one, {})).different == 0
 
 
 def test_added_tokens_are_apart() -> None:
     one = Vocabulary({0: "a", 1: "b", 2: "<x>"}, {2: "<x>"})
     other = Vocabulary({0: "a", 1: "b", 2: "<y>", 3: "<z>"}, {2: "<y>", 3: "<z>"})
-    result = compare(one, other)
+    result = compare_vocabularies(one, other)
     assert (result.shared, result.different, result.same_family) == (2, 0, True)
     assert result.added == [(2, "<x>", "<y>"), (3, "", "<z>")]
 

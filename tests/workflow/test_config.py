@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.study.config import StudyConfig
 from frism.errors import UserError
-from workflow import benchmark_list, schema, settings, variant_list
+from workflow import config as configs
+from workflow import resolve
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "config"
 CONFIG = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
 
 
@@ -56,7 +59,40 @@ FAULTS = {
         "selection.perception_budget is 2, which is too large",
     ),
     "empty grid": (put("variants.inject.grid", {"strength": []}), "variants.inject.grid.strength is empty"),
-    "named twice": (put("benchmarks", ["mini_total", "mini_total"]), "benchmarks names 'mini_total' twice"),
+    "named twice": (
+        put("benchmarks", ["mini_total", "mini_total"]),
+        "benchmarks: mini_total is named twice: keep one.",
+    ),
+    "swept twice": (put("variants.inject.grid", {"strength": [0.5, 0.5]}), "strength names 0.5 twice"),
+    "a number in quotes": (put("questions.dev", "12"), "questions.dev must be a whole number, not '12'"),
+    "yes for a number": (put("seed", True), "seed must be a whole number, not True"),
+    "neither method nor checkpoint": (
+        put("variants.other", {"params": {}}),
+        "variants.other: a variant has either a method or a checkpoint: give one of the two.",
+    ),
+    "both method and checkpoint": (
+        put("variants.other", {"method": "inject", "checkpoint": "models/x"}),
+        "variants.other: a variant has either a method or a checkpoint",
+    ),
+    "a checkpoint with a grid": (
+        put("variants.other", {"checkpoint": "models/x", "grid": {"strength": [1.0]}}),
+        "variants.other: a checkpoint is asked as it is: drop grid",
+    ),
+    "a checkpoint that is not there": (
+        put("variants.other", {"checkpoint": "models/x"}),
+        "variants.other.checkpoint models/x holds no config.json",
+    ),
+    "an engine that no study can run with": (
+        put("engine", {"name": "vllm", "max_new_tokens": 8}),
+        "engine.name: vllm answers by hand alone",
+        "set it to transformers or vlmeval.",
+    ),
+    "a server for an engine": (
+        put("engine", {"name": "openai", "max_new_tokens": 8, "address": "http://x/v1", "model": "m"}),
+        "engine.name: openai answers by hand alone",
+        "set it to transformers or vlmeval.",
+    ),
+    "extends nothing": (put("extends", "nowhere.yaml"), "nowhere.yaml (No such file"),
     "bad study name": (put("study", "My study"), "study is 'My study': use lower-case letters"),
     "bad variant name": (put("variants.In-ject", {"method": "inject"}), "'In-ject'"),
     "unknown method": (
@@ -165,7 +201,7 @@ FAULTS = {
     ),
     "a benchmark without a name": (
         lambda config: config["benchmarks"].append({"axis": "reasoning"}),
-        "the key 'name' is missing in benchmarks.16",
+        "benchmarks.16: the key 'name' is missing.",
     ),
     "a benchmark of no kind": (
         lambda config: config["benchmarks"].append(7),
@@ -203,44 +239,38 @@ FAULTS = {
     ),
     "all of an endless benchmark": (
         put("questions.test", "all"),
-        "questions.test is all, but mini_number has no last question",
+        "questions.test is all, but mini_number is generated on the fly: set it to a number.",
     ),
 }
 
 
+def check(config: dict, source: str = "config/x.yaml") -> StudyConfig:
+    return configs.load(config, source, FOLDER)
+
+
 def test_the_shipped_config_is_sound():
-    settings.check(copy.deepcopy(CONFIG), "config/miniature.yaml")
+    check(copy.deepcopy(CONFIG))
 
 
-REAL = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if "miniature" not in path.name)
+REAL = sorted(
+    path.name
+    for path in FOLDER.glob("*.yaml")
+    if "\nstudy: " in path.read_text() and "miniature" not in path.name
+)
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_configs_of_real_checkpoints_are_sound(name, tmp_path):
     """As soon as the tables of questions are where they say."""
-    config = yaml.safe_load((ROOT / "config" / name).read_text())
-    config["data"]["folder"] = str(tmp_path)
-    tables = [
-        d["name"] for d in benchmark_list.resolved(config["benchmarks"]) if d["source"].get("tsv") is not None
-    ]
+    config = yaml.safe_load((FOLDER / name).read_text()) | {"data": {"folder": str(tmp_path)}}
+    entries = StudyConfig.load(FOLDER / name).benchmarks
+    tables = [d["name"] for d in resolve.definitions(entries) if d["source"].get("tsv") is not None]
     for table in tables:
         (tmp_path / f"{table}.tsv").touch()
-    settings.check(config, name)
+    check(config)
     (tmp_path / f"{tables[0]}.tsv").unlink()
     with pytest.raises(UserError, match=rf"{tables[0]}.tsv is missing"):
-        settings.check(config, name)
-
-
-def test_defaults_are_those_of_the_modules():
-    config = copy.deepcopy(CONFIG)
-    for key in ("selection", "statistics"):
-        del config[key]
-    schema.fill(config)
-    assert config["selection"] == {"perception_budget": 0.02, "margin": None, "oracle": False}
-    assert config["statistics"]["confidence"] == 0.95
-    assert config["engine"]["workers"] == 2
-    assert config["variants"]["vlm"] == {"method": "vlm", "params": {}, "grid": {}}
-    assert "judge" not in config
+        check(config)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -249,39 +279,35 @@ def test_a_fault_is_one_sentence(fault):
     config = copy.deepcopy(CONFIG)
     edit(config)
     with pytest.raises(UserError) as caught:
-        settings.check(config, "config/x.yaml")
+        check(config)
     message = str(caught.value)
-    assert message.startswith("config/x.yaml: ")
+    assert message.startswith("config/x.yaml: ") or fault == "extends nothing"
     assert "\n" not in message
     for part in parts:
         assert part in message
 
 
-def test_grid_points_are_all_combinations_the_last_key_fastest():
-    variant = {"params": {"a": 1}, "grid": {"b": [1, 2], "c": [3, 4]}}
-    assert [(p["a"], p["b"], p["c"]) for p in variant_list.points(variant)] == [
-        (1, 1, 3),
-        (1, 1, 4),
-        (1, 2, 3),
-        (1, 2, 4),
-    ]
-    assert variant_list.points({}) == [{}]
-
-
 def test_methods_say_what_they_need():
-    found = variant_list.needs(CONFIG["variants"])
+    found = resolve.needs(check(CONFIG))
     assert found["inject"] == found["vlm"] == []
     assert found["frism"] == ["spectrum", "calibration"]
     assert found["frism_uniform"] == ["spectrum", "reference"]
 
 
+def test_a_checkpoint_needs_nothing(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    config = copy.deepcopy(CONFIG)
+    config["variants"]["reasoner"] = {"checkpoint": str(tmp_path)}
+    assert resolve.needs(check(config))["reasoner"] == []
+
+
 def test_the_study_of_frism_itself_is_sound():
     """And asks what the miniature asks, so that the two can be compared."""
-    config = yaml.safe_load((ROOT / "config/miniature_full.yaml").read_text())
-    settings.check(config, "config/miniature_full.yaml")
+    config = yaml.safe_load((FOLDER / "miniature_full.yaml").read_text())
+    full = check(config)
     for key in ("triple", "scope", "engine", "benchmarks", "questions", "selection", "statistics"):
         assert config[key] == CONFIG[key], key
-    assert len(variant_list.points(config["variants"]["rank_block"])) == 30
+    assert len(full.variants["rank_block"].points) == 30
 
 
 @pytest.mark.parametrize("fault", ["unknown key of a variant", "unknown method"])

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from frism.compute import Compute
-from frism.distillation.examples import Examples, teach
+from frism.distillation.example_cache import ExampleCache
+from frism.distillation.examples import Examples, make_examples
 from frism.distillation.receiver import Receiver
-from frism.distillation.shelf import Shelf
-from frism.distillation.teacher import Asking
+from frism.distillation.teacher import TeacherSettings
 from frism.errors import UserError
-from frism.gates.curve import Curve, Stopping
 from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
-from frism.gates.run import Run
+from frism.gates.learning_curve import EarlyStopping, LearningCurve
+from frism.gates.training import GateTraining
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
 from frism.triples.triple import Triple
@@ -27,12 +27,17 @@ class Setting:
     def __init__(self, triple: Triple, questions: list[Any]) -> None:
         self.receiver = Receiver.load(triple, Compute())
         spectra = Spectra(triple)
-        self.spectra: dict[str, Spectrum] = {name: spectra.of(name) for name in self.receiver.modules}
+        self.spectra: dict[str, Spectrum] = {name: spectra.load(name) for name in self.receiver.modules}
         self.learned, self.held = self.taught(questions)
 
     def taught(self, questions: list[Any], **asking: Any) -> tuple[Examples, Examples]:
-        return teach(
-            self.receiver, questions, Asking(max_new_tokens=2, **asking), batch=2, batches=9, held_out=2
+        return make_examples(
+            self.receiver,
+            questions,
+            TeacherSettings(max_new_tokens=2, **asking),
+            batch=2,
+            batches=9,
+            held_out=2,
         )
 
     def run(
@@ -44,10 +49,10 @@ class Setting:
         seed: int = 0,
         kl_weight: float = 1.0,
         **learning: Any,
-    ) -> Run:
+    ) -> GateTraining:
         injection = GatedInjection(self.receiver.modules, self.spectra, strength)
-        kept = self.held if held else Examples(Shelf(None, ""), 0, 0)
-        return Run(self.receiver, injection, examples or self.learned, kept,
+        kept = self.held if held else Examples(ExampleCache(None, ""), 0, 0)
+        return GateTraining(self.receiver, injection, examples or self.learned, kept,
                    Learning(**{"batch": 2, "steps": 2, **learning}), seed=seed,
                    kl_weight=kl_weight)  # fmt: skip
 
@@ -57,7 +62,7 @@ def setting(triple: Triple, calibration: SimpleNamespace) -> Setting:
     return Setting(triple, calibration.questions)
 
 
-def logits(run: Run) -> torch.Tensor:
+def logits(run: GateTraining) -> torch.Tensor:
     return torch.cat([values.detach() for values in run.injection.logits.values()])
 
 
@@ -147,7 +152,7 @@ def test_held_out_divergence_is_checked_and_carried_on(setting: Setting) -> None
     values = [row["held_out_kl"] for row in run]
     assert values[0] == values[1] != values[2] == values[3] != values[4]
     fresh = setting.run()
-    with torch.no_grad(), fresh.injection.applied():
+    with torch.no_grad(), fresh.injection.apply():
         (held,) = setting.held
         assert values[0] == held.divergence(setting.receiver).item()
 
@@ -161,7 +166,7 @@ def test_it_stops_when_nothing_improves(setting: Setting, held: bool, checks: in
 
 
 def test_stopping_counts_checks_without_improvement() -> None:
-    stopping = Stopping(patience=2, tolerance=0.1)
+    stopping = EarlyStopping(patience=2, tolerance=0.1)
     assert [stopping.check(loss) for loss in (1.0, 0.95, 0.85, 0.8, 0.76)] == [
         False,
         False,
@@ -169,18 +174,18 @@ def test_stopping_counts_checks_without_improvement() -> None:
         False,
         True,
     ]
-    assert not any(Stopping(patience=0).check(1.0) for _ in range(9))
+    assert not any(EarlyStopping(patience=0).check(1.0) for _ in range(9))
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_the_way_out(setting: Setting) -> None:
     with pytest.raises(
-        UserError, match=r"step 0: the loss is not finite: lower lr .* or strength \(now 1e\+38"
+        UserError, match=r"the loss of step 0 is not finite: lower lr .* or strength \(now 1e\+38"
     ):
         list(setting.run(strength=1e38))
 
 
 def test_a_curve_has_equal_columns(tmp_path: Any) -> None:
-    curve = Curve()
+    curve = LearningCurve()
     curve.append({"kl": 0.5, "x": 1.0})
     with pytest.raises(ValueError, match="cannot take kl"):
         curve.append({"kl": 0.4})

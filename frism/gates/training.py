@@ -1,4 +1,4 @@
-"""The steps of one fit: batches in a seeded order, AdamW on the gates, held-out checks, an early end."""
+"""Train gates step by step: batches in a seeded order, AdamW, held-out checks, early stopping."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,10 +12,10 @@ from frism.distillation.examples import Examples
 from frism.distillation.receiver import Receiver
 from frism.distillation.teacher import Example
 from frism.errors import UserError
-from frism.gates.curve import Curve, Stopping, mean
 from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
-from frism.gates.recomputation import pays, recomputed
+from frism.gates.learning_curve import EarlyStopping, LearningCurve, mean
+from frism.gates.recomputation import recomputation_pays, recompute
 
 QUANTILES = {"gate_q10": 0.1, "gate_q50": 0.5, "gate_q90": 0.9}
 SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps done -> share of lr
@@ -24,8 +24,8 @@ SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps done ->
 }
 
 
-class Run:
-    """Iterating takes the steps that are left and gives each one's quantities, as they were before it.
+class GateTraining:
+    """Take the steps that are left, one per iteration; yield each one's quantities as they were before it.
 
     Args:
         examples: to learn from. held_out: to check on; may be empty.
@@ -52,11 +52,11 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             injection.parameters(), lr=learning.lr, weight_decay=learning.weight_decay, eps=learning.epsilon
         )
-        self.curve, self.stopping = Curve(), Stopping(learning.patience, learning.tolerance)
+        self.curve, self.stopping = LearningCurve(), EarlyStopping(learning.patience, learning.tolerance)
         self._pass: tuple[int, list[int]] = (-1, [])
 
     def state(self) -> dict[str, Any]:
-        """All that the remaining steps depend on; the order of the examples follows from seed and step."""
+        """Return all that the remaining steps depend on; the examples' order follows from seed and step."""
         return {
             "logits": {name: logits.detach() for name, logits in self.injection.logits.items()},
             "tails": {name: logit.detach() for name, logit in self.injection.tails.items()},
@@ -67,25 +67,28 @@ class Run:
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
-        for own, kept in ((self.injection.logits, state["logits"]), (self.injection.tails, state["tails"])):
-            for name, logits in own.items():
-                logits.copy_(kept[name])
+        """Resume from what `state` returned."""
+        for parameters, saved in (
+            (self.injection.logits, state["logits"]),
+            (self.injection.tails, state["tails"]),
+        ):
+            for name, logits in parameters.items():
+                logits.copy_(saved[name])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.curve, self.stopping = Curve(state["curve"]), Stopping(**state["stopping"])
+        self.curve, self.stopping = LearningCurve(state["curve"]), EarlyStopping(**state["stopping"])
 
     def __iter__(self) -> Iterator[dict[str, float]]:
         with ExitStack() as stack:
-            stack.enter_context(self.injection.applied())
+            stack.enter_context(self.injection.apply())
             longest = max(example.answer.numel() for example in self.examples)
-            if pays(self.receiver.layers, longest, self.receiver.device):
-                stack.enter_context(recomputed(self.receiver.layers))
+            if recomputation_pays(self.receiver.layers, longest, self.receiver.device):
+                stack.enter_context(recompute(self.receiver.layers))
             for step in range(len(self.curve), self.learning.steps):
                 due = step % self.learning.check_every == 0
-                held = self._held_out(due)
-                if due and self._stops(held):
+                held_out = self._measure_held_out(due)
+                if due and self._should_stop(held_out):
                     return
-                row = self._step(step) | held
+                row = self._step(step) | held_out
                 self.curve.append(row)
                 yield row
 
@@ -100,7 +103,7 @@ class Run:
         row = {"kl": divergence.item(), "injected_energy": energy.item()}
         if not all(math.isfinite(value) for value in row.values()):
             raise UserError(
-                f"step {step}: the loss is not finite: lower lr (now {learning.lr:g}) or strength (now "
+                f"the loss of step {step} is not finite: lower lr (now {learning.lr:g}) or strength (now "
                 f"{injection.strength:g}), or let the model run in float32 (now "
                 f"{str(self.receiver.model.dtype).removeprefix('torch.')})."
             )
@@ -111,8 +114,8 @@ class Run:
         self.optimizer.step()
         return row
 
-    def _held_out(self, due: bool) -> dict[str, float]:
-        """The KL on the questions kept back, as of the last check."""
+    def _measure_held_out(self, due: bool) -> dict[str, float]:
+        """Return the KL on the questions held out, as of the last check."""
         if not self.held_out:
             return {}
         if not due:
@@ -122,10 +125,10 @@ class Run:
         total = sum(kl * count for kl, count in parts)
         return {"held_out_kl": total / sum(count for _, count in parts)}
 
-    def _stops(self, held: dict[str, float]) -> bool:
-        """Whether a check finds that nothing has improved for long enough."""
-        if held:
-            kl = held["held_out_kl"]
+    def _should_stop(self, held_out: dict[str, float]) -> bool:
+        """Whether a check finds no improvement for long enough."""
+        if held_out:
+            kl = held_out["held_out_kl"]
             energy = self.injection.injected_energy(self.learning.normaliser).item()
         elif len(self.curve):
             since = self.learning.check_every
@@ -139,9 +142,9 @@ class Run:
         return example.divergence(self.receiver, learning.temperature, learning.divergence)
 
     def _example(self, step: int) -> Example:
-        """The batch of a step: every pass over the examples has an order of its own, by seed and pass."""
-        number, place = divmod(step, len(self.examples))
+        """Return a step's batch: every pass over the examples has an order of its own, by seed and pass."""
+        number, index = divmod(step, len(self.examples))
         if self._pass[0] != number:
             generator = torch.Generator().manual_seed((self.seed << 20) + number)
             self._pass = (number, torch.randperm(len(self.examples), generator=generator).tolist())
-        return self.examples[self._pass[1][place]]
+        return self.examples[self._pass[1][index]]

@@ -1,4 +1,4 @@
-"""The course of learning: one value per quantity and step, as tensors and as a CSV; and when to stop."""
+"""Record a learning curve, one value per quantity and step, as tensors and as a CSV; stop early."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from frism.files import atomic_write
 
 
 @dataclass
-class Curve:
-    """Values by quantity, one per step, all quantities of equal length."""
+class LearningCurve:
+    """Record values by quantity, one per step, all quantities of equal length."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
 
@@ -28,12 +28,12 @@ class Curve:
             self.values.setdefault(name, []).append(value)
 
     def last(self, name: str) -> float:
-        """The newest value of a quantity."""
+        """Return the newest value of a quantity."""
         return self.values[name][-1]
 
     def tensors(self) -> dict[str, Tensor]:
-        """ "curve/<quantity>", fp32 (steps,)."""
-        return {f"curve/{name}": torch.tensor(values) for name, values in self.values.items()}
+        """Return every quantity, fp32 (steps,)."""
+        return {name: torch.tensor(values) for name, values in self.values.items()}
 
     def write(self, path: Path) -> None:
         """Write a CSV with a row per step, whole or not at all."""
@@ -46,16 +46,16 @@ class Curve:
 
 
 @dataclass
-class Stopping:
-    """When learning has stopped paying: no improvement by `tolerance` in `patience` checks (0: never)."""
+class EarlyStopping:
+    """Stop when the loss has not improved by `tolerance` in `patience` checks (0: never)."""
 
     patience: int
     tolerance: float = 0.0
     best: float = float("inf")
-    bad: int = 0
+    bad: int = 0  # checks without improvement
 
     def check(self, loss: float) -> bool:
-        """Take in the loss at one check; whether to stop."""
+        """Take in the loss at one check; return whether to stop."""
         if loss < self.best - self.tolerance:
             self.best, self.bad = loss, 0
         else:
@@ -64,5 +64,5 @@ class Stopping:
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean of at least one value."""
+    """Return the mean of at least one value."""
     return sum(values) / len(values)

@@ -1,0 +1,33 @@
+"""Say how coefficients are chosen on dev and a loss is judged on test: the `selection` part of a config."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DevRule(BaseModel):
+    """The rule that chooses a grid point; all that a fit reads of the selection."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    perception_budget: float = Field(
+        0.02, ge=0, le=1, description="perception that the chosen grid point may lose on dev, as a share"
+    )
+
+
+class SelectionSettings(DevRule):
+    """The rule on dev, the margin on test, and whether the oracle is shown beside it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    margin: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="perception that may be lost on test before a variant counts as worse (the"
+        " non-inferiority test); null: the budget",
+    )
+    oracle: bool = Field(
+        False, description="also answer the test questions with every grid point, for the oracle's table"
+    )
+
+    @property
+    def tolerated(self) -> float:
+        """Margin of the non-inferiority test: the budget unless the config says otherwise."""
+        return self.perception_budget if self.margin is None else self.margin

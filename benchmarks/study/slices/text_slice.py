@@ -1,0 +1,24 @@
+"""Say what of a study the text column depends on, beside a variant's recipe."""
+
+from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.entry import Entry
+from benchmarks.study.question_settings import DataSettings, Number
+from benchmarks.study.section import Slice
+from benchmarks.study.triple_settings import TripleSettings
+
+
+class TextNumber(Slice):
+    """Questions per text benchmark."""
+
+    text: Number
+
+
+class TextSlice(Slice):
+    """What the stage `text` reads."""
+
+    seed: int
+    triple: TripleSettings
+    engine: EngineSettings
+    text: tuple[Entry, ...]
+    questions: TextNumber
+    data: DataSettings

@@ -1,0 +1,29 @@
+"""Say which three checkpoints a study merges: the `triple` part of its config."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from benchmarks.study.section import Section
+
+if TYPE_CHECKING:
+    from frism.triples.triple import Triple
+
+
+class TripleSettings(Section):
+    """Three checkpoint folders, as `from_pretrained` reads them."""
+
+    base: str = Field(description="the base model that both others grew from")
+    vlm: str = Field(description="the vision-language model, which receives")
+    lrm: str = Field(description="the reasoning model, which gives")
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """The folders by role."""
+        return {"base": self.base, "vlm": self.vlm, "lrm": self.lrm}
+
+    def open(self, scope: str = "mat", *, text_receiver: bool = False) -> "Triple":
+        """Open the triple. Raises UserError as `Triple.open`."""
+        from frism.triples.triple import Triple  # a plan is made without torch
+
+        return Triple.open(self.base, self.vlm, self.lrm, scope=scope, text_receiver=text_receiver)

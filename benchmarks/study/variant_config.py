@@ -1,0 +1,57 @@
+"""Describe one variant of a study: a merging method with its parameters, or a checkpoint as it is."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from benchmarks.study.asking import Asking
+
+
+class VariantConfig(Asking):
+    """One line of `variants`: a method whose coefficients dev chooses, or a reference that is no merge."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    method: str | None = Field(
+        None, description="a file in `baselines` or `frism/methods` (`frism methods` lists them)"
+    )
+    params: dict[str, Any] = Field({}, description="fixed parameters; the method's own defaults otherwise")
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        {},
+        description="parameters to choose on dev: lists of values, all combinations, least injection first",
+    )
+    reference: str | None = Field(
+        None, description="the variant whose learned coefficients this one starts from"
+    )
+
+    @field_validator("grid")
+    @classmethod
+    def _name_each_value_once(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for name, values in grid.items():
+            twice = [value for place, value in enumerate(values) if value in values[:place]]
+            if twice:
+                raise ValueError(f"{name} names {twice[0]!r} twice")
+        return grid
+
+    @model_validator(mode="after")
+    def _be_one_or_the_other(self) -> Self:
+        if (self.method is None) == (self.checkpoint is None):
+            raise ValueError("a variant has either a method or a checkpoint: give one of the two")
+        given = [key for key in ("params", "grid", "reference") if getattr(self, key)]
+        if self.checkpoint is not None and given:
+            raise ValueError(f"a checkpoint is asked as it is: drop {given[0]}")
+        if twice := [key for key in self.grid if key in self.params]:
+            raise ValueError(f"'{twice[0]}' is both fixed (params) and swept (grid): drop one")
+        return self
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The parameters of every grid point, fixed ones included; the last key varies fastest."""
+        return list(expand(self.params, self.grid))
+
+
+def expand(params: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of every combination of a grid."""
+    for values in product(*grid.values()):
+        yield {**params, **dict(zip(grid, values, strict=True))}

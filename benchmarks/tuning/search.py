@@ -1,0 +1,44 @@
+"""Score the candidates of a search on the dev questions, for methods that are fitted by them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.answering.transformers_engine import TransformersEngine
+from benchmarks.questions.item import Item
+from benchmarks.statistics.selection import axis_means
+from benchmarks.tuning.dev_scores import dev_scores
+from benchmarks.tuning.points import Point, Scorer
+from frism.method.fitted import Fitted
+from frism.method.fitting import DevScores
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
+
+
+def make_scorer(
+    engine: Callable[[], TransformersEngine],
+    triple: Triple,
+    questions: Mapping[str, Sequence[Item]],
+    unmodified: pd.DataFrame,
+    budget: float,
+    workspace: Path,
+    spectra: Path | None = None,
+) -> Scorer:
+    """A function that merges a candidate on load, asks the dev questions and returns its mean scores.
+
+    Answers are kept below `workspace` by the candidate's recipe, so a search that was killed and starts again
+    from its seed asks nothing twice.
+
+    Args:
+        engine: opens the engine, when the first candidate is scored.
+        unmodified: dev scores of the unmodified VLM; `budget`: the perception that may be lost of them.
+    """
+    floor = axis_means(unmodified)["perception"] - budget
+
+    def score(recipe: Recipe, fitted: Fitted) -> DevScores:
+        point = Point(recipe, fitted, workspace / recipe.key)
+        means = axis_means(dev_scores(engine(), triple, point, questions, "candidate", spectra))
+        return DevScores(means["perception"], means["reasoning"], floor)
+
+    return score

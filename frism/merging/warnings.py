@@ -1,0 +1,39 @@
+"""Warn of what may spoil a merge although the three checkpoints align."""
+
+import numpy as np
+
+from frism.checkpoints.reading import SourceFiles, byte_range
+from frism.merging.backends import NumpyBackend
+from frism.triples.triple import Triple
+
+
+def find_warnings(triple: Triple, scope: str) -> list[str]:
+    """Find other RoPE frequencies, and R equal to B: a sentence each. Reads no further than it must."""
+    found = [difference.explained for difference in triple.differences() if difference.rotary]
+    if _equal(triple, scope):
+        found.append("R equals B in every tensor of the scope: there is no task vector tau_R to merge.")
+    return found
+
+
+def _equal(triple: Triple, scope: str) -> bool:
+    """Whether R has B's values in every tensor of the scope."""
+    backend = NumpyBackend()
+    with SourceFiles() as files:
+        for name in triple.names(scope):
+            size = triple.header("lrm", name).values
+            for first in range(0, size, backend.piece):
+                piece = (name, first, min(first + backend.piece, size))
+                one, other = (_read(files, backend, triple, role, *piece) for role in ("base", "lrm"))
+                if not np.array_equal(one, other):
+                    return False
+    return True
+
+
+def _read(
+    files: SourceFiles, backend: NumpyBackend, triple: Triple, role: str, name: str, first: int, last: int
+) -> np.ndarray:
+    header = triple.header(role, name)
+    start, size = byte_range(header, first, last)
+    block, handle = backend.buffer(size)
+    files.read(header.file, start, block)
+    return backend.widen(handle, header.dtype, (last - first,))

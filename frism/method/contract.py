@@ -1,0 +1,183 @@
+"""Check that a method keeps its contract: documented, typed, finite, repeatable, harmless to its inputs.
+
+`check` runs `fit` and `merge` on small random tensors and returns one sentence for every rule that is broken.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frism.errors import UserError
+from frism.method.fitted import Fitted
+from frism.method.fitting import DevScores, Fitting
+from frism.method.method import Method
+from frism.method.parameters import Parameter, Value
+from frism.method.site import Array, Site
+from frism.seeds import make_generator
+from frism.spectra.spectrum import Spectrum, decompose
+
+LAYERS, SITES = 3, 9
+SHAPES = {"mlp.up_proj.weight": (12, 8), "mlp.down_proj.weight": (8, 12), "self_attn.q_proj.bias": (7,)}
+
+
+@dataclass(frozen=True)
+class TrialFitting(Fitting):
+    """A fit on small random tensors, with a score that is a number of the coefficients alone."""
+
+    triple: Any = None
+    label: str = "trial"
+    spectra: Any = None
+
+    @property
+    def layers(self) -> int:
+        """How many layers the trial has."""
+        return LAYERS
+
+    def sites(self) -> Iterator[Site]:
+        """Matrices and a bias of every layer, and a norm outside the layers."""
+        names = {f"layers.{layer}.{rest}": s for layer in range(LAYERS) for rest, s in SHAPES.items()}
+        for name, shape in {"norm.weight": (5,), "layers.0.self_attn.v_proj.weight": (1, 1), **names}.items():
+            generator = make_generator(1, name)
+            base = torch.randn(shape, generator=generator)
+            roles = {r: base + 0.1 * torch.randn(shape, generator=generator) for r in ("vlm", "lrm")}
+            layer = int(name.split(".")[1]) if name.startswith("layers") else None
+            tau = roles["lrm"] - base
+            yield Site(
+                {"base": base, **roles}.__getitem__, name=name, layer=layer, layers=LAYERS,
+                spectrum=partial(_spectrum, tau), rng=partial(make_generator, self.seed, name),
+            )  # fmt: skip
+
+    def score(self, fitted: Fitted) -> DevScores:
+        """The closer the coefficients to 0.4, the better."""
+        values = torch.cat([value.double().flatten() for value in fitted.checked("trial").flat().values()])
+        return DevScores(1.0, float((1 - (values - 0.4).abs()).mean().clamp(0, 1)))
+
+
+def _spectrum(tau: Tensor) -> Spectrum | None:
+    return decompose(tau) if tau.ndim == 2 else None
+
+
+def check(
+    method: Method, fitting: Fitting | None = None, params: Mapping[str, Value] | None = None
+) -> list[str]:
+    """One sentence for every rule that the method breaks.
+
+    Args:
+        fitting: what to fit on and to merge; small random tensors unless given. A method that needs more to
+            be fitted than it offers is not run.
+        params: to run with, the defaults otherwise.
+    """
+    trial, found = fitting or TrialFitting(), list(_undocumented(method))
+    if fitting is None:
+        trial = replace(trial, scorer=trial.score)
+    if not can_run(method, trial):
+        return found
+    if fitting is not None:
+        trial = method.equip(trial)
+    try:
+        fitted = method.run_fit(trial, params or {})
+        again = method.run_fit(trial, params or {})
+        if not _same(fitted.flat(), again.flat()):
+            found.append("fit gives another result when it is run again with the same seed")
+        found += _broken_runs(method, method.validate(params or {}), fitted, trial)
+    except UserError as error:
+        found.append(str(error).rstrip("."))
+    except Exception as error:
+        found.append(f"it fails with {type(error).__name__}: {error}")
+    return list(dict.fromkeys(found))
+
+
+def can_run(method: Method, fitting: Fitting) -> bool:
+    """Whether `fitting` meets what the method needs to be fitted."""
+    offered = {"calibration": fitting.calibration, "reference": fitting.reference, "dev": fitting.scorer}
+    unmet = {need for need, given in offered.items() if given is None}
+    spectra = fitting.spectra is None and isinstance(fitting, TrialFitting)
+    return not (method.needs & unmet or (method.fit and spectra and "spectrum" in method.needs))
+
+
+def _undocumented(method: Method) -> Iterator[str]:
+    if len(method.label) > 60:
+        yield f"its label, the first line up to ':' or '.', has {len(method.label)} characters: at most 60"
+    if len(method.doc.splitlines()) < 3:
+        yield "its docstring says no more than the label: add where it comes from and every deviation"
+    text = "\n".join([method.doc, *(inspect.getdoc(f) or "" for f in (method.merge, method.fit) if f)])
+    for name in method.parameters:
+        # In backquotes, or in a list of arguments: "name:" or "name, other:", beginning a line or sentence.
+        if not re.search(rf"`{name}`|(?:^|\. )\s*(?:\w+, )*{name}(?:, \w+)*:", text, re.MULTILINE):
+            yield f"parameter '{name}' is not documented: explain `{name}` in the docstring"
+    for function in filter(None, (method.merge, method.fit)):
+        if inspect.signature(function).return_annotation is inspect.Signature.empty:
+            yield f"{function.__name__} has no return type"
+
+
+def _broken_runs(
+    method: Method, params: Mapping[str, Value], fitted: Fitted, fitting: Fitting
+) -> Iterator[str]:
+    for plain in islice(fitting.sites(), SITES):
+        arrays = {role: plain.array(role) for role in method.reads}
+        arrays.setdefault("vlm", plain.vlm)
+        own = fitted.of(plain.name)
+        make = partial(_site, method, plain, own)
+        before = [tensor.clone() for tensor in (*arrays.values(), *own.values())]
+        torch.manual_seed(0)
+        first = method.run_merge(make(arrays), params).clone()
+        torch.manual_seed(1)
+        if not torch.equal(first, method.run_merge(make(arrays), params)):
+            yield "merge gives another result when it is run again: draw from site.rng alone"
+        if not all(map(torch.equal, before, (*arrays.values(), *own.values()))):
+            yield "merge changes its inputs: compute new tensors"
+        if method.identity is not None:
+            at_identity = method.run_merge(make(arrays), {**params, **method.identity})
+            if not torch.equal(at_identity, arrays["vlm"]):
+                yield f"merge at IDENTITY {dict(method.identity)} is not V"
+        if method.elementwise(params) and "seed" not in method.needs:
+            flat = {role: tensor.flatten() for role, tensor in arrays.items()}
+            half = len(flat["vlm"]) // 2
+            halves = [{r: t[part] for r, t in flat.items()} for part in (slice(half), slice(half, None))]
+            merged = torch.cat([method.run_merge(make(piece), params, finite=False) for piece in halves])
+            if not torch.equal(merged, first.flatten()):
+                yield "merge in flat pieces differs from merge of the whole: drop ELEMENTWISE"
+        if method.arithmetic:
+            numpy: dict[str, Any] = {role: tensor.numpy() for role, tensor in arrays.items()}
+            coefficients = {key: value.numpy() for key, value in own.items()}
+            result: Any = method.run_merge(_site(method, plain, coefficients, numpy), params)
+            if result.tobytes() != first.numpy().tobytes():
+                yield "merge of numpy arrays has other bits than that of torch tensors: drop ARITHMETIC"
+        for parameter in method.merging.parameters.values():
+            yield from _at_limits(method, params, parameter, partial(make, arrays))
+
+
+def _at_limits(
+    method: Method,
+    params: Mapping[str, Value],
+    parameter: Parameter,
+    make: Callable[[], Site],
+) -> Iterator[str]:
+    """Run with every choice, and with the ends of a range that count as inside it."""
+    for value in parameter.choices or ((True, False) if parameter.plain is bool else parameter.ends):
+        try:
+            complete = method.validate({**params, parameter.name: value})
+        except UserError:
+            continue  # it does not go with the other parameters
+        try:
+            method.run_merge(make(), complete)
+        except UserError as error:
+            yield f"at {parameter.name} = {value}, which its range allows: {str(error).rstrip('.')}"
+
+
+def _site(method: Method, plain: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array]) -> Site:
+    return method.site(
+        arrays.__getitem__, spectrum=lambda: plain.spectrum, rng=lambda: make_generator(0, plain.name),
+        name=plain.name, layer=plain.layer, layers=plain.layers, fitted=fitted,
+    )  # fmt: skip
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

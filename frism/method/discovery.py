@@ -1,0 +1,153 @@
+"""Find methods by file name, in this project's folders or anywhere, and read their files."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from frism.errors import UserError, suggest
+from frism.method.method import NEEDS, Method
+from frism.method.parameters import Signature, read_signature
+from frism.triples.triple import DEFAULT_SCOPE, ROLES, SCOPES
+
+PACKAGES = ["frism.methods", "baselines"]
+DIRECTIONS = ("singular", "random")
+
+
+def modules() -> dict[str, str]:
+    """Map every method's name to its module, without importing any method.
+
+    Modules whose name starts with "_" are no methods.
+    """
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if entry.name.startswith("_") or entry.ispkg:
+                continue
+            if entry.name in found:
+                raise UserError(
+                    f"two methods are named '{entry.name}' ({found[entry.name]} and {package}): rename one."
+                )
+            found[entry.name] = f"{package}.{entry.name}"
+    return found
+
+
+def available() -> list[str]:
+    """Names of all methods, sorted."""
+    return sorted(modules())
+
+
+def find(name: str) -> Method:
+    """Import a method by its name, or by the path of its file (which ends in .py).
+
+    Raises UserError when there is none or it breaks the interface.
+    """
+    if name.endswith(".py"):
+        return read_file(name)
+    known = modules()
+    if name not in known:
+        raise UserError(
+            f"unknown method '{name}' (available: {', '.join(sorted(known))}).{suggest(name, known)}"
+        )
+    try:
+        module = importlib.import_module(known[name])
+    except Exception as error:
+        raise _unimportable(name, known[name], error) from error
+    return read_module(module, name)
+
+
+def read_file(file: str | Path) -> Method:
+    """Read a method from a file anywhere. Raises UserError when there is none or it breaks the interface."""
+    path = Path(file)
+    if not path.is_file():
+        raise UserError(f"{path} is not a file: name a method's file.")
+    spec = importlib.util.spec_from_file_location(f"frism_method_file.{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise _unimportable(path.stem, str(path), error) from error
+    return read_module(module, str(file))
+
+
+def _unimportable(name: str, where: str, error: Exception) -> UserError:
+    return UserError(f"method {name} ({where}) fails to import: {type(error).__name__}: {error}.")
+
+
+def read_module(module: ModuleType, name: str) -> Method:
+    """Read a module as a method. Raises UserError, naming the file, when it breaks the interface."""
+    where = module.__file__ or module.__name__
+
+    def fact(constant: str, default: Any, allowed: Any = None) -> Any:
+        value = getattr(module, constant, default)
+        for one in value if isinstance(value, set | frozenset | tuple | list) else (value,):
+            if allowed is not None and one not in allowed:
+                options = ", ".join(allowed)
+                raise UserError(f"{where}: {constant} is '{one}': choose from {options}.")
+        return value
+
+    merge, fit = getattr(module, "merge", None), getattr(module, "fit", None)
+    if not callable(merge):
+        raise UserError(
+            f"{where} has no function merge(site, *, ...): write one or prefix the file with '_'."
+        )
+    doc = inspect.cleandoc(module.__doc__ or "")
+    label = doc.partition("\n")[0].partition(":")[0].partition(". ")[0].strip().rstrip(".")
+    if not label:
+        raise UserError(f"{where} has no docstring: its first line, up to ':' or '.', is the method's label.")
+    merging = read_signature(merge, where)
+    fitting = read_signature(fit, where) if fit is not None else None
+    parameters = dict(merging.parameters)
+    for parameter in fitting.parameters.values() if fitting else ():
+        if parameters.setdefault(parameter.name, parameter) != parameter:
+            raise UserError(
+                f"{where}: parameter '{parameter.name}' differs between merge and fit: make them equal."
+            )
+    pieces = getattr(module, "ELEMENTWISE", False)
+    identity = getattr(module, "IDENTITY", None)
+    for constant, values in (("ELEMENTWISE", pieces), ("IDENTITY", identity)):
+        for key, value in values.items() if isinstance(values, dict) else ():
+            if key not in parameters:
+                raise UserError(f"{where}: {constant} names '{key}', which is no parameter.")
+            parameters[key].check(value, where)
+    arithmetic = bool(getattr(module, "ARITHMETIC", False))
+    reads = fact("READS", ROLES, ROLES)
+    return Method(
+        name=name,
+        label=label,
+        doc="\n\n".join([doc, *_group_docs(merging, fitting)]),
+        module=module.__name__,
+        file=where,
+        scope=fact("SCOPE", DEFAULT_SCOPE, SCOPES),
+        needs=frozenset(fact("NEEDS", frozenset(), NEEDS)),
+        reads=tuple(role for role in ROLES if role in reads),
+        parameters=parameters,
+        merge=merge,
+        merging=merging,
+        fit=fit,
+        fitting=fitting,
+        mergekit=getattr(module, "mergekit", None),
+        mergekit_difference=fact("MERGEKIT_DIFFERENCE", ""),
+        pieces=pieces or arithmetic,
+        arithmetic=arithmetic,
+        svds=fact("SVDS", 0),
+        directions=fact("DIRECTIONS", "singular", DIRECTIONS),
+        family=fact("FAMILY", ""),
+        ignores=frozenset(fact("IGNORES", frozenset(), parameters)),
+        identity=identity,
+        swept=bool(fact("SWEPT", False)),
+    )
+
+
+def _group_docs(*signatures: Signature | None) -> list[str]:
+    """The docstrings of the dataclasses among the parameters, and of those that they extend."""
+    groups = [group for signature in signatures if signature for group in signature.groups.values()]
+    kinds = dict.fromkeys(kind for group in groups for kind in group.__mro__ if is_dataclass(kind))
+    return [inspect.cleandoc(kind.__doc__ or "") for kind in kinds]

@@ -1,0 +1,74 @@
+"""Hold what `fit` found: numbers of the whole model, of single tensors, and a learning curve."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from frism.errors import UserError
+from frism.method.parameters import Value
+
+if TYPE_CHECKING:  # seconds to import; a recipe without coefficients does without
+    from torch import Tensor
+
+CURVE = "curve"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a method's `fit` returns.
+
+    Attributes:
+        model: entries of the whole model, by key.
+        tensors: entries of single tensors, by canonical name and key.
+        curve: one value per step, by quantity: shown, and never merged.
+        params: the variant's parameters, where another variant starts from it.
+    """
+
+    model: "Mapping[str, Tensor]" = field(default_factory=dict)
+    tensors: "Mapping[str, Mapping[str, Tensor]]" = field(default_factory=dict)
+    curve: "Mapping[str, Tensor]" = field(default_factory=dict)
+    params: Mapping[str, Value] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.model or self.tensors or self.curve)
+
+    def of(self, name: str) -> "dict[str, Tensor]":
+        """What `merge` gets for one tensor: its own entries over those of the whole model."""
+        return {**self.model, **self.tensors.get(name, {})}
+
+    def flat(self) -> "dict[str, Tensor]":
+        """Everything by name, as a file holds it: "key", "tensor/key", "curve/quantity"; sorted."""
+        entries = dict(self.model)
+        for name, own in self.tensors.items():
+            entries |= {f"{name}/{key}": value for key, value in own.items()}
+        entries |= {f"{CURVE}/{key}": value for key, value in self.curve.items()}
+        return dict(sorted(entries.items()))
+
+    @classmethod
+    def from_flat(cls, entries: "Mapping[str, Tensor]", params: Mapping[str, Value] | None = None) -> Self:
+        """The inverse of `flat`, in its order: safetensors reads a file in a random one."""
+        model: dict[str, Tensor] = {}
+        tensors: dict[str, dict[str, Tensor]] = {}
+        for full, value in sorted(entries.items()):
+            name, slash, key = full.partition("/")
+            if slash:
+                tensors.setdefault(name, {})[key] = value
+            else:
+                model[name] = value
+        return cls(model, tensors, tensors.pop(CURVE, {}), params or {})
+
+    def checked(self, method: str) -> Self:
+        """The same as contiguous CPU tensors. Raises UserError for a value that is not finite."""
+        import torch
+
+        entries = {}
+        for key, value in self.flat().items():
+            if not isinstance(value, torch.Tensor):
+                raise UserError(f"method {method} fitted {type(value).__name__} for {key}, not a tensor.")
+            tensor = value.detach().cpu().contiguous()
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise UserError(
+                    f"method {method} fitted NaN or infinite values for {key}: lower its learning rate."
+                )
+            entries[key] = tensor
+        return type(self).from_flat(entries, self.params)

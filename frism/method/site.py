@@ -1,0 +1,113 @@
+"""Give `merge` one tensor of the language tower: everything that a method may read of it, on first access."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from frism.seeds import make_generator
+
+if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
+    import torch
+    from torch import Tensor
+
+    from frism.spectra.spectrum import Spectrum
+
+    Array = Tensor
+else:
+    Array = Any
+
+
+class Site:
+    """One tensor in all three models, fp32: the whole of it, or for an ELEMENTWISE method a flat run of it.
+
+    The arrays are torch tensors on any device; for an ARITHMETIC method they may be numpy arrays, which know
+    the same operators. Nothing is read that is not asked for.
+
+    Attributes:
+        name: canonical, such as "layers.0.self_attn.q_proj.weight".
+        layer: the decoder layer, None outside the layers. layers: how many there are.
+        fitted: what `fit` found, by key: this tensor's own entries over those of the whole model.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str], Array],
+        *,
+        spectrum: "Callable[[], Spectrum | None]",
+        rng: "Callable[[], torch.Generator]",
+        name: str = "tensor",
+        layer: int | None = 0,
+        layers: int = 1,
+        fitted: Mapping[str, Array] | None = None,
+    ) -> None:
+        self.name, self.layer, self.layers = name, layer, layers
+        self.fitted: Mapping[str, Array] = fitted or {}
+        self.arrays: dict[str, Array] = {}  # what was read so far, by role
+        self._read, self._spectrum, self._rng = read, spectrum, rng
+
+    @classmethod
+    def of(
+        cls,
+        base: "Array | None" = None,
+        vlm: "Array | None" = None,
+        lrm: "Array | None" = None,
+        *,
+        spectrum: "Spectrum | None" = None,
+        rng: "torch.Generator | None" = None,
+        name: str = "tensor",
+        **place: Any,
+    ) -> Self:
+        """Make a site of arrays at hand; `place` holds layer, layers and fitted."""
+        given = {"base": base, "vlm": vlm, "lrm": lrm}
+        arrays = {role: array for role, array in given.items() if array is not None}
+        return cls(
+            arrays.__getitem__,
+            spectrum=lambda: spectrum,
+            rng=lambda: rng or make_generator(0, name),
+            name=name,
+            **place,
+        )
+
+    def array(self, role: str) -> Array:
+        """The tensor in "base", "vlm" or "lrm"."""
+        if role not in self.arrays:
+            self.arrays[role] = self._read(role)
+        return self.arrays[role]
+
+    @property
+    def base(self) -> Array:
+        """B's tensor."""
+        return self.array("base")
+
+    @property
+    def vlm(self) -> Array:
+        """V's tensor."""
+        return self.array("vlm")
+
+    @property
+    def lrm(self) -> Array:
+        """R's tensor."""
+        return self.array("lrm")
+
+    @property
+    def tau_v(self) -> Array:
+        """V - B, computed anew on every access: a large tensor's difference is not kept."""
+        return self.vlm - self.base
+
+    @property
+    def tau_r(self) -> Array:
+        """R - B, computed anew on every access."""
+        return self.lrm - self.base
+
+    @cached_property
+    def spectrum(self) -> "Spectrum | None":
+        """The singular directions of tau_R; None for biases and norms. Needs "spectrum" in NEEDS."""
+        return self._spectrum()
+
+    @cached_property
+    def rng(self) -> "torch.Generator":
+        """A CPU generator, seeded by the variant's seed, the tensor's name and the piece's first entry.
+
+        Needs "seed" in NEEDS.
+        """
+        return self._rng()

@@ -1,0 +1,22 @@
+"""Merge one matrix by the open fractions of its directions."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from frism.method import Site
+from frism.spectra.spectrum import Spectrum
+
+
+def merge_gated(
+    site: Site, spectrum: Spectrum | None, fitted: Mapping[str, Tensor], strength: float
+) -> Tensor:
+    """FRISM eq. 7 for one matrix (d_out, d_in), fp32: V + strength * the gated task vector.
+
+    `fitted`: "open", the fraction of every direction that is injected, (k,); where the spectrum has a tail
+    also "open_tail", a scalar. B and R are read for the tail alone. Biases and norms stay V's.
+    """
+    if spectrum is None:
+        return site.vlm
+    tau = site.tau_r if spectrum.tail is not None else None
+    return site.vlm + strength * spectrum.gate(fitted["open"], fitted.get("open_tail"), tau)

@@ -1,0 +1,125 @@
+"""What the rules are told of a study's jobs: the files they wait for, and what makes them run again."""
+
+from pathlib import Path
+
+import pytest
+
+from frism.errors import UserError
+from tests.support.studies import study_of
+from workflow import jobs as jobs_module
+from workflow.jobs import Jobs, asked_of, check_writable, spectrum_options, variant_option
+
+SETTINGS = {
+    "study": "small",
+    "benchmarks": ["mini_number", "mini_total"],
+    "text": ["mini_total"],
+    "calibration": {"questions": 8},
+    "spectrum": {"parts": 2, "rank": 16},
+    "variants": {
+        "vlm": {"method": "vlm"},
+        "inject": {"method": "inject", "grid": {"strength": [0.5, 1.0]}},
+        "frism": {"method": "frism"},
+        "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
+        "aloud": {"method": "vlm", "prompting": {"system_prompt": "Think aloud."}},
+    },
+}
+R = "results/small"
+
+
+@pytest.fixture(scope="module")
+def jobs() -> Jobs:
+    return Jobs(study_of(SETTINGS))
+
+
+def changed(**changes: object) -> Jobs:
+    return Jobs(study_of(SETTINGS | changes))
+
+
+def test_jobs_wait_for_what_they_start_from(jobs):
+    assert jobs.made_before("vlm") == []
+    assert jobs.made_before("inject") == [f"{R}/variants/vlm/dev.csv"]
+    both = [f"{R}/variants/frism/dev.csv", f"{R}/variants/vlm/dev.csv"]
+    assert jobs.made_before("frism_uniform") == both
+    assert jobs.spectra("frism") == [f"{R}/spectra/part{part}of2.json" for part in (1, 2)]
+    assert jobs.spectra("inject") == jobs.spectra("lrm") == []
+    assert jobs.recipe("inject") == [f"{R}/variants/inject/recipe.json"] and jobs.recipe("lrm") == []
+    assert jobs.items("vlm") == f"{R}/items" and jobs.items("aloud") == f"{R}/items_of/aloud"
+
+
+def test_folders_of_questions_name_their_variant():
+    assert asked_of("items") is None and variant_option("items") == ""
+    assert asked_of("items_of/aloud") == "aloud" and variant_option("items_of/aloud") == "--variant aloud"
+
+
+def test_the_oracle_is_every_grid_point_where_the_study_asks(jobs):
+    assert jobs.oracle == []
+    asked = changed(selection={"oracle": True}).oracle
+    assert f"{R}/variants/inject/points/1/test.csv" in asked and len(asked) == 6
+
+
+def test_nobody_waits_for_spectra_that_nobody_needs():
+    few = {name: SETTINGS["variants"][name] for name in ("vlm", "inject")}
+    assert changed(variants=few).all_spectra == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reruns"),
+    [
+        ({"statistics": {"confidence": 0.9}}, set()),
+        ({"selection": {"oracle": True}}, set()),
+        ({"selection": {"perception_budget": 0.1}}, {"tuned"}),
+        ({"questions": {"dev": 61, "test": 100}}, {"asked"}),
+        ({"questions": {"dev": 60, "test": 100, "text": 7}}, {"text"}),
+        ({"seed": 1}, {"asked", "tuned", "text"}),
+        ({"judge": {"address": "http://localhost", "model": "m"}}, {"scored"}),
+        ({"calibration": {"questions": 9}}, set()),
+        ({"spectrum": {"rank": 8}}, set()),
+        ({"prompting": {"max_pixels": 5000}}, {"asked"}),
+        ({"text": ["mini_net"]}, {"text"}),
+        ({"engine": {"name": "transformers", "max_new_tokens": 9}}, {"tuned", "predicted", "text"}),
+    ],
+)
+def test_an_edit_concerns_the_jobs_that_read_it(jobs, changes, reruns):
+    """Beside the tables, which may say anything of the study; here of a merge that learns nothing."""
+
+    def values(of: Jobs) -> dict[str, str]:
+        own = {name: getattr(of, name)("inject") for name in ("tuned", "predicted", "scored")}
+        return own | {"asked": of.asked(None), "text": of.text}
+
+    other = changed(**changes)
+    assert {name for name, value in values(other).items() if values(jobs)[name] != value} == reruns
+    assert other.whole != jobs.whole
+
+
+def test_a_new_variant_concerns_nobody_else(jobs):
+    more = changed(variants=SETTINGS["variants"] | {"ties": {"method": "ties"}})
+    for name in ("tuned", "predicted", "scored"):
+        assert getattr(more, name)("frism") == getattr(jobs, name)("frism")
+    assert more.asked(None) == jobs.asked(None) and more.asked("aloud") == jobs.asked("aloud")
+
+
+def test_code_of_what_a_variant_does_without_does_not_count(jobs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        jobs_module, "code", lambda *modules, **options: asked.append(options["without"]) or ""
+    )
+    for name in ("inject", "frism"):
+        jobs.code(name, "benchmarks.stages.tune")
+    assert asked == [("frism.spectra", "benchmarks.calibration"), ()]
+    assert jobs.method_code("inject") == ["baselines.inject"]
+
+
+def test_gpus_are_those_of_the_engine():
+    engine = {"name": "transformers", "max_new_tokens": 9}
+    assert changed(engine=engine).gpus == 0
+    assert changed(engine=engine | {"device": "cuda", "devices": 4}).gpus == 4
+    assert list(spectrum_options(study_of(SETTINGS))) == [
+        "--rank", "16", "--solver", "auto", "--dtype", "float32",
+    ]  # fmt: skip
+
+
+def test_results_must_be_writable(tmp_path: Path):
+    check_writable(tmp_path / "results" / "small")
+    (tmp_path / "results").touch()
+    with pytest.raises(UserError, match="cannot write below"):
+        check_writable(tmp_path / "results" / "small")
