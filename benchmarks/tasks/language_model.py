@@ -16,7 +16,6 @@ from lm_eval.models.huggingface import HFLM
 from benchmarks import keys, predictions
 from benchmarks.engines.batching import Batch, batches
 from benchmarks.engines.decoding import decode
-from benchmarks.engines.greedy import greedy
 from benchmarks.engines.settings import Settings
 from benchmarks.item import Item
 from benchmarks.predictions import Prediction
@@ -26,8 +25,6 @@ from frism.errors import UserError
 
 VERSION = 1  # raised when the same model may give other answers
 SPLIT = "test"
-# Models of plain layers, whose towers our shortest loop carries; others go by their own rules of generation.
-FAST = ("qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3", "llama", "mistral")
 
 
 class Tower(HFLM):
@@ -63,10 +60,8 @@ class Tower(HFLM):
     def _within_memory(self, ids: torch.Tensor, mask: torch.Tensor, room: int) -> list[list[int]]:
         """New tokens of every row; a batch too large for the memory is halved."""
         try:
-            if self.model.config.model_type in FAST:
-                return greedy(self.model, ids, mask, max_new_tokens=room, ends=self.ends)
             inputs = {"input_ids": ids, "attention_mask": mask}
-            return decode(self.model, inputs, room=[room] * len(ids), ends=self.ends)
+            return decode(self.model, inputs, max_new_tokens=[room] * len(ids), ends=self.ends)
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise UserError(
