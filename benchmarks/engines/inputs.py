@@ -7,7 +7,7 @@ on the merged variant, since vision tower and projector always come from V, so i
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.engines.features import Features
+from benchmarks.engines.features import flatten_outputs, restore_features
 from benchmarks.engines.lookahead import Lookahead
 from benchmarks.engines.rendering import fitted, fitted_size, options, text_of
 from benchmarks.engines.tensor_store import TensorStore
@@ -25,6 +25,7 @@ from frism.distillation.collation import Row, collate
 from frism.errors import UserError
 
 VERSION = 2  # raised when the same batch may get other inputs
+PIXEL_VALUES = 2**22  # pictures enter the vision tower in groups of at most so many values
 
 
 class Preparer:
@@ -53,6 +54,7 @@ class Preparer:
         self.fingerprint, self._weights = fingerprint_processor(processor), weights
         # Vision tower and projector in one; where there is none (mllama), the forward pass runs them.
         self._encode: Any = getattr(model.base_model, "get_image_features", None)
+        self._encoded = inspect.signature(self._encode).parameters.keys() if self._encode else ()
         self._store = TensorStore(model.device, folder if weights else None)
         self._ahead = Lookahead(self._process, workers)
 
@@ -70,12 +72,20 @@ class Preparer:
         key, picture_key = self._keys(items)
         inputs, features = self._store.get(key), self._store.get(picture_key) if picture_key else {}
         if inputs is None or features is None:
-            inputs, pictures = self._collate(items)
+            rows: list[Row] = []
+            outputs = []
+            pixels = "pixel_" if self._encode else ()
+            for group in _group_rows(self._ahead.take(item) for item in items):
+                if features is None:
+                    outputs.append(self._encode_group(group))
+                # Pixels are most of a batch; what stays of them says the pictures' sizes, for positions.
+                rows += [{n: row[n] for n in row if not n.startswith(pixels)} for row in group]
+            inputs = self._collate(rows)
             self._store.put(key, inputs)
             if features is None:
-                features = Features.of(self._encode(**pictures, return_dict=True)).to_tensors()
+                features = flatten_outputs(outputs)
                 self._store.put(picture_key, features)
-        encoded = {"mm_encoder_outputs": {"image": Features.from_tensors(features)}} if features else {}
+        encoded = {"mm_encoder_outputs": {"image": restore_features(features)}} if features else {}
         return {**inputs, **encoded}
 
     def _keys(self, items: Sequence[Item]) -> tuple[str, str]:
@@ -88,17 +98,22 @@ class Preparer:
         shown = [[self.family.limit(item.benchmark, None), *item.images] for item in items]
         return key, digest([rules, shown])[:16]
 
-    def _collate(self, items: Sequence[Item]) -> tuple[Row, Row]:
-        """Return what the processor gives, padded on the left, with positions; what `_encode` takes apart."""
-        device, dtype = self.model.device, self.model.dtype
-        pad_token = self.processor.tokenizer.pad_token_id or 0
-        inputs = {
-            name: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
-            for name, tensor in collate([self._ahead.take(item) for item in items], pad_token).items()
-        }
+    def _encode_group(self, rows: Sequence[Row]) -> Any:
+        pictures = [{name: row[name] for name in row if name in self._encoded} for row in rows]
+        return self._encode(**self._place(pictures), return_dict=True)
+
+    def _collate(self, rows: Sequence[Row]) -> Row:
+        """Pad rows on the left together, with the positions of their tokens, without the encoder's inputs."""
+        inputs = self._place(rows)
         inputs["position_ids"] = self.model._prepare_position_ids_for_generation(inputs["input_ids"], inputs)
-        taken = inspect.signature(self._encode).parameters.keys() if self._encode is not None else ()
-        return inputs, {name: inputs.pop(name) for name in [*inputs] if name in taken}
+        return {name: tensor for name, tensor in inputs.items() if name not in self._encoded}
+
+    def _place(self, rows: Sequence[Row]) -> Row:
+        device, dtype = self.model.device, self.model.dtype
+        return {
+            name: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+            for name, tensor in collate(rows, self.processor.tokenizer.pad_token_id or 0).items()
+        }
 
     def _process(self, item: Item) -> Row:
         text = text_of(self.processor, self.family, item)
@@ -114,6 +129,20 @@ class Preparer:
         row = {name: value for name, value in given.items() if isinstance(value, Tensor)}
         row.setdefault("attention_mask", torch.ones_like(row["input_ids"]))
         return row
+
+
+def _group_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Successive rows of at most PIXEL_VALUES values together: a vision tower's memory grows with them."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        values = row["pixel_values"].numel() if "pixel_values" in row else 0
+        if group and size + values > PIXEL_VALUES:
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += values
+    yield group
 
 
 def fingerprint_processor(processor: Any) -> str:
