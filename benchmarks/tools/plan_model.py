@@ -67,7 +67,9 @@ class Model:
         scoped = [(n, p) for n, p in self.text.named_parameters() if in_scope(n, scope)]
         self.merged = sum(p.numel() for _, p in scoped)
         self.bytes, self.merged_bytes = stored * self.values, stored * self.merged
-        self.matrices: list[tuple[int, int]] = [(p.shape[0], p.shape[1]) for n, p in scoped if classify(n) == "matrix"]
+        self.matrices: list[tuple[int, int]] = [
+            (p.shape[0], p.shape[1]) for n, p in scoped if classify(n) == "matrix"
+        ]
         self.layers, self.hidden = int(text.num_hidden_layers), int(text.hidden_size)
         heads = int(text.num_attention_heads)
         width = int(getattr(text, "head_dim", None) or self.hidden // heads)
