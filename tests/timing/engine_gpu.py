@@ -166,8 +166,8 @@ def main(size: str = "3b", n: int = 128, new: int = 64, looped: int = 8) -> None
             list(engine.generate(few[:batch_size]))
             engine = TransformersEngine(made, ready, engine.settings)  # without what it prepared
             engine.ends = frozenset()
-            transformers_engine.greedy = clock = Clock(
-                getattr(transformers_engine.greedy, "function", transformers_engine.greedy), device
+            transformers_engine.decode = clock = Clock(
+                getattr(transformers_engine.decode, "function", transformers_engine.decode), device
             )
             start = time.perf_counter()
             found = [p.raw for batch in engine.generate(few) for p in batch]
