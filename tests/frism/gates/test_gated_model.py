@@ -243,6 +243,6 @@ def test_gains_measure_the_injected_norm(triple) -> None:
     name = triple.names("mat")[0]
     tau = triple.read("lrm", name) - triple.read("base", name)
     logits = torch.linspace(-3, 3, min(tau.shape))
-    gain = measure_gains(Spectra(triple), {f"{name}/open": torch.sigmoid(logits)}, strength=1.5)[name]
+    gain = measure_gains(Spectra(triple), {name: {"open": torch.sigmoid(logits)}}, strength=1.5)[name]
     torch.testing.assert_close(gain.whole, tau.norm())
     torch.testing.assert_close(gain.injected, decompose(tau).gate(1.5 * torch.sigmoid(logits)).norm())
