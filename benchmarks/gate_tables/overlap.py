@@ -63,8 +63,8 @@ def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     everything.insert(1, "module", ALL)
     everything.insert(2, "matrices", rows.groupby("variant", sort=False).size().to_numpy())
     both = pd.concat([everything, means], ignore_index=True)
-    variants = pd.Categorical(both["variant"], dict.fromkeys(rows["variant"]))
-    modules = pd.Categorical(both["module"], dict.fromkeys([ALL, *MODULES, *both["module"]]))
+    variants = pd.Categorical(both["variant"], list(dict.fromkeys(rows["variant"])))
+    modules = pd.Categorical(both["module"], list(dict.fromkeys([ALL, *MODULES, *both["module"]])))
     order = np.lexsort([modules.codes, variants.codes])
     return both.iloc[order].reset_index(drop=True)
 
