@@ -1,6 +1,4 @@
-"""Every other method with gates against FRISM itself, on the same questions."""
-
-from typing import Any
+"""Compare every other method with gates with FRISM itself, on the same questions."""
 
 import pandas as pd
 
@@ -20,7 +18,7 @@ COLUMNS = (
 
 
 def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
-    """One row per variant of a method beside FRISM and group, compared with the first variant of FRISM.
+    """Build a row per ablation and group of benchmarks, against the first variant of FRISM.
 
     Which comparisons are made follows from the config alone: methods of FAMILY frism, without the controls,
     which the table `contrasts` compares, and further variants of FRISM itself. `difference` is the variant's
@@ -28,7 +26,7 @@ def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix)
     """
     own = next((v for v, s in study.variants.items() if s.method == METHOD), None)
     injected = energy[energy["layer"] == ALL].set_index("variant")["ratio"]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for variant, settings in study.variants.items() if own else ():
         beside = settings.method is not None and settings.reference is None and variant != own
         ablation = beside and find(str(settings.method)).family == METHOD
