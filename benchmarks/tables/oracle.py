@@ -108,8 +108,7 @@ def _methods(
 ) -> list[dict[str, Any]]:
     families: dict[str, list[str]] = {}
     for name, variant in study.variants.items():
-        if variant.method is not None:  # references that are checkpoints share no method
-            families.setdefault(variant.method, []).append(name)
+        families.setdefault(variant.method or name, []).append(name)
     budget, rows = study.selection.perception_budget, []
     unmodified = totals(answers, study.reference, 0, "{}")
     for members in families.values():
