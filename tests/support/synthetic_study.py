@@ -3,7 +3,6 @@
 Gates and injected norms are made up, too, but fit the matrices of the miniature's weights.
 """
 
-import hashlib
 import itertools
 import json
 from functools import cache
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save
 from scipy.stats import beta
 
 from benchmarks.gate_tables.open_fractions import layer_and_module
 from benchmarks.statistics.selection import choose
-from frism.method.recipe import Recipe
+from frism.method.fitted import Fitted
+from frism.method.recipe import Recipe, coefficients_digest
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.triple import Triple
 
@@ -269,14 +268,14 @@ def _gates(home: Path, line: dict[str, Any], params: dict[str, Any], rng: np.ran
         if line["method"] == "frism_layer":
             logits[:] = logits[0]
         gates[f"{name}/open"] = torch.sigmoid(torch.tensor(logits, dtype=torch.float32))
-    _recipe(line["method"], params, gates).save(home, gates)
+    fitted = Fitted.from_flat(gates)
+    _recipe(line["method"], params, fitted).save(home, fitted)
 
 
-def _recipe(method: str, params: dict[str, Any], fitted: dict[str, torch.Tensor] | None) -> Recipe:
-    packed = save({name: fitted[name] for name in sorted(fitted)}) if fitted else None
+def _recipe(method: str, params: dict[str, Any], fitted: Fitted | None) -> Recipe:
     return Recipe(
         method=method, params=params, scope="mat", triple=triple().digest, spectrum=SpectrumSettings(),
-        coefficients=hashlib.sha256(packed).hexdigest() if packed else None,
+        coefficients=coefficients_digest(fitted),
     )  # fmt: skip
 
 
