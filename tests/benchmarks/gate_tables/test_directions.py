@@ -87,7 +87,7 @@ def test_what_was_computed_is_kept(triple, tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(Spectra, "of", fail)
+    monkeypatch.setattr(Spectra, "load", fail)
     read = AllDirections(Spectra(triple), tmp_path).of(NAME)
     assert (read.left == made.left).all() and (read.s == made.s).all()
     assert (read.leading, read.held, read.shape, read.tail) == (
