@@ -4,12 +4,17 @@ import pandas as pd
 
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns
 from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.method.discovery import find
 
 METHOD = "frism"
-COLUMNS = ["variant", "method", "against", "group", "energy", "against_energy", *COMPARED]
+COLUMNS = (
+    *make_columns("name", "variant", "method", "against", "group"),
+    *make_columns("share", "energy", "against_energy"),
+    *COMPARED,
+)
 
 
 def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
@@ -30,4 +35,4 @@ def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix)
                 names = {"method": settings.method, "against": own, "group": heading,
                          "energy": injected.get(variant), "against_energy": injected.get(own)}  # fmt: skip
                 rows.append(row_against(study, answers, variant, str(own), benchmarks, heading, names))
-    return with_holm(rows).reindex(columns=COLUMNS)
+    return with_holm(rows).reindex(columns=list_names(COLUMNS))

@@ -16,11 +16,20 @@ from scipy.stats import kurtosis, skew
 from benchmarks.gate_tables.open_fractions import Floats, points
 from benchmarks.gate_tables.open_gates import OPEN, SHUT
 from benchmarks.study.results import compact, read_choice
+from benchmarks.tables.cells import list_names, make_columns
 
 BINS = 20  # of the histogram over [0, 1]; values beyond, which signed gates have, count in the outermost
 UNIFORM = 5 / 9  # the coefficient of a uniform distribution: above it, two modes are suspected
-COLUMNS = ["variant", "point", "params", "strength", "alpha", "steps", "directions", "shut", "between",
-           "open", "mean", "coefficient", "chosen", "histogram"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "variant"),
+    *make_columns("count", "point"),
+    *make_columns("params", "params"),
+    *make_columns("four_digits", "strength", "alpha"),
+    *make_columns("count", "steps", "directions"),
+    *make_columns("share", "shut", "between", "open", "mean", "coefficient"),
+    *make_columns("name", "chosen"),
+    *make_columns("mark", "histogram"),
+)
 
 
 def bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
@@ -56,7 +65,7 @@ def bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
                     "histogram": json.dumps(counts.tolist()),
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def sarle(values: Floats) -> float:

@@ -10,9 +10,15 @@ from benchmarks.gate_tables.open_fractions import layer_and_module
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
+from benchmarks.tables.cells import list_names, make_columns
 from frism.errors import UserError
 
-COLUMNS = ["variant", "layer", "matrices", "injected_energy", "tau_r_energy", "ratio", "share_of_injected"]
+COLUMNS = (
+    *make_columns("name", "variant", "layer"),
+    *make_columns("count", "matrices"),
+    *make_columns("four_digits", "injected_energy", "tau_r_energy"),
+    *make_columns("share", "ratio", "share_of_injected"),
+)
 
 
 def by_layer(
@@ -47,7 +53,7 @@ def by_layer(
                     "share_of_injected": injected / total if total else np.nan,
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def with_energy(study: StudyConfig, gated: Iterable[str]) -> list[str]:

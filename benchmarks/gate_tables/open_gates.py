@@ -7,14 +7,23 @@ import pandas as pd
 
 from benchmarks.gate_tables.directions import AllMatrices, Directions
 from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
+from benchmarks.tables.cells import list_names, make_columns
 
 ALL = "all"
 TENTHS = 10
 TAIL = "tail"
 SHUT, OPEN = 0.1, 0.9  # a gate below is called shut, one above open
-BY_LAYER = ["variant", "layer", "module", "directions", "mean", "q10", "q50", "q90", "shut", "open"]
-BY_RANK = ["variant", "module", "tenth", "directions", "mean", "q10", "q50", "q90", "energy_share",
-           "opened_share"]  # fmt: skip
+_SHAPE = (*make_columns("count", "directions"), *make_columns("share", "mean", "q10", "q50", "q90"))
+BY_LAYER = (
+    *make_columns("name", "variant", "layer", "module"),
+    *_SHAPE,
+    *make_columns("share", "shut", "open"),
+)
+BY_RANK = (
+    *make_columns("name", "variant", "module", "tenth"),
+    *_SHAPE,
+    *make_columns("share", "energy_share", "opened_share"),
+)
 
 
 def by_layer(chosen: Mapping[str, Opened]) -> pd.DataFrame:
@@ -32,7 +41,7 @@ def by_layer(chosen: Mapping[str, Opened]) -> pd.DataFrame:
             rows.append(
                 {"variant": variant, "layer": layer_key, "module": module_key, **_summary(values), **ends}
             )
-    return pd.DataFrame(rows, columns=BY_LAYER)
+    return pd.DataFrame(rows, columns=list_names(BY_LAYER))
 
 
 def by_rank(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFrame:
@@ -45,7 +54,7 @@ def by_rank(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFra
     for variant, gates in chosen.items():
         if gates.singular:
             rows += _by_rank(variant, gates, directions[gates.spectrum])
-    return pd.DataFrame(rows, columns=BY_RANK)
+    return pd.DataFrame(rows, columns=list_names(BY_RANK))
 
 
 def _by_rank(

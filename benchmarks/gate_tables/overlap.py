@@ -10,11 +10,13 @@ from scipy.stats import spearmanr
 from benchmarks.gate_tables.directions import AllMatrices, Directions
 from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
 from benchmarks.gate_tables.open_gates import ALL
+from benchmarks.tables.cells import Table, list_names, make_columns
 
 SIDES = ("left", "right")
 MEASURES = ("chance", "whole", "opened", "shut")
 NUMBERS = ["leading", "held", *(f"{side}_{m}" for side in SIDES for m in (*MEASURES, "correlation"))]
-COLUMNS = ["variant", "layer", "module", *NUMBERS]
+_MEASURED = (*make_columns("count", "leading"), *make_columns("share", *NUMBERS[1:]))
+COLUMNS = (*make_columns("name", "variant", "layer", "module"), *_MEASURED)
 
 
 def overlap_rows(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFrame:
@@ -45,7 +47,7 @@ def overlap_rows(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.Da
                 within = matrix.left if side == "left" else matrix.right
                 row[f"{side}_correlation"] = _correlation(opened, within)
             rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -63,6 +65,12 @@ def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     modules = pd.Categorical(both["module"], list(dict.fromkeys([ALL, *MODULES, *both["module"]])))
     order = np.lexsort([modules.codes, variants.codes])
     return both.iloc[order].reset_index(drop=True)
+
+
+def show_averaged(rows: pd.DataFrame, by: str) -> Table:
+    """Prepare the means over matrices by "module" or "layer" for Markdown."""
+    names = (*make_columns("name", "variant", by), *make_columns("count", "matrices"))
+    return Table(averaged(rows, by), (*names, *_MEASURED))
 
 
 def _correlation(opened: Floats, within: Floats) -> float:

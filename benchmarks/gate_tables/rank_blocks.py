@@ -10,6 +10,7 @@ import torch
 from benchmarks.gate_tables.directions import Directions
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
 from frism.method.discovery import find
 from frism.methods.rank_block import places
@@ -18,9 +19,16 @@ from frism.spectra.spectrum import Spectrum
 METHOD = "rank_block"
 NONE, WHOLE = "none", "all"  # the unmodified model, and plain injection of every direction
 AXES = ("perception", "reasoning")
-COLUMNS = ["variant", "block", "blocks", "split", "energy_share", "strength", "point",
-           *(f"{axis}{end}" for axis in AXES for end in ("_n", "", "_low", "_high")), "within_budget",
-           "best"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "variant", "block"),
+    *make_columns("count", "blocks"),
+    *make_columns("name", "split"),
+    *make_columns("share", "energy_share"),
+    *make_columns("four_digits", "strength"),
+    *make_columns("count", "point"),
+    *(column for axis in AXES for column in (*make_columns("count", f"{axis}_n"), *make_estimate(axis))),
+    *make_columns("mark", "within_budget", "best"),
+)
 
 
 def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
@@ -36,7 +44,7 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
     """
     swept = block_variants(study)
     if not swept or dev.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=list_names(COLUMNS))
     matrices, shares = list(directions), dict[tuple[int, str], list[float]]()
     benchmarks = {axis: benchmarks_of(study, dev, axis) for axis in AXES}
     injected = [v for v, s in study.variants.items() if s.method == "inject" and s.grid]
@@ -78,7 +86,7 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
     ):
         order = part.sort_values(["reasoning", "strength"], ascending=[False, True], kind="stable")
         frame.loc[order.index[0], "best"] = True
-    return frame[COLUMNS]
+    return frame[list_names(COLUMNS)]
 
 
 def block_variants(study: StudyConfig) -> list[str]:

@@ -32,7 +32,7 @@ def test_right_answers_score_one_and_wrong_ones_zero(items_folder: Path, name: s
     found = evaluation.evaluate(find(name), items_folder / "test", right)
     assert found.scores == [1.0] * QUESTIONS and found.totals["Overall"] == 100
     assert scores(items_folder, name, ["NA"] * QUESTIONS) == [0.0] * QUESTIONS
-    missing = [e.told(None) for e in expected.expected_answers(find(name), items_folder / "test")]
+    missing = [e.phrase(None) for e in expected.expected_answers(find(name), items_folder / "test")]
     some = evaluation.evaluate(find(name), items_folder / "test", [*right[:3], *missing[3:]])
     assert some.scores == [1.0] * 3 + [0.0] * (QUESTIONS - 3)
     assert some.totals["Overall"] == pytest.approx(30)
