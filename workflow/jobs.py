@@ -194,7 +194,7 @@ class Jobs:
 
         assert self.study.calibration is not None, "checked with the config"
         with report_errors():
-            return load.load(self.study.calibration, self.study.seed).digest
+            return load.load_calibration(self.study.calibration, self.study.seed).digest
 
 
 def _model_type(folder: str) -> str:

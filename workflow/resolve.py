@@ -102,8 +102,8 @@ def _define(entry: Entry) -> dict[str, Any]:
     if definition.source.lm_eval is not None:
         from benchmarks.text import task_configs
 
-        if task_configs.own_file(definition) is None:
-            task_configs.known(task_configs.task_name(definition))
+        if task_configs.find_own_file(definition) is None:
+            task_configs.check_known(task_configs.get_task_name(definition))
     return {**definition.model_dump(mode="json"), "on_dev": definition.on_dev}
 
 

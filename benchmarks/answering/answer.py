@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmarks.answering import cost, keys
 from benchmarks.answering.batching import Batch
-from benchmarks.answering.engine import Engine, open_engine, origin
-from benchmarks.answering.predictions import Store, opened
+from benchmarks.answering.engine import Engine, describe_origin, open_engine
+from benchmarks.answering.predictions import PredictionStore, open_store
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
 from frism.method.fitted import Fitted
@@ -39,14 +39,16 @@ def predict(
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
     engine = open_engine(triple, recipe, fitted, settings, folder, spectra)
-    whence = origin(triple, recipe)
+    whence = describe_origin(triple, recipe)
     batches = engine.batches([i for group in items.values() for i in group], whence)
     batches = batches[part[0] :: part[1]]
     wanted = {key for batch in batches for key in batch.keys}
-    with opened(out, wanted) as store:
+    with open_store(out, wanted) as store:
         if store.dropped and part == (0, 1):
             log.info("%s: %d answers of another variant, prompt or setting removed", out, store.dropped)
-        keys.write(out, whence, engine.fingerprint, {batch.digest: batch.contents for batch in batches})
+        keys.write_provenance(
+            out, whence, engine.fingerprint, {batch.digest: batch.contents for batch in batches}
+        )
         before = len(store.done)
         with Progress("answers", len(wanted), "questions", before) as progress:
             for count in answer_missing(engine, batches, store):
@@ -54,13 +56,13 @@ def predict(
         return len(store.done) - before
 
 
-def answer_missing(engine: Engine, batches: Sequence[Batch], store: Store) -> Iterator[int]:
+def answer_missing(engine: Engine, batches: Sequence[Batch], store: PredictionStore) -> Iterator[int]:
     """Answer the batches that the store does not hold completely; yield how many answers each adds."""
     incomplete = [batch for batch in batches if any(key not in store.done for key in batch.keys)]
     for batch, found in zip(incomplete, engine.answers(incomplete), strict=True):
         before = len(store.done)
         store.append(found)
-        cost.append(store.path, engine.costs[-1:])
+        cost.append_costs(store.path, engine.costs[-1:])
         if engine.costs[-1].parts > 1:
             size = len(batch.items)
             log.info("memory ran out: %d questions were answered in %d parts", size, engine.costs[-1].parts)

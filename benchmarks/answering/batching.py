@@ -27,7 +27,7 @@ class Batch:
         return [item.content for item in self.items]
 
 
-def batches(
+def make_batches(
     items: Iterable[Item],
     settings: EngineSettings,
     origin: Mapping[str, Any],
@@ -48,12 +48,12 @@ def batches(
     for group in by_benchmark.values():
         for chunk in _chunks(group, settings, length):
             contents = [item.content for item in chunk]
-            digest = keys.batch_digest(origin, fingerprint, contents)
-            result.append(Batch(tuple(chunk), keys.keys(digest, contents), digest))
+            digest = keys.digest_batch(origin, fingerprint, contents)
+            result.append(Batch(tuple(chunk), keys.make_keys(digest, contents), digest))
     return result
 
 
-def room(item: Item, settings: EngineSettings) -> int:
+def get_token_limit(item: Item, settings: EngineSettings) -> int:
     """The most tokens that an item's answer may have."""
     return getattr(item, "max_new_tokens", None) or settings.max_new_tokens
 
@@ -67,7 +67,7 @@ def _chunks(
         for part in range(parts):
             yield group[part * len(group) // parts : (part + 1) * len(group) // parts]
         return
-    lengths = [length(item) + room(item, settings) for item in group]
+    lengths = [length(item) + get_token_limit(item, settings) for item in group]
     # The longest first: what does not fit shows at once, and the time left is over- not underestimated.
     order = sorted(range(len(group)), key=lambda i: -lengths[i])
     start = 0

@@ -21,17 +21,17 @@ class Cost:
     parts: int
 
 
-def costs_path(predictions: str | Path) -> Path:
+def get_costs_path(predictions: str | Path) -> Path:
     """Where the costs of a predictions file lie: V.jsonl has V.batches.jsonl beside it."""
     return Path(predictions).with_suffix(".batches.jsonl")
 
 
-def append(predictions: str | Path, costs: Sequence[Cost]) -> None:
+def append_costs(predictions: str | Path, costs: Sequence[Cost]) -> None:
     """Add batches to the costs of a predictions file; a batch that is answered again has two lines.
 
     Raises UserError when the disk refuses.
     """
-    path = costs_path(predictions)
+    path = get_costs_path(predictions)
     try:
         with path.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(asdict(cost)) + "\n" for cost in costs)
@@ -39,8 +39,8 @@ def append(predictions: str | Path, costs: Sequence[Cost]) -> None:
         raise explain_refusal(path, error) from error
 
 
-def read(predictions: str | Path) -> list[Cost]:
+def read_costs(predictions: str | Path) -> list[Cost]:
     """The costs of a predictions file, as far as they were written; none where there are none."""
-    path = costs_path(predictions)
+    path = get_costs_path(predictions)
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
     return [Cost(**json.loads(line)) for line in lines if line.endswith("}")]

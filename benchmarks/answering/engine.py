@@ -53,7 +53,7 @@ def open_engine(
         items: the items folder; it says how the items were prompted, and below it prepared batches are kept.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
-    own, home = _family(triple, recipe, items), on_load.folder_of(triple, recipe)
+    own, home = _read_family(triple, recipe, items), on_load.folder_of(triple, recipe)
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIServer
 
@@ -84,13 +84,15 @@ def open_engine(
     return TransformersEngine(model, processor, settings, weights=weights, folder=folder, own=own)
 
 
-def origin(triple: Triple, recipe: Recipe | None) -> dict[str, Any]:
+def describe_origin(triple: Triple, recipe: Recipe | None) -> dict[str, Any]:
     """What identifies a variant's weights: the three checkpoints' digests and the recipe's key."""
     return {"triple": triple.digest, "recipe": recipe.key if recipe else None}
 
 
-def _family(triple: Triple, recipe: Recipe | None, items: str | Path | None) -> families.Family:
+def _read_family(triple: Triple, recipe: Recipe | None, items: str | Path | None) -> families.Family:
     """The family that the items were made for; else that of the model's type."""
     manifest = Path(items) / MANIFEST if items else None
     found = read_json(manifest).get("family") if manifest and manifest.is_file() else None
-    return families.restore(found) if found else families.family_of(on_load.folder_of(triple, recipe))
+    return (
+        families.restore_family(found) if found else families.read_family(on_load.folder_of(triple, recipe))
+    )

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from benchmarks.answering.features import flatten_outputs, restore_features
 from benchmarks.answering.lookahead import Lookahead
-from benchmarks.answering.rendering import fitted, fitted_size, options, text_of
+from benchmarks.answering.rendering import compute_size, processor_options, render_text, resize_pictures
 from benchmarks.answering.tensor_store import TensorStore
 from benchmarks.prompting.families import Family
-from benchmarks.questions.item import Item, digest
+from benchmarks.questions.item import Item, digest_json
 from frism.distillation.collation import ModelInputs, collate
 from frism.errors import UserError
 
@@ -92,11 +92,11 @@ class Preparer:
         """The key of a batch, and that of its pictures, which other questions may show too ("": none)."""
         tower = [str(self.model.dtype), self._weights, torch.__version__, torch.get_num_threads()]
         rules = [VERSION, self.fingerprint, self.family.fingerprint(), tower]
-        key = digest([rules, [item.content for item in items]])[:16]
+        key = digest_json([rules, [item.content for item in items]])[:16]
         if self._encode is None or not items[0].images:
             return key, ""
         shown = [[self.family.limit(item.benchmark, None), *item.images] for item in items]
-        return key, digest([rules, shown])[:16]
+        return key, digest_json([rules, shown])[:16]
 
     def _encode_group(self, rows: Sequence[ModelInputs]) -> Any:
         pictures = [{name: row[name] for name in row if name in self._encoded} for row in rows]
@@ -116,9 +116,9 @@ class Preparer:
         }
 
     def _process(self, item: Item) -> ModelInputs:
-        text = text_of(self.processor, self.family, item)
-        pictures = fitted(self.family, item.pictures(), item.benchmark)
-        further = options(self.family, self.processor, text, len(pictures), item.benchmark)
+        text = render_text(self.processor, self.family, item)
+        pictures = resize_pictures(self.family, item.pictures(), item.benchmark)
+        further = processor_options(self.family, self.processor, text, len(pictures), item.benchmark)
         try:
             given = self.processor(text=text, images=pictures or None, return_tensors="pt", **further)
         except ValueError as error:
@@ -157,16 +157,16 @@ def fingerprint_processor(processor: Any) -> str:
 
 def count_prompt_tokens(processor: Any, family: Family, item: Item) -> int:
     """Count a prompt's tokens, visual ones included, to within a few, by the sizes of its pictures."""
-    text = text_of(processor, family, item)
+    text = render_text(processor, family, item)
     sizes = []
     for part in item.message:
         if part["type"] == "image":
             with Image.open(item.folder / part["value"]) as picture:
-                sizes.append(fitted_size(family, picture.size, item.benchmark))
+                sizes.append(compute_size(family, picture.size, item.benchmark))
     length: int = len(processor.tokenizer(text).input_ids)
     if not sizes:
         return length
-    further = options(family, processor, text, len(sizes), item.benchmark)
+    further = processor_options(family, processor, text, len(sizes), item.benchmark)
     if hasattr(processor, "_get_num_multimodal_tokens"):
         further.pop("add_special_tokens", None)
         counted = processor._get_num_multimodal_tokens(image_sizes=[(h, w) for w, h in sizes], **further)

@@ -16,27 +16,27 @@ from frism.files import atomic_write, read_json
 VERSION = 1
 
 
-def digest(value: Any) -> str:
+def digest_json(value: Any) -> str:
     """sha256 of a JSON value, 64 hex digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def batch_digest(origin: Mapping[str, Any], fingerprint: Mapping[str, Any], contents: Sequence[str]) -> str:
+def digest_batch(origin: Mapping[str, Any], fingerprint: Mapping[str, Any], contents: Sequence[str]) -> str:
     """What identifies a batch: 64 hex digits."""
-    return digest([origin, fingerprint, list(contents)])
+    return digest_json([origin, fingerprint, list(contents)])
 
 
-def keys(batch: str, contents: Iterable[str]) -> tuple[str, ...]:
+def make_keys(batch: str, contents: Iterable[str]) -> tuple[str, ...]:
     """The key of each item of a batch with digest `batch`: 16 hex digits."""
-    return tuple(digest([batch, content])[:16] for content in contents)
+    return tuple(digest_json([batch, content])[:16] for content in contents)
 
 
-def provenance_path(predictions: str | Path) -> Path:
+def get_provenance_path(predictions: str | Path) -> Path:
     """Where the provenance of a predictions file lies: V.jsonl has V.provenance.json beside it."""
     return Path(predictions).with_suffix(".provenance.json")
 
 
-def write(
+def write_provenance(
     predictions: str | Path,
     origin: Mapping[str, Any],
     fingerprint: Mapping[str, Any],
@@ -49,16 +49,16 @@ def write(
         "engine": fingerprint,
         "batches": {name: list(contents) for name, contents in batches.items()},
     }
-    with atomic_write(provenance_path(predictions)) as temporary:
+    with atomic_write(get_provenance_path(predictions)) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def recompute(predictions: str | Path) -> dict[str, str]:
+def recompute_keys(predictions: str | Path) -> dict[str, str]:
     """The content of the item that each key of a predictions file stands for, from its provenance alone.
 
     Raises UserError when the provenance is missing, of another version, or contradicts itself.
     """
-    path = provenance_path(predictions)
+    path = get_provenance_path(predictions)
     stored = read_json(path)
     if stored.get("version") != VERSION or not {"origin", "engine", "batches"} <= set(stored):
         raise UserError(
@@ -66,10 +66,10 @@ def recompute(predictions: str | Path) -> dict[str, str]:
         )
     found: dict[str, str] = {}
     for name, contents in stored["batches"].items():
-        if batch_digest(stored["origin"], stored["engine"], contents) != name:
+        if digest_batch(stored["origin"], stored["engine"], contents) != name:
             raise UserError(
                 f"{path}: batch {name[:12]}... is not that of its origin, engine and items: it was changed;"
                 " delete it and run python -m benchmarks.stages.predict again."
             )
-        found.update(zip(keys(name, contents), contents, strict=True))
+        found.update(zip(make_keys(name, contents), contents, strict=True))
     return found

@@ -8,15 +8,15 @@ from benchmarks.questions.item import Item
 from frism.errors import UserError
 
 
-def matched(
-    items: Mapping[str, Sequence[Item]], lines: Sequence[prediction_files.Line], path: Path
-) -> dict[str, list[prediction_files.Line]]:
+def match_predictions(
+    items: Mapping[str, Sequence[Item]], lines: Sequence[prediction_files.StoredPrediction], path: Path
+) -> dict[str, list[prediction_files.StoredPrediction]]:
     """The prediction of every item. Raises UserError when one is missing, doubled or of another question."""
-    by_question: dict[tuple[str, str], prediction_files.Line] = {}
+    by_question: dict[tuple[str, str], prediction_files.StoredPrediction] = {}
     for line in lines:
         if by_question.setdefault((line.benchmark, line.index), line) is not line:
             raise UserError(f"{path} answers question {line.index} of {line.benchmark} twice: predict again.")
-    result: dict[str, list[prediction_files.Line]] = {}
+    result: dict[str, list[prediction_files.StoredPrediction]] = {}
     for name, questions in items.items():
         result[name] = []
         for item in questions:

@@ -19,7 +19,7 @@ from frism.errors import UserError
 from frism.files import atomic_write, read_json
 
 
-def share_of(text: str) -> tuple[int, int]:
+def parse_share(text: str) -> tuple[int, int]:
     """(i, n) of "i/n". Raises UserError."""
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     if not found or int(found[1]) >= int(found[2]):
@@ -63,15 +63,15 @@ def predict_in_parts(options: Mapping[str, Any], settings: EngineSettings, out: 
 def _join(parts: list[Path], out: Path) -> None:
     """Lines, provenance and costs of all parts under `out`'s names; the parts then go."""
     with atomic_write(out) as temporary:
-        lines = [line.text() for part in parts for line in predictions.read(part)]
+        lines = [line.text() for part in parts for line in predictions.read_predictions(part)]
         temporary.write_text("".join(lines), encoding="utf-8")
-    stored = [read_json(keys.provenance_path(part)) for part in parts]
+    stored = [read_json(keys.get_provenance_path(part)) for part in parts]
     batches = {digest: contents for own in stored for digest, contents in own["batches"].items()}
-    keys.write(out, stored[0]["origin"], stored[0]["engine"], batches)
-    cost.costs_path(out).unlink(missing_ok=True)
+    keys.write_provenance(out, stored[0]["origin"], stored[0]["engine"], batches)
+    cost.get_costs_path(out).unlink(missing_ok=True)
     for part in parts:
-        cost.append(out, cost.read(part))
-        for path in (part, keys.provenance_path(part), cost.costs_path(part)):
+        cost.append_costs(out, cost.read_costs(part))
+        for path in (part, keys.get_provenance_path(part), cost.get_costs_path(part)):
             path.unlink(missing_ok=True)
 
 

@@ -17,7 +17,7 @@ from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.predictions import Prediction
-from benchmarks.answering.rendering import fitted, parts_of
+from benchmarks.answering.rendering import list_parts, resize_pictures
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -71,7 +71,7 @@ class OpenAIServer:
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
         """How many questions are answered before their answers are stored."""
-        return batching.batches(items, self.settings, origin, self.fingerprint)
+        return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order. Raises UserError when a request fails after all retries."""
@@ -92,7 +92,7 @@ class OpenAIServer:
                 model=self.settings.model or "",
                 messages=messages,
                 temperature=0,
-                max_tokens=batching.room(item, self.settings),
+                max_tokens=batching.get_token_limit(item, self.settings),
                 extra_body=further,
             )
         except self._failure as error:
@@ -116,8 +116,8 @@ class OpenAIServer:
 
     def _conversation(self, item: Item) -> tuple[list[Any], dict[str, Any] | None]:
         """The messages, and what makes the server go on with an answer that is already begun."""
-        asked, begun = parts_of(item)
-        pictures = iter(fitted(self.family, item.pictures(), item.benchmark))
+        asked, begun = list_parts(item)
+        pictures = iter(resize_pictures(self.family, item.pictures(), item.benchmark))
         content = [
             {"type": "image_url", "image_url": {"url": _data_url(next(pictures))}}
             if part["type"] == "image"

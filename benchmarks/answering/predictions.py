@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.answering.keys import digest
+from benchmarks.answering.keys import digest_json
 from benchmarks.questions.item import Item
 from frism.errors import UserError
 from frism.files import atomic_write
@@ -30,7 +30,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Line:
+class StoredPrediction:
     """One stored prediction. `key` identifies everything that it depends on, `item` the question; `sum` is
     16 hex digits of all other fields."""
 
@@ -45,7 +45,7 @@ class Line:
     sum: str = ""
 
     @classmethod
-    def of(cls, prediction: Prediction) -> "Line":
+    def of(cls, prediction: Prediction) -> "StoredPrediction":
         """The line of an engine's prediction."""
         item, seconds = prediction.item, round(prediction.seconds, 6)
         fields = {
@@ -58,19 +58,19 @@ class Line:
             "truncated": prediction.truncated,
             "seconds": seconds,
         }
-        return cls(**fields, sum=checksum(fields))  # type: ignore[arg-type]
+        return cls(**fields, sum=compute_checksum(fields))  # type: ignore[arg-type]
 
     def text(self) -> str:
         """One line of JSON."""
         return json.dumps(vars(self), ensure_ascii=False) + "\n"
 
 
-def checksum(fields: Mapping[str, Any]) -> str:
+def compute_checksum(fields: Mapping[str, Any]) -> str:
     """16 hex digits of a line's fields; `sum` itself does not count."""
-    return digest({name: value for name, value in fields.items() if name != "sum"})[:16]
+    return digest_json({name: value for name, value in fields.items() if name != "sum"})[:16]
 
 
-def read(path: str | Path) -> list[Line]:
+def read_predictions(path: str | Path) -> list[StoredPrediction]:
     """All predictions of a file, in its order; a last line that was cut short is left out.
 
     Raises UserError when the file is missing or another line is broken.
@@ -78,7 +78,7 @@ def read(path: str | Path) -> list[Line]:
     return list(_parse(Path(path), _content(Path(path))))
 
 
-class Store:
+class PredictionStore:
     """The predictions of one run. Use `opened`.
 
     Attributes:
@@ -89,7 +89,7 @@ class Store:
     def __init__(self, path: Path, wanted: Collection[str]) -> None:
         self.path = path
         content = _content(path) if path.is_file() else ""  # a device would be read for ever
-        kept: dict[str, Line] = {}
+        kept: dict[str, StoredPrediction] = {}
         lines = list(_parse(path, content))
         for line in lines:
             if line.key in wanted:
@@ -106,7 +106,7 @@ class Store:
 
         Raises UserError when the disk refuses.
         """
-        new = [Line.of(p) for p in predictions if p.key not in self.done]
+        new = [StoredPrediction.of(p) for p in predictions if p.key not in self.done]
         try:
             self._stream.write("".join(line.text() for line in new))
             self._stream.flush()
@@ -123,7 +123,7 @@ class Store:
 
 
 @contextmanager
-def opened(path: str | Path, wanted: Collection[str]) -> Iterator[Store]:
+def open_store(path: str | Path, wanted: Collection[str]) -> Iterator[PredictionStore]:
     """The store in `path` for predictions of the keys `wanted`.
 
     Lines of other keys (other weights, recipe, prompt, data, decoding) are removed, and so are doubles
@@ -132,7 +132,7 @@ def opened(path: str | Path, wanted: Collection[str]) -> Iterator[Store]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        store = Store(path, wanted)
+        store = PredictionStore(path, wanted)
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror or error}): choose a folder that you may write to."
@@ -152,14 +152,14 @@ def _content(path: Path) -> str:
         ) from error
 
 
-def _parse(path: Path, content: str) -> Iterator[Line]:
+def _parse(path: Path, content: str) -> Iterator[StoredPrediction]:
     lines = content.split("\n")
     lines.pop()  # after the last newline: nothing, or a line that was cut
     for number, text in enumerate(lines, 1):
         try:
-            line = Line(**json.loads(text))
+            line = StoredPrediction(**json.loads(text))
         except (ValueError, TypeError) as error:
             raise UserError(f"{path}, line {number} is not a prediction ({error}): {AGAIN}.") from None
-        if checksum(vars(line)) != line.sum:
+        if compute_checksum(vars(line)) != line.sum:
             raise UserError(f"{path}, line {number} was changed after it was written: {AGAIN}.")
         yield line

@@ -14,9 +14,9 @@ IMAGE = "<image>"
 Part = dict[str, Any]
 
 
-def text_of(processor: Any, family: Family, item: Item) -> str:
+def render_text(processor: Any, family: Family, item: Item) -> str:
     """The prompt as text, a placeholder for every picture, up to where the answer begins."""
-    asked, begun = parts_of(item)
+    asked, begun = list_parts(item)
     match family.layout:
         case "bare":
             return "".join(part["value"] for part in asked if part["type"] == "text")
@@ -39,18 +39,18 @@ def text_of(processor: Any, family: Family, item: Item) -> str:
     return prompt + begun
 
 
-def parts_of(item: Item) -> tuple[list[dict[str, str]], str]:
+def list_parts(item: Item) -> tuple[list[dict[str, str]], str]:
     """The parts of the question, and how the answer begins ("" unless the family prescribes it)."""
     asked = [part for part in item.message if part.get("role") != "assistant"]
     return asked, "".join(part["value"] for part in item.message if part.get("role") == "assistant")
 
 
-def fitted(family: Family, pictures: Sequence[Image], dataset: str) -> list[Image]:
+def resize_pictures(family: Family, pictures: Sequence[Image], dataset: str) -> list[Image]:
     """Pictures within the family's pixel limits, as qwen-vl-utils brings them there for VLMEvalKit."""
-    return [picture.resize(fitted_size(family, picture.size, dataset)) for picture in pictures]
+    return [picture.resize(compute_size(family, picture.size, dataset)) for picture in pictures]
 
 
-def fitted_size(family: Family, size: tuple[int, int], dataset: str) -> tuple[int, int]:
+def compute_size(family: Family, size: tuple[int, int], dataset: str) -> tuple[int, int]:
     """Width and height of a picture within the family's limits, in pixels: `smart_resize` of qwen-vl-utils.
 
     Raises UserError for a picture more than 200 times as long as wide, which the models refuse.
@@ -73,7 +73,9 @@ def fitted_size(family: Family, size: tuple[int, int], dataset: str) -> tuple[in
     return sides[0], sides[1]
 
 
-def options(family: Family, processor: Any, text: str, pictures: int, dataset: str) -> dict[str, Any]:
+def processor_options(
+    family: Family, processor: Any, text: str, pictures: int, dataset: str
+) -> dict[str, Any]:
     """Further arguments of the processor's call, as VLMEvalKit's class for the family has them."""
     found: dict[str, Any] = {}
     if family.resized and pictures:

@@ -15,7 +15,7 @@ from benchmarks.answering.cost import Cost
 from benchmarks.answering.decoding import decode
 from benchmarks.answering.inputs import Preparer, count_prompt_tokens
 from benchmarks.answering.predictions import Prediction
-from benchmarks.prompting.families import Family, family
+from benchmarks.prompting.families import Family, find_family
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
@@ -49,7 +49,7 @@ class TransformersEngine:
         own: Family | None = None,
     ) -> None:
         self.model, self.processor, self.settings = model, processor, settings
-        self.family = own or family(model.config.model_type)
+        self.family = own or find_family(model.config.model_type)
         self.preparer = Preparer(
             model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
         )
@@ -81,7 +81,7 @@ class TransformersEngine:
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
         """Group items into batches and key their predictions; see `benchmarks.answering.batching`."""
-        return batching.batches(items, self.settings, origin, self.fingerprint, self._length)
+        return batching.make_batches(items, self.settings, origin, self.fingerprint, self._length)
 
     def answer(self, batch: Batch) -> list[Prediction]:
         """Answer one batch, in its order. Raises UserError when a single question exceeds the memory."""
@@ -93,7 +93,14 @@ class TransformersEngine:
         seconds = time.perf_counter() - start
         new = [len(row) - (row[-1] in self.ends) for row in tokens]
         self.costs.append(
-            Cost(batch.digest, len(new), sum(new), round(seconds, 6), peak_memory(self.model.device), parts)
+            Cost(
+                batch.digest,
+                len(new),
+                sum(new),
+                round(seconds, 6),
+                measure_peak_memory(self.model.device),
+                parts,
+            )
         )
         return [
             Prediction(item, key, text, count, row[-1] not in self.ends, seconds / len(new))
@@ -143,7 +150,7 @@ class TransformersEngine:
             places = [i for i, item in enumerate(items) if bool(item.images) is with_pictures]
             if places:
                 part = [items[i] for i in places]
-                limits = [batching.room(item, self.settings) for item in part]
+                limits = [batching.get_token_limit(item, self.settings) for item in part]
                 inputs = self.preparer.prepare(part)
                 rows = decode(self.model, inputs, max_new_tokens=limits, ends=self.ends)
                 answers.update(zip(places, rows, strict=True))
@@ -164,7 +171,7 @@ def _memory_ran_out(error: BaseException) -> bool:
     )
 
 
-def peak_memory(device: torch.device) -> int:
+def measure_peak_memory(device: torch.device) -> int:
     """Bytes: of the device since the last reset, on a CPU of this process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()

@@ -15,7 +15,7 @@ from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.predictions import Prediction
-from benchmarks.answering.rendering import fitted, options, text_of
+from benchmarks.answering.rendering import processor_options, render_text, resize_pictures
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -105,14 +105,16 @@ class VllmEngine:
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
         """How many questions vLLM gets at a time, and are answered before their answers are stored."""
-        return batching.batches(items, self.settings, origin, self.fingerprint)
+        return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order."""
         for batch in batches:
             start = time.perf_counter()
             limits = [
-                self.sampling(temperature=0.0, max_tokens=batching.room(item, self.settings), seed=0)
+                self.sampling(
+                    temperature=0.0, max_tokens=batching.get_token_limit(item, self.settings), seed=0
+                )
                 for item in batch.items
             ]
             requests = [self._request(item) for item in batch.items]
@@ -133,11 +135,11 @@ class VllmEngine:
             ]
 
     def _request(self, item: Item) -> dict[str, Any]:
-        text = text_of(self.processor, self.family, item)
-        pictures = fitted(self.family, item.pictures(), item.benchmark)
+        text = render_text(self.processor, self.family, item)
+        pictures = resize_pictures(self.family, item.pictures(), item.benchmark)
         request: dict[str, Any] = {"prompt": text}
         if pictures:
-            further = options(self.family, self.processor, text, len(pictures), item.benchmark)
+            further = processor_options(self.family, self.processor, text, len(pictures), item.benchmark)
             further.pop("add_special_tokens", None)
             request |= {"multi_modal_data": {"image": pictures}, "mm_processor_kwargs": further}
         return request

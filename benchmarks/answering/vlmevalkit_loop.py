@@ -13,15 +13,15 @@ from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.predictions import Prediction
-from benchmarks.answering.transformers_engine import TransformersEngine, peak_memory
+from benchmarks.answering.transformers_engine import TransformersEngine, measure_peak_memory
 from benchmarks.answering.vlmevalkit_wrappers import ModelWrapper
 from benchmarks.prompting import vlmevalkit_models
 from benchmarks.prompting.families import Family
-from benchmarks.questions.item import Item, definition_of
+from benchmarks.questions.item import Item, read_definition
 from benchmarks.registry import vlmevalkit_package
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.vlmevalkit import loading
-from benchmarks.vlmevalkit.loading import environment
+from benchmarks.vlmevalkit.loading import set_environment
 from frism.errors import UserError
 
 
@@ -45,7 +45,7 @@ class VlmevalkitLoop(TransformersEngine):
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
         """How many questions are done before their answers are stored; it changes none of them."""
-        return batching.batches(items, self.settings, origin, self.fingerprint)
+        return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order."""
@@ -54,15 +54,15 @@ class VlmevalkitLoop(TransformersEngine):
     def answer(self, batch: Batch) -> list[Prediction]:
         """Run the loop on the batch's rows of the benchmark's TSV. Raises UserError when rows are missing."""
         start = time.perf_counter()
-        inference = vlmevalkit_models.package("inference")
+        inference = vlmevalkit_models.import_package("inference")
         dataset = self._dataset(batch.items)
-        self.speaker.begin([batching.room(item, self.settings) for item in batch.items])
-        with tempfile.TemporaryDirectory(prefix="loop-") as folder, environment(PRED_FORMAT="tsv"):
+        self.speaker.begin([batching.get_token_limit(item, self.settings) for item in batch.items])
+        with tempfile.TemporaryDirectory(prefix="loop-") as folder, set_environment(PRED_FORMAT="tsv"):
             inference.infer_data_job(self.speaker.model, folder, "reference", dataset)
         said = self.speaker.said
         seconds = time.perf_counter() - start
         tokens = sum(reply.tokens for reply in said)
-        memory = peak_memory(self.model.device)
+        memory = measure_peak_memory(self.model.device)
         self.costs.append(Cost(batch.digest, len(said), tokens, round(seconds, 6), memory, 1))
         return [
             Prediction(item, key, reply.text, reply.tokens, reply.truncated, seconds / len(said))
@@ -70,8 +70,8 @@ class VlmevalkitLoop(TransformersEngine):
         ]
 
     def _dataset(self, items: Sequence[Item]) -> Any:
-        definition = definition_of(items[0])
-        dataset = loading.build(definition, items[0].folder / items[0].split)
+        definition = read_definition(items[0])
+        dataset = loading.build_dataset(definition, items[0].folder / items[0].split)
         places = {str(index): place for place, index in enumerate(dataset.data["index"])}
         missing = [item.index for item in items if item.index not in places]
         if missing:

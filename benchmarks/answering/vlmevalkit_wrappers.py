@@ -12,7 +12,7 @@ import torch
 from transformers import BatchFeature
 
 from benchmarks.prompting.families import Family
-from benchmarks.prompting.vlmevalkit_models import model_class, package
+from benchmarks.prompting.vlmevalkit_models import import_package, load_model_class
 
 # What the constructors set beside model and processor, as for a released checkpoint.
 _ATTRIBUTES: dict[str, Any] = {
@@ -81,7 +81,7 @@ class ModelWrapper:
 def _interface(family: Family) -> Any:
     """The class, with what it needs to run: where prompts are off in the family they are off in the class,
     and InternVL's talks to converted checkpoints instead of remote code."""
-    found = model_class(family.reference)
+    found = load_model_class(family.reference)
     changed: dict[str, Any] = {}
     if not family.custom_prompts:
         changed["use_custom_prompt"] = lambda self, dataset: False
@@ -97,7 +97,7 @@ def _converted_internvl(self: Any, message: list[dict[str, str]], dataset: str |
     self.set_max_num(dataset)
     paths = [part["value"] for part in message if part["type"] == "image"]
     tiles = max(1, min(self.max_num, self.total_max_num // max(1, len(paths))))
-    prompt = package("vlm.internvl.utils").reorganize_prompt(message, len(paths), dataset=dataset)
+    prompt = import_package("vlm.internvl.utils").reorganize_prompt(message, len(paths), dataset=dataset)
     prompt = prompt.replace("<image>", self.processor.image_token)
     text = self.processor.apply_chat_template(
         [{"role": "user", "content": [{"type": "text", "text": prompt}]}],

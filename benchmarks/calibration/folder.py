@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 TABLES = ("questions.csv", "questions.jsonl", "questions.json")
 
 
-def calibration(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
-    """Draw questions from a folder. Raises UserError as `benchmarks.calibration.load.load`."""
-    return drawn(source(settings), settings, seed)
+def load_folder(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
+    """Draw questions from a folder. Raises UserError as `benchmarks.calibration.load.load_calibration`."""
+    return draw_questions(open_folder(settings), settings, seed)
 
 
-def source(settings: "CalibrationSettings") -> CalibrationSource:
+def open_folder(settings: "CalibrationSettings") -> CalibrationSource:
     """Open the folder: the questions of its table, or else every picture in it and below it."""
-    folder = existing(settings.folder)
-    table = _table(folder, settings.table)
-    rows = question_tables.read(table) if table else [CalibrationRow(name, "") for name in _pictures(folder)]
+    folder = check_folder(settings.folder)
+    table = _find_table(folder, settings.table)
+    rows = (
+        question_tables.read_questions(table)
+        if table
+        else [CalibrationRow(name, "") for name in _list_pictures(folder)]
+    )
     if not rows:
         raise UserError(
             f"the calibration folder {folder} holds no picture ({', '.join(sorted(SUFFIXES))}): put some"
@@ -33,29 +37,34 @@ def source(settings: "CalibrationSettings") -> CalibrationSource:
         )
     title = "questions" if table else "pictures"
     return CalibrationSource(
-        rows, lambda chosen: located(rows, chosen, [folder], table or folder), title, str(table or folder)
+        rows,
+        lambda chosen: locate_pictures(rows, chosen, [folder], table or folder),
+        title,
+        str(table or folder),
     )
 
 
-def drawn(questions: CalibrationSource, settings: "CalibrationSettings", seed: int) -> CalibrationSet:
+def draw_questions(
+    questions: CalibrationSource, settings: "CalibrationSettings", seed: int
+) -> CalibrationSet:
     """Draw the study's questions from a source, each with the prompt or the request of the settings."""
     chosen = questions.draw(settings.questions, seed)
     files = questions.files(chosen)
-    texts = [asked(questions.rows[i].question, settings) for i in chosen]
-    key = digest.of_files(files, texts, settings.max_pixels)
+    texts = [write_question(questions.rows[i].question, settings) for i in chosen]
+    key = digest.digest_files(files, texts, settings.max_pixels)
     limit = "" if settings.max_pixels is None else f", pictures of at most {settings.max_pixels} pixels"
     description = f"{len(chosen)} unlabelled {questions.title} of {questions.location}, seed {seed}{limit}"
     return CalibrationSet(CalibrationQuestions(files, texts, settings.max_pixels), description, key)
 
 
-def asked(question: str, settings: "CalibrationSettings") -> str:
+def write_question(question: str, settings: "CalibrationSettings") -> str:
     """Return the question with the request below it, or the prompt where there is no question."""
     if not question:
         return settings.prompt
     return f"{question}\n{settings.request}" if settings.request else question
 
 
-def existing(folder: str | None) -> Path:
+def check_folder(folder: str | None) -> Path:
     """Return the folder of the settings. Raises UserError when it is missing."""
     path = Path(folder or "")
     if not path.is_dir():
@@ -63,7 +72,7 @@ def existing(folder: str | None) -> Path:
     return path
 
 
-def located(
+def locate_pictures(
     rows: Sequence[CalibrationRow], chosen: Sequence[int], roots: Sequence[Path], table: Path
 ) -> list[Path]:
     """Find the picture files that some rows name, each below the first root that has it.
@@ -80,7 +89,7 @@ def located(
     return [path for path in paths if path is not None]
 
 
-def _table(folder: Path, name: str | None) -> Path | None:
+def _find_table(folder: Path, name: str | None) -> Path | None:
     if name is not None:
         if not (folder / name).is_file():
             raise UserError(f"{folder / name} is missing, which calibration.table names: put it there.")
@@ -93,6 +102,6 @@ def _table(folder: Path, name: str | None) -> Path | None:
     return present[0] if present else None
 
 
-def _pictures(folder: Path) -> list[str]:
+def _list_pictures(folder: Path) -> list[str]:
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))

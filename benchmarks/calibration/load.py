@@ -10,7 +10,7 @@ from benchmarks.calibration.calibration_set import CalibrationSet
 from benchmarks.study.calibration_settings import CalibrationSettings
 
 
-def load(settings: CalibrationSettings, seed: int) -> CalibrationSet:
+def load_calibration(settings: CalibrationSettings, seed: int) -> CalibrationSet:
     """Load the questions of the settings, drawn by `seed`.
 
     Raises UserError, in one sentence, for a folder that is missing or empty, a table without its columns, a
@@ -19,8 +19,8 @@ def load(settings: CalibrationSettings, seed: int) -> CalibrationSet:
     from benchmarks.calibration import folder, miniature_scenes, vizwiz
 
     sources: dict[str, Callable[[CalibrationSettings, int], CalibrationSet]] = {
-        "miniature": miniature_scenes.calibration,
-        "vizwiz": vizwiz.calibration,
-        "folder": folder.calibration,
+        "miniature": miniature_scenes.load_miniature,
+        "vizwiz": vizwiz.load_vizwiz,
+        "folder": folder.load_folder,
     }
     return sources[settings.source](settings, seed)

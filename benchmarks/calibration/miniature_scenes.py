@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SPLIT = "calibration"
 
 
-def calibration(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
+def load_miniature(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
     """Make perception questions with the request for a short answer; families take turns.
 
     The pictures, of 168 x 168 pixels, are all in memory.
@@ -28,5 +28,5 @@ def calibration(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
     return CalibrationSet(
         pairs,
         f"{settings.questions} unlabelled perception questions on miniature scenes, seed {seed}",
-        digest.of_pictures(pictures, texts),
+        digest.digest_pictures(pictures, texts),
     )

@@ -19,7 +19,7 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 _BAD = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
 
 
-def opened(path: Path, max_pixels: int | None = None) -> Image.Image:
+def open_picture(path: Path, max_pixels: int | None = None) -> Image.Image:
     """Read a picture: rotated as its EXIF says, RGB, shrunk to at most `max_pixels` at equal proportions.
 
     Raises UserError naming the file when it is missing, cut short or no picture.
@@ -38,7 +38,7 @@ def opened(path: Path, max_pixels: int | None = None) -> Image.Image:
         return ImageOps.exif_transpose(picture).convert("RGB")
 
 
-def check(path: Path) -> None:
+def check_picture(path: Path) -> None:
     """Decode a picture, at a fraction of its size where its format allows that, and discard it.
 
     Raises UserError as `opened`.

@@ -15,7 +15,7 @@ IMAGE, QUESTION = "image", "question"
 _BYTES = "surrogateescape"  # a stray byte in another column is no reason to fail
 
 
-def read(path: Path) -> list[CalibrationRow]:
+def read_questions(path: Path) -> list[CalibrationRow]:
     """Read the rows of a .csv, .jsonl or .json file (a list of mappings); an absent question is empty.
 
     Raises UserError for another format, an unreadable file, a missing column `image`, and an empty name of
@@ -25,7 +25,7 @@ def read(path: Path) -> list[CalibrationRow]:
     if reader is None:
         raise UserError(f"{path} is no table of questions: give a {', '.join(READERS)} file.")
     try:
-        rows = [_row(entry, path, number) for number, entry in enumerate(reader(path), start=1)]
+        rows = [_make_row(entry, path, number) for number, entry in enumerate(reader(path), start=1)]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
@@ -35,7 +35,7 @@ def read(path: Path) -> list[CalibrationRow]:
     return rows
 
 
-def _row(entry: object, path: Path, number: int) -> CalibrationRow:
+def _make_row(entry: object, path: Path, number: int) -> CalibrationRow:
     if not isinstance(entry, dict) or IMAGE not in entry:
         raise UserError(f"{path} has no '{IMAGE}' in entry {number}: every question names its picture there.")
     values = [entry[IMAGE], entry.get(QUESTION) or ""]
@@ -47,7 +47,7 @@ def _row(entry: object, path: Path, number: int) -> CalibrationRow:
     return CalibrationRow(values[0].strip(), values[1].strip())
 
 
-def _csv(path: Path) -> Iterator[object]:
+def _read_csv(path: Path) -> Iterator[object]:
     import pandas as pd
 
     frame = pd.read_csv(
@@ -59,21 +59,21 @@ def _csv(path: Path) -> Iterator[object]:
     yield from frame.to_dict("records")
 
 
-def _json_lines(path: Path) -> Iterator[object]:
+def _read_json_lines(path: Path) -> Iterator[object]:
     with path.open(encoding="utf-8-sig", errors=_BYTES) as lines:
         for line in lines:
             if line.strip():
-                yield _parsed(line)
+                yield _parse(line)
 
 
-def _json(path: Path) -> Iterator[object]:
-    entries = _parsed(path.read_text(encoding="utf-8-sig", errors=_BYTES))
+def _read_json(path: Path) -> Iterator[object]:
+    entries = _parse(path.read_text(encoding="utf-8-sig", errors=_BYTES))
     if not isinstance(entries, list):
         raise UserError(f"{path} holds no list: write one mapping with {IMAGE} and {QUESTION} per question.")
     yield from entries
 
 
-def _parsed(text: str) -> object:
+def _parse(text: str) -> object:
     """Parse JSON, keeping the two columns of each mapping, and numbers as texts."""
     content: object = json.loads(
         text,
@@ -84,5 +84,5 @@ def _parsed(text: str) -> object:
 
 
 READERS: dict[str, Callable[[Path], Iterator[object]]] = {
-    ".csv": _csv, ".jsonl": _json_lines, ".json": _json,
+    ".csv": _read_csv, ".jsonl": _read_json_lines, ".json": _read_json,
 }  # fmt: skip

@@ -78,4 +78,4 @@ class CalibrationQuestions(Sequence[tuple[Image, str]]):
     def __getitem__(self, index: int | slice) -> "tuple[Image, str] | CalibrationQuestions":
         if isinstance(index, slice):
             return CalibrationQuestions(self.files[index], self.texts[index], self.max_pixels)
-        return pictures.opened(self.files[index], self.max_pixels), self.texts[index]
+        return pictures.open_picture(self.files[index], self.max_pixels), self.texts[index]

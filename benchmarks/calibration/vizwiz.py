@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.calibration import question_tables
 from benchmarks.calibration.calibration_set import CalibrationSet
-from benchmarks.calibration.folder import drawn, existing, located
+from benchmarks.calibration.folder import check_folder, draw_questions, locate_pictures
 from benchmarks.calibration.source import CalibrationSource
 from frism.errors import UserError
 
@@ -24,21 +24,25 @@ _PICTURES = ("{split}", "images/{split}", "Images/{split}", "images", "Images", 
 _SHARDS = ("{split}-*.parquet", "data/{split}-*.parquet", "*/{split}/*.parquet")
 
 
-def calibration(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
-    """Draw questions from VizWiz-VQA. Raises UserError as `benchmarks.calibration.load.load`."""
-    return drawn(source(settings), settings, seed)
+def load_vizwiz(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
+    """Draw questions from VizWiz-VQA. Raises UserError as `benchmarks.calibration.load.load_calibration`."""
+    return draw_questions(open_vizwiz(settings), settings, seed)
 
 
-def source(settings: "CalibrationSettings") -> CalibrationSource:
+def open_vizwiz(settings: "CalibrationSettings") -> CalibrationSource:
     """Open the questions of a split, in whichever form the mirror has it."""
     split = settings.split
-    folder = existing(settings.folder) if settings.dataset is None else in_cache(settings.dataset, split)
+    folder = (
+        check_folder(settings.folder) if settings.dataset is None else find_in_cache(settings.dataset, split)
+    )
     title = f"questions of VizWiz-VQA ({split})"
     table = next((path for name in _TABLES if (path := folder / name.format(split=split)).is_file()), None)
     if table is not None:
         roots = [path for name in _PICTURES if (path := folder / name.format(split=split)).is_dir()]
-        rows = question_tables.read(table)
-        return CalibrationSource(rows, lambda chosen: located(rows, chosen, roots, table), title, str(table))
+        rows = question_tables.read_questions(table)
+        return CalibrationSource(
+            rows, lambda chosen: locate_pictures(rows, chosen, roots, table), title, str(table)
+        )
     globs = (sorted(folder.glob(name.format(split=split))) for name in _SHARDS)
     shards = next((paths for paths in globs if paths), [])
     if not shards:
@@ -52,7 +56,7 @@ def source(settings: "CalibrationSettings") -> CalibrationSource:
     return CalibrationSource(rows, lambda chosen: parquet.unpack(shards, chosen), title, str(folder))
 
 
-def in_cache(dataset: str, split: str) -> Path:
+def find_in_cache(dataset: str, split: str) -> Path:
     """Return the data set's folder in the hub's cache. Raises UserError without one: nothing is fetched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError

@@ -25,8 +25,8 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
         return write_sentence(
             out, "bimodality", "No variant of this study learned gates that depend on alpha."
         )
-    first = swept(study, table)
-    shown = histograms(table, first)
+    first = list_swept(study, table)
+    shown = count_histograms(table, first)
     against = table[table["variant"] == first]
     with_shares = against["alpha"].nunique() > 1
     heights = [0.42 * len(shown) + 0.35, 1.75]
@@ -34,22 +34,22 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
         parts = figure.subfigures(1 + with_shares, 1, height_ratios=heights[: 1 + with_shares], squeeze=False)
         panels = parts[0, 0].subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for ax, (_, row) in zip(panels, shown.iterrows(), strict=True):
-            _histogram(ax, row)
+            _draw_histogram(ax, row)
         panels[0].set_title("dark: chosen; bc: bimodality coefficient")
         panels[-1].set_xlabel("open fraction of a direction")
         if with_shares:
-            _shares(parts[1, 0].subplots(), against)
+            _draw_shares(parts[1, 0].subplots(), against)
     return figure
 
 
-def swept(study: StudyConfig, table: pd.DataFrame) -> str:
+def list_swept(study: StudyConfig, table: pd.DataFrame) -> str:
     """Return the variant to show against alpha: the one with most alphas, of FRISM if there is one."""
     counts = table.groupby("variant", sort=False)["alpha"].nunique()
     of_frism = [v for v in counts.index if v in study.variants and study.variants[v].method == METHOD]
     return str(max(of_frism or list(counts.index), key=lambda v: counts[v]))
 
 
-def histograms(table: pd.DataFrame, first: str) -> pd.DataFrame:
+def count_histograms(table: pd.DataFrame, first: str) -> pd.DataFrame:
     """Select the points to show: of `first` every alpha at the chosen strength, of others the chosen one."""
     points, others = table[table["variant"] == first], table[table["variant"] != first]
     chosen = points[points["chosen"] == "yes"]
@@ -58,7 +58,7 @@ def histograms(table: pd.DataFrame, first: str) -> pd.DataFrame:
     return pd.concat([points, others[others["chosen"] == "yes"]])[:MOST]
 
 
-def _histogram(ax: Axes, row: pd.Series) -> None:
+def _draw_histogram(ax: Axes, row: pd.Series) -> None:
     counts = np.array(json.loads(row["histogram"]), float)
     edges = np.linspace(0, 1, len(counts) + 1)
     color = COLORS["learned"] if row["chosen"] == "yes" else "#D9A98F"
@@ -75,7 +75,7 @@ def _histogram(ax: Axes, row: pd.Series) -> None:
     )
 
 
-def _shares(ax: Axes, rows: pd.DataFrame) -> None:
+def _draw_shares(ax: Axes, rows: pd.DataFrame) -> None:
     """Plot shares against alpha: a colour and marker for each share, a line style for each strength."""
     strengths = sorted(rows["strength"].unique())
     look: dict[str, Any] = {

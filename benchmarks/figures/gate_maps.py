@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 
-from benchmarks.figures.style import COLORS, CYCLE, Mark, marks, write_figure, write_sentence
+from benchmarks.figures.style import COLORS, CYCLE, Mark, choose_marks, write_figure, write_sentence
 from benchmarks.study.config import StudyConfig
 
 ALL, TAIL = "all", "tail"  # as the tables write them
@@ -21,7 +21,7 @@ def draw(
     study: StudyConfig, by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame, out: Path
 ) -> Figure:
     """Write gates.{png,svg} from the tables gates_by_layer, gates_by_rank and energy_by_layer."""
-    maps = {str(v): heat(rows) for v, rows in by_layer.groupby("variant", sort=False)}
+    maps = {str(v): make_heat_map(rows) for v, rows in by_layer.groupby("variant", sort=False)}
     if not maps:
         return write_sentence(out, "gates", "No variant of this study learned gates.")
     columns = 1 if len(maps) == 1 else 2
@@ -38,7 +38,7 @@ def draw(
         for i, ax in enumerate(panels.flat):
             if i < len(maps):
                 variant, frame = list(maps.items())[i]
-                image = _heat_map(ax, frame, written and columns == 1, columns == 1)
+                image = _draw_heat_map(ax, frame, written and columns == 1, columns == 1)
                 ax.set_title(f"{variant}: mean gate" if columns == 1 else variant)
                 if i % columns == 0:
                     ax.set_ylabel("layer")
@@ -48,11 +48,11 @@ def draw(
         bar.ax.set_yticklabels(["0 shut", "0.5", "1 open"])
         bar.outline.set_linewidth(0.4)
         bar.ax.tick_params(width=0.4, length=2)
-        _curves(lower, marks(study), list(maps), by_rank, energy, keyed)
+        _draw_curves(lower, choose_marks(study), list(maps), by_rank, energy, keyed)
     return figure
 
 
-def heat(rows: pd.DataFrame) -> pd.DataFrame:
+def make_heat_map(rows: pd.DataFrame) -> pd.DataFrame:
     """Return mean open fractions of one variant: a row per layer, a column per module, NaN for none."""
     cells = rows[(rows["layer"] != ALL) & (rows["module"] != ALL)]
     modules = list(dict.fromkeys(cells["module"]))
@@ -62,7 +62,7 @@ def heat(rows: pd.DataFrame) -> pd.DataFrame:
     return frame.reindex(index=range(int(frame.index.max()) + 1), columns=modules)
 
 
-def _heat_map(ax: Axes, gates: pd.DataFrame, written: bool, wide: bool) -> AxesImage:
+def _draw_heat_map(ax: Axes, gates: pd.DataFrame, written: bool, wide: bool) -> AxesImage:
     # Greys runs from white to black: nothing is lost in print.
     image = ax.imshow(gates, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     ax.set_xticks(range(gates.shape[1]), [m if wide else SHORT.get(m, m) for m in gates.columns])
@@ -78,7 +78,7 @@ def _heat_map(ax: Axes, gates: pd.DataFrame, written: bool, wide: bool) -> AxesI
     return image
 
 
-def _curves(
+def _draw_curves(
     figure: SubFigure, look: dict[str, Mark], variants: list[str], by_rank: pd.DataFrame,
     energy: pd.DataFrame, keyed: bool,
 ) -> None:  # fmt: skip
@@ -99,16 +99,16 @@ def _curves(
     ranks.set_title("mean gate by rank")
     ranks.set_xlabel("tenth of the spectrum, 1: largest")
     ranks.set_xticks([1, 4, 7, 10])
-    _include(ranks, 0.0, 1.0)
+    _widen(ranks, 0.0, 1.0)
     layers.set_title("injected / tau_R's energy")
     layers.set_xlabel("layer")
-    _include(layers, 0.0)
+    _widen(layers, 0.0)
     layers.locator_params(axis="x", integer=True, nbins=6)
     if keyed:
         figure.legend(loc="outside lower center", ncols=2, handlelength=2.6, columnspacing=1, borderpad=0)
 
 
-def _include(ax: Axes, *values: float) -> None:
+def _widen(ax: Axes, *values: float) -> None:
     """Widen the y axis to these values, with the margins that keep the marks at its ends whole."""
     ax.update_datalim([(0.0, value) for value in values], updatex=False)
     ax.autoscale_view()

@@ -32,7 +32,7 @@ def place_labels(ax: Axes, labels: Sequence[Text]) -> None:
         return
     ax.autoscale(False)  # a leader must not move the limits
     lines = [line for line in ax.get_lines() if line.get_transform() == ax.transData]  # no axvline
-    boxes = [box for line in lines for box in _marks(ax, line)]
+    boxes = [box for line in lines for box in _list_marks(ax, line)]
     boxes += [text.get_window_extent() for text in ax.texts if text not in labels]
     x, y = ax.transData.inverted().transform(np.concatenate([_trace(ax, line) for line in lines])).T
     for label in labels:
@@ -53,7 +53,7 @@ def _trace(ax: Axes, line: Line2D) -> NDArray[np.float64]:
     return np.column_stack([np.interp(along, lengths, corners[:, k]) for k in (0, 1)])
 
 
-def _marks(ax: Axes, line: Line2D) -> Iterator[Bbox]:
+def _list_marks(ax: Axes, line: Line2D) -> Iterator[Bbox]:
     """Yield the boxes of a line's marks, in pixels."""
     if line.get_marker() in ("", " ", "None", None):
         return

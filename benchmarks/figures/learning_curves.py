@@ -25,8 +25,8 @@ def draw(results: Path, study: StudyConfig, out: Path) -> Figure:
     A curve is any CSV with the columns stage, step, loss in a checkpoint's folder; real
     checkpoints come without, and the panels are left out.
     """
-    curves = _learning_curves(results, study)
-    losses = _loss_curves(study)
+    curves = _read_learning_curves(results, study)
+    losses = _read_loss_curves(study)
     rows = 3 * bool(curves) + bool(losses)
     if not rows:
         return write_sentence(out, "learning", "No variant of this study learned anything.")
@@ -38,16 +38,18 @@ def draw(results: Path, study: StudyConfig, out: Path) -> Figure:
             upper, lower = figure.subfigures(2, 1, height_ratios=[3 + key / 1.35, 1.15], squeeze=False)[:, 0]
         if curves:
             panels = upper.subplots(3, 1, sharex=True)
-            _gate_panels(panels, curves)
+            _draw_gate_panels(panels, curves)
             if key:
                 entries = panels[1].get_legend_handles_labels()
                 upper.legend(*entries, loc="outside lower center", ncols=2, labelspacing=0.25, borderpad=0)
         if losses:
-            _loss_panels(lower.subplots(1, len(losses), sharey=True, squeeze=False)[0], losses, bool(curves))
+            _draw_loss_panels(
+                lower.subplots(1, len(losses), sharey=True, squeeze=False)[0], losses, bool(curves)
+            )
     return figure
 
 
-def _learning_curves(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
+def _read_learning_curves(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
     curves = {}
     for variant in study.variants:
         path = results / "variants" / variant / "learning.csv"
@@ -56,7 +58,7 @@ def _learning_curves(results: Path, study: StudyConfig) -> dict[str, pd.DataFram
     return curves
 
 
-def _loss_curves(study: StudyConfig) -> dict[str, pd.DataFrame]:
+def _read_loss_curves(study: StudyConfig) -> dict[str, pd.DataFrame]:
     curves = {}
     for role, folder in study.triple.folders.items():
         for path in sorted(Path(str(folder)).glob("*.csv")):
@@ -66,7 +68,7 @@ def _loss_curves(study: StudyConfig) -> dict[str, pd.DataFrame]:
     return curves
 
 
-def _logarithmic(ax: Axes) -> None:
+def _make_logarithmic(ax: Axes) -> None:
     """Make the y axis logarithmic, with plain numbers (0.02, 0.05, 0.1)."""
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -74,15 +76,15 @@ def _logarithmic(ax: Axes) -> None:
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _looks() -> Iterator[dict[str, Any]]:
+def _list_looks() -> Iterator[dict[str, Any]]:
     # Four colours and seven dashes: twenty-eight pairs before one comes again.
     pairs = zip(itertools.cycle(GREYS), itertools.cycle(DASHES), strict=False)
     return ({"color": color, "linestyle": dashes} for color, dashes in pairs)
 
 
-def _gate_panels(panels: list[Axes], curves: dict[str, pd.DataFrame]) -> None:
+def _draw_gate_panels(panels: list[Axes], curves: dict[str, pd.DataFrame]) -> None:
     kl, energy, gates = panels
-    for (variant, frame), look in zip(curves.items(), _looks(), strict=False):
+    for (variant, frame), look in zip(curves.items(), _list_looks(), strict=False):
         if "kl" in frame:
             kl.plot(frame["step"], frame["kl"], **look)
         if "held_out_kl" in frame:
@@ -99,7 +101,7 @@ def _gate_panels(panels: list[Axes], curves: dict[str, pd.DataFrame]) -> None:
                 gates.plot(frame["step"], frame[edge], color=look["color"], linewidth=0.4)
     held_out = any("held_out_kl" in frame for frame in curves.values())
     kl.set_title("KL to the VLM, nats per answer token" + ("; thin: held out" if held_out else ""))
-    _logarithmic(kl)
+    _make_logarithmic(kl)
     energy.set_title("injected energy, share of that of tau_R")
     energy.set_ylim(0, None)
     gates.set_title("gates: median, 10 to 90 % band")
@@ -108,15 +110,15 @@ def _gate_panels(panels: list[Axes], curves: dict[str, pd.DataFrame]) -> None:
     gates.set_xlabel("step")
 
 
-def _loss_panels(panels: list[Axes], losses: dict[str, pd.DataFrame], below: bool) -> None:
+def _draw_loss_panels(panels: list[Axes], losses: dict[str, pd.DataFrame], below: bool) -> None:
     titles = {"base": "base", "lrm": "LRM", "vlm": "VLM"}
     for ax, (role, frame) in zip(panels, losses.items(), strict=True):
         start = 0.0
-        for (_, stage), look in zip(frame.groupby("stage", sort=False), _looks(), strict=False):
+        for (_, stage), look in zip(frame.groupby("stage", sort=False), _list_looks(), strict=False):
             ax.plot(start + stage["step"], stage["loss"], **look)
             start += float(stage["step"].max())
             ax.axvline(start, color="0.8", linewidth=0.4, zorder=0)
-        _logarithmic(ax)
+        _make_logarithmic(ax)
         ax.set_title(titles.get(role, role))
         ax.locator_params(axis="x", nbins=3)
         ax.set_xlabel("step")

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from benchmarks.figures.style import marks, write_figure, write_sentence
+from benchmarks.figures.style import choose_marks, write_figure, write_sentence
 from benchmarks.study.config import StudyConfig
 
 SIDES = {"left": "output side", "right": "input side"}
@@ -33,7 +33,7 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
         parts = figure.subfigures(1 + compared, 1, height_ratios=[2.0, below][: 1 + compared], squeeze=False)
         panels = parts[0, 0].subplots(1, 2)
         for ax, side in zip(panels, SIDES, strict=True):
-            _by_layer(ax, table[table["variant"] == first], side)
+            _draw_by_layer(ax, table[table["variant"] == first], side)
         panels[0].set_ylabel("overlap with tau_V")
         handles, labels = panels[0].get_legend_handles_labels()
         parts[0, 0].legend(
@@ -45,18 +45,18 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
             columnspacing=1,
             borderpad=0,
         )
-        _heading(parts[0, 0], f"{first}: share of energy in tau_V's leading directions")
+        _add_heading(parts[0, 0], f"{first}: share of energy in tau_V's leading directions")
         if compared:
-            _by_variant(parts[1, 0].subplots(1, 2, sharey=True), study, table, variants)
-            _heading(parts[1, 0], "correlation of gate and overlap, rank held fixed")
+            _draw_by_variant(parts[1, 0].subplots(1, 2, sharey=True), study, table, variants)
+            _add_heading(parts[1, 0], "correlation of gate and overlap, rank held fixed")
     return figure
 
 
-def _heading(part: SubFigure, text: str) -> None:
+def _add_heading(part: SubFigure, text: str) -> None:
     part.suptitle(text, fontsize=7.5, x=0.02, ha="left")
 
 
-def _by_layer(ax: Axes, rows: pd.DataFrame, side: str) -> None:
+def _draw_by_layer(ax: Axes, rows: pd.DataFrame, side: str) -> None:
     means = rows.assign(layer=rows["layer"].astype(int)).groupby("layer")
     for measure, (label, color, dashes, marker) in LINES.items():
         line = means[f"{side}_{measure}"].mean()
@@ -70,9 +70,11 @@ def _by_layer(ax: Axes, rows: pd.DataFrame, side: str) -> None:
     ax.locator_params(axis="x", integer=True, nbins=6)
 
 
-def _by_variant(panels: list[Axes], study: StudyConfig, table: pd.DataFrame, variants: list[str]) -> None:
+def _draw_by_variant(
+    panels: list[Axes], study: StudyConfig, table: pd.DataFrame, variants: list[str]
+) -> None:
     """Plot per variant the rank correlation of gate and overlap: median and middle half of the matrices."""
-    look, heights = marks(study), np.arange(len(variants))[::-1]
+    look, heights = choose_marks(study), np.arange(len(variants))[::-1]
     for ax, side in zip(panels, SIDES, strict=True):
         for variant, height in zip(variants, heights, strict=True):
             correlations = table.loc[table["variant"] == variant, f"{side}_correlation"].dropna()

@@ -31,7 +31,7 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
             split = {"count": "equal count", "energy": "equal energy"}.get(rows["split"].iloc[0], "")
             panels = part.subplots(2, 1, sharex=True)
             for ax, axis in zip(panels, AXES, strict=True):
-                _panel(ax, table, rows, axis)
+                _draw_panel(ax, table, rows, axis)
                 suite = getattr(study.explain, axis)
                 ax.set_ylabel(f"{axis}\n({suite or 'mean score'}, dev)")
             title = f"blocks of {split}" if split else "one block of ranks"
@@ -46,7 +46,7 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     return figure
 
 
-def _panel(ax: Axes, table: pd.DataFrame, blocks: pd.DataFrame, axis: str) -> None:
+def _draw_panel(ax: Axes, table: pd.DataFrame, blocks: pd.DataFrame, axis: str) -> None:
     unmodified = table[table["block"] == NONE].iloc[0]
     ax.axhspan(unmodified[f"{axis}_low"], unmodified[f"{axis}_high"], color="0.9", linewidth=0, zorder=0)
     ax.axhline(unmodified[axis], color="0.45", linewidth=0.7, zorder=1, label="unmodified")

@@ -66,7 +66,7 @@ class Mark:
     dashes: str | tuple[int, tuple[float, ...]]
 
 
-def marks(study: StudyConfig) -> dict[str, Mark]:
+def choose_marks(study: StudyConfig) -> dict[str, Mark]:
     """Choose each variant's mark by its role: star, diamond (learned), grey (control), open (baseline)."""
     result, turn = {}, 0
     for name in study.variants:

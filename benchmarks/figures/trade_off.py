@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from benchmarks.figures.labels import place_labels
-from benchmarks.figures.style import Mark, fix_layout, marks, write_figure, write_sentence
+from benchmarks.figures.style import Mark, choose_marks, fix_layout, write_figure, write_sentence
 from benchmarks.study.config import StudyConfig
 
 NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
@@ -21,10 +21,10 @@ NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 
 def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> Figure:
     """Write trade_off.{png,svg} from the tables `pareto` and `selection`."""
-    points = _test_points(study, pareto)
+    points = _read_points(study, pareto)
     if points.empty:
         return write_sentence(out, "trade_off", "This study asks for one axis alone.")
-    look = marks(study)
+    look = choose_marks(study)
     numbered = len(points) > NAMES_UP_TO
     names = {v: str(i) if numbered else v for i, v in enumerate(points.index, 1)}
     swept = [v for v in points.index if (selection["variant"] == v).sum() > 1]
@@ -32,11 +32,11 @@ def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out:
     panels = 2 if swept else 1
     with write_figure(out, "trade_off", 2.5 * panels + 0.3 + 0.14 * lines) as figure:
         upper = figure.subplots(panels, 1, squeeze=False)[:, 0]
-        _test(upper[0], points, look, study.statistics.confidence)
+        _draw_test(upper[0], points, look, study.statistics.confidence)
         if swept:
-            _sweeps(upper[1], selection, swept, look, study)
+            _draw_sweeps(upper[1], selection, swept, look, study)
         if numbered:
-            _key(figure, names, look)
+            _draw_key(figure, names, look)
         fix_layout(figure)
         _label_points(upper[0], points, names, look)
         if swept:
@@ -44,14 +44,14 @@ def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out:
     return figure
 
 
-def _test_points(study: StudyConfig, pareto: pd.DataFrame) -> pd.DataFrame:
+def _read_points(study: StudyConfig, pareto: pd.DataFrame) -> pd.DataFrame:
     """Return per variant x, y, their bootstrap deviations and correlation, and whether it is on the front."""
     rows = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
     names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
     return rows.rename(columns=names)[["x", "y", "sx", "sy", "correlation", "front"]]
 
 
-def _ellipse(point: pd.Series, level: float) -> NDArray[np.float64]:
+def _compute_ellipse(point: pd.Series, level: float) -> NDArray[np.float64]:
     """Return the outline (65, 2) of the ellipse with `level` of the normal law of a point's covariance."""
     covariance = np.array(
         [
@@ -67,16 +67,16 @@ def _ellipse(point: pd.Series, level: float) -> NDArray[np.float64]:
     return outline
 
 
-def _staircase(points: pd.DataFrame) -> pd.DataFrame:
+def _compute_staircase(points: pd.DataFrame) -> pd.DataFrame:
     """Return the corners of the area that the front dominates, from the top left to the bottom right."""
     front = points[points["front"] == "yes"].sort_values(["x", "y"], ascending=[True, False])
     return pd.DataFrame({"x": front["x"].repeat(2).iloc[:-1], "y": front["y"].repeat(2).iloc[1:].to_numpy()})
 
 
-def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -> None:
+def _draw_test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -> None:
     for variant, p in points.iterrows():
         mark = look[str(variant)]
-        outline = _ellipse(p, level)
+        outline = _compute_ellipse(p, level)
         ax.fill(*outline.T, color=mark.color, alpha=0.08, linewidth=0, zorder=1)
         ax.plot(*outline.T, color=mark.color, alpha=0.55, linewidth=0.5, zorder=2)
         ax.plot(
@@ -90,7 +90,7 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
             zorder=3 if mark.marker == "*" else 4,
             linestyle="none",
         )
-    stairs = _staircase(points)
+    stairs = _compute_staircase(points)
     ax.plot(stairs["x"], stairs["y"], color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=1)
     reference = points.iloc[0]
     ax.axvline(reference.x, color="0.75", linewidth=0.5, zorder=0)
@@ -100,12 +100,12 @@ def _test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -
     _name_axes(ax)
 
 
-def _sweeps(
+def _draw_sweeps(
     ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: StudyConfig
 ) -> None:
     for variant in swept:
         mark = look[variant]
-        for line in lines_of(selection, variant):
+        for line in split_into_lines(selection, variant):
             ax.plot(
                 line["perception"],
                 line["reasoning"],
@@ -147,7 +147,7 @@ def _sweeps(
     _name_axes(ax)
 
 
-def lines_of(selection: pd.DataFrame, variant: str) -> list[pd.DataFrame]:
+def split_into_lines(selection: pd.DataFrame, variant: str) -> list[pd.DataFrame]:
     """Cut a sweep into lines: along its longest parameter, one per combination of the others."""
     points = selection[selection["variant"] == variant].sort_values("point")
     params = pd.DataFrame([json.loads(p) for p in points["params"]], index=points.index)
@@ -166,7 +166,7 @@ def _name_axes(ax: Axes) -> None:
     ax.set_ylabel("reasoning (mean score)")
 
 
-def _key(figure: Figure, names: dict[str, str], look: dict[str, Mark]) -> None:
+def _draw_key(figure: Figure, names: dict[str, str], look: dict[str, Mark]) -> None:
     handles = [
         Line2D(
             [],
@@ -193,21 +193,24 @@ def _key(figure: Figure, names: dict[str, str], look: dict[str, Mark]) -> None:
 
 
 def _label_points(ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark]) -> None:
-    place_labels(ax, [_label(ax, p.x, p.y, names[str(v)], look[str(v)].color) for v, p in points.iterrows()])
+    place_labels(
+        ax, [_add_label(ax, p.x, p.y, names[str(v)], look[str(v)].color) for v, p in points.iterrows()]
+    )
 
 
 def _label_sweeps(
     ax: Axes, selection: pd.DataFrame, swept: list[str], names: dict[str, str], look: dict[str, Mark],
     study: StudyConfig,
 ) -> None:  # fmt: skip
-    ends = {variant: lines_of(selection, variant)[-1].iloc[-1] for variant in swept}
+    ends = {variant: split_into_lines(selection, variant)[-1].iloc[-1] for variant in swept}
     reference = selection[selection["variant"] == study.reference]
     if len(reference):
         ends[study.reference] = reference.iloc[0]
     place_labels(
-        ax, [_label(ax, p["perception"], p["reasoning"], names[v], look[v].color) for v, p in ends.items()]
+        ax,
+        [_add_label(ax, p["perception"], p["reasoning"], names[v], look[v].color) for v, p in ends.items()],
     )
 
 
-def _label(ax: Axes, x: float, y: float, text: str, color: str) -> Text:
+def _add_label(ax: Axes, x: float, y: float, text: str, color: str) -> Text:
     return ax.text(x, y, text, color=color, fontsize=6.5, weight="bold")

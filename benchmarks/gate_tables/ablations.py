@@ -5,7 +5,7 @@ import pandas as pd
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns
-from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
+from benchmarks.tables.comparisons import COMPARED, add_holm, compare_with
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.method.discovery import find
 
@@ -17,7 +17,7 @@ COLUMNS = (
 )
 
 
-def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
+def build_ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Build a row per ablation and group of benchmarks, against the first variant of FRISM.
 
     Which comparisons are made follows from the config alone: methods of FAMILY frism, without the controls,
@@ -34,5 +34,5 @@ def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix)
             for heading, benchmarks in answers.by_heading().items():
                 names = {"method": settings.method, "against": own, "group": heading,
                          "energy": injected.get(variant), "against_energy": injected.get(own)}  # fmt: skip
-                rows.append(row_against(study, answers, variant, str(own), benchmarks, heading, names))
-    return with_holm(rows).reindex(columns=list_names(COLUMNS))
+                rows.append(compare_with(study, answers, variant, str(own), benchmarks, heading, names))
+    return add_holm(rows).reindex(columns=list_names(COLUMNS))

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kurtosis, skew
 
-from benchmarks.gate_tables.open_fractions import Floats, points
+from benchmarks.gate_tables.open_fractions import Floats, read_points
 from benchmarks.gate_tables.open_gates import OPEN, SHUT
-from benchmarks.study.results import compact, read_choice
+from benchmarks.study.results import read_choice, serialise_params
 from benchmarks.tables.cells import list_names, make_columns
 
 BINS = 20  # of the histogram over [0, 1]; values beyond, which signed gates have, count in the outermost
@@ -32,7 +32,7 @@ COLUMNS = (
 )
 
 
-def bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
+def build_bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
     """Build a row per grid point whose gates were kept and depend on alpha, in grid order.
 
     `shut`, `between`, `open`: shares of directions below 0.1, in between, above 0.9. `coefficient`: Sarle's.
@@ -41,7 +41,7 @@ def bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for variant in variants:
         choice = read_choice(results, variant)
-        for gates in points(results, variant):
+        for gates in read_points(results, variant):
             if gates.alpha is None:
                 continue
             values, params = gates.values, gates.recipe.params
@@ -51,7 +51,7 @@ def bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
                 {
                     "variant": variant,
                     "point": gates.point,
-                    "params": compact(params),
+                    "params": serialise_params(params),
                     "strength": gates.strength,
                     "alpha": gates.alpha,
                     "steps": params.get("steps", np.nan),
@@ -60,7 +60,7 @@ def bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
                     "between": 1 - shut - open_,
                     "open": open_,
                     "mean": values.mean(),
-                    "coefficient": sarle(values),
+                    "coefficient": compute_sarle(values),
                     "chosen": choice.get("point", 0) == gates.point,
                     "histogram": json.dumps(counts.tolist()),
                 }
@@ -68,7 +68,7 @@ def bimodality_rows(results: Path, variants: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def sarle(values: Floats) -> float:
+def compute_sarle(values: Floats) -> float:
     """Compute Sarle's bimodality coefficient, (skewness^2 + 1) / kurtosis, with the usual small-sample terms.
 
     5/9 for a uniform distribution, 1 for two points, 1/3 for a normal one; NaN for fewer than four values or

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from benchmarks.gate_tables.leading_subspace import leading
+from benchmarks.gate_tables.leading_subspace import find_leading_subspace as leading
 from frism.files import atomic_write
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
@@ -68,7 +68,7 @@ class AllDirections:
 
     def __init__(self, spectra: Spectra, folder: Path | None = None, device: str = "cpu") -> None:
         self.spectra, self.device = spectra, device
-        self.folder = None if folder is None else folder / _key(spectra.triple, spectra.settings)
+        self.folder = None if folder is None else folder / _make_key(spectra.triple, spectra.settings)
 
     def of(self, name: str) -> Directions:
         """Return the measures of one matrix, by its canonical tensor name."""
@@ -93,19 +93,19 @@ class AllDirections:
             tail_left = float((subspace.u.T @ rest).double().square().sum()) / scale
             tail_right = float((rest @ subspace.vh.T).double().square().sum()) / scale
         return Directions(
-            s=_numpy(spectrum.s),
-            left=_numpy((subspace.u.T @ u).square().sum(0)),
-            right=_numpy((subspace.vh @ vh.T).square().sum(0)),
+            s=_to_numpy(spectrum.s),
+            left=_to_numpy((subspace.u.T @ u).square().sum(0)),
+            right=_to_numpy((subspace.vh @ vh.T).square().sum(0)),
             tail=energy, tail_left=tail_left, tail_right=tail_right,
             leading=len(subspace.vh), held=subspace.held, shape=(base.shape[0], base.shape[1]),
         )  # fmt: skip
 
 
-def _numpy(tensor: torch.Tensor) -> Floats:
+def _to_numpy(tensor: torch.Tensor) -> Floats:
     return tensor.double().cpu().numpy()
 
 
-def _key(triple: Triple, settings: SpectrumSettings) -> str:
+def _make_key(triple: Triple, settings: SpectrumSettings) -> str:
     content = json.dumps([VERSION, triple.digest, settings.model_dump()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

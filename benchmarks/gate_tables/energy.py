@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.gate_tables.open_fractions import layer_and_module
+from benchmarks.gate_tables.open_fractions import locate_matrix
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
@@ -21,7 +21,7 @@ COLUMNS = (
 )
 
 
-def by_layer(
+def build_energy_rows(
     results: Path, study: StudyConfig, variants: Iterable[str], whole: dict[str, float]
 ) -> pd.DataFrame:
     """Build a row per variant and layer, and one over all layers.
@@ -35,8 +35,8 @@ def by_layer(
     """
     rows = []
     for variant in variants:
-        norms = _norms(results / "variants" / variant / "norms.csv", whole)
-        layers = pd.Series([str(layer_and_module(n)[0]) for n in norms.index], index=norms.index)
+        norms = _read_norms(results / "variants" / variant / "norms.csv", whole)
+        layers = pd.Series([str(locate_matrix(n)[0]) for n in norms.index], index=norms.index)
         order = [ALL, *sorted(layers.unique(), key=int)]
         total = float((norms**2).sum())
         for layer in order:
@@ -56,13 +56,13 @@ def by_layer(
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def with_energy(study: StudyConfig, gated: Iterable[str]) -> list[str]:
+def add_energy(study: StudyConfig, gated: Iterable[str]) -> list[str]:
     """List the variants with gates of their own and the controls made from them, in the study's order."""
     with_gates = set(gated)
     return [v for v, s in study.variants.items() if v in with_gates or s.reference in with_gates]
 
 
-def _norms(path: Path, whole: dict[str, float]) -> pd.Series:
+def _read_norms(path: Path, whole: dict[str, float]) -> pd.Series:
     """Read the injected norm of every matrix that has a spectrum, by tensor name."""
     frame = read_table(path)
     if not {"tensor", "injected_norm"} <= set(frame.columns):

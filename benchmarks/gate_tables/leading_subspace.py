@@ -14,7 +14,7 @@ FIRST, LARGEST = 128, 1024  # directions sought in larger ones: doubled until th
 
 
 @dataclass(frozen=True)
-class Leading:
+class LeadingSubspace:
     """Hold orthonormal directions of a (d_out, d_in) matrix, fp32.
 
     Attributes:
@@ -28,7 +28,7 @@ class Leading:
     held: float
 
 
-def leading(matrix: Tensor, name: str) -> Leading:
+def find_leading_subspace(matrix: Tensor, name: str) -> LeadingSubspace:
     """Find the leading subspace of one matrix, fp32.
 
     Of large matrices only as many directions are sought as are needed, by whichever solver is cheapest
@@ -39,7 +39,7 @@ def leading(matrix: Tensor, name: str) -> Leading:
     total = float(matrix.double().square().sum())
     size = min(matrix.shape)
     if total == 0:
-        return Leading(matrix[:, :0], matrix[:0], 0.0)
+        return LeadingSubspace(matrix[:, :0], matrix[:0], 0.0)
     sought = size if size <= EXACT else FIRST
     while True:
         spectrum = decompose(matrix, SpectrumSettings(rank=sought), derive_seed(name))
@@ -47,5 +47,5 @@ def leading(matrix: Tensor, name: str) -> Leading:
         enough = int((held < SHARE).sum()) + 1  # the first count that reaches the share
         if enough <= len(held) or sought >= min(LARGEST, size):
             count = min(enough, len(held))
-            return Leading(spectrum.u[:, :count], spectrum.vh[:count], float(held[count - 1]))
+            return LeadingSubspace(spectrum.u[:, :count], spectrum.vh[:count], float(held[count - 1]))
         sought = min(2 * sought, LARGEST, size)

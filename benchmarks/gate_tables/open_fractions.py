@@ -19,7 +19,7 @@ MODULES = ("q", "k", "v", "o", "gate", "up", "down")
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenFractions:
     """Hold the open fractions of one fitted point.
 
     Attributes:
@@ -66,7 +66,7 @@ class Opened:
         return np.concatenate(list(self.opened.values()))
 
 
-def read(folder: Path, variant: str, point: int = 0) -> Opened | None:
+def read_open_fractions(folder: Path, variant: str, point: int = 0) -> OpenFractions | None:
     """Read the open fractions of one folder; None for a fit without gates.
 
     Raises UserError for a recipe or coefficients that are damaged.
@@ -75,43 +75,43 @@ def read(folder: Path, variant: str, point: int = 0) -> Opened | None:
         return None
     recipe, fitted = Recipe.load(folder)
     opened, tails = {}, {}
-    for name in sorted(fitted.tensors, key=place):
+    for name in sorted(fitted.tensors, key=order_of):
         own = fitted.tensors[name]
         if "open" in own:
             opened[name] = own["open"].double().numpy()
         if "open_tail" in own:
             tails[name] = float(own["open_tail"])
-    return Opened(variant, point, recipe, opened, tails) if opened else None
+    return OpenFractions(variant, point, recipe, opened, tails) if opened else None
 
 
-def chosen(results: Path, study: StudyConfig) -> dict[str, Opened]:
+def read_chosen(results: Path, study: StudyConfig) -> dict[str, OpenFractions]:
     """Read the gates of every variant but the controls, which borrow theirs, at its chosen point."""
     gates_by_variant = {}
     for variant in study.variants:
         if study.role(variant) != "control":
-            gates = read(results / "variants" / variant, variant)
+            gates = read_open_fractions(results / "variants" / variant, variant)
             if gates is not None:
                 gates_by_variant[variant] = gates
     return gates_by_variant
 
 
-def points(results: Path, variant: str) -> Iterator[Opened]:
+def read_points(results: Path, variant: str) -> Iterator[OpenFractions]:
     """Yield the gates of every grid point of a variant, in grid order; nothing where no point was kept."""
     folder = results / "variants" / variant / "points"
     for number in sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit()):
-        gates = read(folder / str(number), variant, number)
+        gates = read_open_fractions(folder / str(number), variant, number)
         if gates is not None:
             yield gates
 
 
-def layer_and_module(name: str) -> tuple[int, str]:
+def locate_matrix(name: str) -> tuple[int, str]:
     """Split a matrix' name into decoder layer and module: "layers.3.mlp.down_proj.weight" is (3, "down")."""
     layer, rest = split_name(name)
     module = rest.removesuffix(".weight").rpartition(".")[2].removesuffix("_proj")
     return -1 if layer is None else layer, module
 
 
-def place(name: str) -> tuple[int, int, str]:
+def order_of(name: str) -> tuple[int, int, str]:
     """Return a sort key for matrices: by layer, then q, k, v, o, gate, up, down."""
-    layer, module = layer_and_module(name)
+    layer, module = locate_matrix(name)
     return layer, MODULES.index(module) if module in MODULES else len(MODULES), module

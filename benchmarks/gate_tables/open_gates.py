@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.gate_tables.directions import AllMatrices, Directions
-from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
+from benchmarks.gate_tables.open_fractions import MODULES, Floats, OpenFractions, locate_matrix
 from benchmarks.tables.cells import list_names, make_columns
 
 ALL = "all"
@@ -26,25 +26,25 @@ BY_RANK = (
 )
 
 
-def by_layer(chosen: Mapping[str, Opened]) -> pd.DataFrame:
+def build_layer_rows(chosen: Mapping[str, OpenFractions]) -> pd.DataFrame:
     """Build a row per variant, layer and module; "all" stands for every layer or module together."""
     rows = []
     for variant, gates in chosen.items():
         cells: dict[tuple[str, str], list[Floats]] = {}
         for name, values in gates.opened.items():
-            layer, module = layer_and_module(name)
+            layer, module = locate_matrix(name)
             for key in ((str(layer), module), (str(layer), ALL), (ALL, module), (ALL, ALL)):
                 cells.setdefault(key, []).append(values)
         for layer_key, module_key in sorted(cells, key=_order):
             values = np.concatenate(cells[layer_key, module_key])
             ends = {"shut": (values < SHUT).mean(), "open": (values > OPEN).mean()}
             rows.append(
-                {"variant": variant, "layer": layer_key, "module": module_key, **_summary(values), **ends}
+                {"variant": variant, "layer": layer_key, "module": module_key, **_summarise(values), **ends}
             )
     return pd.DataFrame(rows, columns=list_names(BY_LAYER))
 
 
-def by_rank(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFrame:
+def build_rank_rows(chosen: Mapping[str, OpenFractions], directions: AllMatrices) -> pd.DataFrame:
     """Build a row per variant, module and tenth of the spectrum (1: largest singular values), and the tail.
 
     `energy_share`: the tenth's share of tau_R's energy. `opened_share`: energy of the gated part of the tenth
@@ -53,17 +53,17 @@ def by_rank(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFra
     rows: list[dict[str, object]] = []
     for variant, gates in chosen.items():
         if gates.singular:
-            rows += _by_rank(variant, gates, directions[gates.spectrum])
+            rows += _build_rank_rows(variant, gates, directions[gates.spectrum])
     return pd.DataFrame(rows, columns=list_names(BY_RANK))
 
 
-def _by_rank(
-    variant: str, gates: Opened, directions: Mapping[str, Directions]
+def _build_rank_rows(
+    variant: str, gates: OpenFractions, directions: Mapping[str, Directions]
 ) -> Iterator[dict[str, object]]:
     opened: dict[tuple[str, str], list[Floats]] = {}
     energies: dict[tuple[str, str], list[Floats]] = {}
     for name, values in gates.opened.items():
-        matrix, module = directions[name], layer_and_module(name)[1]
+        matrix, module = directions[name], locate_matrix(name)[1]
         tenth = np.arange(len(values)) * TENTHS // len(values) + 1
         parts = [(str(t), values[tenth == t], matrix.s[tenth == t] ** 2) for t in range(1, TENTHS + 1)]
         if name in gates.tails:
@@ -78,13 +78,13 @@ def _by_rank(
         if len(values):
             total = energy.sum()
             yield {
-                "variant": variant, "module": module, "tenth": label, **_summary(values),
+                "variant": variant, "module": module, "tenth": label, **_summarise(values),
                 "energy_share": total / whole[module] if whole[module] else np.nan,
                 "opened_share": (values**2 * energy).sum() / total if total else np.nan,
             }  # fmt: skip
 
 
-def _summary(values: Floats) -> dict[str, float]:
+def _summarise(values: Floats) -> dict[str, float]:
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
     return {"directions": len(values), "mean": values.mean(), "q10": low, "q50": middle, "q90": high}
 

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from benchmarks.gate_tables.directions import AllMatrices, Directions
-from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
+from benchmarks.gate_tables.open_fractions import MODULES, Floats, OpenFractions, locate_matrix
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.tables.cells import Table, list_names, make_columns
 
@@ -19,7 +19,7 @@ _MEASURED = (*make_columns("count", "leading"), *make_columns("share", *NUMBERS[
 COLUMNS = (*make_columns("name", "variant", "layer", "module"), *_MEASURED)
 
 
-def overlap_rows(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFrame:
+def build_overlap_rows(chosen: Mapping[str, OpenFractions], directions: AllMatrices) -> pd.DataFrame:
     """Build a row per variant and matrix.
 
     The overlap of an update with a subspace is the share of the update's energy that lies within. `whole`:
@@ -32,7 +32,7 @@ def overlap_rows(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.Da
     for variant, gates in chosen.items():
         for name, opened in gates.opened.items() if gates.singular else ():
             matrix = directions[gates.spectrum][name]
-            layer, module = layer_and_module(name)
+            layer, module = locate_matrix(name)
             row: dict[str, object] = {"variant": variant, "layer": str(layer), "module": module,
                                       "leading": matrix.leading, "held": matrix.held}  # fmt: skip
             for side, length in zip(SIDES, matrix.shape, strict=True):
@@ -43,14 +43,14 @@ def overlap_rows(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.Da
                     ("opened", opened, tail),
                     ("shut", 1 - opened, 1 - tail),
                 ):
-                    row[f"{side}_{measure}"] = _overlap(matrix, side, weight, rest)
+                    row[f"{side}_{measure}"] = _measure_overlap(matrix, side, weight, rest)
                 within = matrix.left if side == "left" else matrix.right
-                row[f"{side}_correlation"] = _correlation(opened, within)
+                row[f"{side}_correlation"] = _correlate(opened, within)
             rows.append(row)
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+def average_overlap(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     """Average over matrices by "module" (with a row for all of them) or by "layer"."""
     means = rows.groupby(["variant", by], sort=False)[NUMBERS].mean().reset_index()
     counts = rows.groupby(["variant", by], sort=False).size().to_numpy()
@@ -70,10 +70,10 @@ def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
 def show_averaged(rows: pd.DataFrame, by: str) -> Table:
     """Prepare the means over matrices by "module" or "layer" for Markdown."""
     names = (*make_columns("name", "variant", by), *make_columns("count", "matrices"))
-    return Table(averaged(rows, by), (*names, *_MEASURED))
+    return Table(average_overlap(rows, by), (*names, *_MEASURED))
 
 
-def _correlation(opened: Floats, within: Floats) -> float:
+def _correlate(opened: Floats, within: Floats) -> float:
     if np.ptp(opened) < 1e-9 or np.ptp(within) < 1e-9:
         return float("nan")
     ranks = np.arange(len(opened))
@@ -83,7 +83,7 @@ def _correlation(opened: Floats, within: Floats) -> float:
     return (direct - one * other) / math.sqrt(fixed) if fixed > 1e-12 else float("nan")
 
 
-def _overlap(matrix: Directions, side: str, weight: Floats, tail: float) -> float:
+def _measure_overlap(matrix: Directions, side: str, weight: Floats, tail: float) -> float:
     """Average the directions' overlaps by energy: the overlap of their sum, as they are orthonormal."""
     within, rest = (matrix.left, matrix.tail_left) if side == "left" else (matrix.right, matrix.tail_right)
     energy, rest_energy = (weight * matrix.s) ** 2, tail**2 * matrix.tail

@@ -31,7 +31,9 @@ COLUMNS = (
 )
 
 
-def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
+def build_rank_block_rows(
+    study: StudyConfig, dev: pd.DataFrame, directions: Iterable[Directions]
+) -> pd.DataFrame:
     """Build a row per block and strength, after the unmodified model and plain injection if it was swept.
 
     Args:
@@ -42,11 +44,11 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
     model's. `best`: of its block the best reasoning within the budget, of equals the smallest strength. Empty
     without a variant of the method rank_block. Raises UserError for a benchmark that was not asked on dev.
     """
-    swept = block_variants(study)
+    swept = list_block_variants(study)
     if not swept or dev.empty:
         return pd.DataFrame(columns=list_names(COLUMNS))
     matrices, shares = list(directions), dict[tuple[int, str], list[float]]()
-    benchmarks = {axis: benchmarks_of(study, dev, axis) for axis in AXES}
+    benchmarks = {axis: choose_benchmarks(study, dev, axis) for axis in AXES}
     injected = [v for v, s in study.variants.items() if s.method == "inject" and s.grid]
     rows: list[dict[str, object]] = []
     for variant in [study.reference, *injected, *swept]:
@@ -55,7 +57,7 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
             if variant in swept:
                 params = find(METHOD).validate(params)  # with the defaults
                 key = int(params["blocks"]), str(params["split"])
-                shares[key] = shares.get(key) or _shares(matrices, *key)
+                shares[key] = shares.get(key) or _compute_shares(matrices, *key)
                 block, share = str(params["block"]), shares[key][int(params["block"])]
             else:
                 key, block = None, WHOLE if variant in injected else NONE
@@ -89,12 +91,12 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
     return frame[list_names(COLUMNS)]
 
 
-def block_variants(study: StudyConfig) -> list[str]:
+def list_block_variants(study: StudyConfig) -> list[str]:
     """List the variants that inject one block of ranks."""
     return [v for v, settings in study.variants.items() if settings.method == METHOD]
 
 
-def _shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[float]:
+def _compute_shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[float]:
     """Compute the share of tau_R's energy, over all matrices, that each block holds."""
     energy = np.zeros(blocks)
     for matrix in matrices:
@@ -105,7 +107,7 @@ def _shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[flo
     return [float(e) for e in energy / max(energy.sum(), 1e-300)]
 
 
-def benchmarks_of(study: StudyConfig, dev: pd.DataFrame, axis: str) -> list[str]:
+def choose_benchmarks(study: StudyConfig, dev: pd.DataFrame, axis: str) -> list[str]:
     """Return the benchmarks that stand for an axis: the one that `explain` names, else all of the axis."""
     on_dev = dev.drop_duplicates("benchmark").set_index("benchmark")["axis"]
     name = getattr(study.explain, axis)

@@ -9,35 +9,35 @@ import pandas as pd
 from benchmarks.gate_tables.bimodality import UNIFORM
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.gate_tables.rank_blocks import NONE, WHOLE
-from benchmarks.gate_tables.sweeps import standings
+from benchmarks.gate_tables.sweeps import compare_standings
 from benchmarks.statistics.paired_tests import holm, mcnemar
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
-from benchmarks.tables.cells import interval
-from benchmarks.tables.findings import Finding, finding
+from benchmarks.tables.cells import format_interval
+from benchmarks.tables.findings import Finding, read_finding
 
 Lines = list[str]
 ENDS = 0.05  # share of directions that each end must hold to be called a mode
 SIDES = {"left": "output side", "right": "input side"}
 
 
-def explained(study: StudyConfig, tables: Path) -> dict[str, Any]:
+def explain_gates(study: StudyConfig, tables: Path) -> dict[str, Any]:
     """Write sentences by topic, none where a table does not apply; `ablations` holds findings by group."""
 
     def table(name: str) -> pd.DataFrame:
         return read_table(tables / f"{name}.csv")
 
     return {
-        "gates": gates(table("gates_by_layer"), table("gates_by_rank"), table("energy_by_layer")),
-        "overlap": overlap(study, table("overlap")),
-        "bimodality": bimodality(table("bimodality")),
-        "sweeps": sweeps(study, table("selection")),
-        "rank_blocks": rank_blocks(table("rank_blocks")),
-        "ablations": ablations(study, table("ablations")),
+        "gates": describe_gates(table("gates_by_layer"), table("gates_by_rank"), table("energy_by_layer")),
+        "overlap": describe_overlap(study, table("overlap")),
+        "bimodality": describe_bimodality(table("bimodality")),
+        "sweeps": describe_sweeps(study, table("selection")),
+        "rank_blocks": describe_rank_blocks(table("rank_blocks")),
+        "ablations": read_ablations(study, table("ablations")),
     }
 
 
-def gates(by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame) -> Lines:
+def describe_gates(by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame) -> Lines:
     """Say per variant with gates how open they are, where most and least, along the ranks, what energy."""
     lines = []
     for variant, table in by_layer.groupby("variant", sort=False):
@@ -74,7 +74,7 @@ def gates(by_layer: pd.DataFrame, by_rank: pd.DataFrame, energy: pd.DataFrame) -
     return lines
 
 
-def overlap(study: StudyConfig, table: pd.DataFrame) -> Lines:
+def describe_overlap(study: StudyConfig, table: pd.DataFrame) -> Lines:
     """Say per variant and side how far the gated tau_R overlaps, and whether gates avoid the overlap.
 
     Verdict: a sign test over matrices of the correlation of gate and overlap with the rank held fixed, Holm
@@ -102,14 +102,14 @@ def overlap(study: StudyConfig, table: pd.DataFrame) -> Lines:
     return lines
 
 
-def bimodality(table: pd.DataFrame) -> Lines:
+def describe_bimodality(table: pd.DataFrame) -> Lines:
     """Say per variant whether gates gather at both ends, and whether a larger alpha opens them."""
     lines = []
     for variant, points in table.groupby("variant", sort=False):
         both = (points["coefficient"] > UNIFORM) & (points["shut"] >= ENDS) & (points["open"] >= ENDS)
         clauses = [
             f"both ends hold {ENDS:.0%} of the directions or more, with a bimodality coefficient above"
-            f" {UNIFORM:.3f}, at {int(both.sum())} of {len(points)} {_plural('point', len(points))}"
+            f" {UNIFORM:.3f}, at {int(both.sum())} of {len(points)} {_pluralise('point', len(points))}"
         ]
         rising = steps = 0
         for _, line in points.groupby("strength", sort=True):
@@ -127,21 +127,22 @@ def bimodality(table: pd.DataFrame) -> Lines:
     return lines
 
 
-def sweeps(study: StudyConfig, selection: pd.DataFrame) -> Lines:
+def describe_sweeps(study: StudyConfig, selection: pd.DataFrame) -> Lines:
     """Say per FRISM variant which sweeps hold a point as good on both axes as its chosen one (dev)."""
     lines = []
-    for standing in standings(study, selection):
+    for standing in compare_standings(study, selection):
         point = standing.point
-        without, holding = (_names(v) for v in (standing.unmatched, standing.matched))
+        without, holding = (_join_names(v) for v in (standing.unmatched, standing.matched))
         lines.append(
-            f"`{standing.variant}` at its chosen point has dev perception {_score(point, 'perception')} and"
-            f" dev reasoning {_score(point, 'reasoning')}. Sweeps without a point as good on both axes:"
+            f"`{standing.variant}` at its chosen point has dev perception"
+            f" {_format_score(point, 'perception')} and dev reasoning {_format_score(point, 'reasoning')}."
+            " Sweeps without a point as good on both axes:"
             f" {without}; with one: {holding}."
         )
     return lines
 
 
-def rank_blocks(table: pd.DataFrame) -> Lines:
+def describe_rank_blocks(table: pd.DataFrame) -> Lines:
     """Say per variant the best strength of each block within the budget, the best block, plain injection."""
     lines = []
     best = table[table["best"] == "yes"]
@@ -160,7 +161,7 @@ def rank_blocks(table: pd.DataFrame) -> Lines:
         top = best_rows.iloc[best_rows["reasoning"].argmax()]
         lines.append(
             f"Best block: {top['block']} ({top['energy_share']:.1%} of tau_R's energy), reasoning"
-            f" {_score(top, 'reasoning')} at perception {_score(top, 'perception')}."
+            f" {_format_score(top, 'reasoning')} at perception {_format_score(top, 'perception')}."
         )
         if len(whole):
             plain = whole.iloc[whole["reasoning"].argmax()]
@@ -169,29 +170,29 @@ def rank_blocks(table: pd.DataFrame) -> Lines:
             word = "a single block reaches more" if more else "a single block reaches less"
             verdict = f"{word} (intervals apart)" if more or less else "not told apart (intervals overlap)"
             lines.append(
-                f"`{plain['variant']}`, all ranks, within the budget: reasoning {_score(plain, 'reasoning')}"
-                f" at strength {plain['strength']:g}: {verdict}."
+                f"`{plain['variant']}`, all ranks, within the budget: reasoning"
+                f" {_format_score(plain, 'reasoning')} at strength {plain['strength']:g}: {verdict}."
             )
     return lines
 
 
-def ablations(study: StudyConfig, table: pd.DataFrame) -> dict[str, list[Finding]]:
+def read_ablations(study: StudyConfig, table: pd.DataFrame) -> dict[str, list[Finding]]:
     """Read the finding on every ablation against FRISM, by group; {} where there are none."""
     findings: dict[str, list[Finding]] = {}
     for row in table.to_dict("records"):
         if not math.isnan(row["difference"]):
-            findings.setdefault(row["group"], []).append(finding(study, row, row["against"]))
+            findings.setdefault(row["group"], []).append(read_finding(study, row, row["against"]))
     return findings
 
 
-def _score(row: pd.Series, axis: str) -> str:
-    score = interval(row[axis], row[f"{axis}_low"], row[f"{axis}_high"])
+def _format_score(row: pd.Series, axis: str) -> str:
+    score = format_interval(row[axis], row[f"{axis}_low"], row[f"{axis}_high"])
     return f"{score} (n = {int(row[f'{axis}_n'])})"
 
 
-def _names(variants: list[str]) -> str:
+def _join_names(variants: list[str]) -> str:
     return ", ".join(f"`{v}`" for v in variants) or "none"
 
 
-def _plural(word: str, count: int) -> str:
+def _pluralise(word: str, count: int) -> str:
     return word if count == 1 else f"{word}s"

@@ -20,7 +20,7 @@ class Standing:
     unmatched: list[str]
 
 
-def swept(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
+def list_swept(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
     """List the variants whose sweeps are shown, of methods that state SWEPT, in the study's order."""
     counts = selection.groupby("variant")["point"].nunique()
     return [
@@ -28,17 +28,17 @@ def swept(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
     ]
 
 
-def shown(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
+def list_shown(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
     """List the variants of FRISM itself."""
     known = set(selection["variant"])
     return [v for v, s in study.variants.items() if s.method == METHOD and v in known]
 
 
-def standings(study: StudyConfig, selection: pd.DataFrame) -> list[Standing]:
+def compare_standings(study: StudyConfig, selection: pd.DataFrame) -> list[Standing]:
     """Compare the chosen points with every sweep by dev scores, point estimates; empty without a sweep."""
-    sweeps = swept(study, selection)
+    sweeps = list_swept(study, selection)
     compared = []
-    for variant in shown(study, selection) if sweeps else ():
+    for variant in list_shown(study, selection) if sweeps else ():
         chosen = selection[(selection["variant"] == variant) & (selection["chosen"] == "yes")]
         if chosen.empty:
             continue

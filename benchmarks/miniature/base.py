@@ -10,14 +10,14 @@ from benchmarks.miniature import optimizers
 from benchmarks.miniature import question_families as q
 from benchmarks.miniature.documents import PLAIN, SHORTLY, WORKED, Document, Form
 from benchmarks.miniature.models import new_language_model
-from benchmarks.miniature.training import fit, writer_and_batcher
+from benchmarks.miniature.training import fit, make_writer_and_batcher
 from benchmarks.miniature.world import draw_scene
 
 LOOKUPS = [*q.PERCEPTION.values(), q.caption]
 SHORT, LONG = list(q.SHORT.values()), list(q.REASONING.values())
 
 
-def answered(rng: random.Random, families: Sequence[q.Family]) -> tuple[q.Family, Form]:
+def draw_short_form(rng: random.Random, families: Sequence[q.Family]) -> tuple[q.Family, Form]:
     """Draw a family and a form with a short answer, requested as such or not."""
     return rng.choice(families), SHORTLY if rng.random() < 0.6 else PLAIN
 
@@ -33,7 +33,7 @@ def train_base(
 ) -> Qwen2ForCausalLM:
     """Train B from nothing: copying, then a mixture with short chains as plain text and direct chat answers,
     and last some chat in which short chains are requested (see the model card for why)."""
-    writer, batcher = writer_and_batcher(processor)
+    writer, batcher = make_writer_and_batcher(processor)
     model = new_language_model(processor.tokenizer, seed)
 
     def drill(rng: random.Random, progress: float) -> Document:
@@ -51,7 +51,7 @@ def train_base(
             return writer.chat(rng, 3, lambda: (rng.choice(SHORT + LONG), PLAIN), seen=False)
         if progress < 0.1:
             return small_scene(rng)
-        return writer.chat(rng, 6, lambda: answered(rng, LOOKUPS), seen=False)
+        return writer.chat(rng, 6, lambda: draw_short_form(rng, LOOKUPS), seen=False)
 
     def requests(rng: random.Random, progress: float) -> Document:
         kind = rng.random()
@@ -65,15 +65,17 @@ def train_base(
             return writer.chat(rng, 3, lambda: (rng.choice(SHORT), WORKED), seen=False)
         if kind < 0.54:
             return writer.chat(rng, 3, lambda: (rng.choice(SHORT + LONG), PLAIN), seen=False)
-        return writer.chat(rng, 6, lambda: answered(rng, LOOKUPS), seen=False)
+        return writer.chat(rng, 6, lambda: draw_short_form(rng, LOOKUPS), seen=False)
 
     def small_scene(rng: random.Random) -> Document:
-        return writer.chat(rng, 3, lambda: answered(rng, LOOKUPS), seen=False, scene=draw_scene(rng, tiles=2))
+        return writer.chat(
+            rng, 3, lambda: draw_short_form(rng, LOOKUPS), seen=False, scene=draw_scene(rng, tiles=2)
+        )
 
-    fit(model, optimizers.pretraining(model, 2e-3, 4e-3), drill, batcher,
+    fit(model, optimizers.make_pretraining_optimizers(model, 2e-3, 4e-3), drill, batcher,
         steps=copy_steps, batch=64, seed=seed, stage="base: copying", curve=curve)  # fmt: skip
-    fit(model, optimizers.pretraining(model, 2e-3, 4e-3), mixture, batcher,
+    fit(model, optimizers.make_pretraining_optimizers(model, 2e-3, 4e-3), mixture, batcher,
         steps=steps, batch=32, seed=seed + 1, stage="base: mixture", curve=curve)  # fmt: skip
-    fit(model, optimizers.pretraining(model, 1e-3, 2e-3), requests, batcher, decay=0.7,
+    fit(model, optimizers.make_pretraining_optimizers(model, 1e-3, 2e-3), requests, batcher, decay=0.7,
         steps=request_steps, batch=32, seed=seed + 2, stage="base: requests", curve=curve)  # fmt: skip
     return model

@@ -16,7 +16,7 @@ from transformers import AutoProcessor, PreTrainedModel, Qwen2_5_VLForConditiona
 from transformers.utils import logging
 
 from benchmarks.miniature import question_families as q
-from benchmarks.miniature.training import accuracies
+from benchmarks.miniature.training import measure_accuracies
 from frism.files import atomic_write, sha256_file
 
 PARTS = ("base", "lrm", "vlm")
@@ -48,8 +48,9 @@ def main(
     scores = {}
     for title, (part, seen, asked) in CONDITIONS.items():
         typer.echo(f"measuring {title}", err=True)
-        scores[title] = accuracies(models[part], processor, q.FAMILIES, seen=seen, asked=asked, n=questions,
-                                   split="test")  # fmt: skip
+        scores[title] = measure_accuracies(
+            models[part], processor, q.FAMILIES, seen=seen, asked=asked, n=questions, split="test"
+        )
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=folder, trim_blocks=True, lstrip_blocks=True)
     template = environment.get_template("card.md.jinja")
@@ -57,7 +58,7 @@ def main(
         groups=_group_table(scores, questions).to_markdown(index=False),
         families=_family_table(scores).to_markdown(index=False),
         n=questions,
-        norms=norms(models),
+        norms=compute_norms(models),
         parameters={part: sum(p.numel() for p in m.parameters()) for part, m in models.items()},
         training={part: yaml.safe_load((weights / part / "training.yaml").read_text()) for part in PARTS},
         losses=_losses(weights).to_markdown(index=False),
@@ -74,7 +75,7 @@ def main(
         path.write_text("".join(f"{sha256_file(f)}  {f.relative_to(weights)}\n" for f in files))
 
 
-def norms(models: dict[str, PreTrainedModel]) -> dict[str, float]:
+def compute_norms(models: dict[str, PreTrainedModel]) -> dict[str, float]:
     """Compute Frobenius norms of B, tau_V, tau_R over attention and MLP matrices, and cos(tau_V, tau_R)."""
     towers = {
         "base": models["base"].model,

@@ -7,9 +7,9 @@ from pathlib import Path
 from transformers import Qwen2_5_VLProcessor, Qwen2ForCausalLM
 
 from benchmarks.miniature import optimizers
-from benchmarks.miniature.base import LONG, LOOKUPS, SHORT, answered
+from benchmarks.miniature.base import LONG, LOOKUPS, SHORT, draw_short_form
 from benchmarks.miniature.documents import ALOUD, WORKED, Document
-from benchmarks.miniature.training import fit, writer_and_batcher
+from benchmarks.miniature.training import fit, make_writer_and_batcher
 
 
 def train_lrm(
@@ -23,7 +23,7 @@ def train_lrm(
 ) -> Qwen2ForCausalLM:
     """Train R: gentle AdamW on long chains (requested, and one time in four not: the habit of an LRM), with
     short chains and plain answers mixed in."""
-    writer, batcher = writer_and_batcher(processor)
+    writer, batcher = make_writer_and_batcher(processor)
     model = copy.deepcopy(base)
 
     def mixture(rng: random.Random, progress: float) -> Document:
@@ -34,8 +34,8 @@ def train_lrm(
             )
         if kind < 0.82:
             return writer.chat(rng, 3, lambda: (rng.choice(SHORT), WORKED), seen=False)
-        return writer.chat(rng, 4, lambda: answered(rng, LOOKUPS), seen=False)
+        return writer.chat(rng, 4, lambda: draw_short_form(rng, LOOKUPS), seen=False)
 
-    fit(model, optimizers.gentle(model, lr), mixture, batcher,
+    fit(model, optimizers.make_gentle_optimizer(model, lr), mixture, batcher,
         steps=steps, batch=32, seed=seed, stage="lrm: long chains", curve=curve)  # fmt: skip
     return model

@@ -44,14 +44,18 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
-def pretraining(model: torch.nn.Module, lr: float, muon_lr: float) -> list[torch.optim.Optimizer]:
+def make_pretraining_optimizers(
+    model: torch.nn.Module, lr: float, muon_lr: float
+) -> list[torch.optim.Optimizer]:
     """Make the optimizers of B: Muon on the layers' matrices, AdamW on embeddings, norms and biases."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
     rest = [p for n, p in model.named_parameters() if not (p.ndim == 2 and "layers" in n)]
     return [Muon(matrices, muon_lr), torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def gentle(model: torch.nn.Module, lr: float, tower_lr: float = 1e-3) -> list[torch.optim.Optimizer]:
+def make_gentle_optimizer(
+    model: torch.nn.Module, lr: float, tower_lr: float = 1e-3
+) -> list[torch.optim.Optimizer]:
     """Make AdamW with `lr` for the language model and `tower_lr` for a vision tower, without frozen parts.
 
     Embeddings stay as they are, in R as in V: merging takes them from V, so what R learned there

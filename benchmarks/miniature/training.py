@@ -72,7 +72,7 @@ def append_loss(curve: Path, stage: str, step: int, loss: float) -> None:
 
 
 @torch.inference_mode()
-def accuracies(
+def measure_accuracies(
     model: GenerationMixin,
     processor: Qwen2_5_VLProcessor,
     families: Iterable[str],
@@ -124,7 +124,7 @@ def accuracies(
     return result
 
 
-def writer_and_batcher(processor: Qwen2_5_VLProcessor) -> tuple[Writer, Batcher]:
+def make_writer_and_batcher(processor: Qwen2_5_VLProcessor) -> tuple[Writer, Batcher]:
     """Make the writer and the batcher that training needs, on one processor."""
     writer = Writer(processor)
     return writer, Batcher(processor, writer)

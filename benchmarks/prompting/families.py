@@ -121,7 +121,7 @@ FAMILIES: tuple[Family, ...] = (
 OVERRIDES = ("custom_prompts", "min_pixels", "max_pixels", "system_prompt")
 
 
-def family(model_type: str, **overrides: Any) -> Family:
+def find_family(model_type: str, **overrides: Any) -> Family:
     """Return the family of a `model_type`, with those of OVERRIDES that a study's `prompting` sets.
 
     Raises UserError for an unknown type or key, and for pixel limits that the family does not know.
@@ -146,7 +146,7 @@ def family(model_type: str, **overrides: Any) -> Family:
     return result
 
 
-def restore(fingerprint: Mapping[str, object]) -> Family:
+def restore_family(fingerprint: Mapping[str, object]) -> Family:
     """Return the family whose `fingerprint` this is. Raises UserError when another version wrote it."""
     known = {field.name for field in fields(Family)}
     if set(fingerprint) != known:
@@ -154,13 +154,13 @@ def restore(fingerprint: Mapping[str, object]) -> Family:
         raise UserError(
             f"another version of the families made the items (it differs in {changed}): make them again."
         )
-    return Family(**{key: _frozen(value) for key, value in fingerprint.items()})
+    return Family(**{key: _freeze(value) for key, value in fingerprint.items()})
 
 
-def family_of(folder: str | Path, **overrides: Any) -> Family:
+def read_family(folder: str | Path, **overrides: Any) -> Family:
     """Return the family of a checkpoint folder by its config.json. Arguments and errors as in `family`."""
-    return family(str(read_json(Path(folder) / "config.json").get("model_type")), **overrides)
+    return find_family(str(read_json(Path(folder) / "config.json").get("model_type")), **overrides)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(v) for v in value) if isinstance(value, list) else value

@@ -23,12 +23,12 @@ from frism.errors import UserError
 IMAGE = "<image>"
 
 
-def model_class(name: str) -> Any:
+def load_model_class(name: str) -> Any:
     """Return VLMEvalKit's model class. The first call imports all of its wrappers (9 s)."""
-    return getattr(package("vlm"), name)
+    return getattr(import_package("vlm"), name)
 
 
-def package(name: str) -> ModuleType:
+def import_package(name: str) -> ModuleType:
     """Import a whole package of VLMEvalKit ("vlm", "dataset") or one of its modules.
 
     The `__init__` of `vlmeval` does not run. Random state and gradients, which `vlmeval.vlm` changes, are
@@ -38,14 +38,14 @@ def package(name: str) -> ModuleType:
 
     add_bare_package("vlmeval")
     gradients = torch.is_grad_enabled()
-    with torch.random.fork_rng(devices=[]), _unchanged_process():
-        _complete("vlmeval.dataset")
+    with torch.random.fork_rng(devices=[]), _preserve_process():
+        _import_fully("vlmeval.dataset")
         module = importlib.import_module(f"vlmeval.{name}")
     torch.set_grad_enabled(gradients)
     return module
 
 
-def _complete(name: str) -> None:
+def _import_fully(name: str) -> None:
     """Run the `__init__` of a package that `benchmarks.vlmevalkit` has put there bare."""
     stand_in = sys.modules.get(name)
     if stand_in is None or getattr(stand_in, "__file__", None):
@@ -58,7 +58,7 @@ def _complete(name: str) -> None:
 
 
 @contextmanager
-def _unchanged_process() -> Iterator[None]:
+def _preserve_process() -> Iterator[None]:
     """Restore environment variables and TLS checks after the `with` block, whatever an import changed."""
     before, context = dict(os.environ), ssl._create_default_https_context
     try:
@@ -81,7 +81,7 @@ def write_message(family: Family, dataset: Any, line: Any) -> Message:
     if getattr(dataset, "force_use_dataset_prompt", False) or not family.custom_prompts:
         message = dataset.build_prompt(line)
     else:
-        writer = prompt_writer(family)
+        writer = make_prompt_writer(family)
         writer.set_dump_image(dataset.dump_image)
         if writer.use_custom_prompt(name):
             message = writer.build_prompt(line, dataset=name)
@@ -92,9 +92,9 @@ def write_message(family: Family, dataset: Any, line: Any) -> Message:
     return REWRITES[family.rewrite](family, message, name) if family.rewrite else message
 
 
-def prompt_writer(family: Family) -> Any:
+def make_prompt_writer(family: Family) -> Any:
     """Make VLMEvalKit's model object of a family without weights: it writes prompts and nothing else."""
-    interface = model_class(family.reference)
+    interface = load_model_class(family.reference)
     writer = interface.__new__(interface)
     vars(writer).update(
         {"dump_image_func": None, "_use_custom_prompt": family.custom_prompts, "kwargs": {}},
@@ -106,9 +106,9 @@ def prompt_writer(family: Family) -> Any:
 # --- what the classes do to a message -----------------------------------------------------------
 
 
-def _templates(family: Family, message: Message, dataset: str) -> Message:
+def _rewrite_templates(family: Family, message: Message, dataset: str) -> Message:
     """Take apart the whole prompt that the classes of Idefics and SmolVLM lay out for a kind of dataset."""
-    writer = prompt_writer(family)
+    writer = make_prompt_writer(family)
     prompts: list[str] = []
 
     def record(*_: object, text: str, **__: object) -> None:
@@ -125,18 +125,18 @@ def _templates(family: Family, message: Message, dataset: str) -> Message:
             f"{family.reference} lays out {dataset} in a way that family {family.name} does not know: leave"
             " the benchmark out."
         )
-    parts = _split(family, head.removeprefix(start), IMAGE, message, dataset)
+    parts = _split_at_pictures(family, head.removeprefix(start), IMAGE, message, dataset)
     return [*parts, {"type": "text", "role": "assistant", "value": prefill}] if prefill else parts
 
 
-def _numbered(family: Family, message: Message, dataset: str) -> Message:
+def _number_pictures(family: Family, message: Message, dataset: str) -> Message:
     """Put pictures first, numbered when there are several, as InternVL's class does."""
     pictures = sum(part["type"] == "image" for part in message)
-    text = package("vlm.internvl.utils").reorganize_prompt(message, pictures, dataset=dataset)
-    return _split(family, text, f"{IMAGE}\n", message, dataset)
+    text = import_package("vlm.internvl.utils").reorganize_prompt(message, pictures, dataset=dataset)
+    return _split_at_pictures(family, text, f"{IMAGE}\n", message, dataset)
 
 
-def _first_picture(family: Family, message: Message, dataset: str) -> Message:
+def _keep_first_picture(family: Family, message: Message, dataset: str) -> Message:
     """Keep one picture and join all texts, as PaliGemma's class does (it pastes those of BLINK together)."""
     if dataset == "BLINK":
         raise UserError(f"BLINK shows several pictures at once, {family.name} takes one: leave BLINK out.")
@@ -144,7 +144,7 @@ def _first_picture(family: Family, message: Message, dataset: str) -> Message:
     return [*[p for p in message if p["type"] == "image"][:1], {"type": "text", "value": text}]
 
 
-def _split(family: Family, text: str, marker: str, message: Message, dataset: str) -> Message:
+def _split_at_pictures(family: Family, text: str, marker: str, message: Message, dataset: str) -> Message:
     pictures = [part for part in message if part["type"] == "image"]
     texts = re.split(re.escape(marker), text)
     if len(texts) != len(pictures) + 1:
@@ -165,5 +165,5 @@ class _Stop(Exception):  # noqa: N818 - not an error
 
 
 REWRITES: dict[str, Callable[[Family, Message, str], Message]] = {
-    "templates": _templates, "numbered": _numbered, "first_picture": _first_picture,
+    "templates": _rewrite_templates, "numbered": _number_pictures, "first_picture": _keep_first_picture,
 }  # fmt: skip

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def of(definition: Definition, frame: "pd.DataFrame", picture_digests: list[str]) -> list[str]:
+def assign_clusters(definition: Definition, frame: "pd.DataFrame", picture_digests: list[str]) -> list[str]:
     """Return the cluster of every row of `frame`, "" throughout when questions stand for themselves.
 
     Args:

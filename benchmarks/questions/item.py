@@ -48,7 +48,7 @@ class Item:
             for part in self.message
         ]
         limit = [] if self.max_new_tokens is None else [self.max_new_tokens]
-        return digest([self.benchmark, self.split, self.index, *parts, *limit])[:16]
+        return digest_json([self.benchmark, self.split, self.index, *parts, *limit])[:16]
 
     def pictures(self) -> list[Image.Image]:
         """Read the item's pictures, RGB. Raises UserError when one is missing or not the one described."""
@@ -59,19 +59,19 @@ class Item:
                 content = path.read_bytes()
             except OSError as error:
                 raise UserError(f"cannot read {path} ({error.strerror or error}): {AGAIN}.") from error
-            image = _decoded(content)
-            if image is None or _digest_of(image, content) != expected:
+            image = _decode(content)
+            if image is None or _digest_image(image, content) != expected:
                 raise UserError(f"{path} is not the picture that the question was made with: {AGAIN}.")
             pictures.append(image.convert("RGB"))  # decoded once: it is most of a picture's time
         return pictures
 
 
-def picture_digest(content: bytes) -> str:
+def digest_picture(content: bytes) -> str:
     """Return 16 hex digits of a picture: of a PNG's pixels (compressors differ), of another file's bytes."""
-    return _digest_of(_decoded(content), content)
+    return _digest_image(_decode(content), content)
 
 
-def _decoded(content: bytes) -> Image.Image | None:
+def _decode(content: bytes) -> Image.Image | None:
     try:
         image = Image.open(io.BytesIO(content))
         image.load()
@@ -80,28 +80,28 @@ def _decoded(content: bytes) -> Image.Image | None:
         return None
 
 
-def _digest_of(image: Image.Image | None, content: bytes) -> str:
+def _digest_image(image: Image.Image | None, content: bytes) -> str:
     if image is not None and image.format == "PNG":
         head = f"{image.mode} {image.size} ".encode()
         return hashlib.sha256(head + image.tobytes()).hexdigest()[:16]
     return hashlib.sha256(content).hexdigest()[:16]  # whatever it is, its bytes identify it
 
 
-def digest(value: object) -> str:
+def digest_json(value: object) -> str:
     """Return the sha256 of a JSON value, 64 hex digits."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
 
 
-def definition_of(item: Item) -> Definition:
+def read_definition(item: Item) -> Definition:
     """Return the definition that an item was made by, from its folder. Raises UserError when it is absent."""
     path = item.folder / DEFINITIONS
     try:
-        return _definitions(path, path.stat().st_mtime_ns)[item.benchmark]
+        return _read_definitions(path, path.stat().st_mtime_ns)[item.benchmark]
     except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{path} does not describe {item.benchmark} ({error}): {AGAIN}.") from None
 
 
 @lru_cache(maxsize=8)
-def _definitions(path: Path, changed: int) -> dict[str, Definition]:
+def _read_definitions(path: Path, changed: int) -> dict[str, Definition]:
     contents = json.loads(path.read_text(encoding="utf-8"))
     return {name: Definition.model_validate(content) for name, content in contents.items()}

@@ -17,7 +17,13 @@ from benchmarks.prompting.families import Family, Message
 from benchmarks.prompting.vlmevalkit_models import write_message
 from benchmarks.questions import clusters, tsv
 from benchmarks.registry.definition import Definition
-from benchmarks.vlmevalkit.loading import dataset_class, environment, modules_of, replaced, replaced_in
+from benchmarks.vlmevalkit.loading import (
+    list_modules,
+    load_dataset_class,
+    replace_attributes,
+    replace_in_modules,
+    set_environment,
+)
 from frism.errors import UserError
 from frism.files import atomic_write
 
@@ -35,7 +41,7 @@ class Question:
     cluster: str
 
 
-class Published:
+class PublishedTable:
     """Read a benchmark's TSV through VLMEvalKit's class, and write splits of it.
 
     Attributes:
@@ -45,13 +51,13 @@ class Published:
     def __init__(self, definition: Definition, path: Path, folder: Path) -> None:
         """`folder` is the items folder. Raises UserError for a table that the class cannot read."""
         self.definition, self.folder = definition, folder.resolve()
-        self.table = tsv.read(path)
-        loaded = dataset_class(definition.dataset_class)
+        self.table = tsv.read_table(path)
+        loaded = load_dataset_class(definition.dataset_class)
         frame = self.table.frame
         with (
-            environment(LMUData=str(self.folder)),
-            replaced(loaded, DATASET_MD5={}, DATASET_URL={}, load_data=lambda *_: frame.copy()),
-            replaced_in(modules_of(loaded), download_file=_never),
+            set_environment(LMUData=str(self.folder)),
+            replace_attributes(loaded, DATASET_MD5={}, DATASET_URL={}, load_data=lambda *_: frame.copy()),
+            replace_in_modules(list_modules(loaded), download_file=_never),
         ):
             try:
                 self.dataset = loaded(dataset=definition.dataset)
@@ -65,7 +71,7 @@ class Published:
         self.indices = [str(index) for index in self.dataset.data["index"]]
         self._rows = [rows[index] for index in self.indices]
         digests = [self.table.picture_digests[row] for row in self._rows]
-        self.clusters = clusters.of(definition, frame.iloc[self._rows], digests)
+        self.clusters = clusters.assign_clusters(definition, frame.iloc[self._rows], digests)
 
     def write(self, split: str, chosen: Sequence[int], prompting: Family | None) -> list[Question]:
         """Write the pictures and the table of a split into the items folder; return its questions.
@@ -81,8 +87,8 @@ class Published:
         Path(self.dataset.img_root).mkdir(parents=True, exist_ok=True)
         questions, cells = [], []
         with (
-            environment(LMUData=str(root)),
-            replaced_in(modules_of(type(self.dataset)), decode_base64_to_image_file=self._decode),
+            set_environment(LMUData=str(root)),
+            replace_in_modules(list_modules(type(self.dataset)), decode_base64_to_image_file=self._decode),
         ):
             for position in chosen:
                 line = self._load_row(position, root)

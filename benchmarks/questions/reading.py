@@ -12,7 +12,7 @@ from frism.files import read_json, sha256_file
 MANIFEST = "manifest.json"
 
 
-def load(folder: str | Path, split: str, benchmarks: str | list[str]) -> dict[str, list[Item]]:
+def load_items(folder: str | Path, split: str, benchmarks: str | list[str]) -> dict[str, list[Item]]:
     """Read the items of some benchmarks, by name, in the order asked for.
 
     Raises UserError for a missing folder or benchmark, and for a file that was changed after it was
@@ -23,10 +23,10 @@ def load(folder: str | Path, split: str, benchmarks: str | list[str]) -> dict[st
         raise UserError(f"{folder} holds no finished items ({MANIFEST} is missing): {AGAIN}.")
     files = read_json(folder / MANIFEST).get("files", {})
     names = benchmarks if isinstance(benchmarks, list) else [d.name for d in find_all(benchmarks)]
-    return {name: _read(folder, split, name, files) for name in names}
+    return {name: _read_items(folder, split, name, files) for name in names}
 
 
-def _read(folder: Path, split: str, name: str, files: dict[str, str]) -> list[Item]:
+def _read_items(folder: Path, split: str, name: str, files: dict[str, str]) -> list[Item]:
     path = folder / split / f"{name}.jsonl"
     expected = files.get(f"{split}/{name}.jsonl")
     if expected is None or not path.is_file():

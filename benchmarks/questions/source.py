@@ -28,11 +28,11 @@ class QuestionSource:
         family: Family | None,
     ) -> None:
         self.definition, self.folder, self.seed, self.family = definition, folder, seed, family
-        self.file: tsv_files.File | None = None
+        self.file: tsv_files.TsvFile | None = None
         if definition.source.tsv is not None:
             self.file = tsv_files.check(definition, tsv_files.locate(definition, data))
-            self.published = published.Published(definition, self.file.path, folder)
-            name = tsv_files.published_name(definition)
+            self.published = published.PublishedTable(definition, self.file.path, folder)
+            name = tsv_files.get_published_name(definition)
             indices, clusters = self.published.indices, self.published.clusters
             self.rows_by_split = drawing.draw(definition, name, indices, clusters, splits, seed)
             for split, rows in self.rows_by_split.items():
@@ -57,7 +57,7 @@ class QuestionSource:
         miniature.write_tsv(
             self.definition, split, n, self.seed, self.folder / split / f"{self.definition.dataset}.tsv"
         )
-        dataset = loading.build(self.definition, self.folder / split)
+        dataset = loading.build_dataset(self.definition, self.folder / split)
         return [
             published.Question(
                 str(line["index"]),

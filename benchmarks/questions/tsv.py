@@ -45,26 +45,26 @@ class Table:
         row = int(stand_in.split()[3])
         with self.path.open("rb") as stream:
             stream.seek(self._offsets[self._shared.get(row, row)])
-            cell = next(csv.reader(_lines(stream, self.path, [0]), delimiter="\t"))[self._column]
-        cells = _parts(cell)
+            cell = next(csv.reader(_read_lines(stream, self.path, [0]), delimiter="\t"))[self._column]
+        cells = _split_cells(cell)
         return cells[0] if len(cells) == 1 else cells
 
 
-def read(path: str | Path) -> Table:
+def read_table(path: str | Path) -> Table:
     """Read a TSV. Raises UserError when it is missing or broken, or lacks `index` or `question`."""
     path = Path(path)
     csv.field_size_limit(sys.maxsize)
     try:
         with path.open("rb") as stream:
-            return _read(path, csv_rows(stream, path))
+            return _read(path, read_csv_rows(stream, path))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror or error}): put the file there.") from error
 
 
-def csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[tuple[int, list[str]]]:
+def read_csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield each row's offset in bytes and its cells. Raises UserError for what is no TSV in UTF-8."""
     offset = [0]
-    rows = csv.reader(_lines(stream, path, offset), delimiter="\t")
+    rows = csv.reader(_read_lines(stream, path, offset), delimiter="\t")
     while True:
         start = offset[0]
         try:
@@ -77,7 +77,7 @@ def csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[tuple[int, list[
             yield start, cells
 
 
-def _lines(stream: io.BufferedReader, path: Path, offset: list[int]) -> Iterator[str]:
+def _read_lines(stream: io.BufferedReader, path: Path, offset: list[int]) -> Iterator[str]:
     """Yield the lines as text; `offset`, of one entry, counts the bytes handed out."""
     for raw in stream:
         offset[0] += len(raw)
@@ -134,7 +134,7 @@ def _read(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Table:
     return Table(path, frame, digests, offsets, shared, column)
 
 
-def _parts(cell: str) -> list[str]:
+def _split_cells(cell: str) -> list[str]:
     """Split a cell into its pictures: one, or several in "['...', '...']", which VLMEvalKit evaluates."""
     if cell.startswith("[") and cell.endswith("]"):
         return [str(part) for part in ast.literal_eval(cell)]

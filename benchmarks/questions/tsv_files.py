@@ -23,7 +23,7 @@ _AGENT = {"User-Agent": "frism-benchmarks"}  # some servers refuse Python's own
 
 
 @dataclass(frozen=True)
-class File:
+class TsvFile:
     """Describe a TSV on disk: its size in bytes and the two digests that are compared."""
 
     path: Path
@@ -42,7 +42,7 @@ def locate(definition: Definition, folder: str | Path | None) -> Path:
             f"benchmark {definition.name} needs {definition.dataset}.tsv: name the folder that holds it"
             " (--data, or `data: {folder: ...}` in a config)."
         )
-    path = _present(definition, Path(folder))
+    path = _find_file(definition, Path(folder))
     if path is not None:
         return path
     path = Path(folder) / f"{definition.dataset}.tsv"
@@ -52,13 +52,13 @@ def locate(definition: Definition, folder: str | Path | None) -> Path:
     )
 
 
-def check(definition: Definition, path: Path) -> File:
+def check(definition: Definition, path: Path) -> TsvFile:
     """Hash a TSV in one pass and compare it with what is known of it.
 
     What a study or definition pins (sha256: {tsv: ...}) decides alone; else VLMEvalKit's md5, if it has one.
     Raises UserError naming the file, both digests and the way out.
     """
-    file = _hashed(path)
+    file = _hash_file(path)
     pinned = definition.sha256.get("tsv")
     if pinned is not None:
         if pinned != file.sha256:
@@ -67,7 +67,7 @@ def check(definition: Definition, path: Path) -> File:
                 " right file there, or name the new digest."
             )
         return file
-    md5 = _address(definition)[1]
+    md5 = _find_address(definition)[1]
     if md5 is not None and md5 != file.md5:
         raise UserError(
             f"{path} has md5 {file.md5}, not {md5} as VLMEvalKit says: move it away and fetch it again,"
@@ -77,16 +77,16 @@ def check(definition: Definition, path: Path) -> File:
     return file
 
 
-def fetch(definition: Definition, folder: str | Path) -> File:
+def fetch(definition: Definition, folder: str | Path) -> TsvFile:
     """Return the TSV of a benchmark in `folder`; download it when it is not there, and check it.
 
     Raises UserError when there is no address, when the download fails, and as `check`.
     """
-    present = _present(definition, Path(folder))
+    present = _find_file(definition, Path(folder))
     if present is not None:
         return check(definition, present)
     path = Path(folder) / f"{definition.dataset}.tsv"
-    url = _address(definition)[0]
+    url = _find_address(definition)[0]
     if not url.endswith(".tsv"):
         raise UserError(
             f"VLMEvalKit names no TSV to download for {definition.name}: put {path.name} into {folder}."
@@ -94,31 +94,31 @@ def fetch(definition: Definition, folder: str | Path) -> File:
     hub = _HUB.fullmatch(url)
     with atomic_write(path) as temporary:
         if hub:
-            _from_hub(hub[1], hub[2], hub[3], temporary)
+            _fetch_from_hub(hub[1], hub[2], hub[3], temporary)
         else:
-            _from_address(url, temporary)
+            _fetch_from_address(url, temporary)
         try:
             check(definition, temporary)
         except UserError as error:
             raise UserError(f"{url} gave another file than expected, nothing is kept: {error}") from None
-    return _hashed(path)
+    return _hash_file(path)
 
 
-def _present(definition: Definition, folder: Path) -> Path | None:
+def _find_file(definition: Definition, folder: Path) -> Path | None:
     path = folder / f"{definition.dataset}.tsv"
     if path.is_file():
         return path  # without a look at VLMEvalKit's names, which may take ten seconds
-    published = folder / _address(definition)[0].rpartition("/")[2]
+    published = folder / _find_address(definition)[0].rpartition("/")[2]
     return published if published.suffix == ".tsv" and published.is_file() else None
 
 
-def _address(definition: Definition) -> tuple[str, str | None]:
+def _find_address(definition: Definition) -> tuple[str, str | None]:
     """Return VLMEvalKit's address and md5 of a dataset; ("", None) for a table that it does not know."""
     dataset = vlmevalkit_names.find(definition.dataset)
     return (dataset.url, dataset.md5) if dataset else ("", None)
 
 
-def _hashed(path: Path) -> File:
+def _hash_file(path: Path) -> TsvFile:
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:
         with path.open("rb") as stream:
@@ -128,10 +128,10 @@ def _hashed(path: Path) -> File:
                 size += len(chunk)
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror or error}): put the file there.") from error
-    return File(path, size, sha256.hexdigest(), md5.hexdigest())
+    return TsvFile(path, size, sha256.hexdigest(), md5.hexdigest())
 
 
-def _from_address(url: str, target: Path) -> None:
+def _fetch_from_address(url: str, target: Path) -> None:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=_AGENT), timeout=60) as answer:
             size = int(answer.headers.get("Content-Length") or 0)
@@ -150,7 +150,7 @@ def _from_address(url: str, target: Path) -> None:
         raise UserError(f"{url} broke off after {received} of {size} bytes: run the command again.")
 
 
-def _from_hub(repo: str, revision: str, name: str, target: Path) -> None:
+def _fetch_from_hub(repo: str, revision: str, name: str, target: Path) -> None:
     from huggingface_hub import hf_hub_download
 
     with tempfile.TemporaryDirectory(prefix=".hub-", dir=target.parent) as folder:
@@ -165,7 +165,7 @@ def _from_hub(repo: str, revision: str, name: str, target: Path) -> None:
         Path(path).replace(target)
 
 
-def published_name(definition: Definition) -> str:
+def get_published_name(definition: Definition) -> str:
     """Return the name under which VLMEvalKit publishes the table: some benchmarks share one table."""
-    address = _address(definition)[0].rpartition("/")[2]
+    address = _find_address(definition)[0].rpartition("/")[2]
     return address.removesuffix(".tsv") or definition.dataset

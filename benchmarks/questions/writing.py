@@ -13,13 +13,14 @@ from typing import Any
 
 from benchmarks.prompting.families import Family
 from benchmarks.questions.drawing import Size
-from benchmarks.questions.item import DEFINITIONS, digest, picture_digest
+from benchmarks.questions.item import DEFINITIONS, digest_picture
 from benchmarks.questions.item import Item as Item
+from benchmarks.questions.item import digest_json as digest
 from benchmarks.questions.published import Question
 from benchmarks.questions.reading import MANIFEST
 from benchmarks.questions.source import QuestionSource
 from benchmarks.registry.definition import Definition
-from benchmarks.registry.lookup import path_of
+from benchmarks.registry.lookup import find_file
 from benchmarks.registry.vlmevalkit_package import get_version
 from frism.errors import UserError
 from frism.files import atomic_write, sha256_file
@@ -28,7 +29,7 @@ from frism.progress import Progress
 log = logging.getLogger(__name__)
 
 
-def write(
+def write_items(
     folder: str | Path,
     definitions: list[Definition],
     splits: Mapping[str, Size],
@@ -61,11 +62,11 @@ def write(
                 f"benchmarks {definition.name} and {tables[definition.dataset]} are both on"
                 f" {definition.dataset}.tsv: drop one."
             )
-    with _alone(folder):
-        return _write(folder, definitions, splits, seed, data, family)
+    with _lock_folder(folder):
+        return _write_all(folder, definitions, splits, seed, data, family)
 
 
-def _write(
+def _write_all(
     folder: Path,
     definitions: list[Definition],
     splits: Mapping[str, Size],
@@ -73,7 +74,7 @@ def _write(
     data: str | Path | None,
     family: Family | None,
 ) -> dict[str, Any]:
-    _clear(folder, splits)
+    _clear_folder(folder, splits)
     manifest: dict[str, Any] = {
         "splits": dict(splits),
         "seed": seed,
@@ -97,32 +98,32 @@ def _write(
                 questions = source.questions(split, n)
                 if not questions:
                     continue
-                items = [_item(folder, definition, split, question) for question in questions]
+                items = [_make_item(folder, definition, split, question) for question in questions]
                 jsonl = folder / split / f"{definition.name}.jsonl"
                 with atomic_write(jsonl) as temporary:
-                    temporary.write_text("".join(_line(item) for item in items), encoding="utf-8")
+                    temporary.write_text("".join(_format_line(item) for item in items), encoding="utf-8")
                 label = f"{split}-{n}-seed{seed}"
                 content = digest([[i.content, i.answer] for i in items])
-                _verify(definition, label, content)
+                _check_digest(definition, label, content)
                 manifest["data"][f"{definition.name}/{label}"] = content
                 manifest["questions"].setdefault(definition.name, {})[split] = len(items)
                 tsv = folder / split / f"{definition.dataset}.tsv"
                 manifest["files"] |= {str(f.relative_to(folder)): sha256_file(f) for f in (tsv, jsonl)}
                 pictures.setdefault(split, {})[definition.name] = {i for item in items for i in item.images}
             progress.advance()
-    manifest["shared"] = _shared(pictures)
+    manifest["shared"] = _count_shared_pictures(pictures)
     resolved = {d.name: d.model_dump(mode="json", by_alias=True) for d in definitions}
-    _dump(folder / DEFINITIONS, resolved)
-    _dump(folder / MANIFEST, manifest)  # last: it says that everything is there
+    _write_json(folder / DEFINITIONS, resolved)
+    _write_json(folder / MANIFEST, manifest)  # last: it says that everything is there
     return manifest
 
 
-def _dump(path: Path, value: object) -> None:
+def _write_json(path: Path, value: object) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def _shared(pictures: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:
+def _count_shared_pictures(pictures: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:
     """Count a benchmark's test pictures that another one has on dev, by the names of both; log them."""
     counts: dict[str, dict[str, int]] = {}
     for name, on_test in pictures.get("test", {}).items():
@@ -134,19 +135,19 @@ def _shared(pictures: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _lock_folder(folder: Path) -> Iterator[None]:
     """Lock a folder for this process; the system releases the lock however the process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / ".lock").open("a")
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _explain_unwritable(folder, error) from error
     with stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
-def _clear(folder: Path, splits: Iterable[str]) -> None:
+def _clear_folder(folder: Path, splits: Iterable[str]) -> None:
     try:
         (folder / MANIFEST).unlink(missing_ok=True)
         for name in (*splits, "prepared"):
@@ -155,21 +156,21 @@ def _clear(folder: Path, splits: Iterable[str]) -> None:
         for split in splits:
             (folder / split).mkdir(parents=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _explain_unwritable(folder, error) from error
 
 
-def _unwritable(folder: Path, error: OSError) -> UserError:
+def _explain_unwritable(folder: Path, error: OSError) -> UserError:
     return UserError(
         f"cannot write {folder} ({error.strerror or error}): choose a folder that you may write to."
     )
 
 
-def _item(folder: Path, definition: Definition, split: str, question: Question) -> Item:
+def _make_item(folder: Path, definition: Definition, split: str, question: Question) -> Item:
     parts, images = [], []
     for part in question.message:
         if part["type"] == "image":
             path = Path(part["value"])
-            images.append(_digest_of(path, path.stat().st_mtime_ns))
+            images.append(_digest_picture_file(path, path.stat().st_mtime_ns))
             part = {"type": "image", "value": str(path.relative_to(folder.resolve()))}
         parts.append(part)
     return Item(
@@ -179,21 +180,21 @@ def _item(folder: Path, definition: Definition, split: str, question: Question) 
 
 
 @lru_cache(maxsize=4096)  # several questions on one picture
-def _digest_of(path: Path, changed: int) -> str:
-    return picture_digest(path.read_bytes())
+def _digest_picture_file(path: Path, changed: int) -> str:
+    return digest_picture(path.read_bytes())
 
 
-def _line(item: Item) -> str:
+def _format_line(item: Item) -> str:
     content = asdict(item)
     del content["folder"]
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 
-def _verify(definition: Definition, label: str, digest: str) -> None:
+def _check_digest(definition: Definition, label: str, digest: str) -> None:
     expected = definition.sha256.get(label)
     if expected is not None and expected != digest:
         raise UserError(
-            f"{path_of(definition)}: the data of {label} have sha256 {digest[:12]}..., not"
+            f"{find_file(definition)}: the data of {label} have sha256 {digest[:12]}..., not"
             f" {expected[:12]}...:"
             " restore the world and the questions, or record the new data (--record) and raise `version`."
         )

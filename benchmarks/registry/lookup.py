@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from benchmarks.registry import vlmevalkit_names
 from benchmarks.registry.definition import Definition
-from benchmarks.registry.metric_names import evaluating_class
+from benchmarks.registry.metric_names import find_evaluating_class
 from frism.errors import UserError, describe_first_fault, suggest
 
 FOLDER = Path(__file__).parents[1] / "definitions"
@@ -23,14 +23,14 @@ CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 Content = dict[str, Any]  # of a definition as YAML or JSON has it, not yet validated
 
 
-def available() -> list[str]:
+def list_defined() -> list[str]:
     """Return the names of the benchmarks with a file of their own, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def prepared() -> list[str]:
+def list_prepared() -> list[str]:
     """Return the names in the prepared table, in its order."""
-    return list(_catalogue(CATALOGUE, CATALOGUE.stat().st_mtime_ns))
+    return list(_read_catalogue(CATALOGUE, CATALOGUE.stat().st_mtime_ns))
 
 
 def find(name: str | Mapping[str, object]) -> Definition:
@@ -39,23 +39,23 @@ def find(name: str | Mapping[str, object]) -> Definition:
     Raises UserError for an unknown name, a faulty file or mapping, and when the axis is not known.
     """
     if not isinstance(name, str):
-        return _of_mapping(name)
-    if name in available():
-        return _checked(FOLDER / f"{name}.yaml", name, _yaml(FOLDER / f"{name}.yaml"))
-    content = _known(name)
+        return _resolve_mapping(name)
+    if name in list_defined():
+        return _validate(FOLDER / f"{name}.yaml", name, _read_yaml(FOLDER / f"{name}.yaml"))
+    content = _look_up(name)
     if content is None:
-        everything = [*available(), *prepared(), *vlmevalkit_names.names()]
-        hint = suggest(name, everything) or f" There are: {', '.join([*available(), *prepared()])}."
+        everything = [*list_defined(), *list_prepared(), *vlmevalkit_names.list_names()]
+        hint = suggest(name, everything) or f" There are: {', '.join([*list_defined(), *list_prepared()])}."
         raise UserError(f"unknown benchmark '{name}'.{hint}")
     if "axis" not in content:
         raise UserError(
             f"VLMEvalKit's {name} is not in the prepared table, so its axis is not known:"
             f" write {{name: {name}, axis: perception}} (or reasoning, or other)."
         )
-    return _checked(CATALOGUE, name, content)
+    return _validate(CATALOGUE, name, content)
 
 
-def path_of(definition: Definition) -> Path:
+def find_file(definition: Definition) -> Path:
     """Return the file that defines a benchmark; `catalogue.yaml` for one without a file of its own."""
     path = FOLDER / f"{definition.name}.yaml"
     return path if path.is_file() else CATALOGUE
@@ -83,41 +83,41 @@ def find_all(text: str) -> list[Definition]:
     return list(definitions.values())
 
 
-def _of_mapping(mapping: Mapping[str, object]) -> Definition:
+def _resolve_mapping(mapping: Mapping[str, object]) -> Definition:
     given = dict(mapping)
     name = given.pop("name", None)
     if not isinstance(name, str):
         raise UserError(f"a benchmark is a name or a mapping with `name`, not {mapping!r}.")
     where = f"benchmark {name}"
-    if name in available():
-        base: Content | None = _yaml(FOLDER / f"{name}.yaml")
-    elif given.get("kind") == "lm_eval" and name not in prepared():
-        base = _lm_eval(name)
+    if name in list_defined():
+        base: Content | None = _read_yaml(FOLDER / f"{name}.yaml")
+    elif given.get("kind") == "lm_eval" and name not in list_prepared():
+        base = _describe_task(name)
     else:
-        base = _known(name)
+        base = _look_up(name)
     if base is None and "class" not in given:
         raise UserError(
-            f"VLMEvalKit has no dataset '{name}'.{suggest(name, vlmevalkit_names.names())}"
+            f"VLMEvalKit has no dataset '{name}'.{suggest(name, vlmevalkit_names.list_names())}"
             " For a table of your own, name one of its classes: `class: ImageMCQDataset`."
         )
     if base is None:
-        base = _table(name, str(given["class"]), str(given["class"]))
+        base = _describe_table(name, str(given["class"]), str(given["class"]))
     content = {**base, **given}
     if "axis" not in content:
         raise UserError(f"{where}: the axis is missing: add `axis: perception` (or reasoning, or other).")
-    return _checked(where, name, content)
+    return _validate(where, name, content)
 
 
-def _checked(where: object, name: str, content: Content) -> Definition:
+def _validate(where: object, name: str, content: Content) -> Definition:
     try:
         return Definition.model_validate({"group": content.get("axis"), **content, "name": name})
     except ValidationError as error:
         raise UserError(f"{where}: {describe_first_fault(error, name)}: correct the definition.") from error
 
 
-def _known(name: str) -> Content | None:
+def _look_up(name: str) -> Content | None:
     """Return what the prepared table or else the installed VLMEvalKit says of a name."""
-    table = _catalogue(CATALOGUE, CATALOGUE.stat().st_mtime_ns)
+    table = _read_catalogue(CATALOGUE, CATALOGUE.stat().st_mtime_ns)
     if name in table:
         entry = table[name]
         return dict(entry) if "source" in entry else {"dataset": name, "source": {"tsv": {}}, **entry}
@@ -128,26 +128,26 @@ def _known(name: str) -> Content | None:
         raise UserError(f"VLMEvalKit's {name} asks about videos: choose a benchmark on pictures.")
     if dataset.class_name == "ConcatDataset":
         raise UserError(f"VLMEvalKit's {name} is a collection of datasets: name them one by one.")
-    return _table(name, dataset.class_name, dataset.evaluates)
+    return _describe_table(name, dataset.class_name, dataset.evaluates)
 
 
-def _table(name: str, class_name: str, evaluates: str) -> Content:
+def _describe_table(name: str, class_name: str, evaluates: str) -> Content:
     """Describe a TSV that is not in the prepared table, read by one of VLMEvalKit's classes."""
-    rules = evaluating_class(evaluates)
+    rules = find_evaluating_class(evaluates)
     return {
         "title": name, "dataset": name, "class": class_name, "metric": rules.metric_of(name),
         "answers": rules.answers, "judge": rules.judge, "source": {"tsv": {}},
     }  # fmt: skip
 
 
-def _lm_eval(name: str) -> Content:
+def _describe_task(name: str) -> Content:
     return {
         "title": name, "axis": "text", "kind": "lm_eval", "dataset": name, "class": "lm_eval",
         "metric": "lm_eval", "source": {"lm_eval": {"task": name}},
     }  # fmt: skip
 
 
-def _yaml(path: Path) -> Content:
+def _read_yaml(path: Path) -> Content:
     try:
         return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, TypeError, ValueError) as error:
@@ -155,5 +155,5 @@ def _yaml(path: Path) -> Content:
 
 
 @lru_cache(maxsize=4)
-def _catalogue(path: Path, changed: int) -> dict[str, Content]:
-    return _yaml(path)
+def _read_catalogue(path: Path, changed: int) -> dict[str, Content]:
+    return _read_yaml(path)

@@ -55,6 +55,6 @@ _CLASSES: dict[str, EvaluatingClass] = {
 }  # fmt: skip
 
 
-def evaluating_class(name: str) -> EvaluatingClass:
+def find_evaluating_class(name: str) -> EvaluatingClass:
     """Return the rules of a class, by its name; a class without any computes its own score ("native")."""
     return _CLASSES.get(name, NATIVE)

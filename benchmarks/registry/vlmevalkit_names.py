@@ -18,7 +18,7 @@ from frism.files import atomic_write
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredDataset:
     """One dataset.
 
     Attributes:
@@ -36,18 +36,18 @@ class Declared:
     md5: str | None
 
 
-def find(name: str) -> Declared | None:
+def find(name: str) -> DeclaredDataset | None:
     """Return the dataset called `name`, or None. Raises UserError when VLMEvalKit's import fails."""
     return _load_table().get(name)
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
     """Return the names of all datasets of pictures, sorted. Raises UserError as `find`."""
     return sorted(name for name, dataset in _load_table().items() if dataset.modality == "IMAGE")
 
 
 @cache
-def _load_table() -> dict[str, Declared]:
+def _load_table() -> dict[str, DeclaredDataset]:
     try:
         path = cache_folder() / f"vlmevalkit-{hash_installation()}.json"
     except UserError:
@@ -61,8 +61,8 @@ def _load_table() -> dict[str, Declared]:
     return _parse(text)
 
 
-def _parse(text: str) -> dict[str, Declared]:
-    return {row["name"]: Declared(**row) for row in json.loads(text)}
+def _parse(text: str) -> dict[str, DeclaredDataset]:
+    return {row["name"]: DeclaredDataset(**row) for row in json.loads(text)}
 
 
 def _import_in_subprocess() -> str:
@@ -78,18 +78,18 @@ def _import_in_subprocess() -> str:
     return done.stdout
 
 
-def _import_table() -> list[Declared]:
+def _import_table() -> list[DeclaredDataset]:
     add_bare_package()
     import vlmeval.dataset
 
-    table: dict[str, Declared] = {}
+    table: dict[str, DeclaredDataset] = {}
     for dataset_class in vlmeval.dataset.DATASET_CLASSES:
         owner = next((c.__name__ for c in dataset_class.__mro__ if "evaluate" in vars(c)), "")
         addresses = getattr(dataset_class, "DATASET_URL", {})
         checksums = getattr(dataset_class, "DATASET_MD5", {})
         for name in dataset_class.supported_datasets():
             url, md5 = str(addresses.get(name) or ""), checksums.get(name) or None
-            entry = Declared(name, dataset_class.__name__, dataset_class.MODALITY, owner, url, md5)
+            entry = DeclaredDataset(name, dataset_class.__name__, dataset_class.MODALITY, owner, url, md5)
             table.setdefault(name, entry)  # VLMEvalKit takes the first class that has the name
     return list(table.values())
 

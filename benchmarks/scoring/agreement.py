@@ -46,7 +46,7 @@ class Agreement:
         return float(result.kappa), float(result.kappa_low), float(result.kappa_upp)
 
 
-def agreement(rule: ArrayLike, judge: ArrayLike) -> Agreement:
+def measure_agreement(rule: ArrayLike, judge: ArrayLike) -> Agreement:
     """Compare two judges' scores, in the same order; a score of at least one half counts as right.
 
     Answers that the judge model did not judge (nan) are left out.
@@ -61,7 +61,7 @@ def agreement(rule: ArrayLike, judge: ArrayLike) -> Agreement:
     )
 
 
-def by_benchmark(scores: pd.DataFrame) -> pd.DataFrame:
+def measure_by_benchmark(scores: pd.DataFrame) -> pd.DataFrame:
     """Compare rule and judge model per benchmark (rows of COLUMNS), from `correct` and `correct_judge`.
 
     Benchmarks without a judged answer are left out; so is everything when there is no judge model.
@@ -69,7 +69,7 @@ def by_benchmark(scores: pd.DataFrame) -> pd.DataFrame:
     rows = []
     if "correct_judge" in scores:
         for name, group in scores.groupby("benchmark", sort=False):
-            result = agreement(group["correct"], group["correct_judge"])
+            result = measure_agreement(group["correct"], group["correct_judge"])
             if result.n:
                 rows.append((name, result.n, result.both_right, result.rule_only, result.judge_only,
                              result.both_wrong, result.agreement, *result.kappa))  # fmt: skip

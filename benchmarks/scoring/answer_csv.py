@@ -12,7 +12,7 @@ from frism.files import atomic_write
 QUOTED: dict[str, Any] = {"index": False, "lineterminator": "\n", "quoting": csv.QUOTE_NONNUMERIC}
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
+def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table atomically. Raises UserError when the disk refuses."""
     with atomic_write(path) as temporary:
         table.to_csv(temporary, **QUOTED)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from openai.types.chat import ChatCompletionMessageParam
 
-EXTRACT = (
+EXTRACTION_PROMPT = (
     "Below are a question and a response to it. Write down the response's final answer, and nothing else: an"
     " option's letter where the question gives options, else a number, formula, word or phrase. Do not solve"
     " the question, and do not correct the response. If the response gives no final answer, write: none.\n\n"
@@ -69,7 +69,7 @@ class ChatJudge(PerThread):
         self.requests = 0
         self._prompts: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
-        self._replies = _read(cache)
+        self._replies = _read_replies(cache)
         self._client = openai.OpenAI(
             base_url=settings.address,
             api_key=os.environ.get(settings.key_variable) or "none",
@@ -90,7 +90,7 @@ class ChatJudge(PerThread):
 
     def extract(self, question: str, response: str) -> str | None:
         """Extract a response's final answer with our own prompt; None when the judge finds none."""
-        reply = self.ask(EXTRACT.format(question=question, response=response)).strip()
+        reply = self.ask(EXTRACTION_PROMPT.format(question=question, response=response)).strip()
         return None if reply.strip(" .").lower() == "none" or not reply else reply
 
     def extract_all(self, pairs: Sequence[tuple[str, str]]) -> list[str | None]:
@@ -158,7 +158,7 @@ class ChatJudge(PerThread):
             ) from error
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read_replies(path: Path) -> dict[str, str]:
     """Read replies by key, and remove a last line that was cut off. Raises UserError for a broken one."""
     if not path.is_file():
         return {}

@@ -13,16 +13,16 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.registry.definition import Definition
-from benchmarks.registry.lookup import path_of
+from benchmarks.registry.lookup import find_file
 from benchmarks.scoring import metrics
-from benchmarks.scoring.expected import metric, questions
+from benchmarks.scoring.expected import check_metric, load_dataset
 from benchmarks.scoring.judges import Judge, RuleJudge
-from benchmarks.scoring.sandbox import scoring
+from benchmarks.scoring.sandbox import isolate_scoring
 from frism.errors import UserError
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedAnswers:
     """Scores in [0, 1], one per question in the TSV's order, and VLMEvalKit's totals by name."""
 
     scores: list[float]
@@ -31,7 +31,7 @@ class Judged:
 
 def evaluate(
     definition: Definition, root: str | Path, predictions: Sequence[str], judge: Judge | None = None
-) -> Judged:
+) -> JudgedAnswers:
     """Judge one text per question with VLMEvalKit's metric.
 
     Without `judge` it is the definition's: exact matching, or the rule judge. Every scoring has a fresh
@@ -41,20 +41,20 @@ def evaluate(
     number comes out.
     """
     root = Path(root)
-    rule, dataset = metric(definition, root), questions(definition, root)
+    rule, dataset = check_metric(definition, root), load_dataset(definition, root)
     if len(predictions) != len(dataset.data):
         raise UserError(
             f"{definition.name}: {len(predictions)} answers for {len(dataset.data)} questions:"
             " run python -m benchmarks.stages.items and python -m benchmarks.stages.predict again."
         )
-    _check(definition, rule, dataset, judge)
+    _check_judge(definition, rule, dataset, judge)
     if judge is None and definition.judge == "rule":
         judge = RuleJudge(definition.metric)
     table = dataset.data.copy()
     table["prediction"] = list(predictions)
     with (
         tempfile.TemporaryDirectory(prefix="score-") as folder,
-        scoring(type(dataset), Path(folder), judge) as modules,
+        isolate_scoring(type(dataset), Path(folder), judge) as modules,
     ):
         path = Path(folder) / f"scored_{definition.dataset}.tsv"
         table.to_csv(path, sep="\t", index=False, quoting=1)
@@ -63,8 +63,8 @@ def evaluate(
             return dataset.evaluate(file, model=judge.name if judge else "exact_matching", nproc=1)
 
         try:
-            totals = flat(run(str(path)))
-            scores = rule.scores(metrics.Run(dataset, Path(folder), table, run, modules))
+            totals = flatten_totals(run(str(path)))
+            scores = rule.scores(metrics.ScoringRun(dataset, Path(folder), table, run, modules))
         except UserError:
             raise
         except Exception as error:
@@ -77,18 +77,18 @@ def evaluate(
             f"{definition.name}: VLMEvalKit's {definition.dataset_class} leaves no score per question:"
             " use another class."
         )
-    _compare(definition, rule, table, scores, totals)
-    return Judged(scores, totals)
+    _check_totals(definition, rule, table, scores, totals)
+    return JudgedAnswers(scores, totals)
 
 
-def flat(result: Any) -> dict[str, float]:
+def flatten_totals(result: Any) -> dict[str, float]:
     """Flatten VLMEvalKit's result to its numbers by name, on its own scale: {"split=test|Overall": 0.5}.
 
     Text columns name the rows. "12.5%" and "12.5% (3)" are the number 12.5; what is no number is left out.
     """
     if not isinstance(result, pd.DataFrame):
         result = pd.DataFrame([result] if isinstance(result, Mapping) else [])
-    values = {column: [_number(value) for value in result[column]] for column in result}
+    values = {column: [_read_number(value) for value in result[column]] for column in result}
     labels = sorted(c for c in values if all(isinstance(value, str) for value in values[c]))
     numbers: dict[str, float] = {}
     for row in range(len(result)):
@@ -99,7 +99,7 @@ def flat(result: Any) -> dict[str, float]:
     return numbers
 
 
-def _number(value: object) -> float | str | None:
+def _read_number(value: object) -> float | str | None:
     """Read a cell: its number, its text, or None for a number that is not finite."""
     text = re.sub(r"%(?: \(\d+\))?$", "", str(value))
     try:
@@ -112,23 +112,23 @@ def _number(value: object) -> float | str | None:
 # --- checks -------------------------------------------------------------------------------------
 
 
-def _check(definition: Definition, rule: metrics.Metric, dataset: Any, judge: Judge | None) -> None:
+def _check_judge(definition: Definition, rule: metrics.Metric, dataset: Any, judge: Judge | None) -> None:
     """Raise UserError when the metric cannot do with this judge, or with these answers."""
     if judge is None and definition.judge == "model":
         raise UserError(f"{definition.name} can only be graded by a language model: leave it out.")
     if judge is None and definition.judge == "exact_matching" and rule.judged == "always":
         raise UserError(
-            f"{path_of(definition)}: VLMEvalKit asks a judge for {definition.metric}: set `judge: rule`."
+            f"{find_file(definition)}: VLMEvalKit asks a judge for {definition.metric}: set `judge: rule`."
         )
     if definition.metric == "vqa_score" and not dataset.data["answer"].str.startswith("[").any():
         raise UserError(
-            f"{path_of(definition)}: VLMEvalKit's VQA score compares an answer with those of several people,"
-            " so a set with one answer per question always scores 0: give it a name with GQA (exact match) in"
-            " it."
+            f"{find_file(definition)}: VLMEvalKit's VQA score compares an answer with those of several"
+            " people, so a set with one answer per question always scores 0: give it a name"
+            " with GQA (exact match) in it."
         )
 
 
-def _compare(
+def _check_totals(
     definition: Definition,
     rule: metrics.Metric,
     table: pd.DataFrame,

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.registry.definition import Definition
-from benchmarks.registry.lookup import path_of
+from benchmarks.registry.lookup import find_file
 from benchmarks.scoring import metrics
 from benchmarks.scoring.extraction import Kind
-from benchmarks.scoring.literals import literal
-from benchmarks.vlmevalkit.loading import build
+from benchmarks.scoring.literals import parse_literal
+from benchmarks.vlmevalkit.loading import build_dataset
 from frism.errors import UserError
 
 # What stands for a missing answer, by the form of the answer: no rule reads anything from it.
@@ -29,7 +29,7 @@ _FORMS: dict[str, Kind] = {"multi_choice": "option", "multi-choice": "option", "
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedAnswer:
     """What an answer to one question looks like.
 
     Attributes:
@@ -51,31 +51,31 @@ class Expected:
         return _UNANSWERED.get(self.kind, UNANSWERED) if answer is None else self.phrasing.format(answer)
 
 
-def questions(definition: Definition, root: str | Path) -> Any:
+def load_dataset(definition: Definition, root: str | Path) -> Any:
     """Load VLMEvalKit's dataset object, without pictures; it is shared by all scorings: do not change it."""
-    return _read(definition, Path(root), _state(definition, Path(root)))
+    return _load(definition, Path(root), _file_state(definition, Path(root)))
 
 
-def metric(definition: Definition, root: str | Path) -> metrics.Metric:
+def check_metric(definition: Definition, root: str | Path) -> metrics.Metric:
     """Find the metric that VLMEvalKit uses for a benchmark. Raises UserError if the definition differs."""
-    dataset = questions(definition, root)
-    name = metrics.name_of(dataset)
+    dataset = load_dataset(definition, root)
+    name = metrics.name_metric(dataset)
     if name != definition.metric:
         raise UserError(
-            f"{path_of(definition)}: VLMEvalKit scores a {getattr(dataset, 'TYPE', '')} set called"
+            f"{find_file(definition)}: VLMEvalKit scores a {getattr(dataset, 'TYPE', '')} set called"
             f" {definition.dataset} by {name}, not by {definition.metric}: change `metric`, or for a VQA set"
             " the name (GQA: accuracy)."
         )
-    return metrics.of(dataset)
+    return metrics.find_metric(dataset)
 
 
-def expected_answers(definition: Definition, root: str | Path) -> list[Expected]:
+def describe_answers(definition: Definition, root: str | Path) -> list[ExpectedAnswer]:
     """Describe what the answer to every question looks like, in the TSV's order."""
-    metric(definition, root)
-    return _expected(definition, Path(root), _state(definition, Path(root)))
+    check_metric(definition, root)
+    return _describe(definition, Path(root), _file_state(definition, Path(root)))
 
 
-def _state(definition: Definition, root: Path) -> tuple[int, int]:
+def _file_state(definition: Definition, root: Path) -> tuple[int, int]:
     """Read a table's size and time: it is loaded once for many scorings, and again after a change."""
     path = root / f"{definition.dataset}.tsv"
     state = path.stat() if path.is_file() else None
@@ -83,34 +83,34 @@ def _state(definition: Definition, root: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=64)
-def _read(definition: Definition, root: Path, state: tuple[int, int]) -> Any:
-    return build(definition, root, pictures=False)
+def _load(definition: Definition, root: Path, state: tuple[int, int]) -> Any:
+    return build_dataset(definition, root, pictures=False)
 
 
 @lru_cache(maxsize=64)
-def _expected(definition: Definition, root: Path, state: tuple[int, int]) -> list[Expected]:
-    dataset = _read(definition, root, state)
-    rule, answers = metrics.of(dataset), []
+def _describe(definition: Definition, root: Path, state: tuple[int, int]) -> list[ExpectedAnswer]:
+    dataset = _load(definition, root, state)
+    rule, answers = metrics.find_metric(dataset), []
     for row in dataset.data.to_dict("records"):
-        options = _options(row)
+        options = _read_options(row)
         kind = next((_FORMS[row[c]] for c in ("question_type", "answer_type") if row.get(c) in _FORMS), None)
         if kind is None and options:
             kind = "options" if definition.answers == "options" else "option"
         if kind is None:
             kind = rule.open or ("text" if definition.answers == "json" else definition.answers)
         json = definition.answers == "json"
-        answers.append(Expected(kind, options, rule.longest, json, rule.phrasing))
+        answers.append(ExpectedAnswer(kind, options, rule.longest, json, rule.phrasing))
     return answers
 
 
-def _options(row: Mapping[Any, Any]) -> dict[str, str]:
+def _read_options(row: Mapping[Any, Any]) -> dict[str, str]:
     """Read options by letter: columns A, B, ...; a list in `choices` or `options`; lines after "Choices:"."""
     by_letter = {c: str(row[c]) for c in string.ascii_uppercase if c in row and not pd.isna(row[c])}
     for column in ("choices", "options"):
         cell = row.get(column)
         if not by_letter and isinstance(cell, str) and cell.startswith("["):
             with suppress(SyntaxError):
-                by_letter = dict(zip(string.ascii_uppercase, map(str, literal(cell)), strict=False))
+                by_letter = dict(zip(string.ascii_uppercase, map(str, parse_literal(cell)), strict=False))
     if not by_letter and "Choices:" in (text := str(row.get("question_for_eval", ""))):
         for line in text.partition("Choices:")[2].strip().splitlines():
             letter, colon, option = line.partition(":")

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from benchmarks.scoring.answer_forms import Options, clean, letters_alone, named, reduce
+from benchmarks.scoring.answer_forms import Options, clean_text, find_option, read_letters, reduce_answer
 
 VERSION = 2
 
 Kind = Literal["text", "yes_no", "option", "options", "number", "math", "passage"]
-SHORT = 4  # words that still count as an answer by themselves
+MAX_WORDS = 4  # words that still count as an answer by themselves
 _END_OF_THOUGHT = "</think>"
 # "Answer eight", "the final answer is: B", "**Answer:** 42", "Answer = 7". The last one counts.
 _PHRASE = re.compile(r"\banswer\b[*_\s]*(?:(?:is|was|would\s+be)\b|[:=])?[*_\s:]*", re.IGNORECASE)
@@ -41,7 +41,7 @@ def extract(
     kind: Kind = "text",
     options: Options | None = None,
     *,
-    longest: int = SHORT,
+    longest: int = MAX_WORDS,
     json: bool = False,
 ) -> tuple[str | None, str]:
     """Find the final answer in `raw` and name the rule that found it; (None, reason) if there is none.
@@ -69,10 +69,10 @@ def extract(
     if not text:
         return None, "empty"
     first_failure = ""
-    for stated, rule in _candidates(text, kind, options, longest, json):
+    for stated, rule in _list_candidates(text, kind, options, longest, json):
         if stated is None:
             return None, first_failure or rule
-        if answer := reduce(stated, kind, options):
+        if answer := reduce_answer(stated, kind, options):
             return answer, rule
         first_failure = first_failure or f"{rule}, but no {kind.replace('_', ' ')}"
         if kind in ("text", "yes_no"):
@@ -80,7 +80,7 @@ def extract(
     return None, first_failure or "no answer"
 
 
-def repeated(raw: str, times: int = 4, words: int = 8) -> bool:
+def is_repetitive(raw: str, times: int = 4, words: int = 8) -> bool:
     """Tell whether the text ends in a loop: some word sequence `times` times in a row, `words` words in all.
 
     The last round may be cut off.
@@ -95,27 +95,27 @@ def repeated(raw: str, times: int = 4, words: int = 8) -> bool:
     return False
 
 
-def _candidates(
+def _list_candidates(
     text: str, kind: Kind, options: Options, longest: int, json: bool
 ) -> Iterator[tuple[str | None, str]]:
     """List stated answers with their rules, the best first; None where the search ends without one."""
     if json and (stated := _SHORT_ANSWER.findall(text)):
         yield re.sub(r"\\(.)", r"\1", stated[-1][0]) if stated[-1][0] else stated[-1][1], "json"
-    if (boxed := _boxed(text)) is not None:
+    if (boxed := _find_boxed(text)) is not None:
         yield boxed, "boxed"
     if tags := _TAG.findall(text):
         yield tags[-1], "answer tag"
     in_words = kind in ("text", "yes_no")
     for match in reversed(list((_PHRASE if in_words else _STATED).finditer(text))):
         phrase = text[match.end() :].partition("\n")[0]
-        if clean(phrase):
-            yield _first_sentence(phrase), "answer phrase"
+        if clean_text(phrase):
+            yield _take_first_sentence(phrase), "answer phrase"
         elif in_words:
             yield None, "no answer"
-    yield from _unmarked(text, kind, options, longest)
+    yield from _read_unmarked(text, kind, options, longest)
 
 
-def _unmarked(text: str, kind: Kind, options: Options, longest: int) -> Iterator[tuple[str | None, str]]:
+def _read_unmarked(text: str, kind: Kind, options: Options, longest: int) -> Iterator[tuple[str | None, str]]:
     """List candidates where nothing in the text says "answer"."""
     last = [s for s in _SENTENCES.split(text) if s.strip()][-1]
     if kind == "yes_no" and (leading := _LEADING_YES_NO.match(text)):
@@ -129,17 +129,21 @@ def _unmarked(text: str, kind: Kind, options: Options, longest: int) -> Iterator
     if kind == "yes_no" and (concluding := _CONCLUDING_YES_NO.search(last)):
         yield concluding[1] or concluding[2], "last sentence"
     if kind == "option":
-        for letters in (set(_CHOSEN.findall(last)), letters_alone(last, options), set(named(last, options))):
+        for letters in (
+            set(_CHOSEN.findall(last)),
+            read_letters(last, options),
+            set(find_option(last, options)),
+        ):
             if len(letters) == 1:
                 yield letters.pop(), "last sentence"
-    if kind == "options" and (letters := letters_alone(last, options)):
+    if kind == "options" and (letters := read_letters(last, options)):
         yield ", ".join(sorted(letters)), "last sentence"
     if kind == "number" and (numbers := _LAST_NUMBER.findall(last) or _LAST_NUMBER.findall(text)):
         yield numbers[-1], "last number"
     yield None, "no answer"
 
 
-def _boxed(text: str) -> str | None:
+def _find_boxed(text: str) -> str | None:
     """Find the content of the last \\boxed{...}, braces balanced; None if there is none or it is cut off."""
     start = text.rfind("\\boxed{")
     if start < 0:
@@ -152,5 +156,5 @@ def _boxed(text: str) -> str | None:
     return None
 
 
-def _first_sentence(text: str) -> str:
+def _take_first_sentence(text: str) -> str:
     return _SENTENCE_END.split(text.strip(), maxsplit=1)[0] or text

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmarks.scoring.answer_forms import reduce
+from benchmarks.scoring.answer_forms import reduce_answer
 from benchmarks.scoring.stated_numbers import is_formula
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RULES = 1  # version of the rule judge
+RULE_VERSION = 1  # version of the rule judge
 NO_OPTION = "Z"
 
 
@@ -56,7 +56,7 @@ class RuleJudge:
     workers = 1
 
     def __init__(self, metric: str) -> None:
-        self.reply = _REPLIES.get(metric, _as_given)
+        self.reply = _REPLIES.get(metric, _reply_as_given)
         self.row: pd.Series | None = None
         self.system_prompt: str | None = None
         self.max_tokens: int | None = None
@@ -70,13 +70,13 @@ class RuleJudge:
         return NO_OPTION if self.row is None else self.reply(self.row)
 
 
-def same(answer: str, truth: str) -> bool:
+def answers_agree(answer: str, truth: str) -> bool:
     """Tell whether two answers agree: as texts, or as numbers or formulas by math-verify.
 
     A single letter is an option, which equals itself alone. Sentences agree as texts only: math-verify would
     look for a formula in them.
     """
-    answer, truth = (reduce(text, "math", {}) for text in (answer, truth))
+    answer, truth = (reduce_answer(text, "math", {}) for text in (answer, truth))
     if not answer or not truth:
         return False
     if re.sub(r"\s", "", answer) == re.sub(r"\s", "", truth):
@@ -92,21 +92,24 @@ def same(answer: str, truth: str) -> bool:
     return bool(verify(*pair, timeout_seconds=None))
 
 
-def _as_given(row: "pd.Series") -> str:
+def _reply_as_given(row: "pd.Series") -> str:
     return str(row["prediction"])
 
 
-def _letters(row: "pd.Series") -> str:
+def _reply_letters(row: "pd.Series") -> str:
     """Reply to LogicVista: "A, C" as "AC"; whatever is not a list of letters as NO_OPTION."""
     letters = re.sub(r"[,\s]", "", str(row["prediction"]))
     return letters if re.fullmatch(r"[A-Z]+", letters) else NO_OPTION
 
 
-def _compared(row: "pd.Series") -> str:
+def _reply_comparison(row: "pd.Series") -> str:
     """Reply to MathVerse, which asks twice: for the answer, and then whether it is the true one."""
     if "extract" not in row:
         return str(row["prediction"])
-    return "1" if same(str(row["extract"]), str(row["answer"])) else "0"
+    return "1" if answers_agree(str(row["extract"]), str(row["answer"])) else "0"
 
 
-_REPLIES: dict[str, Callable[["pd.Series"], str]] = {"logicvista": _letters, "mathverse": _compared}
+_REPLIES: dict[str, Callable[["pd.Series"], str]] = {
+    "logicvista": _reply_letters,
+    "mathverse": _reply_comparison,
+}

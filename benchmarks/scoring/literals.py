@@ -15,7 +15,7 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def literal(source: object, *_: object) -> Any:
+def parse_literal(source: object, *_: object) -> Any:
     """Evaluate what cells and answers may hold: literals and sums, no names, calls or powers.
 
     Raises SyntaxError for anything else, which VLMEvalKit's callers catch.
@@ -61,7 +61,7 @@ def is_equal(answer: object, truth: object) -> bool:
     if answer == truth:
         return True
     with contextlib.suppress(Exception):
-        if abs(literal(truth) - literal(answer)) < 1e-6:
+        if abs(parse_literal(truth) - parse_literal(answer)) < 1e-6:
             return True
     if not is_formula(answer):
         return False

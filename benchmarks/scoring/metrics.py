@@ -12,15 +12,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from benchmarks.registry.metric_names import evaluating_class
-from benchmarks.scoring.extraction import SHORT, Kind
-from benchmarks.vlmevalkit.loading import reader, replaced_in
+from benchmarks.registry.metric_names import find_evaluating_class
+from benchmarks.scoring.extraction import MAX_WORDS, Kind
+from benchmarks.vlmevalkit.loading import make_reader, replace_in_modules
 
 Judged = Literal["never", "unread", "always"]
 
 
 @dataclass(frozen=True)
-class Run:
+class ScoringRun:
     """One finished scoring: the folder with VLMEvalKit's result files, and what was asked of it."""
 
     dataset: Any
@@ -31,7 +31,7 @@ class Run:
 
     def results(self, *columns: str) -> Iterator[tuple[str, pd.DataFrame]]:
         """List (column, table) of the result files that add one of `columns` to the benchmark's own."""
-        read = reader()
+        read = make_reader()
         for path in sorted(self.folder.iterdir()):
             if path.suffix in (".tsv", ".csv"):
                 table = read(path)
@@ -45,7 +45,7 @@ class Run:
         return [str(index) for index in self.table["index"]]
 
 
-Reader = Callable[[Run], list[float] | None]
+Reader = Callable[[ScoringRun], list[float] | None]
 
 
 @dataclass(frozen=True)
@@ -66,32 +66,32 @@ class Metric:
     scores: Reader
     totals: tuple[str, ...] = ("Overall",)
     open: Kind | None = None
-    longest: int = SHORT
+    longest: int = MAX_WORDS
     phrasing: str = "{}"
 
 
-def owner(dataset: Any) -> str:
+def name_evaluating_class(dataset: Any) -> str:
     """Name the class whose `evaluate` a dataset object uses."""
     return next(c.__name__ for c in type(dataset).__mro__ if "evaluate" in vars(c))
 
 
-def name_of(dataset: Any) -> str:
+def name_metric(dataset: Any) -> str:
     """Name the metric that VLMEvalKit uses for a dataset object."""
-    return evaluating_class(owner(dataset)).metric_of(dataset.dataset_name)
+    return find_evaluating_class(name_evaluating_class(dataset)).metric_of(dataset.dataset_name)
 
 
-def of(dataset: Any) -> Metric:
+def find_metric(dataset: Any) -> Metric:
     """Find how the metric of a dataset object is used."""
-    return _NATIVE.get(owner(dataset)) or METRICS[name_of(dataset)]
+    return _NATIVE.get(name_evaluating_class(dataset)) or METRICS[name_metric(dataset)]
 
 
 # --- readers ------------------------------------------------------------------------------------
 
 
-def _column(*names: str) -> Reader:
+def _read_column(*names: str) -> Reader:
     """Read a column of a result file that has a row for every question, in whatever order."""
 
-    def read(run: Run) -> list[float] | None:
+    def read(run: ScoringRun) -> list[float] | None:
         for column, table in run.results(*names):
             score_by_index = dict(zip(map(str, table["index"]), table[column], strict=True))
             if set(score_by_index) == set(run.keys):
@@ -101,7 +101,7 @@ def _column(*names: str) -> Reader:
     return read
 
 
-def _answers(run: Run) -> list[float] | None:
+def _read_answers(run: ScoringRun) -> list[float] | None:
     """Score VQA by VLMEvalKit's own rule on how an answer compares with each accepted one.
 
     Its column `eval_score` is the mean of these: for ANLS a mean distance, for ChartQA not the best match.
@@ -115,7 +115,7 @@ def _answers(run: Run) -> list[float] | None:
     return None
 
 
-def _rotations(run: Run) -> list[float] | None:
+def _read_rotations(run: ScoringRun) -> list[float] | None:
     """Read circular evaluation: every rotation of a question has its group's score, right or wrong as one."""
     for column, table in run.results("hit"):
         hits = {int(index): float(hit) for index, hit in zip(table["index"], table[column], strict=True)}
@@ -124,10 +124,10 @@ def _rotations(run: Run) -> list[float] | None:
     return None
 
 
-def _checked(module: str) -> Reader:
+def _recheck_rows(module: str) -> Reader:
     """Repeat VLMEvalKit's own check of every row of its file: it counts the scores without writing them."""
 
-    def read(run: Run) -> list[float] | None:
+    def read(run: ScoringRun) -> list[float] | None:
         check = importlib.import_module(f"vlmeval.dataset.utils.{module}").post_check
         for _, table in run.results("res"):
             score_by_index = {str(row["index"]): float(bool(check(row))) for _, row in table.iterrows()}
@@ -137,24 +137,26 @@ def _checked(module: str) -> Reader:
     return read
 
 
-def _one_by_one(total: str, scale: float) -> Reader:
+def _score_one_by_one(total: str, scale: float) -> Reader:
     """Score every question alone by VLMEvalKit's total, where only totals are written."""
 
-    def read(run: Run) -> list[float] | None:
+    def read(run: ScoringRun) -> list[float] | None:
         scores = []
         for position in range(len(run.table)):
             row = run.table.iloc[[position]].reset_index(drop=True)
-            with replaced_in(run.modules, load=lambda *_, row=row: row.copy(), dump=lambda *_, **__: None):
+            with replace_in_modules(
+                run.modules, load=lambda *_, row=row: row.copy(), dump=lambda *_, **__: None
+            ):
                 scores.append(float(run.evaluate("one.tsv")[total]) / scale)
         return scores
 
     return read
 
 
-def _extracted(module: str) -> Reader:
+def _compare_letters(module: str) -> Reader:
     """Compare the letter that VLMEvalKit reads from the text with the answer, where it only counts them."""
 
-    def read(run: Run) -> list[float] | None:
+    def read(run: ScoringRun) -> list[float] | None:
         utilities = importlib.import_module(f"vlmeval.dataset.utils.{module}")
         letters = [utilities.extract_answer(text) for text in run.table["prediction"]]
         letters = [letter[0] if isinstance(letter, tuple) else letter for letter in letters]
@@ -168,29 +170,35 @@ def _extracted(module: str) -> Reader:
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric("never", _answers),
-    "relaxed_accuracy": Metric("never", _answers, longest=8),
-    "anls": Metric("never", _answers, longest=24),
-    "vqa_score": Metric("never", _answers, longest=8),
-    "ocrbench": Metric("never", _one_by_one("Final Score", 1), (), "passage"),
-    "yes_no": Metric("unread", _column("score")),
-    "mme": Metric("unread", _column("score"), ()),
-    "hallusionbench": Metric("unread", _column("score"), ("split=Overall|aAcc",)),
-    "option": Metric("unread", _column("hit"), ("split={split}|Overall", "Overall"), "text", longest=12),
-    "circular": Metric("unread", _rotations, (), "text", longest=12),
-    "wemath": Metric("unread", _column("hit"), (), "text", longest=12),
-    "mathvista": Metric("always", _checked("mathvista"), ("Task&Skill=Overall|acc",), longest=12),
-    "mathvision": Metric("always", _checked("mathv"), ("Subject=Overall|acc",), "math", longest=12),
-    "mathverse": Metric("always", _column("score"), ("split={problem_version}|Overall",), "math", longest=12),
-    "logicvista": Metric("always", _column("hit"), ("Task&Skill=Overall|acc",), "options", longest=8),
-    "dynamath": Metric("unread", _column("correct"), ("Setting=Average|Overall",), "text", longest=12),
-    "native": Metric("unread", _column("hit", "score", "eval_score", "correct", "match"), (), longest=12),
+    "accuracy": Metric("never", _read_answers),
+    "relaxed_accuracy": Metric("never", _read_answers, longest=8),
+    "anls": Metric("never", _read_answers, longest=24),
+    "vqa_score": Metric("never", _read_answers, longest=8),
+    "ocrbench": Metric("never", _score_one_by_one("Final Score", 1), (), "passage"),
+    "yes_no": Metric("unread", _read_column("score")),
+    "mme": Metric("unread", _read_column("score"), ()),
+    "hallusionbench": Metric("unread", _read_column("score"), ("split=Overall|aAcc",)),
+    "option": Metric("unread", _read_column("hit"), ("split={split}|Overall", "Overall"), "text", longest=12),
+    "circular": Metric("unread", _read_rotations, (), "text", longest=12),
+    "wemath": Metric("unread", _read_column("hit"), (), "text", longest=12),
+    "mathvista": Metric("always", _recheck_rows("mathvista"), ("Task&Skill=Overall|acc",), longest=12),
+    "mathvision": Metric("always", _recheck_rows("mathv"), ("Subject=Overall|acc",), "math", longest=12),
+    "mathverse": Metric(
+        "always", _read_column("score"), ("split={problem_version}|Overall",), "math", longest=12
+    ),
+    "logicvista": Metric("always", _read_column("hit"), ("Task&Skill=Overall|acc",), "options", longest=8),
+    "dynamath": Metric("unread", _read_column("correct"), ("Setting=Average|Overall",), "text", longest=12),
+    "native": Metric(
+        "unread", _read_column("hit", "score", "eval_score", "correct", "match"), (), longest=12
+    ),
 }
 # Classes with an `evaluate` of their own, by the name of the class: "native" metrics that are known.
 _NATIVE: dict[str, Metric] = {
-    "CountBenchQA": Metric("never", _one_by_one("accuracy", 100), ("accuracy",), "number"),
+    "CountBenchQA": Metric("never", _score_one_by_one("accuracy", 100), ("accuracy",), "number"),
     **{
-        name: Metric("never", _extracted(name.lower()), totals, "option", longest=12, phrasing="Answer: {}")
+        name: Metric(
+            "never", _compare_letters(name.lower()), totals, "option", longest=12, phrasing="Answer: {}"
+        )
         for name, totals in {
             "VisuLogic": ("category=Overall|acc",),
             "VisualPuzzles": ("group=overall|type=category|acc",),

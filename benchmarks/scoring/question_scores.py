@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from benchmarks.questions.item import AGAIN, Item, definition_of
+from benchmarks.questions.item import AGAIN, Item, read_definition
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import evaluation, extraction
-from benchmarks.scoring.expected import Expected, expected_answers, metric
+from benchmarks.scoring.expected import ExpectedAnswer, check_metric, describe_answers
 from frism.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ COLUMNS = ("variant", "benchmark", "axis", "group", "split", "index", "cluster",
 JUDGED = "correct_judge"  # after correct_raw, where a judge model is asked
 
 
-class Answer(Protocol):
+class StoredAnswer(Protocol):
     """A stored prediction, as far as scoring reads it."""
 
     @property
@@ -33,7 +33,7 @@ class Answer(Protocol):
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredAnswers:
     """One row per question (COLUMNS), and per benchmark VLMEvalKit's own totals as it prints them.
 
     Totals are of "extracted" answers, of "raw" texts and, with a judge model, by the "judge".
@@ -43,19 +43,19 @@ class Scored:
     official: dict[str, dict[str, dict[str, float]]]
 
 
-def score(
-    variant: str, items: Mapping[str, Sequence[Item]], answers: Mapping[str, Sequence[Answer]]
+def score_answers(
+    variant: str, items: Mapping[str, Sequence[Item]], answers: Mapping[str, Sequence[StoredAnswer]]
 ) -> pd.DataFrame:
     """Score every question as `score_all` does, without a judge model."""
-    return score_all(variant, items, answers).table
+    return score_with_judge(variant, items, answers).table
 
 
-def score_all(
+def score_with_judge(
     variant: str,
     items: Mapping[str, Sequence[Item]],
-    answers: Mapping[str, Sequence[Answer]],
+    answers: Mapping[str, Sequence[StoredAnswer]],
     judge: "ChatJudge | None" = None,
-) -> Scored:
+) -> ScoredAnswers:
     """Score every question, benchmarks and questions in the order of `items`.
 
     `correct` and `correct_raw` are VLMEvalKit's scores per question in [0, 1]; `correct_judge` is its score
@@ -76,15 +76,15 @@ def score_all(
                 f"{variant}: {len(answered)} answers for the {len(questions)} questions of {name}:"
                 " run python -m benchmarks.stages.predict first."
             )
-        rows, official[name] = _scored(definition_of(questions[0]), questions, answered, judge)
+        rows, official[name] = _score_benchmark(read_definition(questions[0]), questions, answered, judge)
         parts.append(rows.assign(variant=variant))
     columns = [*COLUMNS]
     if judge is not None:
         columns.insert(columns.index("correct_raw") + 1, JUDGED)
-    return Scored(pd.concat(parts, ignore_index=True)[columns], official)
+    return ScoredAnswers(pd.concat(parts, ignore_index=True)[columns], official)
 
 
-def totals(scores: pd.DataFrame) -> pd.DataFrame:
+def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Total every benchmark: benchmark, axis, group, n, correct (sum of scores), score (their mean)."""
     grouped = scores.groupby("benchmark", sort=False)
     # Not as keywords: `axis` is an argument of `agg` itself.
@@ -92,16 +92,16 @@ def totals(scores: pd.DataFrame) -> pd.DataFrame:
     return result.assign(score=result["correct"] / result["n"]).reset_index()
 
 
-def _scored(
-    definition: Definition, items: Sequence[Item], answers: Sequence[Answer], judge: "ChatJudge | None"
+def _score_benchmark(
+    definition: Definition, items: Sequence[Item], answers: Sequence[StoredAnswer], judge: "ChatJudge | None"
 ) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     root, raws = items[0].folder / items[0].split, [answer.raw for answer in answers]
-    expected = expected_answers(definition, root)
+    expected = describe_answers(definition, root)
     if len(expected) != len(items):
         raise UserError(f"{root} and the items of {definition.name} differ: {AGAIN}.")
-    extracted = [_extract(raw, answer) for raw, answer in zip(raws, expected, strict=True)]
-    judged: dict[str, evaluation.Judged] = {}
-    if judge is not None and (by_model := _told(definition, root, items, raws, expected, judge)):
+    extracted = [_extract_answer(raw, answer) for raw, answer in zip(raws, expected, strict=True)]
+    judged: dict[str, evaluation.JudgedAnswers] = {}
+    if judge is not None and (by_model := _ask_judge(definition, root, items, raws, expected, judge)):
         judged["judge"] = by_model
     if definition.judge == "model" and "judge" in judged:  # no rule can: what the judge says is the score
         judged |= {"extracted": judged["judge"], "raw": judged["judge"]}
@@ -125,34 +125,34 @@ def _scored(
             "correct_raw": judged["raw"].scores,
             JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),
             "truncated": [answer.truncated for answer in answers],
-            "repeated": [extraction.repeated(answer.raw) for answer in answers],
+            "repeated": [extraction.is_repetitive(answer.raw) for answer in answers],
             "tokens": [answer.tokens for answer in answers],
         }
     )
     return table, {key: value.totals for key, value in judged.items()}
 
 
-def _extract(raw: str, expected: Expected) -> tuple[str | None, str]:
+def _extract_answer(raw: str, expected: ExpectedAnswer) -> tuple[str | None, str]:
     return extraction.extract(
         raw, expected.kind, expected.options, longest=expected.longest, json=expected.json
     )
 
 
-def _told(
+def _ask_judge(
     definition: Definition,
     root: Path,
     items: Sequence[Item],
     raws: Sequence[str],
-    expected: Sequence[Expected],
+    expected: Sequence[ExpectedAnswer],
     judge: "ChatJudge",
-) -> evaluation.Judged | None:
+) -> evaluation.JudgedAnswers | None:
     """Score with the judge model; None where VLMEvalKit has no prompt for one and ours is not wanted."""
     if judge.settings.prompt_version == "vlmevalkit":
-        if metric(definition, root).judged == "never":
+        if check_metric(definition, root).judged == "never":
             return None
         return evaluation.evaluate(definition, root, raws, judge)
     questions = ["\n".join(p["value"] for p in item.message if p["type"] == "text") for item in items]
     replies = judge.extract_all(list(zip(questions, raws, strict=True)))
-    extracted = [_extract(r, e)[0] if r else None for r, e in zip(replies, expected, strict=True)]
+    extracted = [_extract_answer(r, e)[0] if r else None for r, e in zip(replies, expected, strict=True)]
     texts = [e.phrase(text) for e, text in zip(expected, extracted, strict=True)]
     return evaluation.evaluate(definition, root, texts)

@@ -29,19 +29,25 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.scoring.judges import Judge
-from benchmarks.scoring.literals import is_equal, literal
-from benchmarks.vlmevalkit.loading import environment, modules_of, reader, replaced, replaced_in
+from benchmarks.scoring.literals import is_equal, parse_literal
+from benchmarks.vlmevalkit.loading import (
+    list_modules,
+    make_reader,
+    replace_attributes,
+    replace_in_modules,
+    set_environment,
+)
 
 
 @contextmanager
-def scoring(kind: type, folder: Path, judge: Judge | None) -> Iterator[list[ModuleType]]:
+def isolate_scoring(kind: type, folder: Path, judge: Judge | None) -> Iterator[list[ModuleType]]:
     """Make `kind().evaluate` work on files in `folder` within the `with` block; yields its modules."""
-    modules = [*modules_of(kind), *_imported_late(kind)]
+    modules = [*list_modules(kind), *_import_late(kind)]
     by_name: dict[str, Any] = {
-        "load": lambda path, *_, **__: reader()(_inside(folder, path)),
-        "dump": _writer(folder),
-        "build_judge": _builder(judge),
-        "track_progress_rich": _asker(judge),
+        "load": lambda path, *_, **__: make_reader()(_enter_folder(folder, path)),
+        "dump": _make_writer(folder),
+        "build_judge": _make_builder(judge),
+        "track_progress_rich": _make_asker(judge),
         "is_equal": is_equal,
     }
     chance = {name: _NoChance for m in modules for name, value in vars(m).items() if value is random}
@@ -49,21 +55,21 @@ def scoring(kind: type, folder: Path, judge: Judge | None) -> Iterator[list[Modu
              if v is multiprocessing}  # fmt: skip
     cells = [*modules, sys.modules["vlmeval.smp.misc"]]
     with ExitStack() as stack:
-        stack.enter_context(environment(PRED_FORMAT="tsv", EVAL_FORMAT="csv"))
-        stack.enter_context(replaced_in(modules, **by_name, **chance, **forks))
+        stack.enter_context(set_environment(PRED_FORMAT="tsv", EVAL_FORMAT="csv"))
+        stack.enter_context(replace_in_modules(modules, **by_name, **chance, **forks))
         for module in dict.fromkeys(cells):
-            stack.enter_context(replaced(module, eval=literal))
+            stack.enter_context(replace_attributes(module, eval=parse_literal))
         for module in modules:
             if module.__name__.endswith(".wemath"):
-                stack.enter_context(replaced(module, len=_counted))
+                stack.enter_context(replace_attributes(module, len=_count_calls))
         if not hasattr(pd.DataFrame, "_append"):  # gone from pandas 3; WeMath's scoring calls it
-            stack.enter_context(replaced(pd.DataFrame, _append=_append))
-        stack.enter_context(_quiet())
+            stack.enter_context(replace_attributes(pd.DataFrame, _append=_append))
+        stack.enter_context(_silence())
         yield modules
 
 
 @cache
-def _imported_late(kind: type) -> tuple[ModuleType, ...]:
+def _import_late(kind: type) -> tuple[ModuleType, ...]:
     """Import the modules that the class imports when it scores: what is replaced must be there before."""
     imported: dict[str, ModuleType] = {}
     for ancestor in kind.__mro__:
@@ -84,17 +90,17 @@ def _imported_late(kind: type) -> tuple[ModuleType, ...]:
     return tuple(imported.values())
 
 
-def _inside(folder: Path, path: str | Path) -> Path:
+def _enter_folder(folder: Path, path: str | Path) -> Path:
     """Move a file that VLMEvalKit would put straight into /tmp to the scoring's own folder."""
     path = Path(path)
     return folder / path.name if str(path.parent) == "/tmp" else path
 
 
-def _writer(folder: Path) -> Callable[..., None]:
+def _make_writer(folder: Path) -> Callable[..., None]:
     """Make VLMEvalKit's `dump` for tables and pickles; its own silently pickles a table that fails."""
 
     def dump(data: object, path: str | Path, **_: object) -> None:
-        path = _inside(folder, path)
+        path = _enter_folder(folder, path)
         if path.suffix == ".pkl":
             path.write_bytes(pickle.dumps(data))
         elif isinstance(data, pd.DataFrame):
@@ -108,7 +114,7 @@ def _writer(folder: Path) -> Callable[..., None]:
 # --- judges -------------------------------------------------------------------------------------
 
 
-def _builder(judge: Judge | None) -> Callable[..., Judge]:
+def _make_builder(judge: Judge | None) -> Callable[..., Judge]:
     def build_judge(**options: Any) -> Judge:
         if judge is None:
             raise RuntimeError("it asks for a judge model")
@@ -119,7 +125,7 @@ def _builder(judge: Judge | None) -> Callable[..., Judge]:
     return build_judge
 
 
-def _asker(judge: Judge | None) -> Callable[..., list[Any]]:
+def _make_asker(judge: Judge | None) -> Callable[..., list[Any]]:
     """Make VLMEvalKit's `track_progress_rich`, without a file written after every answer.
 
     The judge gets the row that it is asked about.
@@ -184,7 +190,7 @@ class _Count(int):
         return int(self) / other if other else float("nan")
 
 
-def _counted(value: Sized) -> _Count:
+def _count_calls(value: Sized) -> _Count:
     return _Count(len(value))
 
 
@@ -193,7 +199,7 @@ def _append(frame: pd.DataFrame, row: Mapping[str, Any], ignore_index: bool = Fa
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Silence VLMEvalKit's progress bars, prompts and log lines."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -33,34 +33,34 @@ _WORDS = {"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five"
           "seven": "7", "eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12"}  # fmt: skip
 
 
-def number(text: str) -> str:
+def read_number(text: str) -> str:
     """Read the number that a text states, without unit, as a plain decimal: "1,234 cm" -> "1234".
 
     Of several the one after the last "=", else the first. Fractions, powers of ten, per cent (45% -> 45)
     and LaTeX are read; "" when there is none.
     """
-    text = _without_unit(_plain(text[:_LONGEST]))
+    text = _strip_unit(_read_plain(text[:_LONGEST]))
     pieces = [p for p in re.split(r"=|≈|\\approx", text) if re.search(r"\d|\\pi|π", p)]
     text = pieces[-1] if pieces else text
     if re.search(r"\\sqrt|\\pi|π", text):
-        return _evaluated(text)
+        return _evaluate(text)
     if power := _POWER.search(text):
-        return _decimal(Decimal(power[1].replace(",", "")).scaleb(int(power[2])))
+        return _read_decimal(Decimal(power[1].replace(",", "")).scaleb(int(power[2])))
     if fraction := _FRACTION.search(text):
-        return _fraction(fraction)
+        return _read_fraction(fraction)
     if digits := _NUMBER.search(text):
-        return _decimal(Decimal(digits[0].replace(",", "")))
+        return _read_decimal(Decimal(digits[0].replace(",", "")))
     words = [_WORDS[w] for w in re.findall(r"[a-z]+", text.lower()) if w in _WORDS]
     return words[0] if len(words) == 1 else ""
 
 
-def number_alone(text: str) -> str:
+def read_number_alone(text: str) -> str:
     """Read the number that a text is, apart from a unit: "14 cm" -> "14"; "" for any other text."""
-    plain = _without_unit(_plain(text)) if len(text) <= _LONGEST else ""
-    return _decimal(Decimal(plain.replace(",", ""))) if _NUMBER.fullmatch(plain) else ""
+    plain = _strip_unit(_read_plain(text)) if len(text) <= _LONGEST else ""
+    return _read_decimal(Decimal(plain.replace(",", ""))) if _NUMBER.fullmatch(plain) else ""
 
 
-def bare(text: str) -> str:
+def strip_markup(text: str) -> str:
     """Strip delimiters, LaTeX's spaces and a leading "x =" off a formula."""
     return _VARIABLE.sub("", _DELIMITERS.sub("", _SPACES.sub("", text)).replace("\\dfrac", "\\frac"))
 
@@ -74,14 +74,14 @@ def is_formula(text: str) -> bool:
     return short and bool(_SIGNS.search(text)) and not _UNBOUNDED.search(text)
 
 
-def _plain(text: str) -> str:
+def _read_plain(text: str) -> str:
     text = _DELIMITERS.sub("", _SPACES.sub("", MARKUP.sub(r" \1", text)))
     for old, new in (("{,}", ","), ("\\%", "%"), ("−", "-"), ("–", "-"), ("\\dfrac", "\\frac"), ("**", "")):
         text = text.replace(old, new)
     return text.strip(" .,;:")
 
 
-def _without_unit(text: str) -> str:
+def _strip_unit(text: str) -> str:
     """Strip up to three unit words at the end, currency before it, and a unit written to a number."""
     text = text.lstrip("$€£ ")
     for _ in range(3):
@@ -93,14 +93,14 @@ def _without_unit(text: str) -> str:
     return text[: attached.start()] if attached else text
 
 
-def _decimal(value: Decimal) -> str:
+def _read_decimal(value: Decimal) -> str:
     """Write a decimal without exponent and without zeros at the end."""
     text = f"{value:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
 
 
-def _fraction(match: re.Match[str]) -> str:
+def _read_fraction(match: re.Match[str]) -> str:
     whole, top, bottom, short_top, short_bottom, left, right = match.groups()
     value = Fraction(top or short_top or left), Fraction(bottom or short_bottom or right)
     if not value[1]:
@@ -112,12 +112,12 @@ def _fraction(match: re.Match[str]) -> str:
     if result.denominator == 1:
         return str(result.numerator)
     try:
-        return _decimal(Decimal(repr(float(result))))
+        return _read_decimal(Decimal(repr(float(result))))
     except OverflowError:
         return ""
 
 
-def _evaluated(text: str) -> str:
+def _evaluate(text: str) -> str:
     """Evaluate a formula with roots or pi by sympy; only short ones: what a model writes has no bounds."""
     formula = re.sub(r"π", r"\\pi ", text)
     if not is_formula(formula):

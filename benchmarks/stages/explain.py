@@ -18,14 +18,14 @@ from rich.progress import track
 
 from benchmarks.gate_tables import ablations, bimodality, energy, open_gates, overlap, rank_blocks
 from benchmarks.gate_tables.directions import AllDirections, Directions
-from benchmarks.gate_tables.open_fractions import Opened, chosen
+from benchmarks.gate_tables.open_fractions import OpenFractions, read_chosen
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import Layout
 from benchmarks.study.results import read_dev, read_scores, read_text
 from benchmarks.tables import cells
 from benchmarks.tables.cells import Column, Table
-from benchmarks.tables.legends import legend
+from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import report_errors
 from frism.method.recipe import Recipe
@@ -50,7 +50,7 @@ def build(
     results: Path, study: StudyConfig, out: Path, spectra: Path | None = None, device: str = "cpu"
 ) -> None:
     """Write every table into `out`. Raises UserError for missing or damaged results or checkpoints."""
-    opened = chosen(results, study)
+    opened = read_chosen(results, study)
     known = _directions(results, study, opened, spectra, device)
     # Every gated variant of a study has one and the same spectrum; a control has that of its reference.
     first = next(iter(known.values()), {})
@@ -59,28 +59,28 @@ def build(
     if len(text):
         kinds.append(ScoreMatrix.of(text, study.text_names))
     whole = {name: own.total for name, own in first.items()}
-    injected = energy.by_layer(results, study, energy.with_energy(study, opened), whole)
+    injected = energy.build_energy_rows(results, study, energy.add_energy(study, opened), whole)
     tables = {
-        "gates_by_layer": open_gates.by_layer(opened),
-        "gates_by_rank": open_gates.by_rank(opened, known),
+        "gates_by_layer": open_gates.build_layer_rows(opened),
+        "gates_by_rank": open_gates.build_rank_rows(opened, known),
         "energy_by_layer": injected,
-        "overlap": overlap.overlap_rows(opened, known),
-        "rank_blocks": rank_blocks.rank_block_rows(study, dev, first.values()),
-        "bimodality": bimodality.bimodality_rows(results, opened),
-        "ablations": ablations.ablation_rows(study, injected, *kinds),
+        "overlap": overlap.build_overlap_rows(opened, known),
+        "rank_blocks": rank_blocks.build_rank_block_rows(study, dev, first.values()),
+        "bimodality": bimodality.build_bimodality_rows(results, opened),
+        "ablations": ablations.build_ablation_rows(study, injected, *kinds),
     }
     for name, columns in TABLES.items():
         rows = tables[name]
-        described = legend(name, study, empty=rows.empty)
-        cells.write(Table(rows, columns), out, name, *described, shown=_shown(name, rows))
+        described = write_legend(name, study, empty=rows.empty)
+        cells.write_table(Table(rows, columns), out, name, *described, shown=_shown(name, rows))
 
 
 def _directions(
-    results: Path, study: StudyConfig, opened: Mapping[str, Opened], folder: Path | None, device: str
+    results: Path, study: StudyConfig, opened: Mapping[str, OpenFractions], folder: Path | None, device: str
 ) -> dict[SpectrumSettings, ByMatrix]:
     """Every matrix' directions, by the settings of the spectrum that variants were fitted on."""
     wanted = dict.fromkeys(g.recipe.spectrum for g in opened.values() if g.recipe.spectrum is not None)
-    for variant in rank_blocks.block_variants(study):
+    for variant in rank_blocks.list_block_variants(study):
         settings = Recipe.load(results / "variants" / variant)[0].spectrum
         if settings is not None:
             wanted.setdefault(settings)

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from benchmarks.prompting.families import family_of
-from benchmarks.questions.writing import write
+from benchmarks.prompting.families import read_family
+from benchmarks.questions.writing import write_items
 from benchmarks.registry.definition import Definition
-from benchmarks.registry.lookup import find, path_of
+from benchmarks.registry.lookup import find, find_file
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.items_slice import ItemsSlice
@@ -33,9 +33,9 @@ def run(settings: ItemsSlice, out: Path, *, record_hashes: bool = False) -> None
     definitions = [find(entry) for entry in settings.benchmarks]
     if record_hashes:
         definitions = [d.model_copy(update={"sha256": {}}) for d in definitions]
-    family = family_of(settings.triple.vlm, **settings.prompting.overrides)
+    family = read_family(settings.triple.vlm, **settings.prompting.overrides)
     splits = settings.questions.model_dump()
-    manifest = write(out, definitions, splits, settings.seed, data=settings.data.folder, family=family)
+    manifest = write_items(out, definitions, splits, settings.seed, data=settings.data.folder, family=family)
     if record_hashes:
         record(manifest, definitions)
 
@@ -46,7 +46,7 @@ def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
     Raises UserError for a benchmark without a file of its own: its digest belongs into a study's config.
     """
     for definition in definitions:
-        if path_of(definition).stem != definition.name:
+        if find_file(definition).stem != definition.name:
             raise UserError(
                 f"benchmark {definition.name} has no file of its own: pin the"
                 " sha256 of its TSV in the study's config instead."
@@ -56,9 +56,9 @@ def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
             for key, value in manifest["data"].items()
             if key.partition("/")[0] == definition.name
         }
-        kept = path_of(definition).read_text(encoding="utf-8").partition("sha256:")[0]
+        kept = find_file(definition).read_text(encoding="utf-8").partition("sha256:")[0]
         block = yaml.safe_dump({"sha256": {**definition.sha256, **own}}, sort_keys=True)
-        with atomic_write(path_of(definition)) as temporary:
+        with atomic_write(find_file(definition)) as temporary:
             temporary.write_text(kept + block, encoding="utf-8")
 
 
@@ -67,7 +67,7 @@ def main(
     study: StudyFile,
     variant: Annotated[str | None, typer.Option(help="a variant that is asked in its own way")] = None,
     record_hashes: Annotated[
-        bool, typer.Option("--record", help="write the data's digests into the definitions")
+        bool, typer.Option("--record", help="write_items the data's digests into the definitions")
     ] = False,
 ) -> None:
     """Write the items of a study's benchmarks, and the TSVs that VLMEvalKit reads."""

@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Answer a split's questions with one variant."""
     begin(variant)
-    settings, share = PredictSlice.read(study), multi_gpu.share_of(part)
+    settings, share = PredictSlice.read(study), multi_gpu.parse_share(part)
     engine, layout = settings.engine, Layout.beside(study)
     if engine.name == "transformers" and engine.devices > 1 and share == (0, 1):
         options = {"study": study, "variant": variant, "split": split}
@@ -40,7 +40,7 @@ def main(
         return
     items = layout.items(find_variant(settings.variants, variant))
     recipe, fitted = Recipe.load(layout.variant(variant, point))
-    questions = reading.load(items, split, names(settings.benchmarks))
+    questions = reading.load_items(items, split, names(settings.benchmarks))
     triple = settings.triple.open(recipe.scope)
     predict(triple, recipe, fitted, questions, engine, items, out, share, layout.spectra)
 

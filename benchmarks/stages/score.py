@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.answering import predictions as prediction_files
-from benchmarks.answering.matching import matched
+from benchmarks.answering.matching import match_predictions
 from benchmarks.questions import reading
 from benchmarks.registry.vlmevalkit_package import get_version, hash_installation
 from benchmarks.scoring import answer_csv, extraction, judges
 from benchmarks.scoring.chat_judge import ChatJudge
-from benchmarks.scoring.question_scores import score_all
+from benchmarks.scoring.question_scores import score_with_judge
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
 from benchmarks.study.entry import names
 from benchmarks.study.judge_settings import JudgeSettings
@@ -38,7 +38,7 @@ def provenance(predictions: Path, items: Path, judge: JudgeSettings | None = Non
         "predictions": sha256_file(predictions),
         "items": sha256_file(items / reading.MANIFEST),
         "extractor": extraction.VERSION,
-        "rule_judge": judges.RULES,
+        "rule_judge": judges.RULE_VERSION,
         "vlmevalkit": {"version": get_version(), "tree": hash_installation()},
         "judge": judge.identity if judge else None,
     }
@@ -57,20 +57,20 @@ def run(
 
     Raises UserError for answers that are missing or of other questions.
     """
-    questions = reading.load(items, split, benchmarks)
-    answers = matched(questions, prediction_files.read(predictions), predictions)
+    questions = reading.load_items(items, split, benchmarks)
+    answers = match_predictions(questions, prediction_files.read_predictions(predictions), predictions)
     model = ChatJudge(judge, out.with_suffix(".judge.jsonl")) if judge else None
-    scored = score_all(variant, questions, answers, model)
+    scored = score_with_judge(variant, questions, answers, model)
     costs = scored.table[["variant", "benchmark", "index", "tokens"]].assign(
         seconds=[line.seconds for group in answers.values() for line in group]
     )
     about = provenance(predictions, items, judge)
     if model is not None:
         about["judge_unread"] = len(model.unread)
-    answer_csv.write(costs, out.with_suffix(".cost.csv"))
+    answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
     _dump(scored.official, out.with_suffix(".official.json"))
     _dump(about, out.with_suffix(".provenance.json"))
-    answer_csv.write(scored.table, out)
+    answer_csv.write_csv(scored.table, out)
 
 
 def _dump(value: dict[str, Any], path: Path) -> None:

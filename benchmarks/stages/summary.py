@@ -18,14 +18,14 @@ import jinja2
 import pandas as pd
 import typer
 
-from benchmarks.gate_tables.sentences import explained
+from benchmarks.gate_tables.sentences import explain_gates
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.results import read_choice, read_table, words
-from benchmarks.tables.cells import interval
-from benchmarks.tables.findings import Finding, budgets_of, duels_of, finding
-from benchmarks.tables.official import EVERYBODY
-from benchmarks.tables.pareto import WHOLE
+from benchmarks.study.results import format_params, read_choice, read_table
+from benchmarks.tables.cells import format_interval
+from benchmarks.tables.findings import Finding, list_budgets, list_duels, read_finding
+from benchmarks.tables.official import POOLED
+from benchmarks.tables.pareto import ALL_VARIANTS
 from frism.errors import report_errors
 from frism.files import atomic_write
 
@@ -46,10 +46,10 @@ def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str
     findings: dict[str, dict[str, Finding]] = {}
     scores: dict[str, dict[str, str]] = {}
     for row in axes.to_dict("records"):
-        score = f"{interval(row['score'], row['low'], row['high'])} (n = {row['n']})"
+        score = f"{format_interval(row['score'], row['low'], row['high'])} (n = {row['n']})"
         scores.setdefault(row["variant"], {})[row["group"]] = score
         if not math.isnan(row["difference"]):
-            findings.setdefault(row["variant"], {})[row["group"]] = finding(study, row, study.reference)
+            findings.setdefault(row["variant"], {})[row["group"]] = read_finding(study, row, study.reference)
     groups = list(dict.fromkeys(axes["group"]))
     chosen = selection[selection["chosen"] == "yes"].set_index("variant")
     return {
@@ -71,12 +71,12 @@ def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str
             set(map(tuple, selection[["perception_n", "reasoning_n"]].astype(int).to_numpy().tolist()))
         ),
         "grid_points": len(selection),
-        "duels": duels_of(study, contrasts),
+        "duels": list_duels(study, contrasts),
         "tests": {"axes": int(axes["p"].notna().sum()), "contrasts": int(contrasts["p"].notna().sum())},
         "style_share": f"{STYLE_SHARE:.0%}",
         "style": _style(style),
         "gaps": _gaps(style),
-        "budgets": budgets_of(study, pareto),
+        "budgets": list_budgets(study, pareto),
         "front": [
             f"`{v}` ({share:.3f})"
             for v, share in pareto.loc[pareto["front"] == "yes", "front_share"]
@@ -88,7 +88,7 @@ def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str
         "oracles": read_table(tables / "oracle.csv").to_dict("records"),
         "judges": _judges(read_table(tables / "judges.csv")),
         "tokens": _tokens(study, read_table(tables / "costs.csv")),
-        "explained": explained(study, tables),
+        "explained": explain_gates(study, tables),
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }
 
@@ -118,15 +118,15 @@ def _parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
     """What the config names: fixed parameters, and the chosen values of the swept ones."""
     settings = study.variants[variant]
     point = json.loads(str(chosen.loc[variant, "params"])) if variant in chosen.index else {}
-    return words(settings.params | {k: v for k, v in point.items() if k in settings.grid})
+    return format_params(settings.params | {k: v for k, v in point.items() if k in settings.grid})
 
 
 def _volume(pareto: pd.DataFrame) -> str:
-    if WHOLE not in pareto.index:
+    if ALL_VARIANTS not in pareto.index:
         return ""
     columns = ["hypervolume", "hypervolume_low", "hypervolume_high"]
-    value, low, high = pareto.loc[[WHOLE], columns].to_numpy(float)[0]
-    return interval(float(value), float(low), float(high))
+    value, low, high = pareto.loc[[ALL_VARIANTS], columns].to_numpy(float)[0]
+    return format_interval(float(value), float(low), float(high))
 
 
 def _tied(tied: pd.DataFrame) -> dict[str, list[str]]:
@@ -140,7 +140,7 @@ def _judges(judges: pd.DataFrame) -> list[str]:
     judges = judges[judges["kappa"].notna()]
     return [
         f"{row.benchmark} {row.kappa:.3f} (n = {row.n})"
-        for row in judges[judges["variant"] == EVERYBODY].itertuples()
+        for row in judges[judges["variant"] == POOLED].itertuples()
     ]
 
 

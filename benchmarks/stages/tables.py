@@ -28,7 +28,7 @@ from benchmarks.tables import (
     ties,
 )
 from benchmarks.tables.cells import Column, Table, make_columns
-from benchmarks.tables.legends import legend
+from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import report_errors
 
@@ -57,38 +57,40 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
     said = ScoreMatrix.of(text, study.text_names) if len(text) else ScoreMatrix({}, {}, {})
     kinds = [answers, said] if said.correct else [answers]
     choices = {v: read_choice(results, v) for v in study.variants}
-    tied, flipped = ties.tied_rows(study, *kinds), flips.flip_rows(study, scores)
-    selection = comparisons.selection_rows(study, dev, choices)
+    tied, flipped = ties.build_tied_rows(study, *kinds), flips.build_flip_rows(study, scores)
+    selection = comparisons.build_selection_rows(study, dev, choices)
     rows = {
-        "benchmarks": comparisons.benchmark_rows(study, answers),
-        "axes": comparisons.axis_rows(study, *kinds),
-        "contrasts": comparisons.contrast_rows(study, *kinds),
-        "text": comparisons.text_rows(study, said, text),
+        "benchmarks": comparisons.build_benchmark_rows(study, answers),
+        "axes": comparisons.build_axis_rows(study, *kinds),
+        "contrasts": comparisons.build_contrast_rows(study, *kinds),
+        "text": comparisons.build_text_rows(study, said, text),
         "tied": tied,
-        "pareto": pareto.pareto_rows(study, answers),
+        "pareto": pareto.build_pareto_rows(study, answers),
         "flips": flipped,
         "selection": selection,
-        "oracle": oracle.oracle_rows(study, answers, dev, choices, read_points(results, study)),
-        "style": comparisons.style_rows(study, scores, list(answers.by_heading())),
-        "official": official.official_rows(results, study),
-        "judges": official.judge_rows(study, scores),
-        "costs": costs.cost_rows(results, study),
+        "oracle": oracle.build_oracle_rows(study, answers, dev, choices, read_points(results, study)),
+        "style": comparisons.build_style_rows(study, scores, list(answers.by_heading())),
+        "official": official.build_official_rows(results, study),
+        "judges": official.build_judge_rows(study, scores),
+        "costs": costs.build_cost_rows(results, study),
     }
-    rows["published"] = published_scores.published_rows(study, rows["benchmarks"], rows["axes"])
+    rows["published"] = published_scores.build_published_rows(study, rows["benchmarks"], rows["axes"])
     # In Markdown: the ties as one column a benchmark, the flips as counts instead of thousands of rows.
     shown: dict[str, list[Table]] = {
-        "tied": [side_by_side(study, tied, over) for over in ("group", "benchmark")],
-        "flips": [Table(flips.flip_counts(study, scores, flipped), flips.COUNTED)],
+        "tied": [lay_out_ties(study, tied, over) for over in ("group", "benchmark")],
+        "flips": [Table(flips.count_flips(study, scores, flipped), flips.COUNT_COLUMNS)],
         "selection": [comparisons.show_selection(selection)],
     }
-    pairs = ties.pairs(study, *kinds)
+    pairs = ties.count_tests(study, *kinds)
     for name, frame in rows.items():
         # Text scores of an older version say nothing of how answers were cut off.
         columns = [c for c in TABLES[name] if name != "text" or c.name in frame]
-        cells.write(Table(frame, columns), out, name, *legend(name, study, pairs), shown=shown.get(name, ()))
+        cells.write_table(
+            Table(frame, columns), out, name, *write_legend(name, study, pairs), shown=shown.get(name, ())
+        )
 
 
-def side_by_side(study: StudyConfig, tied: pd.DataFrame, over: str) -> Table:
+def lay_out_ties(study: StudyConfig, tied: pd.DataFrame, over: str) -> Table:
     """Lay out variants by columns: score and letters, bold where tied with the best of the column."""
     ranked = tied[tied["over"] == over]
     text = [

@@ -20,7 +20,7 @@ from benchmarks.scoring import answer_csv
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.text_slice import TextSlice
-from benchmarks.text.ask import ask, check_data, provenance, tasks_of
+from benchmarks.text.ask import ask_questions, check_data, describe_provenance, make_tasks
 from benchmarks.text.models import find_model
 from frism.errors import UserError, report_errors
 from frism.files import atomic_write, read_json
@@ -39,7 +39,7 @@ def run(
     """
     number = None if settings.questions.text == "all" else settings.questions.text
     mirror = Path(settings.data.folder) if settings.data.folder else None
-    tasks = tasks_of([find(entry) for entry in settings.text], number, settings.seed, mirror)
+    tasks = make_tasks([find(entry) for entry in settings.text], number, settings.seed, mirror)
     digests = check_data(tasks)
     recipe = None if owner in PARENTS else layout.variant(owner)
     scope = Recipe.load(recipe)[0].scope if recipe else "mat"
@@ -47,13 +47,13 @@ def run(
     who = find_model(triple, None if recipe else owner, recipe, settings.engine, layout.spectra)
     decided = None
     if stored:
-        who, decided = replace(who, load=_refuse), read_json(keys.provenance_path(journal)).get("engine")
-    table = ask(who, tasks, settings.engine, journal, decided)
+        who, decided = replace(who, load=_refuse), read_json(keys.get_provenance_path(journal)).get("engine")
+    table = ask_questions(who, tasks, settings.engine, journal, decided)
     costs = table[["variant", "benchmark", "index", "tokens", "seconds"]]
-    answer_csv.write(costs, out.with_suffix(".cost.csv"))
+    answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
     with atomic_write(out.with_suffix(".provenance.json")) as temporary:
-        temporary.write_text(json.dumps(provenance(tasks, digests, journal), indent=1) + "\n")
-    answer_csv.write(table.drop(columns="seconds"), out)
+        temporary.write_text(json.dumps(describe_provenance(tasks, digests, journal), indent=1) + "\n")
+    answer_csv.write_csv(table.drop(columns="seconds"), out)
 
 
 def _refuse() -> NoReturn:

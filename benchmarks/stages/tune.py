@@ -58,7 +58,7 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
     triple = study.triple.open(study.scope)
     items = layout.items(find_variant(study.variants, variant))
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
-    questions = reading.load(items, "dev", names)
+    questions = reading.load_items(items, "dev", names)
     reference = study.variants[variant].checkpoint
     recipe = None
     if reference is not None:

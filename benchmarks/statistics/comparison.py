@@ -18,11 +18,11 @@ from benchmarks.statistics.intervals import (
     Floats,
     Interval,
     design_effect,
-    generator,
+    make_generator,
     mean_interval,
     newcombe,
     percentiles,
-    resampled_means,
+    resample_means,
     score_interval,
 )
 from benchmarks.statistics.paired_tests import Changes, flip_units, sign_flip
@@ -103,7 +103,7 @@ def effective_size(strata: Sequence[Stratum]) -> tuple[float, float]:
     return len(strata) ** 2 / float((kinds * spread).sum()), discordance
 
 
-def paired(
+def compare_pairs(
     strata: Sequence[Stratum],
     *,
     confidence: float = 0.95,
@@ -129,10 +129,10 @@ def paired(
     reference = float(np.mean([s.reference.mean() for s in strata]))
     means = np.mean(
         [
-            resampled_means(
+            resample_means(
                 np.column_stack([s.variant, s.reference]),
                 resamples=resamples,
-                rng=generator(seed, key, str(i)),
+                rng=make_generator(seed, key, str(i)),
                 clusters=s.clusters,
             )
             for i, s in enumerate(strata)

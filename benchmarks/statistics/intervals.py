@@ -49,13 +49,13 @@ def newcombe(
     return p1 - p2 - reach(p1 - l1, u2 - p2), p1 - p2 + reach(u1 - p1, p2 - l2)
 
 
-def generator(seed: int, *key: str) -> np.random.Generator:
+def make_generator(seed: int, *key: str) -> np.random.Generator:
     """Make a generator whose numbers depend on the seed and the texts of `key` alone."""
     digest = hashlib.sha256("\0".join([str(seed), *key]).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
 
 
-def resampled_means(
+def resample_means(
     values: ArrayLike, *, resamples: int, rng: np.random.Generator, clusters: ArrayLike | None = None
 ) -> Floats:
     """Resample the means of `values` (n, k), whole rows at a time: shape (resamples, k).
@@ -110,8 +110,8 @@ def score_interval(
     values = np.asarray(scores, float)
     if clusters is None:
         return wilson(float(values.sum()), len(values), confidence)
-    means = resampled_means(
-        values[:, None], resamples=resamples, rng=generator(seed, "score"), clusters=clusters
+    means = resample_means(
+        values[:, None], resamples=resamples, rng=make_generator(seed, "score"), clusters=clusters
     )[:, 0]
     if np.ptp(means) == 0:
         k = len(np.unique(clusters))

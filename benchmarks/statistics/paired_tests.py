@@ -12,10 +12,10 @@ from scipy.stats import binom, norm
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-FINENESS = 8  # benchmarks of unequal size are weighed in steps of 1/8 of the largest one's weight
-SMALLEST = 1e-12  # the transform below is exact to about 1e-13: smaller tails are reported as this
-NOTHING = 1e-20  # of a characteristic function: adds up to far less than SMALLEST
-EDGE = 1 - 1e-9  # a loss of this share is a loss of everything
+WEIGHT_STEPS = 8  # benchmarks of unequal size are weighed in steps of 1/8 of the largest one's weight
+SMALLEST_P = 1e-12  # the transform below is exact to about 1e-13: smaller tails are reported as this
+NEGLIGIBLE = 1e-20  # of a characteristic function: adds up to far less than SMALLEST
+MAX_LOSS = 1 - 1e-9  # a loss of this share is a loss of everything
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ def mcnemar(gained: ArrayLike, lost: ArrayLike) -> Floats:
     return np.asarray(np.minimum(2 * binom.cdf(np.minimum(up, down), up + down, 0.5), 1.0))
 
 
-def weights(sizes: Sequence[int]) -> list[int]:
+def compute_weights(sizes: Sequence[int]) -> list[int]:
     """Compute whole-numbered weights in inverse proportion to the sizes of benchmarks; all 1 for equal sizes.
 
     Rounding (to at worst one part in 16) moves the weight that a benchmark has in the test a little; the
     test stays exact, as it is for any weights that do not look at the answers.
     """
-    raw = [round(FINENESS * max(sizes) / size) for size in sizes]
+    raw = [round(WEIGHT_STEPS * max(sizes) / size) for size in sizes]
     return [weight // math.gcd(*raw) for weight in raw]
 
 
@@ -67,7 +67,7 @@ def flip_units(changes: Sequence[ArrayLike], clusters: Sequence[Integers | None]
     """
     parts = []
     sizes = [len(np.asarray(c)) for c in changes]
-    for differences, codes, weight in zip(changes, clusters, weights(sizes), strict=True):
+    for differences, codes, weight in zip(changes, clusters, compute_weights(sizes), strict=True):
         signs = np.sign(np.asarray(differences)).astype(np.int64)
         if codes is not None:
             order = np.argsort(codes, kind="stable")
@@ -98,14 +98,14 @@ def sign_flip(units: ArrayLike) -> float:
     characteristic, alive = np.ones(len(frequencies)), np.arange(len(frequencies))
     for k in np.argsort(-counts):  # the many first: they leave few frequencies to go on with
         characteristic[alive] *= np.cos(distinct[k] * frequencies[alive]) ** counts[k]
-        vanished = np.abs(characteristic[alive]) < NOTHING
+        vanished = np.abs(characteristic[alive]) < NEGLIGIBLE
         characteristic[alive[vanished]] = 0.0
         alive = alive[~vanished]
     chances = irfft(characteristic, length)
     if observed == 0:
         return 1.0
     tail = 2 * float(chances[observed : reach + 1].sum())
-    return min(max(tail, SMALLEST), 1.0)
+    return min(max(tail, SMALLEST_P), 1.0)
 
 
 def non_inferiority(benchmarks: Sequence[Changes], margin: float) -> float:
@@ -120,8 +120,8 @@ def non_inferiority(benchmarks: Sequence[Changes], margin: float) -> float:
     excess = mean + margin
     variance = 0.0
     for b in benchmarks:
-        loss = min(max(excess - b.difference, -EDGE), EDGE)
-        gain = _restricted_gain(b, loss)
+        loss = min(max(excess - b.difference, -MAX_LOSS), MAX_LOSS)
+        gain = _estimate_gain(b, loss)
         variance += (2 * gain + loss - loss**2) * b.design_effect / b.n / len(benchmarks) ** 2
     return float(norm.sf(excess / math.sqrt(variance))) if variance > 0 else float(excess <= 0)
 
@@ -133,7 +133,9 @@ def largest_loss(benchmarks: Sequence[Changes], confidence: float = 0.95) -> flo
     def above(margin: float) -> float:
         return non_inferiority(benchmarks, margin) - (1 - confidence)
 
-    return 1.0 if start >= EDGE or above(EDGE) > 0 else float(brentq(above, start, EDGE, xtol=1e-9))
+    return (
+        1.0 if start >= MAX_LOSS or above(MAX_LOSS) > 0 else float(brentq(above, start, MAX_LOSS, xtol=1e-9))
+    )
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -147,7 +149,7 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def _restricted_gain(b: Changes, loss: float) -> float:
+def _estimate_gain(b: Changes, loss: float) -> float:
     """Find the likeliest share of gains if that of losses exceeds it by `loss`: a quadratic's root."""
     slope = (2 * b.n + b.gained - b.lost) * loss - b.gained - b.lost
     constant = -b.gained * loss * (1 - loss)

@@ -11,9 +11,9 @@ import pandas as pd
 
 from frism.errors import UserError
 
-REQUIRED = ("point", "params", "benchmark", "axis", "n", "correct")
+REQUIRED_COLUMNS = ("point", "params", "benchmark", "axis", "n", "correct")
 # Two scores closer than this are the same number met by different roundings.
-TIE = 1e-9
+TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,25 @@ def choose(dev: pd.DataFrame, reference: pd.DataFrame, *, budget: float) -> Choi
 
     Raises UserError for missing columns, an axis without benchmarks, or points scored on different ones.
     """
-    unmodified = _points(reference, "the reference")
+    unmodified = _list_points(reference, "the reference")
     if len(unmodified) != 1:
         raise UserError(
             f"the reference's dev scores hold {len(unmodified)} points, not one: score it without a grid."
         )
     floor = unmodified[0].perception - budget
     candidates = tuple(
-        Candidate(c.point, c.params, c.perception, c.reasoning, c.perception >= floor - TIE)
-        for c in _points(dev, "the variant")
+        Candidate(c.point, c.params, c.perception, c.reasoning, c.perception >= floor - TOLERANCE)
+        for c in _list_points(dev, "the variant")
     )
-    _same_benchmarks(dev, reference)
+    _check_benchmarks(dev, reference)
     qualified = [c for c in candidates if c.within_budget]
     if qualified:
         best = max(c.reasoning for c in qualified)
-        chosen = next(c for c in qualified if c.reasoning >= best - TIE)
+        chosen = next(c for c in qualified if c.reasoning >= best - TOLERANCE)
         rule = f"best dev reasoning with dev perception at most {budget:g} below the reference; ties: first"
     else:
         best = max(c.perception for c in candidates)
-        chosen = next(c for c in candidates if c.perception >= best - TIE)
+        chosen = next(c for c in candidates if c.perception >= best - TOLERANCE)
         rule = (
             f"budget missed: no point within {budget:g} of dev perception; best dev perception, ties: first"
         )
@@ -98,9 +98,9 @@ def axis_means(dev: pd.DataFrame) -> dict[str, float]:
     return {str(axis): float(mean) for axis, mean in means.items()}
 
 
-def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
+def _list_points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
     """Average the dev scores of every point over the benchmarks of each axis."""
-    missing = [c for c in REQUIRED if c not in dev.columns]
+    missing = [c for c in REQUIRED_COLUMNS if c not in dev.columns]
     if missing or dev.empty:
         what = f"lack the column {missing[0]}" if missing else "are empty"
         raise UserError(f"the dev scores of {owner} {what}: delete its dev.csv and run again.")
@@ -119,7 +119,7 @@ def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
     return result
 
 
-def _same_benchmarks(dev: pd.DataFrame, reference: pd.DataFrame) -> None:
+def _check_benchmarks(dev: pd.DataFrame, reference: pd.DataFrame) -> None:
     """Raise UserError unless every point was scored once on each of the reference's benchmarks."""
     compared = ("perception", "reasoning")
     expected = set(reference.loc[reference["axis"].isin(compared), "benchmark"])

@@ -42,5 +42,5 @@ class PromptingSettings(Section):
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """What is given, as `benchmarks.prompting.families.family_of` takes it."""
+        """What is given, as `benchmarks.prompting.families.read_family` takes it."""
         return self.model_dump(exclude_none=True)

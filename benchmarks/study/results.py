@@ -19,7 +19,7 @@ DEV_COLUMNS = ("variant", "point", "params", "benchmark", "axis", "group", "n", 
 OPTIONAL = ("cluster", "answer", "correct_judge", "extracted", "truncated", "tokens")
 
 
-def group_of(axis: str, group: str) -> str:
+def get_heading(axis: str, group: str) -> str:
     """The heading that a benchmark's score is averaged under: its axis, or its group for the axis `other`."""
     return group if axis == "other" else axis
 
@@ -32,11 +32,11 @@ def read_scores(results: Path, study: StudyConfig) -> pd.DataFrame:
     """
     parts = []
     for variant in study.variants:
-        frame = _csv(results / "scores" / f"{variant}.csv", SCORE_COLUMNS).assign(variant=variant)
+        frame = _read_csv(results / "scores" / f"{variant}.csv", SCORE_COLUMNS).assign(variant=variant)
         parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     scores = pd.concat(parts, ignore_index=True)
-    scores["heading"] = [group_of(a, g) for a, g in zip(scores["axis"], scores["group"], strict=True)]
-    _complete(scores, list(study.variants), study.benchmark_names, study.reference, results / "scores")
+    scores["heading"] = [get_heading(a, g) for a, g in zip(scores["axis"], scores["group"], strict=True)]
+    _check_complete(scores, list(study.variants), study.benchmark_names, study.reference, results / "scores")
     return scores
 
 
@@ -48,12 +48,12 @@ def read_text(results: Path, study: StudyConfig) -> pd.DataFrame:
         *(p for p in PARENTS if p not in study.variants and (folder / f"{p}.csv").exists()),
     ]
     for owner in owners if study.text else []:
-        frame = _csv(folder / f"{owner}.csv", TEXT_COLUMNS).assign(variant=owner)
+        frame = _read_csv(folder / f"{owner}.csv", TEXT_COLUMNS).assign(variant=owner)
         parts.append(frame[frame["benchmark"].isin(study.text_names)])
     if not parts:
         return pd.DataFrame(columns=["variant", *TEXT_COLUMNS])
     text = pd.concat(parts, ignore_index=True).assign(heading="text")
-    _complete(text, owners, study.text_names, study.reference, folder)
+    _check_complete(text, owners, study.text_names, study.reference, folder)
     return text
 
 
@@ -63,7 +63,7 @@ def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
     for variant, settings in study.variants.items():
         path = results / "variants" / variant / "dev.csv"
         if settings.grid or path.exists():
-            frame = _csv(path, DEV_COLUMNS, text=("params",)).assign(variant=variant)
+            frame = _read_csv(path, DEV_COLUMNS, text=("params",)).assign(variant=variant)
             parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DEV_COLUMNS))
 
@@ -78,13 +78,15 @@ def read_points(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
     for variant in study.variants if study.selection.oracle else ():
         parts = []
         for path in (results / "variants" / variant / "points").glob("*/test.csv"):
-            frame = _csv(path, SCORE_COLUMNS)
+            frame = _read_csv(path, SCORE_COLUMNS)
             frame = frame[frame["benchmark"].isin(study.benchmark_names)]
             grouped = frame.groupby("benchmark", sort=False)
             recipe = read_json(path.with_name("recipe.json"))
             part = grouped[["axis"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())
             parts.append(
-                part.reset_index().assign(point=int(path.parent.name), params=compact(recipe["params"]))
+                part.reset_index().assign(
+                    point=int(path.parent.name), params=serialise_params(recipe["params"])
+                )
             )
         if parts:
             found[variant] = pd.concat(parts, ignore_index=True).sort_values("point", kind="stable")
@@ -103,20 +105,20 @@ def read_choice(results: Path, variant: str) -> dict[str, Any]:
 
 def read_table(path: Path) -> pd.DataFrame:
     """A CSV that `benchmarks.stages.tables` wrote."""
-    return _csv(path, ())
+    return _read_csv(path, ())
 
 
-def words(params: dict[str, Any]) -> str:
+def format_params(params: dict[str, Any]) -> str:
     """Parameters as they are shown: `strength=0.3, alpha=0.1`."""
     return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
 
 
-def compact(params: dict[str, Any]) -> str:
+def serialise_params(params: dict[str, Any]) -> str:
     """Parameters as they are stored in a cell: JSON with sorted keys."""
     return json.dumps(params, sort_keys=True)
 
 
-def _csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
+def _read_csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
     # An answer may read "null", "NA" or "none": only an empty cell is missing.
     kinds = dict.fromkeys(
         ("index", "variant", "benchmark", "group", "axis", "answer", "raw", "extracted", "cluster", *text),
@@ -136,7 +138,7 @@ def _csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd
     return frame
 
 
-def _complete(
+def _check_complete(
     frame: pd.DataFrame, owners: list[str], benchmarks: list[str], reference: str, folder: Path
 ) -> None:
     """Raise UserError unless every owner answered the reference's questions, each once, scored in 0 to 1."""

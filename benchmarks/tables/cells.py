@@ -10,7 +10,7 @@ from typing import Literal, SupportsFloat
 
 import pandas as pd
 
-from benchmarks.study.results import words
+from benchmarks.study.results import format_params
 from frism.files import atomic_write
 
 # Texts, aligned left: `name`, and `params` (JSON in the CSV, shown as `strength=0.3`). Texts, aligned right:
@@ -54,24 +54,26 @@ def list_names(columns: Sequence[Column]) -> list[str]:
     return [column.name for column in columns]
 
 
-def write(table: Table, out: Path, name: str, title: str, legend: str, shown: Sequence[Table] = ()) -> None:
+def write_table(
+    table: Table, out: Path, name: str, title: str, legend: str, shown: Sequence[Table] = ()
+) -> None:
     """Write one table twice: every number in the CSV, intervals folded into their cells in the Markdown.
 
     `shown`: other tables for the Markdown, where the CSV is too long to read. Answers in the CSV are quoted:
     a bare carriage return in one would end the line for whoever reads it.
     """
-    cells = {c.name: [cell(c.kind, v) for v in table.rows[c.name]] for c in table.columns}
+    cells = {c.name: [format_cell(c.kind, v) for v in table.rows[c.name]] for c in table.columns}
     quoted = any(column.kind == "answer" for column in table.columns)
     with atomic_write(out / f"{name}.csv") as path:
         pd.DataFrame(cells, columns=list_names(table.columns)).to_csv(
             path, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
         )
     with atomic_write(out / f"{name}.md") as path:
-        parts = "\n\n".join(_markdown(part) for part in shown or [table])
+        parts = "\n\n".join(_format_markdown(part) for part in shown or [table])
         path.write_text(f"# {title}\n\n{legend}\n\n{parts}\n", encoding="utf-8")
 
 
-def cell(
+def format_cell(
     kind: TextKind | NumberKind, value: str | SupportsFloat, digits: int = 4, signed: bool = False
 ) -> str:
     """Format a value as the CSV holds it; "" for no number. `digits` and `signed` are for shares.
@@ -93,37 +95,37 @@ def cell(
     return f"{number:+.{digits}f}" if signed else f"{number:.{digits}f}"
 
 
-def interval(value: float, low: float, high: float, signed: bool = False) -> str:
+def format_interval(value: float, low: float, high: float, signed: bool = False) -> str:
     """Format `0.512 [0.470, 0.554]`; with a sign for differences; "" for no number."""
     if math.isnan(value):
         return ""
-    point, lower, upper = (cell("share", v, 3, signed) for v in (value, low, high))
+    point, lower, upper = (format_cell("share", v, 3, signed) for v in (value, low, high))
     return f"{point} [{lower}, {upper}]" if lower and upper else point
 
 
-def probability(p: float) -> str:
+def format_probability(p: float) -> str:
     """Format `0.012`, `<0.001`; "" for no test."""
     return "" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _markdown(table: Table) -> str:
+def _format_markdown(table: Table) -> str:
     visible = [c for c in table.columns if c.kind not in ("low", "high")]
-    cells = {c.name.replace("_", " "): _shown_cells(table, c) for c in visible}
+    cells = {c.name.replace("_", " "): _format_column(table, c) for c in visible}
     sides = ["left" if c.kind in ("name", "params") else "right" for c in visible]
     shown = pd.DataFrame(cells)
     return shown.to_markdown(index=False, disable_numparse=True, colalign=sides) if len(shown) else "No rows."
 
 
-def _shown_cells(table: Table, column: Column) -> list[str]:
+def _format_column(table: Table, column: Column) -> list[str]:
     """Format a column for Markdown, with its interval where the next two columns are the ends of one."""
     values = table.rows[column.name]
     following = table.columns[table.columns.index(column) + 1 :][:2]
     if [c.kind for c in following] == ["low", "high"]:
         low, high = (table.rows[c.name] for c in following)
         signed = column.kind == "difference"
-        return [interval(*ends, signed=signed) for ends in zip(values, low, high, strict=True)]
+        return [format_interval(*ends, signed=signed) for ends in zip(values, low, high, strict=True)]
     if column.kind == "p":
-        return [probability(p) for p in values]
+        return [format_probability(p) for p in values]
     if column.kind == "params":
-        return [words(json.loads(p)) for p in values]
-    return [cell(column.kind, v, 3) for v in values]
+        return [format_params(json.loads(p)) for p in values]
+    return [format_cell(column.kind, v, 3) for v in values]

@@ -14,7 +14,7 @@ import pandas as pd
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.statistics.paired_tests import holm
 from benchmarks.study.config import PARENTS, StudyConfig
-from benchmarks.study.results import compact
+from benchmarks.study.results import serialise_params
 from benchmarks.tables.cells import Table, list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
@@ -67,17 +67,17 @@ TESTED = ("difference", "difference_low", "difference_high", "p", "gained", "los
           "retention_low", "retention_high")  # fmt: skip
 
 
-def benchmark_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
+def build_benchmark_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
     """Compare every variant with the VLM on each benchmark: one row each. Holm over all of them."""
     rows = []
     for variant in study.variants:
         for benchmark in answers.correct:
             names = {"benchmark": benchmark, "group": answers.headings[benchmark]}
-            rows.append(row_against(study, answers, variant, study.reference, [benchmark], benchmark, names))
-    return with_holm(rows)[list_names(BENCHMARKS)]
+            rows.append(compare_with(study, answers, variant, study.reference, [benchmark], benchmark, names))
+    return add_holm(rows)[list_names(BENCHMARKS)]
 
 
-def axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
+def build_axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Compare every variant with the VLM on each group of benchmarks and on text. Holm over all of them."""
     rows: list[dict[str, Any]] = []
     for variant in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
@@ -86,12 +86,12 @@ def axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
                 if variant in answers.correct[benchmarks[0]]:
                     names = {"group": heading, "benchmarks": len(benchmarks)}
                     rows.append(
-                        row_against(study, answers, variant, study.reference, benchmarks, heading, names)
+                        compare_with(study, answers, variant, study.reference, benchmarks, heading, names)
                     )
-    return with_holm(rows)
+    return add_holm(rows)
 
 
-def contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
+def build_contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Compare each learned variant with its controls and plain injection, group by group. Holm over all.
 
     Which contrasts are made follows from the config alone (who names whom as `reference`, and
@@ -109,12 +109,12 @@ def contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
                     names = {"against": against, "kind": kind, "group": heading}
                     other = {"other": mean, "other_low": low, "other_high": high}
                     rows.append(
-                        row_against(study, answers, variant, against, benchmarks, heading, names) | other
+                        compare_with(study, answers, variant, against, benchmarks, heading, names) | other
                     )
-    return with_holm(rows).reindex(columns=list_names(CONTRASTS))
+    return add_holm(rows).reindex(columns=list_names(CONTRASTS))
 
 
-def text_rows(study: StudyConfig, answers: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
+def build_text_rows(study: StudyConfig, answers: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
     """Compare every model with text scores with the VLM on each task. Holm over all; empty without tasks.
 
     `text` is the frame of `study.read_text`: how answers were cut off stands beside the scores, where known.
@@ -123,17 +123,19 @@ def text_rows(study: StudyConfig, answers: ScoreMatrix, text: pd.DataFrame) -> p
     for model in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
         for task in answers.correct:
             if model in answers.correct[task]:
-                row = row_against(study, answers, model, study.reference, [task], task, {"task": task})
+                row = compare_with(study, answers, model, study.reference, [task], task, {"task": task})
                 texts = text[(text["variant"] == model) & (text["benchmark"] == task)]
                 form = {name: texts[column] for name, column in FORM.items() if column in texts}
                 if "not_extracted" in form:
                     form["not_extracted"] = form["not_extracted"].isna()
                 rows.append(row | {name: float(column.mean()) for name, column in form.items()})
-    frame = with_holm(rows)
+    frame = add_holm(rows)
     return frame.reindex(columns=[c for c in list_names(TEXT) if c in frame or c not in FORM])
 
 
-def selection_rows(study: StudyConfig, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def build_selection_rows(
+    study: StudyConfig, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]
+) -> pd.DataFrame:
     """List the dev scores of every variant's grid points, which one was chosen, and by what rule.
 
     Beside SELECTION there is a column `budget_missed`: whether the point was chosen although none qualified.
@@ -144,7 +146,7 @@ def selection_rows(study: StudyConfig, dev: pd.DataFrame, choices: dict[str, dic
         for _, part in dev_scores.groupby("point", sort=False):
             point = int(part["point"].iloc[0])
             params = json.loads(part["params"].iloc[0])
-            row: dict[str, Any] = {"variant": variant, "point": point, "params": compact(params)}
+            row: dict[str, Any] = {"variant": variant, "point": point, "params": serialise_params(params)}
             for axis in ("perception", "reasoning"):
                 suites = part[part["axis"] == axis]
                 mean, (low, high) = group_mean(
@@ -173,7 +175,7 @@ def show_selection(selection: pd.DataFrame) -> Table:
     return Table(selection.assign(chosen=chosen), [c for c in SELECTION if c.name != "rule"])
 
 
-def style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
+def build_style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
     """Count each variant's failures of form per group, and score its extracted and its raw answers."""
     rows = []
     for variant in study.variants:
@@ -201,7 +203,7 @@ def style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) ->
     return pd.DataFrame(rows, columns=list_names(STYLE))
 
 
-def row_against(
+def compare_with(
     study: StudyConfig,
     answers: ScoreMatrix,
     variant: str,
@@ -236,7 +238,7 @@ def row_against(
     }
 
 
-def with_holm(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def add_holm(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Turn rows into a frame, with Holm's p over all its tests beside p."""
     frame = pd.DataFrame(rows)
     if "p" in frame:

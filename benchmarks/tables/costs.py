@@ -18,7 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
+def build_cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Add up the costs of every variant whose scores came with times: one row each.
 
     `seconds` of generation alone and `tokens` are summed over the test questions (scores/*.cost.csv).
@@ -32,8 +32,8 @@ def cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
             continue
         costs = pd.read_csv(path).reindex(columns=["seconds", "tokens"])
         seconds, tokens = (float(costs[c].sum(min_count=1)) for c in ("seconds", "tokens"))
-        answered = _measured(results / "costs" / "predict" / f"{variant}.tsv")
-        tuned = _measured(results / "costs" / "tune" / f"{variant}.tsv")
+        answered = _read_costs(results / "costs" / "predict" / f"{variant}.tsv")
+        tuned = _read_costs(results / "costs" / "tune" / f"{variant}.tsv")
         rows.append(
             {
                 "variant": variant,
@@ -50,7 +50,7 @@ def cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def _measured(path: Path) -> dict[str, float]:
+def _read_costs(path: Path) -> dict[str, float]:
     """Read the largest seconds and MiB from a Snakemake benchmark file; NaN where there is none."""
     columns = ["s", "max_rss"]
     if not path.exists():

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.study.config import StudyConfig
-from benchmarks.tables.cells import interval, probability
+from benchmarks.tables.cells import format_interval, format_probability
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Finding:
     @property
     def number(self) -> str:
         """Format `+0.120 [+0.080, +0.160]`."""
-        return interval(self.difference, self.low, self.high, signed=True)
+        return format_interval(self.difference, self.low, self.high, signed=True)
 
     @property
     def words(self) -> str:
         """Format the difference with its interval, n and p."""
-        p = probability(self.p_holm)
+        p = format_probability(self.p_holm)
         return f"{self.number} (n = {self.n}, Holm p {p if p.startswith('<') else '= ' + p})"
 
 
@@ -63,7 +63,7 @@ class Budget:
     @property
     def words(self) -> str:
         """Format the limit of the loss and p."""
-        p = probability(self.p_holm)
+        p = format_probability(self.p_holm)
         return f"at most {self.limit:.3f} lost, Holm p {p if p.startswith('<') else '= ' + p}"
 
 
@@ -80,7 +80,7 @@ class Duel:
         return [g for g, f in self.findings.items() if f.verdict == verdict]
 
 
-def finding(study: StudyConfig, row: dict[Any, Any], against: str) -> Finding:
+def read_finding(study: StudyConfig, row: dict[Any, Any], against: str) -> Finding:
     """Read the finding off one row of the tables axes or contrasts."""
     return Finding(
         variant=row["variant"],
@@ -96,16 +96,16 @@ def finding(study: StudyConfig, row: dict[Any, Any], against: str) -> Finding:
     )
 
 
-def duels_of(study: StudyConfig, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
+def list_duels(study: StudyConfig, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
     """List every learned variant's duels, in the order of the table contrasts."""
     duels: dict[str, dict[str, Duel]] = {v: {} for v in study.learned}
     for row in contrasts.to_dict("records"):
         duel = duels[row["variant"]].setdefault(row["against"], Duel(row["against"], row["kind"], {}))
-        duel.findings[row["group"]] = finding(study, row, row["against"])
+        duel.findings[row["group"]] = read_finding(study, row, row["against"])
     return {variant: list(by_opponent.values()) for variant, by_opponent in duels.items()}
 
 
-def budgets_of(study: StudyConfig, pareto: pd.DataFrame) -> dict[str, Budget]:
+def list_budgets(study: StudyConfig, pareto: pd.DataFrame) -> dict[str, Budget]:
     """Read the test of every variant's perception; empty without both axes."""
     alpha = 1 - study.statistics.confidence
     tested = pareto[pareto["p"].notna()]

@@ -11,14 +11,14 @@ COLUMNS = (
     *make_columns("answer", "answer", "reference_extracted", "extracted"),
     *make_columns("share", "reference_correct", "correct"),
 )
-COUNTED = (
+COUNT_COLUMNS = (
     *make_columns("name", "variant", "benchmark"),
     *make_columns("count", "n", "gained", "lost", "unchanged"),
     *make_columns("share", "flipped"),
 )
 
 
-def flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
+def build_flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     """List the questions whose score differs from the reference's: a row each, in the config's order.
 
     `flip` is gained or lost; `answer` the right one; `extracted` what each model answered.
@@ -57,7 +57,7 @@ def flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[order.index].reset_index(drop=True)
 
 
-def flip_counts(study: StudyConfig, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.DataFrame:
+def count_flips(study: StudyConfig, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.DataFrame:
     """Count per variant and benchmark the questions gained, lost, unchanged, and the share that flipped."""
     asked = scores[scores["variant"] == study.reference].groupby("benchmark").size()
     counts = flips.groupby(["variant", "benchmark", "flip"]).size()
@@ -67,4 +67,4 @@ def flip_counts(study: StudyConfig, scores: pd.DataFrame, flips: pd.DataFrame) -
             n = int(asked[benchmark])
             gained, lost = (int(counts.get((variant, benchmark, flip), 0)) for flip in ("gained", "lost"))
             rows.append((variant, benchmark, n, gained, lost, n - gained - lost, (gained + lost) / n))
-    return pd.DataFrame(rows, columns=list_names(COUNTED))
+    return pd.DataFrame(rows, columns=list_names(COUNT_COLUMNS))

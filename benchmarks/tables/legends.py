@@ -155,7 +155,7 @@ LEGENDS = {
 NOTHING = "This study has nothing to put here."
 
 
-def legend(
+def write_legend(
     name: str, study: StudyConfig, pairs: tuple[int, int] = (0, 0), empty: bool = False
 ) -> tuple[str, str]:
     """Write title and legend of a table with the study's numbers in it.

@@ -12,7 +12,7 @@ from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
 from frism.files import read_json
 
-EVERYBODY = "all"
+POOLED = "all"
 OFFICIAL = (
     *make_columns("name", "variant", "benchmark", "metric"),
     *make_columns("share", "extracted_total", "raw_total", "judge_total"),
@@ -25,7 +25,7 @@ JUDGES = (
 )
 
 
-def official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
+def build_official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     """List the totals that VLMEvalKit prints, per variant and benchmark, of extracted and of raw answers.
 
     From scores/VARIANT.official.json, {benchmark: {"extracted": {name: total}, "raw": {...}}}, with "judge"
@@ -41,23 +41,24 @@ def official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
         for benchmark in study.benchmark_names:
             if benchmark in official:
                 readings = [
-                    _totals(path, benchmark, official[benchmark], k) for k in ("extracted", "raw", "judge")
+                    _read_totals(path, benchmark, official[benchmark], k)
+                    for k in ("extracted", "raw", "judge")
                 ]
                 for name in dict.fromkeys(name for reading in readings for name in reading):
                     rows.append((variant, benchmark, name, *(r.get(name, float("nan")) for r in readings)))
     return pd.DataFrame(rows, columns=list_names(OFFICIAL))
 
 
-def judge_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
+def build_judge_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     """Measure how far both judges agree: a row per benchmark over all variants, then per variant."""
     if "correct_judge" not in scores or scores["correct_judge"].isna().all():
         return pd.DataFrame(columns=list_names(JUDGES))
-    parts = {EVERYBODY: scores} | {v: scores[scores["variant"] == v] for v in study.variants}
-    rows = [agreement.by_benchmark(part).assign(variant=name) for name, part in parts.items()]
+    parts = {POOLED: scores} | {v: scores[scores["variant"] == v] for v in study.variants}
+    rows = [agreement.measure_by_benchmark(part).assign(variant=name) for name, part in parts.items()]
     return pd.concat(rows, ignore_index=True)[list_names(JUDGES)]
 
 
-def _totals(path: Path, benchmark: str, entry: Any, kind: str) -> Mapping[str, Any]:
+def _read_totals(path: Path, benchmark: str, entry: Any, kind: str) -> Mapping[str, Any]:
     totals = entry.get(kind, {} if kind == "judge" else None) if isinstance(entry, dict) else None
     if not isinstance(totals, dict):
         raise UserError(f"{path} lacks the {kind} totals of {benchmark}: delete it and score again.")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.statistics.selection import Choice, choose
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.results import compact, words
+from benchmarks.study.results import format_params, serialise_params
 from benchmarks.tables.cells import list_names, make_columns
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import UserError
@@ -29,7 +29,7 @@ COLUMNS = (
 )
 
 
-def oracle_rows(
+def build_oracle_rows(
     study: StudyConfig,
     answers: ScoreMatrix,
     dev: pd.DataFrame,
@@ -52,14 +52,14 @@ def oracle_rows(
     if not set(AXES) <= set(answers.by_heading()):
         return pd.DataFrame(columns=list_names(COLUMNS))
     rows = [
-        *_grids(study, answers, choices, points),
-        *_methods(study, answers, dev, choices),
-        *_prices(study, dev, choices),
+        *_list_grids(study, answers, choices, points),
+        *_list_methods(study, answers, dev, choices),
+        *_price_budgets(study, dev, choices),
     ]
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def totals(answers: ScoreMatrix, variant: str, point: int, params: str) -> pd.DataFrame:
+def total_by_point(answers: ScoreMatrix, variant: str, point: int, params: str) -> pd.DataFrame:
     """Add up a variant's test scores on the two axes, in the shape of dev.csv."""
     benchmarks = [(axis, b) for axis in AXES for b in answers.by_heading()[axis]]
     scores = [answers.correct[b][variant] for _, b in benchmarks]
@@ -75,13 +75,13 @@ def totals(answers: ScoreMatrix, variant: str, point: int, params: str) -> pd.Da
     )
 
 
-def _grids(
+def _list_grids(
     study: StudyConfig,
     answers: ScoreMatrix,
     choices: Mapping[str, Mapping[str, Any]],
     points: Mapping[str, pd.DataFrame],
 ) -> list[dict[str, Any]]:
-    unmodified = totals(answers, study.reference, 0, "{}")
+    unmodified = total_by_point(answers, study.reference, 0, "{}")
     rows = []
     for variant, frame in points.items():
         size = int(np.prod([len(values) for values in study.variants[variant].grid.values()]))
@@ -94,39 +94,41 @@ def _grids(
                 " answered: answer and score that point again, or delete the file."
             )
         taken = int(choices.get(variant, {}).get("point", 0))
-        answered = totals(answers, variant, taken, compact(_params(study, choices, variant)))
+        answered = total_by_point(
+            answers, variant, taken, serialise_params(_read_params(study, choices, variant))
+        )
         every = pd.concat([frame[frame["point"] != taken], answered], ignore_index=True)
         best = choose(every, unmodified, budget=study.selection.perception_budget)
         chosen = choose(answered, unmodified, budget=study.selection.perception_budget)
         shown = list(study.variants[variant].grid)
-        rows.append(_row(GRID, variant, size, every["point"].nunique(), chosen, best, shown))
+        rows.append(_make_row(GRID, variant, size, every["point"].nunique(), chosen, best, shown))
     return rows
 
 
-def _methods(
+def _list_methods(
     study: StudyConfig, answers: ScoreMatrix, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     families: dict[str, list[str]] = {}
     for name, variant in study.variants.items():
         families.setdefault(variant.method or name, []).append(name)
     budget, rows = study.selection.perception_budget, []
-    unmodified = totals(answers, study.reference, 0, "{}")
+    unmodified = total_by_point(answers, study.reference, 0, "{}")
     for members in families.values():
-        on_dev = [_chosen_dev(dev, choices, m, k) for k, m in enumerate(members)]
+        on_dev = [_read_chosen_dev(dev, choices, m, k) for k, m in enumerate(members)]
         if len(members) < 2 or study.reference in members or any(frame.empty for frame in on_dev):
             continue
-        params = [compact({"variant": m} | _params(study, choices, m)) for m in members]
-        on_test = pd.concat(totals(answers, m, k, params[k]) for k, m in enumerate(members))
-        reference = _chosen_dev(dev, choices, study.reference, 0)
+        params = [serialise_params({"variant": m} | _read_params(study, choices, m)) for m in members]
+        on_test = pd.concat(total_by_point(answers, m, k, params[k]) for k, m in enumerate(members))
+        reference = _read_chosen_dev(dev, choices, study.reference, 0)
         by_dev = choose(pd.concat(on_dev), reference, budget=budget)
         by_test = choose(on_test, unmodified, budget=budget)
         chosen = choose(on_test[on_test["point"] == by_dev.point], unmodified, budget=budget)
         size, shown = len(members), ["variant"]
-        rows.append(_row(METHOD, ", ".join(members), size, size, chosen, by_test, shown))
+        rows.append(_make_row(METHOD, ", ".join(members), size, size, chosen, by_test, shown))
     return rows
 
 
-def _prices(
+def _price_budgets(
     study: StudyConfig, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     rows, reference = [], dev[dev["variant"] == study.reference]
@@ -138,25 +140,25 @@ def _prices(
         taken = choices[str(variant)]["point"]
         chosen = choose(scores[scores["point"] == taken], reference, budget=1.0)
         shown = list(study.variants[str(variant)].grid)
-        rows.append(_row(PRICE, str(variant), count, count, chosen, anything, shown))
+        rows.append(_make_row(PRICE, str(variant), count, count, chosen, anything, shown))
     return rows
 
 
-def _row(
+def _make_row(
     kind: str, variant: str, size: int, evaluated: int, chosen: Choice, oracle: Choice, shown: list[str]
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": kind, "variant": variant, "points": size, "evaluated": evaluated}
     for name, choice in (("chosen", chosen), ("oracle", oracle)):
         taken = next(c for c in choice.candidates if c.point == choice.point)
         row |= {
-            f"{name}_params": words({k: choice.params[k] for k in shown if k in choice.params}),
+            f"{name}_params": format_params({k: choice.params[k] for k in shown if k in choice.params}),
             f"{name}_perception": taken.perception,
             f"{name}_reasoning": taken.reasoning,
         }
     return row | {"gap": row["oracle_reasoning"] - row["chosen_reasoning"]}
 
 
-def _chosen_dev(
+def _read_chosen_dev(
     dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]], variant: str, point: int
 ) -> pd.DataFrame:
     """Take a variant's dev scores at its chosen point, numbered `point`."""
@@ -164,5 +166,7 @@ def _chosen_dev(
     return dev[(dev["variant"] == variant) & (dev["point"] == taken)].assign(point=point)
 
 
-def _params(study: StudyConfig, choices: Mapping[str, Mapping[str, Any]], variant: str) -> dict[str, Any]:
+def _read_params(
+    study: StudyConfig, choices: Mapping[str, Mapping[str, Any]], variant: str
+) -> dict[str, Any]:
     return dict(choices.get(variant, {}).get("params") or study.variants[variant].params)

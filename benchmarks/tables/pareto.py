@@ -12,15 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from benchmarks.statistics.intervals import Floats, generator, percentiles
+from benchmarks.statistics.intervals import Floats, make_generator, percentiles
 from benchmarks.statistics.paired_tests import holm, largest_loss, non_inferiority
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
 AXES = ("perception", "reasoning")
-WHOLE = "all variants"
-BLOCK = 250  # resamples at once: bounds the memory for benchmarks of many thousand questions
+ALL_VARIANTS = "all variants"
+RESAMPLES_AT_ONCE = 250  # resamples at once: bounds the memory for benchmarks of many thousand questions
 COLUMNS = (
     *make_columns("name", "variant"),
     *make_estimate("perception"),
@@ -35,7 +35,7 @@ COLUMNS = (
 )
 
 
-def joint_means(
+def resample_joint_means(
     answers: ScoreMatrix, variants: Sequence[str], benchmarks: Sequence[str], *, resamples: int, seed: int
 ) -> Floats:
     """Resample the mean over benchmarks of all variants on the same drawn questions: (resamples, variants).
@@ -51,16 +51,16 @@ def joint_means(
             units = np.zeros((codes.max() + 1, rows.shape[1]))
             np.add.at(units, codes, rows)
             rows = units
-        rng = generator(seed, "joint", benchmark)
-        for start in range(0, resamples, BLOCK):
-            size = min(BLOCK, resamples - start)
+        rng = make_generator(seed, "joint", benchmark)
+        for start in range(0, resamples, RESAMPLES_AT_ONCE):
+            size = min(RESAMPLES_AT_ONCE, resamples - start)
             draws = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=size)
             sums = np.einsum("rk,kj->rj", draws, rows)  # not BLAS, whose sums depend on its threads
             total[start : start + size] += sums[:, :-1] / sums[:, -1:]
     return total / len(benchmarks)
 
 
-def on_front(x: Floats, y: Floats) -> NDArray[np.bool_]:
+def find_front(x: Floats, y: Floats) -> NDArray[np.bool_]:
     """Find the points (..., V) that no other dominates, being as good on both axes and better on one."""
     result = np.empty(x.shape, bool)
     for j in range(x.shape[-1]):
@@ -69,7 +69,7 @@ def on_front(x: Floats, y: Floats) -> NDArray[np.bool_]:
     return result
 
 
-def hypervolume(x: Floats, y: Floats) -> Floats:
+def compute_hypervolume(x: Floats, y: Floats) -> Floats:
     """Compute the area (...) that points (..., V) in [0, 1] squared dominate, seen from the origin."""
     order = np.argsort(-x, axis=-1, kind="stable")
     right = np.take_along_axis(x, order, -1)
@@ -78,7 +78,7 @@ def hypervolume(x: Floats, y: Floats) -> Floats:
     return np.asarray(((right - left) * height).sum(axis=-1))
 
 
-def pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
+def build_pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
     """Measure the trade-off of every variant and of all together; empty unless both axes have benchmarks.
 
     `front`: not dominated; `front_share`: share of resamples in which it is not. `hypervolume`: of the whole
@@ -90,13 +90,15 @@ def pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
         return pd.DataFrame(columns=list_names(COLUMNS))
     variants, level = list(study.variants), study.statistics.confidence
     resampled = [
-        joint_means(answers, variants, by_axis[a], resamples=study.statistics.resamples, seed=study.seed)
+        resample_joint_means(
+            answers, variants, by_axis[a], resamples=study.statistics.resamples, seed=study.seed
+        )
         for a in AXES
     ]
     means = {a: [answers.mean(study, v, by_axis[a]) for v in variants] for a in AXES}
     points = [np.array([mean for mean, _ in means[a]]) for a in AXES]
-    front, shares = on_front(*points), on_front(*resampled).mean(axis=0)
-    whole, resampled_whole = hypervolume(*points), hypervolume(*resampled)
+    front, shares = find_front(*points), find_front(*resampled).mean(axis=0)
+    whole, resampled_whole = compute_hypervolume(*points), compute_hypervolume(*resampled)
     rows: list[dict[str, Any]] = []
     for k, variant in enumerate(variants):
         row: dict[str, Any] = {"variant": variant, "front": bool(front[k]), "front_share": shares[k]}
@@ -104,22 +106,28 @@ def pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
             mean, (low, high) = means[axis][k]
             row |= {axis: mean, f"{axis}_low": low, f"{axis}_high": high}
         draws = [r[:, k] for r in resampled]
-        spread = [_deviation(d, *means[a][k][1], level) for d, a in zip(draws, AXES, strict=True)]
-        row |= {"perception_sd": spread[0], "reasoning_sd": spread[1], "correlation": _correlation(*draws)}
+        spread = [_estimate_deviation(d, *means[a][k][1], level) for d, a in zip(draws, AXES, strict=True)]
+        row |= {"perception_sd": spread[0], "reasoning_sd": spread[1], "correlation": _correlate(*draws)}
         without = [np.delete(c, k, axis=-1) for c in (*points, *resampled)]
-        lost, resampled_lost = whole - hypervolume(*without[:2]), resampled_whole - hypervolume(*without[2:])
-        row |= _volume(float(lost), resampled_lost, level)
+        lost, resampled_lost = (
+            whole - compute_hypervolume(*without[:2]),
+            resampled_whole - compute_hypervolume(*without[2:]),
+        )
+        row |= _compute_volume(float(lost), resampled_lost, level)
         if variant != study.reference:
-            row |= _budget(study, answers, variant, by_axis["perception"])
+            row |= _test_budget(study, answers, variant, by_axis["perception"])
         rows.append(row)
     adjusted = holm([row.get("p", np.nan) for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row |= {"p_holm": p, "kept": "" if np.isnan(p) else bool(p < 1 - level)}
-    rows.append({"variant": WHOLE, "front": "", "kept": ""} | _volume(float(whole), resampled_whole, level))
+    rows.append(
+        {"variant": ALL_VARIANTS, "front": "", "kept": ""}
+        | _compute_volume(float(whole), resampled_whole, level)
+    )
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def _budget(
+def _test_budget(
     study: StudyConfig, answers: ScoreMatrix, variant: str, benchmarks: list[str]
 ) -> dict[str, float]:
     changes = [s.summed() for s in answers.strata(variant, study.reference, benchmarks)]
@@ -131,16 +139,16 @@ def _budget(
     }
 
 
-def _volume(value: float, resampled: Floats, level: float) -> dict[str, float]:
+def _compute_volume(value: float, resampled: Floats, level: float) -> dict[str, float]:
     low, high = percentiles(resampled, level)
     return {"hypervolume": value, "hypervolume_low": low, "hypervolume_high": high}
 
 
-def _deviation(resampled: Floats, low: float, high: float, level: float) -> float:
+def _estimate_deviation(resampled: Floats, low: float, high: float, level: float) -> float:
     """Compute the resamples' standard deviation; where all are alike (all right or wrong), the interval's."""
     spread = float(resampled.std())
     return spread if spread > 0 else (high - low) / (2 * float(norm.ppf((1 + level) / 2)))
 
 
-def _correlation(x: Floats, y: Floats) -> float:
+def _correlate(x: Floats, y: Floats) -> float:
     return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0

@@ -54,7 +54,7 @@ class Citation(_Strict):
     base: str
 
 
-class Row(_Strict):
+class PublishedScore(_Strict):
     """One row of a published table: per cent by axis or benchmark.
 
     Attributes:
@@ -69,15 +69,15 @@ class Row(_Strict):
     scores: dict[str, float] = Field(min_length=1)
 
 
-class Published(_Strict):
+class PublishedPaper(_Strict):
     """The published numbers of one triple."""
 
     title: str
     sources: dict[str, Citation]
-    scores: list[Row] = Field(min_length=1)
+    scores: list[PublishedScore] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _sound(self) -> "Published":
+    def _sound(self) -> "PublishedPaper":
         for row in self.scores:
             if row.source not in self.sources:
                 raise ValueError(f"row '{row.row}' names the source '{row.source}', which is not described")
@@ -87,28 +87,28 @@ class Published(_Strict):
         return self
 
 
-def names() -> list[str]:
+def list_papers() -> list[str]:
     """List the papers that `published` in a config may name."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(name: str) -> Published:
+def load_paper(name: str) -> PublishedPaper:
     """Read one file of published numbers. Raises UserError for an unknown name and for a faulty file."""
     path = FOLDER / f"{name}.yaml"
-    if name not in names():
+    if name not in list_papers():
         raise UserError(
-            f"published: {FOLDER} holds no {name}.yaml (there are {', '.join(names())})."
-            f"{suggest(name, names())}"
+            f"published: {FOLDER} holds no {name}.yaml (there are {', '.join(list_papers())})."
+            f"{suggest(name, list_papers())}"
         )
     try:
-        return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return PublishedPaper.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise UserError(f"{path}: {describe_first_fault(error)}.") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"cannot read {path} ({error}): restore it.") from error
 
 
-def published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
+def build_published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
     """Compare each published number with the variants that it belongs to; `variant` is "" where none does.
 
     Shares of 1, as everywhere. `paper_gain` and `gain` are differences to the unmodified model, the paper's
@@ -119,7 +119,7 @@ def published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFr
     """
     if study.published is None:
         return pd.DataFrame(columns=list_names(COLUMNS))
-    paper = load(study.published)
+    paper = load_paper(study.published)
     ours = {
         **{(r["variant"], r["benchmark"]): r for r in benchmarks.to_dict("records")},
         **{(r["variant"], r["group"]): r for r in axes.to_dict("records")},
@@ -130,18 +130,18 @@ def published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFr
         for name, score in row.scores.items():
             reference = None if row.method == "vlm" else unmodified.get(row.source, {}).get(name)
             gain = math.nan if reference is None else (score - reference) / 100
-            variants = [v for v in counterparts(study.variants, row) if (v, name) in ours]
+            variants = [v for v in match_variants(study.variants, row) if (v, name) in ours]
             for variant in variants or [""]:
                 source = paper.sources[row.source]
                 rows.append(
                     {"source": row.source, "row": row.row, "variant": variant, "name": name}
-                    | _beside(score / 100, gain, ours.get((variant, name)))
+                    | _compare(score / 100, gain, ours.get((variant, name)))
                     | {"verified": source.verified, "note": source.averages if name in AXES else ""}
                 )
     return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
-def counterparts(variants: Mapping[str, VariantConfig], row: Row) -> Iterator[str]:
+def match_variants(variants: Mapping[str, VariantConfig], row: PublishedScore) -> Iterator[str]:
     """Find the study's variants that a published row is to be compared with.
 
     Of a row with parameters: those of the method that fix the same. Of one without: those that choose
@@ -154,7 +154,7 @@ def counterparts(variants: Mapping[str, VariantConfig], row: Row) -> Iterator[st
     return iter(swept or of_method)
 
 
-def _beside(paper: float, gain: float, ours: Mapping[Hashable, Any] | None) -> dict[str, Any]:
+def _compare(paper: float, gain: float, ours: Mapping[Hashable, Any] | None) -> dict[str, Any]:
     """Compare one published number, and its gain, with our row of the tables benchmarks or axes."""
     published: dict[str, Any] = {"paper": paper, "paper_gain": gain}
     if ours is None:
@@ -162,13 +162,13 @@ def _beside(paper: float, gain: float, ours: Mapping[Hashable, Any] | None) -> d
     low, high = ours["difference_low"], ours["difference_high"]
     return published | {
         "ours": ours["score"], "ours_low": ours["low"], "ours_high": ours["high"],
-        "gap": ours["score"] - paper, "within": _within(paper, ours["low"], ours["high"]),
+        "gap": ours["score"] - paper, "within": _is_within(paper, ours["low"], ours["high"]),
         "gain": ours["difference"], "gain_low": low, "gain_high": high,
-        "gain_within": _within(gain, low, high),
+        "gain_within": _is_within(gain, low, high),
     }  # fmt: skip
 
 
-def _within(value: float, low: float, high: float) -> str:
+def _is_within(value: float, low: float, high: float) -> str:
     if any(math.isnan(number) for number in (value, low, high)):
         return ""
     return "yes" if low <= value <= high else "no"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.statistics.comparison import Codes, Comparison, Stratum, paired
+from benchmarks.statistics.comparison import Codes, Comparison, Stratum, compare_pairs
 from benchmarks.statistics.intervals import Interval, mean_interval, score_interval
 from benchmarks.study.config import StudyConfig
 
@@ -31,7 +31,7 @@ class ScoreMatrix:
             rows = kinds[benchmark]
             correct[benchmark] = rows.pivot(index="index", columns="variant", values="correct").astype(float)
             headings[benchmark] = str(rows["heading"].iloc[0])
-            clusters[benchmark] = cluster_codes(rows, correct[benchmark].index)
+            clusters[benchmark] = encode_clusters(rows, correct[benchmark].index)
         return cls(correct, clusters, headings)
 
     def by_heading(self) -> dict[str, list[str]]:
@@ -70,7 +70,7 @@ class ScoreMatrix:
         self, study: StudyConfig, variant: str, against: str, benchmarks: list[str], heading: str
     ) -> Comparison:
         """Compare `variant` with another on the questions of `benchmarks` together."""
-        return paired(
+        return compare_pairs(
             self.strata(variant, against, benchmarks),
             confidence=study.statistics.confidence,
             resamples=study.statistics.resamples,
@@ -79,7 +79,7 @@ class ScoreMatrix:
         )
 
 
-def cluster_codes(rows: pd.DataFrame, index: "pd.Index[str]") -> NDArray[np.int64] | None:
+def encode_clusters(rows: pd.DataFrame, index: "pd.Index[str]") -> NDArray[np.int64] | None:
     """Number the clusters of the questions in `index`; None where each question stands alone.
 
     A question without a label is a cluster of its own. Labels count as text: 1 and "1" are one cluster.

@@ -45,7 +45,7 @@ def pair_tests(answers: ScoreMatrix, variants: Sequence[str], benchmarks: Sequen
     return result
 
 
-def letters(different: NDArray[np.bool_]) -> list[str]:
+def assign_letters(different: NDArray[np.bool_]) -> list[str]:
     """Assign letters to items in order, best first, so that two share one unless they are `different`.
 
     Compact letter display by insert and absorb (Piepho 2004, J. Comput. Graph. Stat. 13:456): start with one
@@ -63,10 +63,10 @@ def letters(different: NDArray[np.bool_]) -> list[str]:
                 absorbed.append(half)
         columns = absorbed
     members = sorted([k for k in range(size) if c >> k & 1] for c in columns)
-    return [" ".join(_letter(n) for n, group in enumerate(members) if k in group) for k in range(size)]
+    return [" ".join(_name_letter(n) for n, group in enumerate(members) if k in group) for k in range(size)]
 
 
-def tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
+def build_tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
     """Rank the variants by score in every group, then every benchmark, with the letters of their ties.
 
     Holm runs over all pairs of all groups, and apart from that over all pairs of all benchmarks.
@@ -74,17 +74,17 @@ def tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> p
     """
     groups = {h: (a, b) for a in (answers, *more) for h, b in a.by_heading().items()}
     singles = {b: (answers, [b]) for b in answers.correct}
-    parts = [*_family(study, "group", groups), *_family(study, "benchmark", singles)]
+    parts = [*_rank_family(study, "group", groups), *_rank_family(study, "benchmark", singles)]
     return pd.DataFrame(parts, columns=list_names(COLUMNS))
 
 
-def pairs(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
+def count_tests(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
     """Count the tests of the two families of `tied_rows`."""
     each = len(study.variants) * (len(study.variants) - 1) // 2
     return each * sum(len(a.by_heading()) for a in (answers, *more)), each * len(answers.correct)
 
 
-def _family(
+def _rank_family(
     study: StudyConfig, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
 ) -> list[dict[str, Any]]:
     """Test and rank the variants in every column, with one Holm adjustment over all of them."""
@@ -100,7 +100,7 @@ def _family(
         means = [answers.mean(study, v, benchmarks) for v in variants]
         scores = np.array([mean for mean, _ in means])
         order = np.argsort(-scores, kind="stable")
-        by_rank = letters(different[np.ix_(order, order)])
+        by_rank = assign_letters(different[np.ix_(order, order)])
         higher = scores[:, None] > scores[None, :]
         for position, k in enumerate(order):
             rows.append(
@@ -121,7 +121,7 @@ def _family(
     return rows
 
 
-def _letter(number: int) -> str:
+def _name_letter(number: int) -> str:
     """Name a letter by its number: 0 is a, 25 is z, 26 is aa."""
     first, last = divmod(number, 26)
-    return (_letter(first - 1) if first else "") + chr(ord("a") + last)
+    return (_name_letter(first - 1) if first else "") + chr(ord("a") + last)

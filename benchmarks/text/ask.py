@@ -14,36 +14,36 @@ from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.text import task_configs
-from benchmarks.text.models import TextModel, device_of
+from benchmarks.text.models import TextModel, choose_device
 from frism.errors import UserError
 from frism.files import sha256_file
 
 if TYPE_CHECKING:  # lm-eval loads slowly
-    from benchmarks.text.generated_task import Generated
-    from benchmarks.text.language_model import Journalled
+    from benchmarks.text.generated_task import GeneratedTask
+    from benchmarks.text.language_model import JournalledLM
 
 
 COLUMNS = ("variant", "benchmark", "index", "cluster", "answer", "raw", "extracted", "rule", "correct",
            "correct_raw", "truncated", "repeated", "tokens")  # fmt: skip
 
 
-def tasks_of(
+def make_tasks(
     definitions: Sequence[Definition], questions: int | None, seed: int, mirror: Path | None
-) -> "dict[str, Generated]":
+) -> "dict[str, GeneratedTask]":
     """Make the lm-eval tasks of some benchmarks, by name. Raises UserError for what cannot be asked."""
-    from benchmarks.text.generated_task import Generated
+    from benchmarks.text.generated_task import GeneratedTask
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     return {
-        name: Generated(name, config, definition, questions, seed, mirror)
+        name: GeneratedTask(name, config, definition, questions, seed, mirror)
         for definition in definitions
-        for name, config in task_configs.configs(definition).items()
+        for name, config in task_configs.load_configs(definition).items()
     }
 
 
-def ask(
+def ask_questions(
     model: TextModel,
-    tasks: "Mapping[str, Generated]",
+    tasks: "Mapping[str, GeneratedTask]",
     settings: EngineSettings,
     journal: Path,
     decided: Mapping[str, Any] | None = None,
@@ -64,19 +64,19 @@ def ask(
 
     from benchmarks.text import language_model as lm
 
-    def load_tower() -> lm.Tower:
+    def load_tower() -> lm.TowerLM:
         model.chat.tokenizer.padding_side = "left"
-        return lm.Tower(
+        return lm.TowerLM(
             model.load(), model.ends, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
-            device=str(device_of(settings)),
+            device=str(choose_device(settings)),
         )  # fmt: skip
 
     def name_question(task: str, position: int) -> tuple[str, str, str]:
         asked = tasks[task]
-        return asked.definition.name, asked.index(position), _target(asked, position)
+        return asked.definition.name, asked.index(position), _read_target(asked, position)
 
-    language_model = lm.Journalled(
-        model.chat, load_tower, settings, model.origin, decided or fingerprint(model, settings), journal,
+    language_model = lm.JournalledLM(
+        model.chat, load_tower, settings, model.origin, decided or describe_engine(model, settings), journal,
         name_question,
     )  # fmt: skip
     manager = TaskManager(include_defaults=False)
@@ -85,18 +85,18 @@ def ask(
         log_samples=True,
     )  # fmt: skip
     rows = [
-        _row(model.name, task, language_model, samples)
+        _make_row(model.name, task, language_model, samples)
         for name, task in tasks.items()
-        for samples in _by_question(result["samples"][name])
+        for samples in _group_by_question(result["samples"][name])
     ]
     return pd.DataFrame(rows, columns=[*COLUMNS, "seconds"])
 
 
-def fingerprint(model: TextModel, settings: EngineSettings) -> dict[str, Any]:
+def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any]:
     """Describe what decides, beside weights and prompts, which tokens come out."""
     from benchmarks.text.language_model import VERSION
 
-    device = device_of(settings)
+    device = choose_device(settings)
     return {
         "engine": f"text {VERSION}",
         "dtype": settings.dtype,
@@ -106,8 +106,8 @@ def fingerprint(model: TextModel, settings: EngineSettings) -> dict[str, Any]:
     }
 
 
-def _row(
-    variant: str, task: "Generated", language_model: "Journalled", samples: dict[str, dict[str, Any]]
+def _make_row(
+    variant: str, task: "GeneratedTask", language_model: "JournalledLM", samples: dict[str, dict[str, Any]]
 ) -> tuple[object, ...]:
     """Make one question's row from its stored answer and lm-eval's samples of it, by filter."""
     from benchmarks.text.generated_task import EXTRACTED
@@ -117,15 +117,15 @@ def _row(
     line = language_model.lines[task.definition.name, index]
     answer, rule = task.extracted[position]
     raw_pattern = next(name for name in samples if name != EXTRACTED)
-    correct, correct_raw = (_score(task, samples[name]) for name in (EXTRACTED, raw_pattern))
+    correct, correct_raw = (_read_score(task, samples[name]) for name in (EXTRACTED, raw_pattern))
     return (
-        variant, task.definition.name, index, task.cluster(position), _target(task, position), line.raw,
-        answer, rule, correct, correct_raw, line.truncated, extraction.repeated(line.raw), line.tokens,
+        variant, task.definition.name, index, task.cluster(position), _read_target(task, position), line.raw,
+        answer, rule, correct, correct_raw, line.truncated, extraction.is_repetitive(line.raw), line.tokens,
         line.seconds,
     )  # fmt: skip
 
 
-def _by_question(samples: Sequence[dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+def _group_by_question(samples: Sequence[dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
     """Group the samples of every question by the name of lm-eval's filter, questions in order."""
     grouped: dict[int, dict[str, dict[str, Any]]] = {}
     for sample in samples:
@@ -133,7 +133,7 @@ def _by_question(samples: Sequence[dict[str, Any]]) -> list[dict[str, dict[str, 
     return [grouped[position] for position in sorted(grouped)]
 
 
-def _score(task: "Generated", sample: Mapping[str, Any]) -> float:
+def _read_score(task: "GeneratedTask", sample: Mapping[str, Any]) -> float:
     """Read the task's metric off a sample. Raises UserError unless it is a number in [0, 1]."""
     try:
         score = float(sample[task.metric])
@@ -147,13 +147,13 @@ def _score(task: "Generated", sample: Mapping[str, Any]) -> float:
     return score
 
 
-def _target(task: "Generated", position: int) -> str:
+def _read_target(task: "GeneratedTask", position: int) -> str:
     """Write a question's gold answer as one text."""
     target = task.doc_to_target(task.eval_docs[position])
     return " ".join(map(str, target)) if isinstance(target, list) else str(target)
 
 
-def check_data(tasks: "Mapping[str, Generated]") -> dict[str, Any]:
+def check_data(tasks: "Mapping[str, GeneratedTask]") -> dict[str, Any]:
     """Digest what is asked: the data files, and every benchmark's questions and gold answers.
 
     Raises UserError when a definition's `sha256` names one of them with another value.
@@ -163,10 +163,10 @@ def check_data(tasks: "Mapping[str, Generated]") -> dict[str, Any]:
     for task in tasks.values():
         files |= task.files
         asked.setdefault(task.definition.name, []).extend(
-            [task.index(p), task.doc_to_text(task.eval_docs[p]), _target(task, p)]
+            [task.index(p), task.doc_to_text(task.eval_docs[p]), _read_target(task, p)]
             for p in range(len(task.positions))
         )
-    questions = {name: keys.digest(rows) for name, rows in asked.items()}
+    questions = {name: keys.digest_json(rows) for name, rows in asked.items()}
     for task in tasks.values():
         digests = {**task.files, "questions": questions[task.definition.name]}
         for label, expected in task.definition.sha256.items():
@@ -178,7 +178,9 @@ def check_data(tasks: "Mapping[str, Generated]") -> dict[str, Any]:
     return {"files": files, "questions": questions}
 
 
-def provenance(tasks: "Mapping[str, Generated]", digests: Mapping[str, Any], journal: Path) -> dict[str, Any]:
+def describe_provenance(
+    tasks: "Mapping[str, GeneratedTask]", digests: Mapping[str, Any], journal: Path
+) -> dict[str, Any]:
     """Describe what the scores of a text file come from: predictions, extractor, tasks and metrics."""
     return {
         "predictions": sha256_file(journal),

@@ -29,11 +29,11 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CUE = re.compile(r"\s*(?:Answer|A|Solution):\s*$")  # asks a base model to go on
 
 
-class Generated(ConfigurableTask):
+class GeneratedTask(ConfigurableTask):
     """One lm-eval task.
 
     Args:
-        config: lm-eval's, as `benchmarks.text.task_configs.configs` returns it.
+        config: lm-eval's, as `benchmarks.text.task_configs.load_configs` returns it.
         definition: the benchmark; its `max_new_tokens` and `answers` go before the task's.
         questions: how many to draw (None: all). seed: of the draw.
         mirror: the folder that stands for the hub; None for the hub's cache.
@@ -113,7 +113,7 @@ class Generated(ConfigurableTask):
             super().download(dataset_kwargs)
             return
         path, name = self.config.dataset_path, self.config.dataset_name
-        questions, self.files = task_data.load(path, name, self.split, self.mirror, dataset_kwargs)
+        questions, self.files = task_data.load_data(path, name, self.split, self.mirror, dataset_kwargs)
         self.dataset = {self.split: questions}
 
     @cached_property
@@ -135,7 +135,7 @@ class Generated(ConfigurableTask):
         count = len(self._all_docs)
         if self.questions is None or count <= self.questions:
             return list(range(count))
-        lots = sorted(range(count), key=lambda p: _digest(f"{self.seed}-{self.config.task}-{p}"))
+        lots = sorted(range(count), key=lambda p: _digest_document(f"{self.seed}-{self.config.task}-{p}"))
         return sorted(lots[: self.questions])
 
     def index(self, position: int) -> str:
@@ -208,7 +208,7 @@ class Generated(ConfigurableTask):
         super().apply_filters()
         for instance in self.instances:
             options = self._options(instance.doc) if self.lettered else None
-            text = _with_thought(instance.args[0], instance.resps[0])
+            text = _ask_with_thought(instance.args[0], instance.resps[0])
             answer, rule = extraction.extract(text, self.answers, options)
             self.extracted[instance.doc_id] = (answer, rule)
             form = self.metadata.get("present", "{}")
@@ -222,10 +222,10 @@ class Generated(ConfigurableTask):
         return scores
 
 
-def _with_thought(prompt: str, raw: str) -> str:
+def _ask_with_thought(prompt: str, raw: str) -> str:
     """Restore the beginning of an answer's think block, which some chat templates write themselves."""
     return f"<think>{raw}" if prompt.rstrip().endswith("<think>") else raw
 
 
-def _digest(text: str) -> str:
+def _digest_document(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

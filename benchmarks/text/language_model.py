@@ -15,7 +15,7 @@ from lm_eval.api.model import LM
 from lm_eval.models.huggingface import HFLM
 
 from benchmarks.answering import keys, predictions
-from benchmarks.answering.batching import Batch, batches
+from benchmarks.answering.batching import Batch, make_batches
 from benchmarks.answering.decoding import decode
 from benchmarks.answering.predictions import Prediction
 from benchmarks.questions.item import Item
@@ -29,7 +29,7 @@ VERSION = 1  # raised when the same model may give other answers
 SPLIT = "test"
 
 
-class Tower(HFLM):
+class TowerLM(HFLM):
     """Answers with weights that are loaded already; it drops finished rows and records every length.
 
     Args:
@@ -77,7 +77,7 @@ class Tower(HFLM):
         return [row for part in parts for row in self._within_memory(*part, room)]
 
 
-class Journalled(LM):
+class JournalledLM(LM):
     """Answers lm-eval from a journal, and with the model where the journal lacks an answer.
 
     Args:
@@ -95,7 +95,7 @@ class Journalled(LM):
     def __init__(
         self,
         chat: Chat,
-        load: Callable[[], Tower],
+        load: Callable[[], TowerLM],
         settings: EngineSettings,
         origin: Mapping[str, Any],
         fingerprint: Mapping[str, Any],
@@ -106,8 +106,8 @@ class Journalled(LM):
         self.tokenizer, self.apply_chat_template = chat.tokenizer, chat.prompt
         self._load, self._settings, self._names = load, settings, names
         self._origin, self._fingerprint, self._journal = origin, fingerprint, journal
-        self._tower: Tower | None = None
-        self.lines: dict[tuple[str, str], predictions.Line] = {}
+        self._tower: TowerLM | None = None
+        self.lines: dict[tuple[str, str], predictions.StoredPrediction] = {}
 
     @property
     def tokenizer_name(self) -> str:
@@ -118,14 +118,14 @@ class Journalled(LM):
         """Answer every request."""
         items = [self._item(request) for request in requests]
         by_question = {(item.benchmark, item.index): r for item, r in zip(items, requests, strict=True)}
-        planned = batches(items, self._settings, self._origin, self._fingerprint, self._length)
-        with predictions.opened(self._journal, {key for batch in planned for key in batch.keys}) as store:
+        planned = make_batches(items, self._settings, self._origin, self._fingerprint, self._length)
+        with predictions.open_store(self._journal, {key for batch in planned for key in batch.keys}) as store:
             if store.dropped:
                 log.info(
                     "%s: %d answers of another model, prompt or setting removed", self._journal, store.dropped
                 )
             contents = {batch.digest: batch.contents for batch in planned}
-            keys.write(self._journal, self._origin, self._fingerprint, contents)
+            keys.write_provenance(self._journal, self._origin, self._fingerprint, contents)
             before = len(store.done)
             with Progress("text answers", len(items), "questions", before) as progress:
                 for batch in planned:
@@ -133,7 +133,9 @@ class Journalled(LM):
                     if missing:
                         store.append(self._answer(batch, by_question))
                         progress.advance(missing)
-        self.lines = {(line.benchmark, line.index): line for line in predictions.read(self._journal)}
+        self.lines = {
+            (line.benchmark, line.index): line for line in predictions.read_predictions(self._journal)
+        }
         return [self.lines[item.benchmark, item.index].raw for item in items]
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:

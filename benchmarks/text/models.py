@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.answering.engine import origin
+from benchmarks.answering.engine import describe_origin as origin
 from benchmarks.study.engine_settings import LOCAL, EngineSettings
 from benchmarks.text.chat import Chat
 from frism.errors import UserError
@@ -52,7 +52,7 @@ def find_model(
 
         def load_parent() -> Any:
             loaded: Any = AutoModelForCausalLM.from_pretrained(folder, **placement)
-            return (loaded if settings.device_map else loaded.to(device_of(settings))).eval()
+            return (loaded if settings.device_map else loaded.to(choose_device(settings))).eval()
 
         chat = Chat(tokenizer)
         return TextModel(model, chat, chat.ends(folder), {model: triple.digest[model]}, load_parent)
@@ -67,12 +67,12 @@ def find_model(
         chat.ends(home),
         origin(triple, recipe),
         lambda: on_load.load(
-            triple, recipe, fitted, device=device_of(settings), spectra=spectra, **placement
+            triple, recipe, fitted, device=choose_device(settings), spectra=spectra, **placement
         ),
     )
 
 
-def device_of(settings: EngineSettings) -> torch.device:
+def choose_device(settings: EngineSettings) -> torch.device:
     """Choose where the text column runs: in this process, whatever engine answers questions with pictures."""
     if settings.name not in LOCAL:
         settings = settings.model_copy(update={"device": "auto"})

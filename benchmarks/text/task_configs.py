@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 DESCRIBED = HERE / "described_scenes.yaml"
 
 
-def folder() -> Path:
+def find_task_folder() -> Path:
     """Find where the installed lm-eval has its tasks. Raises UserError when lm-eval is missing."""
     spec = find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
@@ -28,33 +28,33 @@ def folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "tasks"
 
 
-def own_file(definition: Definition) -> Path | None:
+def find_own_file(definition: Definition) -> Path | None:
     """Find our YAML for a benchmark, if there is one: by the benchmark's name, else by its lm-eval task's."""
     if definition.kind != "lm_eval":
         return DESCRIBED
-    names = (definition.name, task_name(definition))
+    names = (definition.name, get_task_name(definition))
     return next((path for name in names if (path := HERE / f"{name}.yaml").is_file()), None)
 
 
-def task_name(definition: Definition) -> str:
+def get_task_name(definition: Definition) -> str:
     """Read the lm-eval task that a benchmark names."""
     source = definition.source.lm_eval
     return source.task if source is not None else definition.name
 
 
-def configs(definition: Definition) -> dict[str, dict[str, Any]]:
+def load_configs(definition: Definition) -> dict[str, dict[str, Any]]:
     """Load lm-eval's config of every task of a benchmark: one, unless it names a group or a tag.
 
     Keys are the tasks' names; the only task of a benchmark goes by the benchmark's own. Raises UserError for
     a task that lm-eval does not have, or that is written in Python and so cannot be asked differently.
     """
-    path = own_file(definition)
+    path = find_own_file(definition)
     if path is not None:
-        return {definition.name: _with_included(path)}
+        return {definition.name: _merge_included(path)}
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    name = task_name(definition)
-    by_task = {leaf: load_yaml(path) for leaf, path in _leaves(name).items()}
+    name = get_task_name(definition)
+    by_task = {leaf: load_yaml(path) for leaf, path in _list_leaves(name).items()}
     for leaf, config in by_task.items():
         if "class" in config:
             raise UserError(
@@ -63,32 +63,32 @@ def configs(definition: Definition) -> dict[str, dict[str, Any]]:
     return {definition.name: by_task[name]} if list(by_task) == [name] else by_task
 
 
-def known(name: str) -> None:
+def check_known(name: str) -> None:
     """Raise UserError unless lm-eval has a task, group or tag of that name."""
-    _leaves(name)
+    _list_leaves(name)
 
 
-def _with_included(path: Path) -> dict[str, Any]:
+def _merge_included(path: Path) -> dict[str, Any]:
     from lm_eval.tasks._yaml_loader import load_yaml
 
     config = load_yaml(path, recursive=False)
     included = config.pop("include", None)
-    return {**(load_yaml(folder() / included) if included else {}), **config}
+    return {**(load_yaml(find_task_folder() / included) if included else {}), **config}
 
 
 @cache
-def _index() -> dict[str, Any]:
+def _build_index() -> dict[str, Any]:
     from lm_eval.tasks._index import TaskIndex
 
-    index: dict[str, Any] = TaskIndex.build([folder()])
+    index: dict[str, Any] = TaskIndex.build([find_task_folder()])
     return index
 
 
-def _leaves(name: str) -> dict[str, Path]:
+def _list_leaves(name: str) -> dict[str, Path]:
     """List the files of the single tasks behind a task's, group's or tag's name, by task, sorted."""
-    if (path := _single(name)) is not None:
+    if (path := _get_single(name)) is not None:
         return {name: path}
-    index = _index()
+    index = _build_index()
     if name not in index:
         raise UserError(f"lm-eval has no task '{name}'.{suggest(name, index)}")
     waiting, leaves = [name], {}
@@ -107,7 +107,7 @@ def _leaves(name: str) -> dict[str, Path]:
     return dict(sorted(leaves.items()))
 
 
-def _single(name: str) -> Path | None:
+def _get_single(name: str) -> Path | None:
     """Find the file that defines one task: looking for a line takes a second, lm-eval's index of all ten."""
     line = re.compile(rf"^[\"']?task[\"']?:\s*[\"']?{re.escape(name)}[\"']?\s*$".encode(), re.MULTILINE)
-    return next((p for p in sorted(folder().rglob("*.yaml")) if line.search(p.read_bytes())), None)
+    return next((p for p in sorted(find_task_folder().rglob("*.yaml")) if line.search(p.read_bytes())), None)

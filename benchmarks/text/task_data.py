@@ -16,7 +16,7 @@ from frism.errors import UserError
 from frism.files import sha256_file
 
 
-def load(
+def load_data(
     path: str, name: str | None, split: str, mirror: Path | None, options: Mapping[str, Any] | None = None
 ) -> tuple[Any, dict[str, str]]:
     """Load one split of a data set as a `datasets.Dataset`, with the sha256 of the files it came from.
@@ -34,7 +34,7 @@ def load(
     keywords = {k: v for k, v in (options or {}).items() if k != "trust_remote_code"}
     if mirror is None:
         try:
-            with _offline(datasets):
+            with _stay_offline(datasets):
                 return datasets.load_dataset(path, name, split=split, **keywords), {}
         except Exception as error:  # a dozen types, of three libraries
             raise UserError(
@@ -50,7 +50,7 @@ def load(
         )
     with tempfile.TemporaryDirectory(prefix="data-") as cache:
         try:
-            builder = _builder(datasets, root, name, {**keywords, "cache_dir": cache})
+            builder = _find_builder(datasets, root, name, {**keywords, "cache_dir": cache})
             files = sorted({str(file) for file in builder.config.data_files[split]})
             # That split alone: MMLU's training questions take longer to unpack than its test to answer.
             dataset = datasets.load_dataset(
@@ -65,7 +65,7 @@ def load(
 
 
 @contextmanager
-def _offline(datasets: Any) -> Iterator[None]:
+def _stay_offline(datasets: Any) -> Iterator[None]:
     """Make `datasets` look into its cache alone, whatever the environment says."""
     before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
     try:
@@ -74,7 +74,7 @@ def _offline(datasets: Any) -> Iterator[None]:
         datasets.config.HF_HUB_OFFLINE = before
 
 
-def _builder(datasets: Any, root: Path, name: str | None, keywords: dict[str, Any]) -> Any:
+def _find_builder(datasets: Any, root: Path, name: str | None, keywords: dict[str, Any]) -> Any:
     """Find the configuration `name` as the data set's card declares it, else the folder of that name."""
     root = root.resolve()
     try:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.registry.definition import Definition
-from benchmarks.registry.lookup import available, find, prepared
+from benchmarks.registry.lookup import find, list_defined, list_prepared
 from frism.errors import UserError, report_errors
 
 QUESTIONS = {
@@ -49,7 +49,7 @@ def main(
     axis: Annotated[str, typer.Option(help="perception, reasoning, text or other; all without")] = "",
 ) -> None:
     """Print the benchmarks that a study can name without saying more; any other VLMEvalKit name works too."""
-    found = [d for d in map(find, [*prepared(), *available()]) if axis in ("", d.axis)]
+    found = [d for d in map(find, [*list_prepared(), *list_defined()]) if axis in ("", d.axis)]
     if not found:
         raise UserError(f"no benchmark has the axis '{axis}': choose perception, reasoning, text or other.")
     if as_json:

@@ -7,11 +7,11 @@ import pandas as pd
 
 from benchmarks.answering import predictions as prediction_files
 from benchmarks.answering.answer import answer_missing
-from benchmarks.answering.engine import origin
-from benchmarks.answering.matching import matched
+from benchmarks.answering.engine import describe_origin
+from benchmarks.answering.matching import match_predictions
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import item
-from benchmarks.scoring.question_scores import score, totals
+from benchmarks.scoring.question_scores import score_answers, total_scores
 from benchmarks.tuning.points import Point
 from frism.merging import on_load
 from frism.triples.triple import Triple
@@ -26,12 +26,16 @@ def dev_scores(
     spectra: Path | None = None,
 ) -> pd.DataFrame:
     """Answer and score the dev questions with one point: benchmark, axis, group, n, correct, score."""
-    batches = engine.batches([i for group in items.values() for i in group], origin(triple, point.recipe))
+    batches = engine.batches(
+        [i for group in items.values() for i in group], describe_origin(triple, point.recipe)
+    )
     path = point.folder / "dev.jsonl"
-    with prediction_files.opened(path, {key for batch in batches for key in batch.keys}) as store:
+    with prediction_files.open_store(path, {key for batch in batches for key in batch.keys}) as store:
         missing = any(key not in store.done for batch in batches for key in batch.keys)
         if missing and point.recipe.checkpoint is None:  # a checkpoint is what the engine holds
             on_load.apply(engine.model, triple, point.recipe, point.fitted, spectra)
         for _ in answer_missing(engine, batches, store):
             pass
-    return totals(score(variant, items, matched(items, prediction_files.read(path), path)))
+    return total_scores(
+        score_answers(variant, items, match_predictions(items, prediction_files.read_predictions(path), path))
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.answering.keys import digest
+from benchmarks.answering.keys import digest_json
 from benchmarks.calibration import load as calibrations
 from benchmarks.questions.item import Item
 from benchmarks.scoring import extraction
@@ -43,7 +43,7 @@ def gather_inputs(
         recipe, fitted = Recipe.load(reference)
         given["reference"], started = fitted, recipe.key
     if "calibration" in method.needs:
-        calibration = calibrations.load(study.calibration or CalibrationSettings(), study.seed)
+        calibration = calibrations.load_calibration(study.calibration or CalibrationSettings(), study.seed)
         given["calibration"], identity = calibration, [calibration.digest]
     if method.runs_a_model:
         identity.append(f"{compute.dtype} on {compute.torch_device.type}")
@@ -64,4 +64,4 @@ def compute_of(study: TuneSlice) -> Compute:
 def _dev_digest(engine: EngineSettings, dev: Mapping[str, Sequence[Item]]) -> str:
     """16 hex digits for the dev questions with their answers, and how they are answered and scored."""
     questions = [[item.content, item.answer] for group in dev.values() for item in group]
-    return digest([engine.model_dump(mode="json"), questions, extraction.VERSION])[:16]
+    return digest_json([engine.model_dump(mode="json"), questions, extraction.VERSION])[:16]

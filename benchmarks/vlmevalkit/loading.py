@@ -32,21 +32,21 @@ _NO_PICTURE = "x" * 65  # VLMEvalKit takes up to 64 characters for the index of 
 
 
 @cache
-def dataset_class(name: str) -> type[Any]:
+def load_dataset_class(name: str) -> type[Any]:
     """Return VLMEvalKit's dataset class `name`, or `PlainVQADataset`. Raises UserError for an unknown one."""
     if name == "PlainVQADataset":
-        vqa = dataset_class("ImageVQADataset")
+        vqa = load_dataset_class("ImageVQADataset")
         base: type[Any] = next(c for c in vqa.__mro__ if c.__name__ == "ImageBaseDataset")
         # The question carries its own request; ImageVQADataset would append another one.
         return type(name, (vqa,), {"build_prompt": base.build_prompt})
     module = sys.modules.get("vlmeval.dataset")
     if not hasattr(module, name):
-        module = _import_alone(_module_of(name))
+        module = _import_alone(_find_module(name))
     loaded: type[Any] = getattr(module, name)
     return loaded
 
 
-def build(definition: Definition, root: str | Path, *, pictures: bool = True) -> Any:
+def build_dataset(definition: Definition, root: str | Path, *, pictures: bool = True) -> Any:
     """Return VLMEvalKit's dataset object on `root`/<dataset>.tsv; its pictures go to `root`/images.
 
     Cells that say "None", "NA" or "null" stay texts; only an empty cell is nothing. Without `pictures`
@@ -56,30 +56,32 @@ def build(definition: Definition, root: str | Path, *, pictures: bool = True) ->
     path = Path(root).resolve() / f"{definition.dataset}.tsv"
     if not path.is_file():
         raise UserError(f"{path} is missing: run python -m benchmarks.stages.items again.")
-    loaded = dataset_class(definition.dataset_class)
+    loaded = load_dataset_class(definition.dataset_class)
     with (
-        environment(LMUData=str(path.parent)),
+        set_environment(LMUData=str(path.parent)),
         # Our file counts, whatever its name: no checksum of another one, no address to fetch one from.
-        replaced(loaded, DATASET_MD5={}, DATASET_URL={}),
-        replaced_in(modules_of(loaded), load=reader(pictures), file_size=_never_split),
+        replace_attributes(loaded, DATASET_MD5={}, DATASET_URL={}),
+        replace_in_modules(list_modules(loaded), load=make_reader(pictures), file_size=_report_no_size),
     ):
         dataset = loaded(dataset=definition.dataset)
     if "image" not in dataset.data and "image_path" in dataset.data:
         # As benchmarks.questions.published writes them.
         dataset.img_root = str(path.parent / "images" / definition.dataset)
-        dataset.data["image_path"] = [_located(cell, dataset.img_root) for cell in dataset.data["image_path"]]
+        dataset.data["image_path"] = [
+            _join_paths(cell, dataset.img_root) for cell in dataset.data["image_path"]
+        ]
     if not pictures:
         dataset.data = dataset.data.drop(columns="image", errors="ignore")
     return dataset
 
 
-def modules_of(dataset_class: type) -> list[ModuleType]:
+def list_modules(dataset_class: type) -> list[ModuleType]:
     """Return the modules of VLMEvalKit that define a dataset class and its ancestors."""
     names = dict.fromkeys(c.__module__ for c in dataset_class.__mro__ if c.__module__.startswith("vlmeval."))
     return [sys.modules[name] for name in names]
 
 
-def reader(pictures: bool = True) -> Callable[..., pd.DataFrame]:
+def make_reader(pictures: bool = True) -> Callable[..., pd.DataFrame]:
     """Make a stand-in for VLMEvalKit's `load` of tables and pickles that keeps texts (see TEXTS)."""
 
     def load(path: str | Path, *_: object, **__: object) -> pd.DataFrame:
@@ -97,12 +99,12 @@ def reader(pictures: bool = True) -> Callable[..., pd.DataFrame]:
     return load
 
 
-def _located(cell: str | list[str], root: str) -> str | list[str]:
+def _join_paths(cell: str | list[str], root: str) -> str | list[str]:
     """Join the paths of a row's pictures with `root`: without a column `image` VLMEvalKit joins nothing."""
     return [os.path.join(root, c) for c in cell] if isinstance(cell, list) else os.path.join(root, cell)  # noqa: PTH118
 
 
-def _never_split(*_: object) -> float:
+def _report_no_size(*_: object) -> float:
     """Stand in for VLMEvalKit's `file_size`, by which it would copy a file of more than a gigabyte."""
     return 0.0
 
@@ -110,7 +112,7 @@ def _never_split(*_: object) -> float:
 # --- importing one module -----------------------------------------------------------------------
 
 
-def _module_of(name: str) -> str:
+def _find_module(name: str) -> str:
     """Return the module that defines class `name`: "vlmeval.dataset.image_yorn".
 
     Found in the sources, not in the table of dataset names: our own benchmarks need few classes, and to
@@ -143,7 +145,7 @@ def _import_alone(module: str) -> ModuleType:
 
 
 @contextmanager
-def environment(**values: str) -> Iterator[None]:
+def set_environment(**values: str) -> Iterator[None]:
     """Set environment variables inside the `with` block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
@@ -158,7 +160,7 @@ def environment(**values: str) -> Iterator[None]:
 
 
 @contextmanager
-def replaced(owner: ModuleType | type, **attributes: object) -> Iterator[None]:
+def replace_attributes(owner: ModuleType | type, **attributes: object) -> Iterator[None]:
     """Replace attributes of a module or class inside the `with` block; new ones vanish again."""
     before = {name: vars(owner)[name] for name in attributes if name in vars(owner)}
     for name, value in attributes.items():
@@ -174,10 +176,10 @@ def replaced(owner: ModuleType | type, **attributes: object) -> Iterator[None]:
 
 
 @contextmanager
-def replaced_in(modules: list[ModuleType], **attributes: object) -> Iterator[None]:
+def replace_in_modules(modules: list[ModuleType], **attributes: object) -> Iterator[None]:
     """Replace attributes of several modules inside the `with` block, in each those that it has itself."""
     with ExitStack() as stack:
         for module in modules:
             present = {name: value for name, value in attributes.items() if name in vars(module)}
-            stack.enter_context(replaced(module, **present))
+            stack.enter_context(replace_attributes(module, **present))
         yield

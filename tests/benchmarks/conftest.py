@@ -48,7 +48,7 @@ def one_thread() -> None:
 def items_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten test questions of each suite in SUITES; copy before editing."""
     folder = tmp_path_factory.mktemp("items")
-    writing.write(
+    writing.write_items(
         folder, [find(name).model_copy(update={"sha256": {}}) for name in SUITES], {"test": QUESTIONS}
     )
     return folder

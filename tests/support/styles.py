@@ -35,13 +35,13 @@ def answered(path: Path, definition: Definition, style: str) -> list[str]:
         right = [
             json.loads(answer)["short answer"] for answer in right
         ]  # the JSON that was asked for forgotten
-    kinds = [wanted.kind for wanted in expected.expected_answers(definition, path.parent)]
+    kinds = [wanted.kind for wanted in expected.describe_answers(definition, path.parent)]
     return [STYLES[style](answer, kind) for answer, kind in zip(right, kinds, strict=True)]
 
 
 def extracted(raws: list[str], path: Path, definition: Definition) -> list[str]:
     """What VLMEvalKit gets of them."""
-    wanted = expected.expected_answers(definition, path.parent)
+    wanted = expected.describe_answers(definition, path.parent)
     found = [
         extract(raw, e.kind, e.options, longest=e.longest, json=e.json)[0]
         for raw, e in zip(raws, wanted, strict=True)

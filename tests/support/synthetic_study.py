@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from scipy.stats import beta
 
-from benchmarks.gate_tables.open_fractions import layer_and_module
+from benchmarks.gate_tables.open_fractions import locate_matrix
 from benchmarks.statistics.selection import choose
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe, coefficients_digest
@@ -262,7 +262,7 @@ def _gates(home: Path, line: dict[str, Any], params: dict[str, Any], rng: np.ran
     params = {"strength": 1.0, "alpha": 0.0 if unrewarded else 0.1} | line.get("params", {}) | params
     gates = {}
     for name in triple().names("mat"):
-        layer, module = layer_and_module(name)
+        layer, module = locate_matrix(name)
         centre = 0.3 * layer - 0.5 + 0.5 * (module in ("gate", "up", "down")) + 3 * (params["alpha"] - 0.1)
         logits = rng.normal(centre, 1 + 6 * params["alpha"], min(triple().header("vlm", name).shape))
         if line["method"] == "frism_layer":

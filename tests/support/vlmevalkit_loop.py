@@ -53,7 +53,7 @@ def main(model_folder: str, root: str, benchmarks: str, out: str, max_new_tokens
     torch.set_num_threads(1)
     model = OnAnyDevice(model_folder, int(max_new_tokens))
     for name in benchmarks.split(","):
-        infer_data_job(model, out, "reference", loading.build(find(name), root))
+        infer_data_job(model, out, "reference", loading.build_dataset(find(name), root))
 
 
 if __name__ == "__main__":

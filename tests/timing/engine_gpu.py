@@ -25,7 +25,7 @@ from tokenizers import pre_tokenizers
 from benchmarks.answering import transformers_engine
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
-from benchmarks.prompting.families import family
+from benchmarks.prompting.families import find_family
 from benchmarks.questions import reading, writing
 from benchmarks.registry import lookup
 from benchmarks.study.engine_settings import EngineSettings
@@ -146,10 +146,14 @@ def main(size: str = "3b", n: int = 128, new: int = 64, looped: int = 8) -> None
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         definition = lookup.find(tsvs.pinned(question_file(root / "data", n)))
-        writing.write(
-            root / "items", [definition], {"test": "all"}, data=root / "data", family=family("qwen2_5_vl")
+        writing.write_items(
+            root / "items",
+            [definition],
+            {"test": "all"},
+            data=root / "data",
+            family=find_family("qwen2_5_vl"),
         )
-        asked = reading.load(root / "items", "test", ["MMStar"])["MMStar"]
+        asked = reading.load_items(root / "items", "test", ["MMStar"])["MMStar"]
         settings = EngineSettings(device="auto", batch_size=n, max_new_tokens=new)
         loop = VlmevalkitLoop(made, ready, settings)
         loop.speaker.greedy.ends = frozenset()

@@ -21,7 +21,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
-from benchmarks.prompting.families import family
+from benchmarks.prompting.families import find_family
 from benchmarks.questions import item, reading, writing
 from benchmarks.registry import lookup
 from benchmarks.study.engine_settings import EngineSettings
@@ -67,16 +67,18 @@ def main(n: int = 200, folder: Path = WEIGHTS) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         mini = lookup.find(SUITE).model_copy(update={"sha256": {}})
-        writing.write(root / "mini", [mini], {"test": n})
+        writing.write_items(root / "mini", [mini], {"test": n})
         star = lookup.find(tsvs.pinned(tsvs.make("MMStar", root / "data", n)))
-        writing.write(root / "star", [star], {"test": "all"}, data=root / "data", family=family("qwen2_5_vl"))
+        writing.write_items(
+            root / "star", [star], {"test": "all"}, data=root / "data", family=find_family("qwen2_5_vl")
+        )
         for label, new, forced in (("short", 16, False), ("64 tokens", 64, True)):
             model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-            asked = reading.load(root / "mini", "test", [SUITE])[SUITE]
+            asked = reading.load_items(root / "mini", "test", [SUITE])[SUITE]
             processor = AutoProcessor.from_pretrained(folder)
             compare(f"miniature, {label}", model, processor, asked, new, forced)
             model, processor = tiny_vlms.make("qwen2_5_vl")
-            asked = reading.load(root / "star", "test", ["MMStar"])["MMStar"]
+            asked = reading.load_items(root / "star", "test", ["MMStar"])["MMStar"]
             compare(f"tiny random, {label}", model, processor, asked, new, forced)
 
 

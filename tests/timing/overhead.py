@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.answering import cost, predictions
-from benchmarks.answering.matching import matched
+from benchmarks.answering.matching import match_predictions
 from benchmarks.questions import reading
-from benchmarks.scoring.question_scores import score
+from benchmarks.scoring.question_scores import score_answers
 
 ANSWERING = ("predict", "tune", "oracle", "text")  # folders below costs/ whose jobs run a model
 
@@ -33,7 +33,7 @@ def walls(results: Path) -> dict[str, float]:
 
 def batches(files: list[Path]) -> float:
     """Seconds that the batches of some predictions files took. A batch answered again counts once."""
-    return sum(sum({c.digest: c.seconds for c in cost.read(file)}.values()) for file in files)
+    return sum(sum({c.digest: c.seconds for c in cost.read_costs(file)}.values()) for file in files)
 
 
 def answers(files: Iterable[Path]) -> list[Path]:
@@ -57,11 +57,11 @@ def dev_scoring(results: Path) -> float:
     """Seconds that scoring the dev answers of every grid point takes."""
     total = 0.0
     for path in sorted((results / "variants").glob("*/points/*/dev.jsonl")):
-        lines = predictions.read(path)
+        lines = predictions.read_predictions(path)
         names = list(dict.fromkeys(line.benchmark for line in lines))
-        asked = reading.load(results / "items", "dev", names)
+        asked = reading.load_items(results / "items", "dev", names)
         start = time.perf_counter()
-        score("again", asked, matched(asked, lines, path))
+        score_answers("again", asked, match_predictions(asked, lines, path))
         total += time.perf_counter() - start
     return total
 

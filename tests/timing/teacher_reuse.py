@@ -139,7 +139,7 @@ def miniature(options: argparse.Namespace) -> None:
     """The miniature triple as released with this project."""
     triple = Triple.open(*(WEIGHTS / role for role in ROLES))
     receiver, spectra = Receiver.load(triple, Compute()), Spectra(triple)
-    questions = calibrations.load(
+    questions = calibrations.load_calibration(
         calibration_settings.CalibrationSettings(questions=4 * options.batch), seed=0
     ).questions
     found = {name: spectra.load(name) for name in receiver.modules}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibration.load import load
+from benchmarks.calibration.load import load_calibration
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables import published_scores
 from frism.errors import UserError
@@ -59,7 +59,7 @@ def test_calibration_is_one_pass_over_vizwiz(name: str, tmp_path: Path) -> None:
     assert settings.questions == learning["steps"] * learning["batch"] + learning["held_out"]
     folder = calibration_folders.official(tmp_path / "vizwiz")
     small = settings.model_copy(update={"folder": str(folder), "questions": 6})
-    assert len(load(small, config.seed)) == 6
+    assert len(load_calibration(small, config.seed)) == 6
 
 
 def test_the_published_triples_are_all_there() -> None:
@@ -80,7 +80,7 @@ def test_published_numbers_find_their_variants() -> None:
     for name in ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen2_5_vl_7b_math"):
         config = study(name)
         assert config.published is not None
-        for row in published_scores.load(config.published).scores:
+        for row in published_scores.load_paper(config.published).scores:
             if row.source == "frism":
                 expected = "inject_cliff" if row.params else row.method
-                assert list(published_scores.counterparts(config.variants, row)) == [expected]
+                assert list(published_scores.match_variants(config.variants, row)) == [expected]

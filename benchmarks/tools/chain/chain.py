@@ -77,7 +77,7 @@ class Chain:
         """The test questions that a variant answered."""
         folder = self.items_folder(variant)
         if folder not in self._read:
-            self._read[folder] = reading.load(folder, "test", self.study.benchmark_names)
+            self._read[folder] = reading.load_items(folder, "test", self.study.benchmark_names)
         return self._read[folder]
 
 

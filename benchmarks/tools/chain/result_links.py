@@ -52,7 +52,7 @@ def text_files(chain: Chain) -> str:
     count = 0
     for owner in chain.study.owners:
         path = chain.results / "predictions" / "text" / f"{owner}.jsonl"
-        lines = predictions.read(path)
+        lines = predictions.read_predictions(path)
         origin: dict[str, Any] = (
             {"triple": chain.digests, "recipe": chain.recipes[owner].key}
             if owner in chain.recipes
@@ -79,7 +79,7 @@ def text_again(chain: Chain) -> str:
             out, journal = Path(folder, written.name), Path(folder, "answers.jsonl")
             stored = chain.results / "predictions" / "text" / f"{owner}.jsonl"
             shutil.copy(stored, journal)
-            shutil.copy(keys.provenance_path(stored), keys.provenance_path(journal))
+            shutil.copy(keys.get_provenance_path(stored), keys.get_provenance_path(journal))
             text.run(settings, owner, chain.layout, out, journal, stored=True)
             same(written, out)
     return (

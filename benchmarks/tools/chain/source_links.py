@@ -104,7 +104,7 @@ def answers(chain: Chain) -> str:
     count = 0
     for variant in chain.variants:
         path = chain.results / "predictions" / f"{variant}.jsonl"
-        lines = predictions.read(path)
+        lines = predictions.read_predictions(path)
         origin = {"triple": chain.digests, "recipe": chain.recipes[variant].key}
         check_keys(path, lines, origin)
         _match(chain, variant, path, lines)
@@ -112,10 +112,10 @@ def answers(chain: Chain) -> str:
     return f"{count} answers of {len(chain.variants)} variants"
 
 
-def check_keys(path: Path, lines: list[predictions.Line], origin: Mapping[str, Any]) -> None:
+def check_keys(path: Path, lines: list[predictions.StoredPrediction], origin: Mapping[str, Any]) -> None:
     """Raise UserError unless every line's key follows from `origin` and the file's provenance."""
-    known = keys.recompute(path)
-    said = read_json(keys.provenance_path(path))["origin"]
+    known = keys.recompute_keys(path)
+    said = read_json(keys.get_provenance_path(path))["origin"]
     if said != origin:
         raise BrokenLinkError(
             f"{path} was generated with other weights than the recipe and the checkpoints give: {AGAIN}."
@@ -128,10 +128,10 @@ def check_keys(path: Path, lines: list[predictions.Line], origin: Mapping[str, A
             )
 
 
-def _match(chain: Chain, variant: str, path: Path, lines: list[predictions.Line]) -> None:
-    from benchmarks.answering.matching import matched
+def _match(chain: Chain, variant: str, path: Path, lines: list[predictions.StoredPrediction]) -> None:
+    from benchmarks.answering.matching import match_predictions
 
-    matched(chain.items(variant), lines, path)
+    match_predictions(chain.items(variant), lines, path)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmarks.answering.batching import batches, room
+from benchmarks.answering.batching import get_token_limit, make_batches
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import reading
 from benchmarks.questions.item import Item
@@ -35,7 +35,7 @@ def test_every_item_once_within_the_limits_whatever_stands_beside(
 ) -> None:
     settings = EngineSettings(batch_size=size, token_budget=budget, max_new_tokens=10)
     asked = [item(place, length) for place, length in enumerate(lengths)]
-    found = batches(asked, settings, {}, {}, length_of)
+    found = make_batches(asked, settings, {}, {}, length_of)
     assert sorted(i.index for b in found for i in b.items) == sorted(i.index for i in asked)
     assert all(len(b.items) <= size for b in found)
     if budget is None:
@@ -45,20 +45,20 @@ def test_every_item_once_within_the_limits_whatever_stands_beside(
             most = max(length_of(i) + 10 for i in batch.items)
             assert len(batch.items) == 1 or len(batch.items) * most <= budget
     beside = [item(place, length, "b") for place, length in enumerate(others)]
-    both = batches([*beside, *asked], settings, {}, {}, length_of)
+    both = make_batches([*beside, *asked], settings, {}, {}, length_of)
     assert [b for b in both if b.items[0].benchmark == "a"] == found
     assert len({key for b in both for key in b.keys}) == len(asked) + len(beside)
 
 
 def test_a_questions_own_limit_goes_before_the_settings() -> None:
-    assert room(item(0, 1, limit=7), SETTINGS) == 7
-    assert room(item(0, 1), SETTINGS) == SETTINGS.max_new_tokens
+    assert get_token_limit(item(0, 1, limit=7), SETTINGS) == 7
+    assert get_token_limit(item(0, 1), SETTINGS) == SETTINGS.max_new_tokens
 
 
 def test_limits_of_questions_hold_within_a_batch(engine: TransformersEngine, items_folder: Path) -> None:
     from dataclasses import replace
 
-    asked = reading.load(items_folder, "test", "mini_total")["mini_total"][:6]
+    asked = reading.load_items(items_folder, "test", "mini_total")["mini_total"][:6]
     engine.settings = SETTINGS.model_copy(update={"batch_size": 6})
     engine.ends = frozenset()
     expected = {p.item.index: p for b in engine.generate(asked) for p in b}
@@ -89,7 +89,7 @@ class Tiny(TransformersEngine):
 def test_a_batch_too_large_for_the_memory_is_halved_and_that_is_recorded(
     engine: TransformersEngine, items_folder: Path
 ) -> None:
-    asked = reading.load(items_folder, "test", "mini_total")["mini_total"]
+    asked = reading.load_items(items_folder, "test", "mini_total")["mini_total"]
     settings = SETTINGS.model_copy(update={"batch_size": 10})
     plain, cramped = (
         kind(engine.model, engine.processor, settings) for kind in (TransformersEngine, Cramped)
@@ -106,7 +106,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_that_is_recorded(
 def test_other_errors_are_not_taken_for_a_lack_of_memory(
     engine: TransformersEngine, items_folder: Path
 ) -> None:
-    asked = reading.load(items_folder, "test", "mini_total")["mini_total"]
+    asked = reading.load_items(items_folder, "test", "mini_total")["mini_total"]
     engine.model.lm_head = torch.nn.Linear(3, 3)
     with pytest.raises(RuntimeError, match="shapes"):
         list(engine.generate(asked))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from benchmarks.answering.engine import open_engine, origin
+from benchmarks.answering.engine import describe_origin, open_engine
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import item, reading
 from benchmarks.registry.lookup import find
@@ -46,7 +46,7 @@ def test_answers_are_those_of_vlmevalkits_own_loop(
     environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    for name, asked in reading.load(items_folder, "test", names).items():
+    for name, asked in reading.load_items(items_folder, "test", names).items():
         with (tmp_path / f"reference_{find(name).dataset}.tsv").open(newline="") as stream:
             expected = {row["index"]: row["prediction"] for row in csv.DictReader(stream, delimiter="\t")}
         assert len(expected) == QUESTIONS
@@ -60,7 +60,7 @@ def test_answers_are_those_of_generate(engine: TransformersEngine, items_folder:
     # A random model hardly ever ends; any frequent token will do for an end.
     frequent = [t for row in _generated(engine, items_folder, 24) for t in row]
     engine.ends = engine.ends | set(frequent[5:60:9])
-    asked = reading.load(items_folder, "test", SUITES)
+    asked = reading.load_items(items_folder, "test", SUITES)
     for name in SUITES:
         expected = _generated(engine, items_folder, 24, name)
         texts = tokenizer.batch_decode(expected, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -75,7 +75,7 @@ def test_answers_are_those_of_generate(engine: TransformersEngine, items_folder:
 def _generated(
     engine: TransformersEngine, folder: Path, room: int, name: str = "mini_total"
 ) -> list[list[int]]:
-    asked, processor = reading.load(folder, "test", name)[name], engine.processor
+    asked, processor = reading.load_items(folder, "test", name)[name], engine.processor
     processor.tokenizer.padding_side = "left"
     prompts = [
         processor.apply_chat_template(
@@ -98,7 +98,7 @@ def _generated(
 
 
 def test_batches_stay_within_a_benchmark_and_are_even(engine: TransformersEngine, items_folder: Path) -> None:
-    asked = reading.load(items_folder, "test", SUITES[:2])
+    asked = reading.load_items(items_folder, "test", SUITES[:2])
     batches = engine.batches([*asked["mini_number"], *asked["mini_existence"]], {})
     assert [len(b.items) for b in batches] == [3, 3, 4, 3, 3, 4]
     assert all(len({i.benchmark for i in b.items}) == 1 for b in batches)
@@ -109,22 +109,25 @@ def test_batches_stay_within_a_benchmark_and_are_even(engine: TransformersEngine
 def test_keys_follow_everything_that_decides(
     engine: TransformersEngine, triple: Triple, items_folder: Path, variant: Callable[..., Path]
 ) -> None:
-    asked = reading.load(items_folder, "test", "mini_number")["mini_number"]
+    asked = reading.load_items(items_folder, "test", "mini_number")["mini_number"]
     half, most = (Recipe.load(variant("inject", strength=s))[0] for s in (0.5, 0.9))
-    first = keys(engine, asked, origin(triple, half))
+    first = keys(engine, asked, describe_origin(triple, half))
     assert len(set(first)) == len(asked)
-    assert keys(engine, asked, origin(triple, half)) == first
-    others = [keys(engine, asked, origin(triple, most)), keys(engine, asked, origin(triple, None))]
+    assert keys(engine, asked, describe_origin(triple, half)) == first
+    others = [
+        keys(engine, asked, describe_origin(triple, most)),
+        keys(engine, asked, describe_origin(triple, None)),
+    ]
     for change in ({"batch_size": 3}, {"max_new_tokens": 7}):
         engine.settings = SETTINGS.model_copy(update=change)
-        others.append(keys(engine, asked, origin(triple, half)))
+        others.append(keys(engine, asked, describe_origin(triple, half)))
     engine.settings = SETTINGS
     engine.processor.tokenizer.chat_template = engine.processor.chat_template = (
         engine.processor.chat_template.replace("assistant", "helper")
     )
     changed = TransformersEngine(engine.model, engine.processor, SETTINGS)
-    others.append(keys(changed, asked, origin(triple, half)))
-    others.append(keys(engine, asked[1:], origin(triple, half)))  # other neighbours in the batch
+    others.append(keys(changed, asked, describe_origin(triple, half)))
+    others.append(keys(engine, asked[1:], describe_origin(triple, half)))  # other neighbours in the batch
     for other in others:
         assert not set(other) & set(first)
 
@@ -132,12 +135,12 @@ def test_keys_follow_everything_that_decides(
 def test_other_weights_under_the_same_name_have_other_keys(
     copied_folders: dict[str, Path], items_folder: Path, edit_weights: Callable[..., None]
 ) -> None:
-    asked = reading.load(items_folder, "test", "mini_number")["mini_number"]
+    asked = reading.load_items(items_folder, "test", "mini_number")["mini_number"]
 
     def run() -> tuple[list[str], list[str]]:
         triple = Triple.open(**copied_folders)
         engine = open_engine(triple, None, {}, SETTINGS, copied_folders["vlm"].parent)
-        return keys(engine, asked, origin(triple, None)), answers(engine, asked)
+        return keys(engine, asked, describe_origin(triple, None)), answers(engine, asked)
 
     before = run()
 

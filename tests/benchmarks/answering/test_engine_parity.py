@@ -16,11 +16,11 @@ from benchmarks.answering.engine import open_engine
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
-from benchmarks.prompting.families import family
+from benchmarks.prompting.families import find_family
 from benchmarks.questions import reading, writing
 from benchmarks.questions.item import Item
 from benchmarks.registry import lookup
-from benchmarks.scoring.question_scores import score_all
+from benchmarks.scoring.question_scores import score_with_judge
 from benchmarks.study.engine_settings import EngineSettings
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
@@ -50,8 +50,10 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     def make(kind: str, names: list[str], **overrides: object) -> Asked:
         folder = tmp_path_factory.mktemp("items")
         definitions = [lookup.find(tsvs.pinned(path(name))) for name in names]
-        writing.write(folder, definitions, {"test": "all"}, data=data, family=family(kind, **overrides))
-        return reading.load(folder, "test", names)
+        writing.write_items(
+            folder, definitions, {"test": "all"}, data=data, family=find_family(kind, **overrides)
+        )
+        return reading.load_items(folder, "test", names)
 
     return make
 
@@ -71,7 +73,7 @@ def said(predictions: list[Prediction], kind: str = "") -> list[tuple[str, int, 
 def compare(kind: str, asked: Asked, **overrides: object) -> tuple[dict, dict]:
     """Both engines on the same model; their predictions by benchmark, the loop's first."""
     model, processor = tiny_vlms.make(kind)
-    own = family(kind, **overrides)
+    own = find_family(kind, **overrides)
     loop = VlmevalkitLoop(model, processor, SETTINGS, own)
     ours = TransformersEngine(model, processor, SETTINGS, own=own)
     expected = {name: answers(loop, questions) for name, questions in asked.items()}
@@ -96,7 +98,7 @@ def test_answers_and_scores_are_those_of_vlmevalkits_loop(kind: str, ask: Ask) -
     asked = ask(kind, DATASETS)
     expected, found = compare(kind, asked)
     assert different(expected) > 10, "a model that always says the same proves nothing"
-    first, second = (score_all("v", asked, predictions) for predictions in (expected, found))
+    first, second = (score_with_judge("v", asked, predictions) for predictions in (expected, found))
     pd.testing.assert_frame_equal(first.table, second.table)
     assert first.official == second.official
     assert set(first.official) == set(DATASETS)

@@ -13,10 +13,10 @@ import torch
 from benchmarks.answering.decoding import decode
 from benchmarks.answering.inputs import Preparer
 from benchmarks.answering.tensor_store import TensorStore
-from benchmarks.prompting.families import family
+from benchmarks.prompting.families import find_family
 from benchmarks.questions.item import Item
-from benchmarks.questions.reading import load
-from benchmarks.questions.writing import write
+from benchmarks.questions.reading import load_items
+from benchmarks.questions.writing import write_items
 from benchmarks.registry import lookup
 from tests.support import tiny_vlms, tsvs
 
@@ -32,8 +32,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     def make_items(kind: str, name: str) -> list[Item]:
         folder = tmp_path_factory.mktemp("items")
         definition = lookup.find(tsvs.pinned(tsvs.make(name, data, 3)))
-        write(folder, [definition], {"test": "all"}, data=data, family=family(kind))
-        return load(folder, "test", [name])[name]
+        write_items(folder, [definition], {"test": "all"}, data=data, family=find_family(kind))
+        return load_items(folder, "test", [name])[name]
 
     return make_items
 
@@ -51,7 +51,7 @@ def test_the_vision_tower_runs_once_for_all_variants(
     asked = make(kind, "MMStar")
 
     def preparer() -> Preparer:
-        return Preparer(model, processor, family(kind), weights="v", folder=tmp_path)
+        return Preparer(model, processor, find_family(kind), weights="v", folder=tmp_path)
 
     encode = Mock(wraps=model.base_model.get_image_features)
     update_wrapper(encode, model.base_model.get_image_features)  # for its signature
@@ -67,20 +67,22 @@ def test_the_vision_tower_runs_once_for_all_variants(
         path.write_bytes(path.read_bytes()[:-40])
     assert answer(model, preparer(), asked) == expected
     assert encode.call_count == 2
-    assert answer(model, Preparer(model, processor, family(kind), weights="w", folder=tmp_path), asked)
+    assert answer(model, Preparer(model, processor, find_family(kind), weights="w", folder=tmp_path), asked)
     assert encode.call_count == 3, "another tower's output was taken"
 
 
 def test_questions_about_the_same_pictures_share_them(make: Make, tmp_path: Path) -> None:
     model, processor = tiny_vlms.make("qwen2_5_vl")
     asked = make("qwen2_5_vl", "MMStar")
-    preparer = Preparer(model, processor, family("qwen2_5_vl"), weights="v", folder=tmp_path)
+    preparer = Preparer(model, processor, find_family("qwen2_5_vl"), weights="v", folder=tmp_path)
     preparer.prepare(asked)
     assert len(list(tmp_path.iterdir())) == 2
     other = [replace(item, message=(*item.message, {"type": "text", "value": "?"})) for item in asked]
     shared = preparer.prepare(other)["mm_encoder_outputs"]["image"].pooler_output
     assert len(list(tmp_path.iterdir())) == 3
-    alone = Preparer(model, processor, family("qwen2_5_vl")).prepare(other)["mm_encoder_outputs"]["image"]
+    alone = Preparer(model, processor, find_family("qwen2_5_vl")).prepare(other)["mm_encoder_outputs"][
+        "image"
+    ]
     assert torch.equal(torch.cat(shared), torch.cat(alone.pooler_output))
 
 

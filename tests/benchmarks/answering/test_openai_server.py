@@ -9,8 +9,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from benchmarks.answering import keys
 from benchmarks.answering.answer import predict
-from benchmarks.answering.engine import open_engine, origin
-from benchmarks.answering.predictions import read
+from benchmarks.answering.engine import describe_origin, open_engine
+from benchmarks.answering.predictions import read_predictions
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import reading
 from benchmarks.study.engine_settings import EngineSettings
@@ -51,7 +51,7 @@ def settings(address: str, **further: object) -> EngineSettings:
 def test_a_server_with_the_same_weights_answers_the_same(
     chat: Chat, address: str, triple: Triple, items_folder: Path, tmp_path: Path
 ) -> None:
-    asked = reading.load(items_folder, "test", SUITES)
+    asked = reading.load_items(items_folder, "test", SUITES)
     recipe = Recipe.make(triple, "vlm", {})
     out = tmp_path / "v.jsonl"
     count = predict(triple, recipe, {}, asked, settings(address), items_folder, out)
@@ -65,9 +65,9 @@ def test_a_server_with_the_same_weights_answers_the_same(
         for batch in local.generate(group)
         for p in batch
     }
-    lines = read(out)
+    lines = read_predictions(out)
     assert {(x.benchmark, x.index): (x.raw, x.tokens, x.truncated) for x in lines} == expected
-    assert keys.recompute(out) == {x.key: x.item for x in lines}
+    assert keys.recompute_keys(out) == {x.key: x.item for x in lines}
     before = len(chat.requests)
     assert predict(triple, recipe, {}, asked, settings(address), items_folder, out) == 0
     assert len(chat.requests) == before, "what is there is not asked again"
@@ -76,14 +76,14 @@ def test_a_server_with_the_same_weights_answers_the_same(
 def test_address_model_and_weights_are_part_of_the_key(
     address: str, triple: Triple, items_folder: Path
 ) -> None:
-    asked = reading.load(items_folder, "test", SUITES[:1])[SUITES[0]]
+    asked = reading.load_items(items_folder, "test", SUITES[:1])[SUITES[0]]
     engine = open_engine(triple, None, {}, settings(address), items_folder)
-    first = {key for batch in engine.batches(asked, origin(triple, None)) for key in batch.keys}
+    first = {key for batch in engine.batches(asked, describe_origin(triple, None)) for key in batch.keys}
     half = Recipe.make(triple, "inject", {"strength": 0.5})
-    others = [engine.batches(asked, origin(triple, half))]
+    others = [engine.batches(asked, describe_origin(triple, half))]
     for change in ({"model": "other"}, {"address": "http://elsewhere/v1"}, {"max_new_tokens": 7}):
         engine.settings = engine.settings.model_copy(update=change)
-        others.append(engine.batches(asked, origin(triple, None)))
+        others.append(engine.batches(asked, describe_origin(triple, None)))
     for batches in others:
         assert not first & {key for batch in batches for key in batch.keys}
 
@@ -91,7 +91,7 @@ def test_address_model_and_weights_are_part_of_the_key(
 def test_a_busy_server_is_asked_again_a_broken_one_reported(
     chat: Chat, address: str, triple: Triple, items_folder: Path
 ) -> None:
-    asked = reading.load(items_folder, "test", SUITES[:1])[SUITES[0]][:1]
+    asked = reading.load_items(items_folder, "test", SUITES[:1])[SUITES[0]][:1]
     engine = open_engine(triple, None, {}, settings(address, retries=2), items_folder)
     chat.failures = 1
     assert len([p for batch in engine.answers(engine.batches(asked, {})) for p in batch]) == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.answering.predictions import Line, Prediction, opened, read
+from benchmarks.answering.predictions import Prediction, StoredPrediction, open_store, read_predictions
 from benchmarks.questions.item import Item
 from frism.errors import UserError
 
@@ -22,14 +22,14 @@ def prediction(key: str, raw: str = " three") -> Prediction:
 
 
 def store(path: Path, keys: list[str], raw: str = " three") -> None:
-    with opened(path, keys) as stored:
+    with open_store(path, keys) as stored:
         stored.append([prediction(key, raw) for key in keys])
 
 
 @given(st.text(), st.integers(0), st.booleans(), st.floats(0, 1e6))
 def test_a_line_survives_writing_and_reading(raw: str, tokens: int, truncated: bool, seconds: float) -> None:
     raw = raw.encode("utf-8", errors="replace").decode()
-    line = Line.of(Prediction(prediction("a").item, "a", raw, tokens, truncated, seconds))
+    line = StoredPrediction.of(Prediction(prediction("a").item, "a", raw, tokens, truncated, seconds))
     text = line.text()
     assert text.count("\n") == 1
     assert '"seconds"' in text
@@ -42,7 +42,7 @@ def test_a_cut_file_loses_at_most_its_last_line(tmp_path_factory: pytest.TempPat
     store(path, keys, "drei ☃")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - cut])
-    kept = [line.key for line in read(path)]
+    kept = [line.key for line in read_predictions(path)]
     assert kept == keys[: len(kept)]
     if cut <= 1:
         assert len(kept) >= 2
@@ -66,7 +66,7 @@ def test_a_changed_line_is_named(tmp_path_factory: pytest.TempPathFactory, data:
     fields[field] = other
     lines[place] = json.dumps(fields)
     path.write_text("\n".join(lines) + "\n")
-    for use in (lambda: read(path), lambda: store(path, keys)):
+    for use in (lambda: read_predictions(path), lambda: store(path, keys)):
         with pytest.raises(UserError, match=rf"v\.jsonl, line {place + 1} was changed after it was written"):
             use()
 
@@ -76,7 +76,11 @@ def test_only_what_is_missing_is_appended(tmp_path: Path) -> None:
     store(path, ["a", "b"], "first")
     inode = path.stat().st_ino
     store(path, ["a", "b", "c"], "second")
-    assert [(line.key, line.raw) for line in read(path)] == [("a", "first"), ("b", "first"), ("c", "second")]
+    assert [(line.key, line.raw) for line in read_predictions(path)] == [
+        ("a", "first"),
+        ("b", "first"),
+        ("c", "second"),
+    ]
     assert path.stat().st_ino == inode, "an intact file is appended to, not rewritten"
 
 
@@ -84,15 +88,15 @@ def test_other_keys_and_doubles_go(tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"
     store(path, ["old", "b"])
     path.write_text(path.read_text() * 2)
-    with opened(path, ["b", "c"]) as stored:
+    with open_store(path, ["b", "c"]) as stored:
         assert (stored.done, stored.dropped) == ({"b"}, 3)
-    assert [line.key for line in read(path)] == ["b"]
+    assert [line.key for line in read_predictions(path)] == ["b"]
 
 
 def test_lines_are_on_the_disk_when_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
-    with opened(tmp_path / "v.jsonl", ["a", "b"]) as stored:
+    with open_store(tmp_path / "v.jsonl", ["a", "b"]) as stored:
         stored.append([prediction("a")])
         stored.append([prediction("b")])
     assert synced == [synced[0], 2 * synced[0]]
@@ -101,10 +105,10 @@ def test_lines_are_on_the_disk_when_append_returns(tmp_path: Path, monkeypatch: 
 def test_bad_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"
     with pytest.raises(UserError, match="cannot read"):
-        read(path)
+        read_predictions(path)
     store(path, ["a", "b"])
     path.write_text("{\n" + path.read_text())
-    for use in (read, lambda p: store(p, ["a"])):
+    for use in (read_predictions, lambda p: store(p, ["a"])):
         with pytest.raises(UserError, match=r"v\.jsonl, line 1 is not a prediction"):
             use(path)
     (tmp_path / "file").touch()
@@ -116,7 +120,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with opened(tmp_path / "v.jsonl", ["a"]) as stored:
+    with open_store(tmp_path / "v.jsonl", ["a"]) as stored:
         monkeypatch.setattr(os, "fsync", refuse)
         with pytest.raises(UserError, match=r"cannot write .*v\.jsonl \(No space left"):
             stored.append([prediction("a")])

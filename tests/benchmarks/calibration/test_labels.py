@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.calibration.calibration_set import CalibrationSet
-from benchmarks.calibration.load import load
+from benchmarks.calibration.load import load_calibration
 from benchmarks.study.calibration_settings import CalibrationSettings
 from frism.triples.triple import Triple
 from tests.support import calibration_folders
@@ -37,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(folder: Path, source: str = "vizwiz") -> CalibrationSet:
-    return load(CalibrationSettings(source=source, folder=str(folder), questions=4), 0)  # type: ignore[arg-type]
+    return load_calibration(CalibrationSettings(source=source, folder=str(folder), questions=4), 0)  # type: ignore[arg-type]
 
 
 def seen(data: CalibrationSet) -> list[tuple[bytes, str]]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from benchmarks.calibration import parquet, pictures
 from benchmarks.calibration.calibration_set import CalibrationSet
-from benchmarks.calibration.load import load
+from benchmarks.calibration.load import load_calibration
 from benchmarks.study.calibration_settings import CalibrationSettings
 from frism import cache as file_cache
 from frism.errors import UserError
@@ -29,11 +29,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def vizwiz(folder: Path, n: int = 4, seed: int = 0, **more: Any) -> CalibrationSet:
-    return load(CalibrationSettings(source="vizwiz", folder=str(folder), questions=n, **more), seed)
+    return load_calibration(
+        CalibrationSettings(source="vizwiz", folder=str(folder), questions=n, **more), seed
+    )
 
 
 def pictured(folder: Path, n: int = 3, seed: int = 0, **more: Any) -> CalibrationSet:
-    return load(CalibrationSettings(source="folder", folder=str(folder), questions=n, **more), seed)
+    return load_calibration(
+        CalibrationSettings(source="folder", folder=str(folder), questions=n, **more), seed
+    )
 
 
 def album(folder: Path, n: int = 3) -> Path:
@@ -104,11 +108,11 @@ def test_a_data_set_in_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.Monkey
     (root / "refs").mkdir()
     (root / "refs/main").write_text("abc")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    data = load(CalibrationSettings(source="vizwiz", dataset="lab/vizwiz", questions=4), 0)
+    data = load_calibration(CalibrationSettings(source="vizwiz", dataset="lab/vizwiz", questions=4), 0)
     assert data.digest == vizwiz(root / "snapshots/abc").digest
     for name in ("lab/other", "lab/vizwiz/more"):
         with pytest.raises(UserError, match=f"{name} is not in the hub's cache.*hf download"):
-            load(CalibrationSettings(source="vizwiz", dataset=name, questions=4), 0)
+            load_calibration(CalibrationSettings(source="vizwiz", dataset=name, questions=4), 0)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
@@ -149,7 +153,7 @@ def test_the_draw_follows_the_seed_and_nothing_else(tmp_path: Path) -> None:
 def test_pictures_are_opened_when_they_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = vizwiz(calibration_folders.official(tmp_path / "v"), n=6).questions
     read: list[Path] = []
-    whole = pictures.opened
+    whole = pictures.open_picture
     monkeypatch.setattr(pictures, "opened", lambda path, limit: read.append(path) or whole(path, limit))
     part = questions[1:3]
     assert (len(part), read) == (2, [])
@@ -172,7 +176,7 @@ def test_the_digest_is_of_bytes_and_words(tmp_path: Path) -> None:
 def test_untouched_pictures_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_cache, "SETTLE_SECONDS", -1.0)
     read: list[Path] = []
-    check = pictures.check
+    check = pictures.check_picture
     monkeypatch.setattr(pictures, "check", lambda path: read.append(path) or check(path))
     folder = calibration_folders.official(tmp_path / "v")
     assert vizwiz(folder).digest == vizwiz(folder).digest
@@ -237,7 +241,7 @@ def test_a_fault_is_one_sentence(tmp_path: Path, fault: str, monkeypatch: pytest
     spoil(album(tmp_path / "album"))
     settings = {"source": "folder", "folder": str(tmp_path / "album"), "questions": 3} | changes
     with pytest.raises(UserError, match=words) as caught:
-        load(CalibrationSettings(**settings), 0)
+        load_calibration(CalibrationSettings(**settings), 0)
     assert "\n" not in str(caught.value)
 
 

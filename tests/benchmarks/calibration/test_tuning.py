@@ -23,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("items")
-    writing.write(folder, [find(name) for name in BENCHMARKS], {"dev": 2})
+    writing.write_items(folder, [find(name) for name in BENCHMARKS], {"dev": 2})
     return folder
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmarks.figures import bimodality, gate_maps, learning_curves, rank_blocks, sweep, trade_off
 from benchmarks.figures.labels import place_labels
-from benchmarks.figures.style import marks
+from benchmarks.figures.style import choose_marks
 from benchmarks.stages import explain
 from benchmarks.stages.figures import main
 from benchmarks.stages.tables import build
@@ -71,17 +71,17 @@ def test_clip_paths_are_numbered_and_found(results):
 
 
 def test_every_variant_is_told_apart_without_colour(study):
-    looks = [(m.marker, m.face) for m in marks(study).values()]
+    looks = [(m.marker, m.face) for m in choose_marks(study).values()]
     assert len(set(looks)) == len(looks) == len(study.variants)
 
 
 def test_the_points_are_the_tables(results, study):
     axes, pareto = (read_table(results / "tables" / f"{n}.csv") for n in ("axes", "pareto"))
-    points = trade_off._test_points(study, pareto)
+    points = trade_off._read_points(study, pareto)
     assert list(points.index) == list(study.variants)
     row = axes[(axes["variant"] == "inject") & (axes["group"] == "reasoning")].iloc[0]
     assert points.loc["inject", "y"] == row["score"]
-    stairs = trade_off._staircase(points)
+    stairs = trade_off._compute_staircase(points)
     front = points[points["front"] == "yes"]
     assert len(stairs) == 2 * len(front) - 1
     assert stairs["x"].is_monotonic_increasing and stairs["y"].is_monotonic_decreasing
@@ -89,11 +89,11 @@ def test_the_points_are_the_tables(results, study):
 
 def test_an_ellipse_holds_its_share():
     point = pd.Series({"x": 0.9, "y": 0.5, "sx": 0.02, "sy": 0.01, "correlation": 0.6})
-    outline = trade_off._ellipse(point, 0.95)
+    outline = trade_off._compute_ellipse(point, 0.95)
     covariance = np.array([[4e-4, 1.2e-4], [1.2e-4, 1e-4]])
     draws = np.random.default_rng(0).multivariate_normal([0.9, 0.5], covariance, 20000)
     assert Path(outline).contains_points(draws).mean() == pytest.approx(0.95, abs=0.01)
-    flat = trade_off._ellipse(point.replace(0.01, 0.0), 0.95)
+    flat = trade_off._compute_ellipse(point.replace(0.01, 0.0), 0.95)
     assert np.ptp(flat[:, 1]) == pytest.approx(0, abs=1e-9)
 
 
@@ -109,9 +109,9 @@ def test_one_axis_alone_is_said(study, results, tmp_path):
 
 def test_a_grid_of_two_parameters_is_several_lines(results):
     selection = read_table(results / "tables" / "selection.csv")
-    lines = trade_off.lines_of(selection, "frism")
+    lines = trade_off.split_into_lines(selection, "frism")
     assert [len(line) for line in lines] == [3, 3]
-    assert [len(line) for line in trade_off.lines_of(selection, "inject")] == [7]
+    assert [len(line) for line in trade_off.split_into_lines(selection, "inject")] == [7]
 
 
 def blank_axes():
@@ -192,28 +192,28 @@ def test_no_sweep_no_second_panel(results, study, tmp_path):
 
 def test_the_heat_map_is_the_table(results):
     rows = read_table(results / "tables" / "gates_by_layer.csv").query("variant == 'frism'")
-    found = gate_maps.heat(rows)
+    found = gate_maps.make_heat_map(rows)
     assert list(found.columns) == ["q", "k", "v", "o", "gate", "up", "down"] and list(found.index) == [
         *range(6)
     ]
     row = rows.query("layer == '2' and module == 'down'").iloc[0]
     assert found.loc[2, "down"] == row["mean"]
-    some = gate_maps.heat(rows[~((rows["layer"] == "1") & (rows["module"] == "q"))])
+    some = gate_maps.make_heat_map(rows[~((rows["layer"] == "1") & (rows["module"] == "q"))])
     assert np.isnan(some.loc[1, "q"]) and len(some) == 6
 
 
 def test_a_sweep_names_its_range(results, study):
     selection = read_table(results / "tables" / "selection.csv")
     rows = selection[selection["variant"] == "inject"]
-    assert sweep.swept_range(study, rows, "inject") == "strength 0.1 to 1"
+    assert sweep.describe_range(study, rows, "inject") == "strength 0.1 to 1"
     frism = selection[selection["variant"] == "frism"]
-    assert sweep.swept_range(study, frism, "frism") == "strength 0.5 to 1, alpha 0.05 to 0.3"
+    assert sweep.describe_range(study, frism, "frism") == "strength 0.5 to 1, alpha 0.05 to 0.3"
 
 
 def test_histograms_show_every_alpha_of_the_chosen_strength(results, study):
     table = read_table(results / "tables" / "bimodality.csv")
-    assert bimodality.swept(study, table) == "frism"
-    shown = bimodality.histograms(table, "frism")
+    assert bimodality.list_swept(study, table) == "frism"
+    shown = bimodality.count_histograms(table, "frism")
     assert list(shown["variant"]) == ["frism"] * 3 + ["frism_layer", "frism_random"]
     own = shown[shown["variant"] == "frism"]
     assert list(own["alpha"]) == [0.05, 0.1, 0.3] and own["strength"].nunique() == 1
@@ -298,6 +298,6 @@ def test_loss_curves_lie_beside_the_weights(study, tmp_path):
     (tmp_path / "vlm" / "other.csv").write_text("x,y\n1,2\n")
     triple = {role: str(tmp_path / role) for role in ("base", "lrm", "vlm")}
     own = study.model_copy(update={"triple": triple})
-    assert set(learning_curves._loss_curves(own)) == {"base", "vlm"}
+    assert set(learning_curves._read_loss_curves(own)) == {"base", "vlm"}
     learning_curves.draw(tmp_path, own, tmp_path)
     assert re.match(rb"\x89PNG", (tmp_path / "learning.png").read_bytes())

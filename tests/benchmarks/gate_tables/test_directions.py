@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.gate_tables import leading_subspace as leading_module
 from benchmarks.gate_tables.directions import AllDirections
-from benchmarks.gate_tables.leading_subspace import leading
+from benchmarks.gate_tables.leading_subspace import find_leading_subspace
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 
@@ -28,7 +28,7 @@ def arrays(triple, name):
 @pytest.mark.parametrize("shape", [(40, 60), (60, 40), (50, 50)])
 def test_leading_holds_half(shape):
     matrix = decaying(*shape)
-    found = leading(matrix, NAME)
+    found = find_leading_subspace(matrix, NAME)
     s = np.linalg.svd(matrix.double().numpy(), compute_uv=False)
     shares = np.cumsum(s**2) / (s**2).sum()
     assert len(found.vh) == np.searchsorted(shares, 0.5) + 1
@@ -39,21 +39,21 @@ def test_leading_holds_half(shape):
 
 def test_seeking_a_few_finds_what_the_whole_spectrum_holds(monkeypatch):
     matrix = decaying(300, 200)
-    exact = leading(matrix, NAME)
+    exact = find_leading_subspace(matrix, NAME)
     monkeypatch.setattr(leading_module, "EXACT", 10)
     monkeypatch.setattr(leading_module, "FIRST", 2)  # has to be doubled
-    found = leading(matrix, NAME)
+    found = find_leading_subspace(matrix, NAME)
     assert len(found.vh) == len(exact.vh) and found.held == pytest.approx(exact.held, abs=5e-3)
     inside = (exact.vh @ found.vh.T).square().sum() / len(exact.vh)
     assert inside > 0.95
-    assert torch.equal(found.vh, leading(matrix, NAME).vh)
+    assert torch.equal(found.vh, find_leading_subspace(matrix, NAME).vh)
     monkeypatch.setattr(leading_module, "LARGEST", 2)  # not enough for half
-    few = leading(matrix, NAME)
+    few = find_leading_subspace(matrix, NAME)
     assert len(few.vh) == 2 and few.held < 0.5
 
 
 def test_nothing_leads_in_nothing():
-    found = leading(torch.zeros(6, 9), NAME)
+    found = find_leading_subspace(torch.zeros(6, 9), NAME)
     assert found.u.shape == (6, 0) and found.vh.shape == (0, 9) and found.held == 0
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.gate_tables.directions import Directions
-from benchmarks.gate_tables.rank_blocks import rank_block_rows
+from benchmarks.gate_tables.rank_blocks import build_rank_block_rows
 from benchmarks.statistics.intervals import wilson
 from benchmarks.study.explain_settings import ExplainSettings
 from frism.errors import UserError
@@ -64,7 +64,7 @@ def directions():
 
 
 def test_rows(dev, directions):
-    rows = rank_block_rows(study(), dev, directions)
+    rows = build_rank_block_rows(study(), dev, directions)
     assert list(rows["block"]) == ["none", "all", "all", "0", "0", "1", "1"]
     assert list(rows["strength"]) == [0, 0.5, 1, 0.5, 1, 0.5, 1]
     keyed = rows.set_index(["block", "strength"])
@@ -79,7 +79,7 @@ def test_rows(dev, directions):
 def test_equal_energy_and_a_tail(dev, directions):
     dev["params"] = dev["params"].str.replace("count", "energy")
     own = Directions(**{**vars(directions[0]), "tail": 5.0})
-    rows = rank_block_rows(study(), dev, [own]).set_index(["block", "strength"])
+    rows = build_rank_block_rows(study(), dev, [own]).set_index(["block", "strength"])
     # 20 in all: the first direction's middle lies at 4.5, the others beyond 10; the tail in the last block.
     assert rows.loc[("0", 0.5), "energy_share"] == pytest.approx(9 / 20)
     assert rows.loc[("1", 0.5), "energy_share"] == pytest.approx(11 / 20)
@@ -87,17 +87,17 @@ def test_equal_energy_and_a_tail(dev, directions):
 
 def test_one_suite_each(dev, directions):
     named = study(explain={"reasoning": "plan", "perception": "see"})
-    rows = rank_block_rows(named, dev, directions).set_index(["block", "strength"])
+    rows = build_rank_block_rows(named, dev, directions).set_index(["block", "strength"])
     row = rows.loc[("1", 0.5)]
     assert row["reasoning"] == 0.5 and row["reasoning_n"] == 100
     assert (row["reasoning_low"], row["reasoning_high"]) == pytest.approx(wilson(50, 100))
     with pytest.raises(UserError, match=r"explain\.reasoning names other, which was not asked on dev"):
-        rank_block_rows(study(explain={"reasoning": "other"}), dev, directions)
+        build_rank_block_rows(study(explain={"reasoning": "other"}), dev, directions)
 
 
 def test_nothing_without_blocks(dev, directions):
     lines = {"vlm": {"method": "vlm"}, "plain": {"method": "inject", "grid": {"strength": [0.5, 1.0]}}}
-    rows = rank_block_rows(study(variants=lines), dev, directions)
+    rows = build_rank_block_rows(study(variants=lines), dev, directions)
     assert rows.empty and "energy_share" in rows
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.gate_tables import bimodality, open_gates, overlap
 from benchmarks.gate_tables.directions import Directions
-from benchmarks.gate_tables.open_fractions import Opened, layer_and_module, place
+from benchmarks.gate_tables.open_fractions import OpenFractions, locate_matrix, order_of
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 
@@ -44,7 +44,7 @@ def matrix(rng, rows=12, columns=9, leading=2):
 @pytest.fixture
 def opened():
     rng = np.random.default_rng(0)
-    return Opened("frism", 0, RECIPE, {n: rng.random(20) for n in NAMES}, {NAMES[1]: 0.25})
+    return OpenFractions("frism", 0, RECIPE, {n: rng.random(20) for n in NAMES}, {NAMES[1]: 0.25})
 
 
 @pytest.fixture
@@ -58,13 +58,13 @@ def known():
 
 
 def test_names():
-    assert layer_and_module("layers.12.mlp.down_proj.weight") == (12, "down")
-    assert sorted(set(NAMES), key=place) == NAMES
-    assert place("layers.2.self_attn.o_proj.weight") < place("layers.10.self_attn.q_proj.weight")
+    assert locate_matrix("layers.12.mlp.down_proj.weight") == (12, "down")
+    assert sorted(set(NAMES), key=order_of) == NAMES
+    assert order_of("layers.2.self_attn.o_proj.weight") < order_of("layers.10.self_attn.q_proj.weight")
 
 
 def test_by_layer_counts_every_direction(opened):
-    rows = open_gates.by_layer({"frism": opened}).set_index(["layer", "module"])
+    rows = open_gates.build_layer_rows({"frism": opened}).set_index(["layer", "module"])
     assert list(rows.index) == [("all", "all"), ("all", "q"), ("all", "up"), ("0", "all"), ("0", "q"),
                                 ("0", "up"), ("1", "all"), ("1", "q")]  # fmt: skip
     values = np.concatenate([opened.opened[NAMES[0]], opened.opened[NAMES[2]]])
@@ -75,7 +75,7 @@ def test_by_layer_counts_every_direction(opened):
 
 
 def test_by_rank_covers_every_direction_and_the_tail(opened, known):
-    rows = open_gates.by_rank({"frism": opened}, known)
+    rows = open_gates.build_rank_rows({"frism": opened}, known)
     everywhere = rows[rows["module"] == "all"].set_index("tenth")
     assert list(everywhere.index) == [*map(str, range(1, 11)), "tail"]
     assert everywhere["directions"].sum() == 61 and everywhere["energy_share"].sum() == pytest.approx(1)
@@ -85,14 +85,14 @@ def test_by_rank_covers_every_direction_and_the_tail(opened, known):
     assert everywhere.loc["tail", "opened_share"] == pytest.approx(0.25**2)
     assert "tail" not in set(rows.loc[rows["module"] == "q", "tenth"])
     random = replace(opened, recipe=RECIPE.model_copy(update={"method": "frism_random"}))
-    assert open_gates.by_rank({"frism_random": random}, known).empty
+    assert open_gates.build_rank_rows({"frism_random": random}, known).empty
 
 
 @pytest.mark.parametrize("count", [1, 3, 10, 11, 37])
 def test_tenths_of_any_number_of_directions(count, known):
-    opened = Opened("frism", 0, RECIPE, {NAMES[0]: np.linspace(1, 0, count)}, {})
+    opened = OpenFractions("frism", 0, RECIPE, {NAMES[0]: np.linspace(1, 0, count)}, {})
     own = replace(known[SETTINGS][NAMES[0]], s=np.ones(count))
-    rows = open_gates.by_rank({"frism": opened}, {SETTINGS: {NAMES[0]: own}})
+    rows = open_gates.build_rank_rows({"frism": opened}, {SETTINGS: {NAMES[0]: own}})
     whole = rows[rows["module"] == "all"]
     assert whole["directions"].sum() == count and whole["mean"].is_monotonic_decreasing
 
@@ -103,8 +103,8 @@ def test_overlap_is_the_share_of_the_updates_energy(seed):
     rng = np.random.default_rng(seed)
     u, s, v, p, q, own = matrix(rng)
     weights = rng.random(9)
-    opened = Opened("frism", 0, RECIPE, {NAMES[0]: weights}, {})
-    row = overlap.overlap_rows({"frism": opened}, {SETTINGS: {NAMES[0]: own}}).iloc[0]
+    opened = OpenFractions("frism", 0, RECIPE, {NAMES[0]: weights}, {})
+    row = overlap.build_overlap_rows({"frism": opened}, {SETTINGS: {NAMES[0]: own}}).iloc[0]
     for measure, gate in (("whole", np.ones(9)), ("opened", weights), ("shut", 1 - weights)):
         update = (u * gate * s) @ v.T
         energy = (update**2).sum()
@@ -119,8 +119,8 @@ def test_shuffled_gates_overlap_as_the_whole_does():
     own = replace(own, s=1 + 0.1 * rng.random(50))
     found = []
     for _ in range(400):
-        opened = Opened("frism", 0, RECIPE, {NAMES[0]: rng.random(50)}, {})
-        found.append(overlap.overlap_rows({"frism": opened}, {SETTINGS: {NAMES[0]: own}}).iloc[0])
+        opened = OpenFractions("frism", 0, RECIPE, {NAMES[0]: rng.random(50)}, {})
+        found.append(overlap.build_overlap_rows({"frism": opened}, {SETTINGS: {NAMES[0]: own}}).iloc[0])
     rows = pd.DataFrame(found)
     assert rows["left_opened"].mean() == pytest.approx(rows["left_whole"].mean(), rel=0.03)
     assert abs(rows["left_correlation"].mean()) < 0.03
@@ -131,30 +131,30 @@ def test_the_correlation_holds_the_rank_fixed(known):
     rng = np.random.default_rng(0)
     noise, other = rng.normal(size=200), rng.normal(size=200)
     # Both fall along the rank and have nothing else in common.
-    apart = overlap._correlation(0.1 * noise - ranks / 100, 0.1 * other - ranks / 100)
+    apart = overlap._correlate(0.1 * noise - ranks / 100, 0.1 * other - ranks / 100)
     assert abs(apart) < 0.15
-    assert overlap._correlation(noise - ranks, noise - 2 * ranks) > 0.2
-    assert math.isnan(overlap._correlation(np.full(200, 0.5), other))
+    assert overlap._correlate(noise - ranks, noise - 2 * ranks) > 0.2
+    assert math.isnan(overlap._correlate(np.full(200, 0.5), other))
 
 
 def test_averages_by_module(opened, known):
-    rows = overlap.overlap_rows({"frism": opened}, known)
-    means = overlap.averaged(rows, "module").set_index("module")
+    rows = overlap.build_overlap_rows({"frism": opened}, known)
+    means = overlap.average_overlap(rows, "module").set_index("module")
     assert list(means.index) == ["all", "q", "up"] and list(means["matrices"]) == [3, 2, 1]
     assert means.loc["q", "left_opened"] == pytest.approx(
         rows.loc[rows["module"] == "q", "left_opened"].mean()
     )
-    by_layer = overlap.averaged(rows, "layer")
+    by_layer = overlap.average_overlap(rows, "layer")
     assert list(by_layer["layer"]) == ["0", "1"] and list(by_layer["matrices"]) == [2, 1]
 
 
 def test_the_coefficient_of_known_distributions():
     rng = np.random.default_rng(0)
-    assert bimodality.sarle(rng.random(100_000)) == pytest.approx(bimodality.UNIFORM, abs=5e-3)
-    assert bimodality.sarle(rng.normal(size=100_000)) == pytest.approx(1 / 3, abs=5e-3)
-    assert bimodality.sarle(np.repeat([0.0, 1.0], 1000)) == pytest.approx(1, abs=5e-3)
-    assert math.isnan(bimodality.sarle(np.full(50, 0.5))) and math.isnan(
-        bimodality.sarle(np.array([0.0, 1.0]))
+    assert bimodality.compute_sarle(rng.random(100_000)) == pytest.approx(bimodality.UNIFORM, abs=5e-3)
+    assert bimodality.compute_sarle(rng.normal(size=100_000)) == pytest.approx(1 / 3, abs=5e-3)
+    assert bimodality.compute_sarle(np.repeat([0.0, 1.0], 1000)) == pytest.approx(1, abs=5e-3)
+    assert math.isnan(bimodality.compute_sarle(np.full(50, 0.5))) and math.isnan(
+        bimodality.compute_sarle(np.array([0.0, 1.0]))
     )
 
 
@@ -162,5 +162,5 @@ def test_the_coefficient_of_known_distributions():
 def test_the_coefficient_ignores_scale_and_place(values, scale, shift):
     values = np.round(np.array(values), 3)
     if np.ptp(values) > 0.01:
-        here, there = bimodality.sarle(values), bimodality.sarle(values * scale + shift)
+        here, there = bimodality.compute_sarle(values), bimodality.compute_sarle(values * scale + shift)
         assert here == pytest.approx(there, rel=1e-6)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from qwen_vl_utils.vision_process import fetch_image
 
-from benchmarks.answering.rendering import fitted, fitted_size
+from benchmarks.answering.rendering import compute_size, resize_pictures
 from benchmarks.prompting import families
-from benchmarks.prompting.families import Family, family
-from benchmarks.prompting.vlmevalkit_models import package, write_message
+from benchmarks.prompting.families import Family, find_family
+from benchmarks.prompting.vlmevalkit_models import import_package, write_message
 from benchmarks.registry import lookup
 from benchmarks.vlmevalkit import loading
 from frism.errors import UserError
@@ -23,8 +23,8 @@ from tests.support import tsvs
 
 def messages(kind: str, name: str, folder: Path, **overrides: object) -> list[families.Message]:
     definition = lookup.find(tsvs.pinned(tsvs.make(name, folder, 5)))
-    dataset = loading.build(definition, folder)
-    own = family(kind, **overrides)
+    dataset = loading.build_dataset(definition, folder)
+    own = find_family(kind, **overrides)
     return [write_message(own, dataset, dataset.data.iloc[i]) for i in range(len(dataset.data))]
 
 
@@ -33,11 +33,11 @@ def texts(message: families.Message) -> str:
 
 
 def test_the_miniatures_prompts_are_the_datasets_own(tmp_path: Path) -> None:
-    own = family("qwen2_5_vl")
+    own = find_family("qwen2_5_vl")
     assert not own.custom_prompts
     assert own.min_pixels is own.max_pixels is own.system_prompt is None
     definition = lookup.find(tsvs.pinned(tsvs.make("MMStar", tmp_path, 5)))
-    dataset = loading.build(definition, tmp_path)
+    dataset = loading.build_dataset(definition, tmp_path)
     for i in range(5):
         line = dataset.data.iloc[i]
         assert write_message(own, dataset, line) == dataset.build_prompt(line)
@@ -82,8 +82,8 @@ def test_a_family_survives_json() -> None:
     import json
 
     for entry in families.FAMILIES:
-        changed = family(entry.model_types[0], system_prompt="Think.")
-        restored = families.restore(json.loads(json.dumps(changed.fingerprint())))
+        changed = find_family(entry.model_types[0], system_prompt="Think.")
+        restored = families.restore_family(json.loads(json.dumps(changed.fingerprint())))
         assert restored == changed
         assert hash(restored) == hash(changed)
 
@@ -96,9 +96,9 @@ def test_bad_overrides_are_one_sentence_each() -> None:
         ("qwen2_5_vl", {"min_pixels": 30, "max_pixels": 3}, "ascending"),
     ]:
         with pytest.raises(UserError, match=complaint):
-            family(kind, **overrides)
+            find_family(kind, **overrides)
     with pytest.raises(UserError, match="another version"):
-        families.restore({"name": "qwen2_vl"})
+        families.restore_family({"name": "qwen2_vl"})
 
 
 @given(
@@ -111,24 +111,24 @@ def test_picture_sizes_are_those_of_qwen_vl_utils(
     picture = Image.new("RGB", (width, height))
     if max(width, height) > 200 * min(width, height):
         with pytest.raises(UserError, match="too narrow"):
-            fitted_size(own, picture.size, "MMStar")
+            compute_size(own, picture.size, "MMStar")
         return
     limits = {"max_pixels": 300_000} | ({} if least is None else {"min_pixels": least})
     expected = fetch_image({"image": picture, **limits}, image_patch_size=factor // 2)
-    assert fitted_size(own, picture.size, "MMStar") == expected.size
+    assert compute_size(own, picture.size, "MMStar") == expected.size
 
 
 def test_pictures_are_resized_as_qwen_vl_utils_does_and_ocrbench_has_its_own_limit() -> None:
     picture = Image.effect_noise((123, 77), 80).convert("RGB")
-    own = family("qwen2_5_vl")
+    own = find_family("qwen2_5_vl")
     for name, limit in (("MMStar", {}), ("OCRBench", {"min_pixels": 100 * 28 * 28})):
         expected = fetch_image({"image": picture, **limit}, image_patch_size=14)
-        assert fitted(own, [picture], name)[0].tobytes() == expected.tobytes()
+        assert resize_pictures(own, [picture], name)[0].tobytes() == expected.tobytes()
 
 
 def test_importing_model_classes_leaves_the_process_as_it_was() -> None:
     before, state = dict(os.environ), torch.get_rng_state()
-    package("vlm")
+    import_package("vlm")
     assert torch.is_grad_enabled()
     assert ssl._create_default_https_context is not ssl._create_unverified_context
     assert dict(os.environ) == before

@@ -79,23 +79,25 @@ def test_a_benchmark_that_is_used_up_is_named() -> None:
     ],
 )  # fmt: skip
 def test_what_belongs_together(tmp_path: Path, name: str, sizes: set[int]) -> None:
-    table = tsv.read(tsvs.make(name, tmp_path, 24))
-    labels = clusters.of(find(name), table.frame, table.picture_digests)
+    table = tsv.read_table(tsvs.make(name, tmp_path, 24))
+    labels = clusters.assign_clusters(find(name), table.frame, table.picture_digests)
     assert {labels.count(label) for label in labels if label} | ({1} if "" in labels else set()) == sizes
 
 
 def test_versions_without_a_column_follow_the_numbering(tmp_path: Path) -> None:
-    table = tsv.read(tsvs.make("MathVerse_MINI", tmp_path, 20))
-    labels = clusters.of(find("MathVerse_MINI"), table.frame, table.picture_digests)
+    table = tsv.read_table(tsvs.make("MathVerse_MINI", tmp_path, 20))
+    labels = clusters.assign_clusters(find("MathVerse_MINI"), table.frame, table.picture_digests)
     without = table.frame.drop(columns="problem_index")
-    assert clusters.of(find("MathVerse_MINI"), without, table.picture_digests) == labels
+    assert clusters.assign_clusters(find("MathVerse_MINI"), without, table.picture_digests) == labels
 
 
 def test_clusters_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    table = tsv.read(tsvs.make("POPE", tmp_path, 6))
+    table = tsv.read_table(tsvs.make("POPE", tmp_path, 6))
     for rule, complaint in (
         ("catgory", "no column 'catgory' for clusters. Did you mean 'category'"),
         ("hallusion_set", "clusters by hallusion_set do not fit"),
     ):
         with pytest.raises(UserError, match=f"benchmark POPE: .*{complaint}"):
-            clusters.of(find({"name": "POPE", "clusters": rule}), table.frame, table.picture_digests)
+            clusters.assign_clusters(
+                find({"name": "POPE", "clusters": rule}), table.frame, table.picture_digests
+            )

@@ -22,7 +22,7 @@ def copied(items_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_items_come_in_order_with_their_pictures(items_folder: Path) -> None:
-    loaded = reading.load(items_folder, "test", ",".join(reversed(SUITES)))
+    loaded = reading.load_items(items_folder, "test", ",".join(reversed(SUITES)))
     assert list(loaded) == SUITES[::-1]
     for name, group in loaded.items():
         assert [item.index for item in group] == [str(i) for i in range(QUESTIONS)]
@@ -36,16 +36,16 @@ def test_items_come_in_order_with_their_pictures(items_folder: Path) -> None:
 
 def test_written_twice_is_the_same(items_folder: Path, tmp_path: Path) -> None:
     definitions = [find(name).model_copy(update={"sha256": {}}) for name in SUITES]
-    writing.write(tmp_path / "again", definitions, {"test": QUESTIONS})
+    writing.write_items(tmp_path / "again", definitions, {"test": QUESTIONS})
     for path in [p for p in items_folder.rglob("*") if p.is_file() and "prepared" not in p.parts]:
         assert (tmp_path / "again" / path.relative_to(items_folder)).read_bytes() == path.read_bytes()
 
 
 def test_another_seed_leaves_nothing_of_the_first(copied: Path) -> None:
     """VLMEvalKit keeps a picture that is already there under the question's number."""
-    before = reading.load(copied, "test", "mini_number")["mini_number"]
-    writing.write(copied, [find("mini_number")], {"test": QUESTIONS}, seed=1)
-    after = reading.load(copied, "test", "mini_number")["mini_number"]
+    before = reading.load_items(copied, "test", "mini_number")["mini_number"]
+    writing.write_items(copied, [find("mini_number")], {"test": QUESTIONS}, seed=1)
+    after = reading.load_items(copied, "test", "mini_number")["mini_number"]
     assert not {i.images for i in before} & {i.images for i in after}
     assert [len(i.pictures()) for i in after] == [1] * QUESTIONS
     assert not (copied / "test" / "mini_total.jsonl").exists()
@@ -55,11 +55,11 @@ def test_a_changed_file_is_refused(copied: Path) -> None:
     path = copied / "test" / "mini_total.jsonl"
     path.write_text(path.read_text().replace("Explain", "Briefly"))
     with pytest.raises(UserError, match=r"mini_total\.jsonl was changed"):
-        reading.load(copied, "test", ["mini_total"])
+        reading.load_items(copied, "test", ["mini_total"])
 
 
 def test_a_changed_or_missing_picture_is_refused(copied: Path) -> None:
-    item = reading.load(copied, "test", ["mini_total"])["mini_total"][0]
+    item = reading.load_items(copied, "test", ["mini_total"])["mini_total"][0]
     path = copied / item.message[0]["value"]
     Image.new("RGB", (84, 84)).save(path)
     with pytest.raises(UserError, match=r"0\.png is not the picture"):
@@ -71,13 +71,13 @@ def test_a_changed_or_missing_picture_is_refused(copied: Path) -> None:
 
 def test_unfinished_or_absent_items_are_refused(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no items of benchmark mini_add"):
-        reading.load(copied, "test", ["mini_add"])
+        reading.load_items(copied, "test", ["mini_add"])
     with pytest.raises(UserError, match="on split 'dev'"):
-        reading.load(copied, "dev", ["mini_total"])
+        reading.load_items(copied, "dev", ["mini_total"])
     (copied / "manifest.json").unlink()
     for folder in (copied, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="no finished items"):
-            reading.load(folder, "test", ["mini_total"])
+            reading.load_items(folder, "test", ["mini_total"])
 
 
 def test_recorded_digests_are_written_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,16 +85,16 @@ def test_recorded_digests_are_written_and_checked(tmp_path: Path, monkeypatch: p
     folder.mkdir()
     shutil.copy(lookup.FOLDER / "mini_place.yaml", folder)
     monkeypatch.setattr(lookup, "FOLDER", folder)
-    manifest = writing.write(tmp_path / "items", [find("mini_place")], {"dev": 5})
+    manifest = writing.write_items(tmp_path / "items", [find("mini_place")], {"dev": 5})
     items.record(manifest, [find("mini_place")])
     definition = find("mini_place")
     assert len(definition.sha256["dev-5-seed0"]) == 64
-    writing.write(tmp_path / "items", [definition], {"dev": 5})
+    writing.write_items(tmp_path / "items", [definition], {"dev": 5})
     wrong = definition.model_copy(update={"sha256": {"dev-5-seed0": "0" * 64}})
     with pytest.raises(UserError, match=r"mini_place\.yaml: the data of dev-5-seed0 have sha256"):
-        writing.write(tmp_path / "items", [wrong], {"dev": 5})
+        writing.write_items(tmp_path / "items", [wrong], {"dev": 5})
     with pytest.raises(UserError, match="no finished items"):
-        reading.load(tmp_path / "items", "dev", ["mini_place"])
+        reading.load_items(tmp_path / "items", "dev", ["mini_place"])
 
 
 def test_command_line(tmp_path: Path) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibration.load import load
+from benchmarks.calibration.load import load_calibration
 from benchmarks.miniature import question_families, world
 from benchmarks.questions import miniature
-from benchmarks.registry.lookup import available, find
+from benchmarks.registry.lookup import find, list_defined
 from benchmarks.study.calibration_settings import CalibrationSettings
 from frism.errors import UserError
 
 csv.field_size_limit(10**7)
-MINIATURE = [name for name in available() if name.startswith("mini_")]
+MINIATURE = [name for name in list_defined() if name.startswith("mini_")]
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path: Path) -> None:
 def test_splits_and_calibration_share_no_scene() -> None:
     seen: dict[str, set[world.Scene]] = {"train": set()}
     for split in ("dev", "test", "calibration"):
-        seen[split] = {r.scene for name in MINIATURE for r in miniature.rows(find(name), split, 60)}
+        seen[split] = {r.scene for name in MINIATURE for r in miniature.make_rows(find(name), split, 60)}
         assert {world.split_of(scene) for scene in seen[split]} == {split}
     for one in seen:
         for other in seen:
@@ -38,7 +38,7 @@ def test_splits_and_calibration_share_no_scene() -> None:
 @pytest.mark.parametrize("name", MINIATURE)
 def test_rows_are_different_questions_with_the_request_asked_for(name: str) -> None:
     definition = find(name)
-    rows = miniature.rows(definition, "test", 50)
+    rows = miniature.make_rows(definition, "test", 50)
     assert [r.index for r in rows] == list(range(50))
     assert len({(r.scene, r.question) for r in rows}) == 50
     request = miniature.REQUESTS[definition.source.miniature.request]
@@ -48,13 +48,15 @@ def test_rows_are_different_questions_with_the_request_asked_for(name: str) -> N
 
 
 def test_a_longer_suite_begins_with_the_shorter_one() -> None:
-    assert miniature.rows(find("mini_net"), "dev", 30)[:10] == miniature.rows(find("mini_net"), "dev", 10)
+    assert miniature.make_rows(find("mini_net"), "dev", 30)[:10] == miniature.make_rows(
+        find("mini_net"), "dev", 10
+    )
 
 
 @pytest.mark.parametrize("family", ["total", "net", "largest", "conditional"])
 def test_unasked_suites_ask_the_same_questions(family: str) -> None:
-    asked = miniature.rows(find(f"mini_{family}"), "test", 20)
-    unasked = miniature.rows(find(f"mini_{family}_unasked"), "test", 20)
+    asked = miniature.make_rows(find(f"mini_{family}"), "test", 20)
+    unasked = miniature.make_rows(find(f"mini_{family}_unasked"), "test", 20)
     assert [(r.scene, r.answer, r.picture_seed) for r in asked] == [
         (r.scene, r.answer, r.picture_seed) for r in unasked
     ]
@@ -77,19 +79,19 @@ def test_unknown_family_and_split_are_named() -> None:
         update={"miniature": definition.source.miniature.model_copy(update={"family": "totl"})}
     )
     with pytest.raises(UserError, match=r"totl.*'total'"):
-        miniature.rows(definition.model_copy(update={"source": source}), "dev", 1)
+        miniature.make_rows(definition.model_copy(update={"source": source}), "dev", 1)
     with pytest.raises(UserError, match="unknown split 'tset'"):
-        miniature.rows(definition, "tset", 1)
+        miniature.make_rows(definition, "tset", 1)
 
 
 def test_calibration_is_unlabelled_perception() -> None:
     settings = CalibrationSettings(questions=25)
-    data = load(settings, 3)
+    data = load_calibration(settings, 3)
     assert len(data) == 25
     for picture, question in data.questions:
         assert picture.size == (world.SIZE, world.SIZE)
         assert question.startswith(question_families.REQUEST_SHORT)
-    again = load(settings, 3)
-    assert again.digest == data.digest != load(settings, 4).digest
+    again = load_calibration(settings, 3)
+    assert again.digest == data.digest != load_calibration(settings, 4).digest
     assert [q for _, q in again.questions] == [q for _, q in data.questions]
     assert [p.tobytes() for p, _ in again.questions] == [p.tobytes() for p, _ in data.questions]

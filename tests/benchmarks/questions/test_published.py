@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.prompting.families import family
+from benchmarks.prompting.families import find_family
 from benchmarks.questions import reading, writing
 from benchmarks.registry.lookup import find
 from benchmarks.stages import items
 from benchmarks.vlmevalkit import loading
-from benchmarks.vlmevalkit.loading import environment, replaced
+from benchmarks.vlmevalkit.loading import replace_attributes
+from benchmarks.vlmevalkit.loading import set_environment as environment
 from frism.errors import UserError
 from tests.benchmarks.conftest import invoke, refused
 from tests.support import tsvs
@@ -29,8 +30,8 @@ NAMES = sorted(tsvs.MAKERS)
 
 def stock(name: str, root: Path):
     """VLMEvalKit's dataset object on a TSV, as it reads it by itself (but for the checksum)."""
-    found = loading.dataset_class(find(name).dataset_class)
-    with environment(LMUData=str(root)), replaced(found, DATASET_MD5={}, DATASET_URL={}):
+    found = loading.load_dataset_class(find(name).dataset_class)
+    with environment(LMUData=str(root)), replace_attributes(found, DATASET_MD5={}, DATASET_URL={}):
         return found(dataset=name)
 
 
@@ -49,21 +50,23 @@ def written(tmp_path: Path, name: str, n: int = 8, splits=None, **fields):
     """Items of a locally made TSV: the data folder, the items folder, the manifest and the definition."""
     path = tsvs.make(name, tmp_path / "data", n)
     definition = find(tsvs.pinned(path, **fields))
-    manifest = writing.write(tmp_path / "items", [definition], splits or {"test": "all"}, data=path.parent)
+    manifest = writing.write_items(
+        tmp_path / "items", [definition], splits or {"test": "all"}, data=path.parent
+    )
     return path, tmp_path / "items", manifest, definition
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_messages_are_vlmevalkits_own(tmp_path: Path, name: str) -> None:
     path, folder, _, definition = written(tmp_path, name)
-    found = reading.load(folder, "test", [name])[name]
+    found = reading.load_items(folder, "test", [name])[name]
     dataset = stock(name, shutil.copytree(path.parent, tmp_path / "stock"))
     expected = [dataset.build_prompt(dataset.data.iloc[i]) for i in range(len(dataset.data))]
     assert [shown(item.message, folder) for item in found] == [shown(m, tmp_path) for m in expected]
     assert [item.index for item in found] == [row["index"] for row in tsvs.read(path)]
     assert [item.answer for item in found] == [row["answer"] for row in tsvs.read(path)]
     # And they can be built again from what the items folder holds.
-    again = loading.build(definition, folder / "test")
+    again = loading.build_dataset(definition, folder / "test")
     messages = [again.build_prompt(again.data.iloc[i]) for i in range(len(again.data))]
     assert [shown(m, folder) for m in messages] == [shown(m, tmp_path) for m in expected]
 
@@ -78,7 +81,7 @@ def test_the_table_beside_the_items_has_everything_but_pictures(tmp_path: Path) 
 
 def test_splits_share_no_cluster_and_no_picture(tmp_path: Path) -> None:
     _, folder, manifest, _ = written(tmp_path, "POPE", 36, {"dev": 8, "test": "all"})
-    dev, test = (reading.load(folder, split, ["POPE"])["POPE"] for split in ("dev", "test"))
+    dev, test = (reading.load_items(folder, split, ["POPE"])["POPE"] for split in ("dev", "test"))
     assert manifest["questions"] == {"POPE": {"dev": 12, "test": 24}} and manifest["shared"] == {}
     assert not {i.cluster for i in dev} & {i.cluster for i in test}
     assert not {i.images for i in dev} & {i.images for i in test}
@@ -90,11 +93,11 @@ def test_benchmarks_that_differ_in_the_prompt_are_cut_alike(tmp_path: Path) -> N
     path = tsvs.make("MathVerse_MINI_Vision_Only", data, 12)
     path.rename(data / "MathVerse_MINIVOnly.tsv")
     pins = [tsvs.pinned(data / "MathVerse_MINIVOnly.tsv") | {"name": path.stem + end} for end in ("", "_cot")]
-    manifest = writing.write(
+    manifest = writing.write_items(
         tmp_path / "items", [find(p) for p in pins], {"dev": 5, "test": "all"}, data=data
     )
     assert manifest["shared"] == {}
-    short, long = reading.load(tmp_path / "items", "test", [p["name"] for p in pins]).values()
+    short, long = reading.load_items(tmp_path / "items", "test", [p["name"] for p in pins]).values()
     assert [i.index for i in short] == [i.index for i in long]
     assert [i.message for i in short] != [i.message for i in long]
 
@@ -104,7 +107,7 @@ def test_pictures_that_two_benchmarks_share_across_splits_are_told(tmp_path: Pat
     one = tsvs.make("MMStar", data, 10)
     shutil.copy(one, data / "Mine.tsv")
     own = find(tsvs.pinned(data / "Mine.tsv", axis="other", **{"class": "ImageMCQDataset"}))
-    manifest = writing.write(
+    manifest = writing.write_items(
         tmp_path / "items", [find(tsvs.pinned(one)), own], {"dev": 4, "test": "all"}, data=data
     )
     assert manifest["shared"] == {"Mine": {"MMStar": 4}}
@@ -113,10 +116,12 @@ def test_pictures_that_two_benchmarks_share_across_splits_are_told(tmp_path: Pat
 def test_options_called_none_are_asked(tmp_path: Path) -> None:
     path = tsvs.make("MMStar", tmp_path, 4, odd_options=True)
     definition = find(tsvs.pinned(path))
-    writing.write(tmp_path / "items", [definition], {"test": "all"}, data=tmp_path)
-    texts = [i.message[-1]["value"] for i in reading.load(tmp_path / "items", "test", ["MMStar"])["MMStar"]]
+    writing.write_items(tmp_path / "items", [definition], {"test": "all"}, data=tmp_path)
+    texts = [
+        i.message[-1]["value"] for i in reading.load_items(tmp_path / "items", "test", ["MMStar"])["MMStar"]
+    ]
     assert [sum(f". {word}\n" in text for text in texts) for word in ("None", "NA", "null")] == [1, 1, 1]
-    again = loading.build(definition, tmp_path / "items" / "test")
+    again = loading.build_dataset(definition, tmp_path / "items" / "test")
     assert [again.build_prompt(again.data.iloc[i])[-1]["value"] for i in range(4)] == texts
 
 
@@ -131,11 +136,11 @@ def test_a_table_that_names_its_pictures_by_path(tmp_path: Path) -> None:
         csv.writer(stream, delimiter="\t").writerows(rows)
     definition = find(tsvs.pinned(data / "MMStar.tsv"))
     folder = tmp_path / "items"
-    writing.write(folder, [definition], {"test": "all"}, data=data)
+    writing.write_items(folder, [definition], {"test": "all"}, data=data)
     shutil.rmtree(data)
-    found = reading.load(folder, "test", ["MMStar"])["MMStar"]
+    found = reading.load_items(folder, "test", ["MMStar"])["MMStar"]
     assert [[p.size for p in item.pictures()] for item in found] == [[(30, 40)], [(30, 40), (40, 30)]]
-    again = loading.build(definition, folder / "test")
+    again = loading.build_dataset(definition, folder / "test")
     assert [p["value"] for p in again.build_prompt(again.data.iloc[1])[:2]] == [
         str(folder / part["value"]) for part in found[1].message[:2]
     ]
@@ -151,8 +156,8 @@ def test_pictures_inside_the_message_become_files(tmp_path: Path) -> None:
     with (tmp_path / "VTCBench.tsv").open("w", newline="") as stream:
         csv.writer(stream, delimiter="\t").writerows(rows)
     definition = find(tsvs.pinned(tmp_path / "VTCBench.tsv", axis="perception"))
-    writing.write(tmp_path / "items", [definition], {"test": "all"}, data=tmp_path)
-    (found,) = reading.load(tmp_path / "items", "test", ["VTCBench"])["VTCBench"]
+    writing.write_items(tmp_path / "items", [definition], {"test": "all"}, data=tmp_path)
+    (found,) = reading.load_items(tmp_path / "items", "test", ["VTCBench"])["VTCBench"]
     files = [(tmp_path / "items" / p["value"]).read_bytes() for p in found.message if p["type"] == "image"]
     assert files == [base64.b64decode(picture) for picture in pictures]
 
@@ -165,30 +170,32 @@ def test_faults_in_a_table_are_named(tmp_path: Path) -> None:
         path = tmp_path / "POPE.tsv"
         path.write_text(f"index\tquestion\tcategory\tanswer\timage\n1\t?\trandom\tYes\t{cell}\n")
         with pytest.raises(UserError, match=complaint):
-            writing.write(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
+            writing.write_items(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
         with pytest.raises(UserError, match="no finished items"):
-            reading.load(tmp_path / "items", "test", ["POPE"])
+            reading.load_items(tmp_path / "items", "test", ["POPE"])
     path.write_text("index\tquestion\tcategory\tanswer\timage_path\n1\t?\trandom\tYes\tlost.jpg\n")
     with pytest.raises(UserError, match=r"lost\.jpg is missing, which .*POPE\.tsv names"):
-        writing.write(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
+        writing.write_items(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
 
 
 def test_a_changed_file_stops_before_anything_is_asked(tmp_path: Path) -> None:
     path, folder, _, definition = written(tmp_path, "POPE")
     path.write_bytes(path.read_bytes().replace(b"Is there", b"Was there"))
     with pytest.raises(UserError, match=r"POPE\.tsv has sha256 .* as benchmark POPE says"):
-        writing.write(folder, [definition], {"test": "all"}, data=path.parent)
+        writing.write_items(folder, [definition], {"test": "all"}, data=path.parent)
 
 
 def test_benchmarks_without_questions_here(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gsm8k has no pictures: name it under `text`"):
-        writing.write(tmp_path / "items", [find("gsm8k")], {"test": "all"})
+        writing.write_items(tmp_path / "items", [find("gsm8k")], {"test": "all"})
     with pytest.raises(UserError, match=r"mini_add is generated on the fly: set questions\.test to a number"):
-        writing.write(tmp_path / "items", [find("mini_add")], {"test": "all"})
+        writing.write_items(tmp_path / "items", [find("mini_add")], {"test": "all"})
     path = tsvs.make("MMStar", tmp_path, 3)
     other = find(tsvs.pinned(path)).model_copy(update={"name": "again"})
     with pytest.raises(UserError, match=r"benchmarks MMStar and again are both on MMStar\.tsv"):
-        writing.write(tmp_path / "items", [find(tsvs.pinned(path)), other], {"test": "all"}, data=tmp_path)
+        writing.write_items(
+            tmp_path / "items", [find(tsvs.pinned(path)), other], {"test": "all"}, data=tmp_path
+        )
 
 
 def test_the_models_family_writes_the_prompts(tmp_path: Path) -> None:
@@ -198,12 +205,14 @@ def test_the_models_family_writes_the_prompts(tmp_path: Path) -> None:
     texts = {}
     for name, own in (
         ("plain", None),
-        ("qwen2_vl", family("qwen2_vl")),
-        ("qwen2_5_vl", family("qwen2_5_vl")),
+        ("qwen2_vl", find_family("qwen2_vl")),
+        ("qwen2_5_vl", find_family("qwen2_5_vl")),
     ):
-        manifest = writing.write(tmp_path / name, [definition], {"test": "all"}, data=tmp_path, family=own)
+        manifest = writing.write_items(
+            tmp_path / name, [definition], {"test": "all"}, data=tmp_path, family=own
+        )
         assert manifest["family"] == (own.fingerprint() if own else None)
-        found = reading.load(tmp_path / name, "test", ["MMStar"])["MMStar"]
+        found = reading.load_items(tmp_path / name, "test", ["MMStar"])["MMStar"]
         assert {item.max_new_tokens for item in found} == {7}
         texts[name] = [[p["value"] for p in item.message if p["type"] == "text"] for item in found]
     assert texts["plain"] == texts["qwen2_5_vl"] != texts["qwen2_vl"]
@@ -217,7 +226,7 @@ def test_two_processes_make_one_folder(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     running = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait() for process in running] == [0, 0]
-    found = reading.load(tmp_path / "items", "test", ["POPE"])["POPE"]
+    found = reading.load_items(tmp_path / "items", "test", ["POPE"])["POPE"]
     assert len(found) == 30 and all(item.pictures() for item in found)
     resolved = json.loads((tmp_path / "items" / "benchmarks.json").read_text())
     assert find(resolved["POPE"]) == find(tsvs.pinned(path))

@@ -16,7 +16,7 @@ from tests.support import tsvs
 @pytest.mark.parametrize("name", sorted(tsvs.MAKERS))
 def test_texts_and_pictures_are_those_of_the_file(tmp_path: Path, name: str) -> None:
     path = tsvs.make(name, tmp_path, 13, seed=1)
-    table, rows = tsv.read(path), tsvs.read(path)
+    table, rows = tsv.read_table(path), tsvs.read(path)
     by_index = {row["index"]: row for row in rows}
     assert [str(index) for index in table.frame["index"]] == [row["index"] for row in rows]
     assert [str(answer) for answer in table.frame["answer"]] == [row["answer"] for row in rows]
@@ -31,7 +31,7 @@ def test_texts_and_pictures_are_those_of_the_file(tmp_path: Path, name: str) -> 
 
 
 def test_words_that_pandas_takes_for_nothing_stay(tmp_path: Path) -> None:
-    frame = tsv.read(tsvs.make("MMStar", tmp_path, 4, odd_options=True)).frame
+    frame = tsv.read_table(tsvs.make("MMStar", tmp_path, 4, odd_options=True)).frame
     options = [[row[letter] for letter in "ABCD"] for _, row in frame.iterrows()]
     assert [sum(word in cells for cells in options) for word in ("None", "NA", "null")] == [1, 1, 1]
 
@@ -43,7 +43,7 @@ def test_quotes_tabs_and_line_breaks_are_text(tmp_path: Path) -> None:
         writer = csv.writer(stream, delimiter="\t")
         writer.writerows([["index", "question", "image", "answer"], ["a", odd, "x" * 100, "007"]])
         writer.writerow(["b", "?", "a", ""])
-    table = tsv.read(path)
+    table = tsv.read_table(path)
     assert list(table.frame["question"]) == [odd, "?"]
     assert table.frame["answer"][0] == "007" and pd.isna(table.frame["answer"][1])
     assert [table.pictures(cell) for cell in table.frame["image"]] == ["x" * 100] * 2
@@ -64,9 +64,9 @@ def test_faults_are_named(tmp_path: Path, content: str | bytes, complaint: str) 
     path = tmp_path / "faulty.tsv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=rf"faulty\.tsv.*({complaint})"):
-        tsv.read(path)
+        tsv.read_table(path)
     with pytest.raises(UserError, match=r"cannot read .*absent\.tsv"):
-        tsv.read(tmp_path / "absent.tsv")
+        tsv.read_table(tmp_path / "absent.tsv")
 
 
 def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def published_at(monkeypatch: pytest.MonkeyPatch):
 
     def put(url: str, md5: str | None = "right") -> None:
         md5 = hashlib.md5(Server.content).hexdigest() if md5 == "right" else md5
-        entry = vlmevalkit_names.Declared("POPE", "ImageYORNDataset", "IMAGE", "ImageYORNDataset", url, md5)
+        entry = vlmevalkit_names.DeclaredDataset(
+            "POPE", "ImageYORNDataset", "IMAGE", "ImageYORNDataset", url, md5
+        )
         monkeypatch.setattr(vlmevalkit_names, "find", lambda name: entry)
 
     return put

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.miniature.question_families import PERCEPTION, REASONING, SHORT
 from benchmarks.registry import lookup
 from benchmarks.registry.definition import Metric
-from benchmarks.registry.metric_names import evaluating_class
+from benchmarks.registry.metric_names import find_evaluating_class
 from benchmarks.scoring import metrics
 from benchmarks.tools import catalogue
 from benchmarks.vlmevalkit import loading
@@ -18,12 +18,12 @@ from tests.benchmarks.conftest import invoke, refused
 
 
 def test_every_definition_is_valid_and_complete() -> None:
-    found = {name: lookup.find(name) for name in lookup.available()}
+    found = {name: lookup.find(name) for name in lookup.list_defined()}
     assert len({d.dataset for d in found.values()}) == len(found), "one TSV each"
     families = {f"mini_{f}" for f in [*PERCEPTION, *SHORT, *REASONING]}
     assert set(found) >= families | {f"mini_{f}_unasked" for f in REASONING}
     for name, definition in found.items():
-        assert loading.dataset_class(definition.dataset_class)
+        assert loading.load_dataset_class(definition.dataset_class)
         axis = {**dict.fromkeys(PERCEPTION, "perception"), **dict.fromkeys(REASONING, "reasoning")}
         assert definition.axis == axis.get(name.removeprefix("mini_"), "other")
 
@@ -65,16 +65,16 @@ def test_a_faulty_file_is_named(
 
 
 def test_a_prepared_name_needs_nothing_more() -> None:
-    assert len(lookup.prepared()) >= 45
-    for name in lookup.prepared():
+    assert len(lookup.list_prepared()) >= 45
+    for name in lookup.list_prepared():
         definition = lookup.find(name)
-        assert lookup.path_of(definition) == lookup.CATALOGUE
+        assert lookup.find_file(definition) == lookup.CATALOGUE
         assert definition.axis in ("perception", "reasoning", "text")
         assert set(definition.unverified) <= {"n", "licence", "download_mb"}
         assert all(getattr(definition, figure) not in (None, "unknown") for figure in definition.unverified)
         assert definition.on_dev == (definition.axis != "text" and not definition.whole)
         assert (definition.source.lm_eval is not None) == (definition.kind == "lm_eval")
-    assert [name for name in lookup.prepared() if lookup.find(name).whole] == [
+    assert [name for name in lookup.list_prepared() if lookup.find(name).whole] == [
         "WeMath",
         "WeMath_COT",
         "MME",
@@ -83,16 +83,16 @@ def test_a_prepared_name_needs_nothing_more() -> None:
 
 def test_scoring_knows_every_metric_that_a_definition_may_name() -> None:
     """A name without a reader would only show after the answers were generated."""
-    named = {*get_args(Metric), *(lookup.find(name).metric for name in lookup.prepared())}
+    named = {*get_args(Metric), *(lookup.find(name).metric for name in lookup.list_prepared())}
     assert named - {"lm_eval"} == set(metrics.METRICS)
 
 
-@pytest.mark.parametrize("name", [n for n in lookup.prepared() if lookup.find(n).source.tsv is not None])
+@pytest.mark.parametrize("name", [n for n in lookup.list_prepared() if lookup.find(n).source.tsv is not None])
 def test_the_prepared_metric_is_the_one_of_the_class(name: str) -> None:
     """The catalogue says what VLMEvalKit's class would choose by itself for the table's name."""
     definition = lookup.find(name)
-    found = loading.dataset_class(definition.dataset_class)
-    rules = evaluating_class(next(c.__name__ for c in found.__mro__ if "evaluate" in vars(c)))
+    found = loading.load_dataset_class(definition.dataset_class)
+    rules = find_evaluating_class(next(c.__name__ for c in found.__mro__ if "evaluate" in vars(c)))
     assert definition.metric == rules.metric_of(definition.dataset)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.prompting.vlmevalkit_models import package
+from benchmarks.prompting.vlmevalkit_models import import_package
 from benchmarks.questions import tsv_files
 from benchmarks.registry import lookup, vlmevalkit_names
 from benchmarks.scoring import metrics
@@ -23,42 +23,42 @@ def test_the_general_classes_and_one_with_its_own_metric() -> None:
     assert dyna is not None and dyna.class_name == dyna.evaluates == "Dynamath"
     assert vlmevalkit_names.find("MMStr") is None
     video = vlmevalkit_names.find("MVBench")
-    assert video is not None and video.modality == "VIDEO" and "MVBench" not in vlmevalkit_names.names()
+    assert video is not None and video.modality == "VIDEO" and "MVBench" not in vlmevalkit_names.list_names()
 
 
 def test_every_prepared_benchmark_is_declared_with_its_class_and_metric() -> None:
     """The metric is the one that scoring will insist on."""
-    for name in lookup.prepared():
+    for name in lookup.list_prepared():
         definition = lookup.find(name)
         if definition.kind == "lm_eval":
             continue
         declared = vlmevalkit_names.find(definition.dataset)
         assert declared is not None and declared.class_name == definition.dataset_class, name
         assert declared.md5, name
-        kind = loading.dataset_class(definition.dataset_class)
+        kind = loading.load_dataset_class(definition.dataset_class)
         dataset = kind.__new__(kind)
         dataset.dataset_name = definition.dataset
-        assert metrics.name_of(dataset) == definition.metric, name
-        derived = lookup._table(definition.dataset, declared.class_name, declared.evaluates)
+        assert metrics.name_metric(dataset) == definition.metric, name
+        derived = lookup._describe_table(definition.dataset, declared.class_name, declared.evaluates)
         assert derived["metric"] == definition.metric, name
 
 
 @pytest.mark.slow
 def test_the_metric_of_every_name_is_the_one_that_scoring_finds() -> None:
     """For every name whose class can be made without its data."""
-    classes = {c.__name__: c for c in package("dataset").DATASET_CLASSES}
+    classes = {c.__name__: c for c in import_package("dataset").DATASET_CLASSES}
     checked = 0
-    for name in vlmevalkit_names.names():
+    for name in vlmevalkit_names.list_names():
         declared = vlmevalkit_names.find(name)
         assert declared is not None
         kind = classes[declared.class_name]
         try:
             dataset = kind.__new__(kind)
             dataset.dataset_name = name
-            metric = metrics.name_of(dataset)
+            metric = metrics.name_metric(dataset)
         except (TypeError, AttributeError):
             continue
-        assert lookup._table(name, declared.class_name, declared.evaluates)["metric"] == metric, name
+        assert lookup._describe_table(name, declared.class_name, declared.evaluates)["metric"] == metric, name
         checked += 1
     assert checked > 400
 
@@ -90,7 +90,7 @@ def test_the_table_is_made_once_and_made_again_when_it_is_damaged(
 ) -> None:
     run = Answer(ROW)
     monkeypatch.setattr(subprocess, "run", run)
-    assert vlmevalkit_names.find("X") is not None and vlmevalkit_names.names() == ["X"]
+    assert vlmevalkit_names.find("X") is not None and vlmevalkit_names.list_names() == ["X"]
     assert run.calls == 1 and capsys.readouterr().err.count("\n") == 1
     (path,) = fresh_cache.iterdir()
     for damaged in ("[", '[{"name": "X", "form": "of another version"}]'):
@@ -106,7 +106,7 @@ def test_known_names_do_without_the_table(
 ) -> None:
     monkeypatch.setattr(subprocess, "run", Answer("", code=1))
     path = tsvs.make("POPE", tmp_path, 3)
-    for name in (*lookup.available(), *lookup.prepared()):
+    for name in (*lookup.list_defined(), *lookup.list_prepared()):
         assert lookup.find(name).name == name
     assert lookup.find({"name": "piqa", "kind": "lm_eval"}).kind == "lm_eval"
     assert tsv_files.locate(lookup.find("POPE"), tmp_path) == path

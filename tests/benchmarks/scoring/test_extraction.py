@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.miniature.question_families import FAMILIES, ask
-from benchmarks.scoring.answer_forms import named
-from benchmarks.scoring.extraction import extract, repeated
-from benchmarks.scoring.stated_numbers import number
+from benchmarks.scoring.answer_forms import find_option
+from benchmarks.scoring.extraction import extract, is_repetitive
+from benchmarks.scoring.stated_numbers import read_number
 
 WORDS = st.sampled_from(["three", "twenty-one", "red", "northeast", "8", "3.5", "-2", "B", "yes"])
 KINDS = ["text", "yes_no", "option", "options", "number", "math", "passage"]
@@ -153,7 +153,7 @@ def test_several_options(raw: str, expected: str | None) -> None:
     ],
 )
 def test_numbers(text: str, expected: str) -> None:
-    assert number(text) == expected
+    assert read_number(text) == expected
 
 
 @given(
@@ -163,13 +163,13 @@ def test_numbers(text: str, expected: str) -> None:
 )
 def test_a_number_is_itself_in_every_dress(value: int, places: int, dress: str) -> None:
     plain = f"{value:,}" + ("." + "0" * places if places else "")
-    assert number(dress.format(plain)) == str(value)
+    assert read_number(dress.format(plain)) == str(value)
 
 
 @given(st.integers(-999, 999), st.integers(1, 999))
 def test_fractions(top: int, bottom: int) -> None:
     for text in (f"\\frac{{{top}}}{{{bottom}}}", f"{top}/{bottom}"):
-        assert float(number(text)) == pytest.approx(float(Fraction(top, bottom)), abs=1e-12)
+        assert float(read_number(text)) == pytest.approx(float(Fraction(top, bottom)), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +215,9 @@ def test_a_longer_text_may_be_an_answer_by_itself() -> None:
 
 
 def test_an_option_inside_another_is_not_named() -> None:
-    assert named("It is the red car.", {"A": "red", "B": "red car", "C": "car"}) == "B"
-    assert named("3.5", {"A": "3", "B": "3.5", "C": "5"}) == "B"
-    assert named("red and blue", {"A": "red", "B": "blue"}) == ""
+    assert find_option("It is the red car.", {"A": "red", "B": "red car", "C": "car"}) == "B"
+    assert find_option("3.5", {"A": "3", "B": "3.5", "C": "5"}) == "B"
+    assert find_option("red and blue", {"A": "red", "B": "blue"}) == ""
 
 
 @pytest.mark.parametrize(
@@ -272,16 +272,16 @@ def test_every_worked_answer_of_the_world_is_read(family: str, seed: int) -> Non
     assert extract(" " + question.answer)[0] == question.answer
     if question.chain:
         assert extract(" " + question.worked()) == (question.answer, "answer phrase")
-        assert not repeated(question.worked())
+        assert not is_repetitive(question.worked())
 
 
 @given(st.lists(WORDS, min_size=1, max_size=6), st.integers(4, 9), st.integers(0, 5), PROSE)
 def test_loops_at_the_end_are_seen(unit: list[str], times: int, cut: int, prose: list[str]) -> None:
     loop = unit * times + unit[: cut % len(unit)]
     if len(loop) >= 8:
-        assert repeated(" ".join([*prose, *loop]))
+        assert is_repetitive(" ".join([*prose, *loop]))
 
 
 @pytest.mark.parametrize("raw", ["", "no no no", "red two . blue three . two + three = five . Answer five"])
 def test_no_loop(raw: str) -> None:
-    assert not repeated(raw)
+    assert not is_repetitive(raw)

@@ -14,7 +14,7 @@ from benchmarks.registry.lookup import find
 from benchmarks.scoring import evaluation
 from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.extraction import extract
-from benchmarks.scoring.judges import RuleJudge, same
+from benchmarks.scoring.judges import RuleJudge, answers_agree
 from benchmarks.study.judge_settings import JudgeSettings
 from frism.errors import UserError
 from tests.support import tsvs
@@ -52,13 +52,13 @@ def reads_letters(body: dict[str, Any]) -> str:
     ],
 )
 def test_same(answer: str, truth: str, agree: bool) -> None:
-    assert same(answer, truth) is agree
+    assert answers_agree(answer, truth) is agree
 
 
 @given(st.integers(-10_000, 10_000), st.integers(1, 999))
 def test_same_is_about_values(value: int, other: int) -> None:
-    assert same(f"{value:,}", str(value)) and same(f"{value}.00", str(value))
-    assert not same(str(value + other), str(value))
+    assert answers_agree(f"{value:,}", str(value)) and answers_agree(f"{value}.00", str(value))
+    assert not answers_agree(str(value + other), str(value))
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,8 +66,8 @@ def test_same_is_about_values(value: int, other: int) -> None:
     st.text("0123456789+-*/^{}()=.,x \\", max_size=24), st.sampled_from(["14", "2\\sqrt{3}", "(-2,1]", "x=3"])
 )
 def test_same_survives_any_formula(text: str, truth: str) -> None:
-    assert same(text, truth) in (True, False)
-    assert same(truth, truth)
+    assert answers_agree(text, truth) in (True, False)
+    assert answers_agree(truth, truth)
 
 
 def test_the_rule_judge_says_what_the_row_says() -> None:

@@ -13,9 +13,9 @@ import pytest
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import find
 from benchmarks.scoring import evaluation, expected
-from benchmarks.scoring.evaluation import flat
+from benchmarks.scoring.evaluation import flatten_totals
 from benchmarks.vlmevalkit import loading
-from benchmarks.vlmevalkit.loading import environment, replaced_in
+from benchmarks.vlmevalkit.loading import replace_in_modules, set_environment
 from frism.errors import UserError
 from tests.support import tsvs
 from tests.support.styles import STYLES, answered, extracted
@@ -82,7 +82,7 @@ def test_half_right_is_half_right_question_by_question(made: Made, name: str) ->
     path, definition = made(name)
     right = answered(path, definition, "plain")
     wanted = [random.Random(name).random() < 0.5 for _ in right]
-    wrong = expected.expected_answers(definition, path.parent)
+    wrong = expected.describe_answers(definition, path.parent)
     given = [r if ok else e.phrase(None) for r, ok, e in zip(right, wanted, wrong, strict=True)]
     assert evaluation.evaluate(definition, path.parent, given).scores == [float(ok) for ok in wanted]
 
@@ -121,14 +121,14 @@ def test_untouched_vlmevalkit_says_the_same(made: Made, name: str, tmp_path: Pat
     rng = random.Random(name)
     right, odd = answered(path, definition, "plain"), ["B", "yes", "No, none", "the red car", "14", "A or B"]
     texts = [rng.choice([answer, answer, rng.choice(odd)]) for answer in right]
-    dataset = loading.build(definition, path.parent)
+    dataset = loading.build_dataset(definition, path.parent)
     file = tmp_path / f"m_{name}.tsv"
     dataset.data.drop(columns="image").assign(prediction=texts).to_csv(file, sep="\t", index=False)
     module = sys.modules[type(dataset).__module__]
-    with environment(PRED_FORMAT="tsv"), replaced_in([module], mp=multiprocessing.dummy):
+    with set_environment(PRED_FORMAT="tsv"), replace_in_modules([module], mp=multiprocessing.dummy):
         plain = dataset.evaluate(str(file), model="exact_matching", nproc=1)
     found = evaluation.evaluate(definition, path.parent, texts)
-    assert found.totals == flat(plain)
+    assert found.totals == flatten_totals(plain)
     assert 0 < sum(found.scores) < len(texts)
 
 
@@ -192,7 +192,7 @@ def test_options_called_none_are_options(tmp_path: Path) -> None:
     definition = find(tsvs.pinned(path))
     found = evaluation.evaluate(definition, tmp_path, answered(path, definition, "plain"))
     assert set(found.scores) == {1.0}
-    wanted = expected.expected_answers(definition, tmp_path)
+    wanted = expected.describe_answers(definition, tmp_path)
     assert "None" in wanted[0].options.values() and "null" in wanted[2].options.values()
 
 

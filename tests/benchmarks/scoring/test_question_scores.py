@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from benchmarks.answering.predictions import Line, Prediction, checksum
+from benchmarks.answering.predictions import Prediction, StoredPrediction, compute_checksum
 from benchmarks.questions import item, reading, writing
 from benchmarks.registry.lookup import find
 from benchmarks.registry.vlmevalkit_package import get_version, hash_installation
 from benchmarks.scoring import extraction
 from benchmarks.scoring.chat_judge import ChatJudge
-from benchmarks.scoring.question_scores import COLUMNS, JUDGED, score, score_all, totals
+from benchmarks.scoring.question_scores import COLUMNS, JUDGED, score_answers, score_with_judge, total_scores
 from benchmarks.stages.score import main, run
 from benchmarks.study.judge_settings import JudgeSettings
 from frism.errors import UserError
@@ -43,9 +43,9 @@ def answers(asked: dict[str, list[item.Item]], style: str = " {}") -> dict[str, 
     }  # fmt: skip
 
 
-def written(asked: dict[str, list[item.Item]], path: Path) -> list[Line]:
+def written(asked: dict[str, list[item.Item]], path: Path) -> list[StoredPrediction]:
     lines = [
-        Line.of(Prediction(i, f"{n}{i.index}", answer.raw, answer.tokens, answer.truncated, 0.1))
+        StoredPrediction.of(Prediction(i, f"{n}{i.index}", answer.raw, answer.tokens, answer.truncated, 0.1))
         for n, group in asked.items()
         for i, answer in zip(group, answers(asked)[n], strict=True)
     ]
@@ -53,15 +53,15 @@ def written(asked: dict[str, list[item.Item]], path: Path) -> list[Line]:
     return lines
 
 
-def changed(line: Line, **fields: object) -> Line:
+def changed(line: StoredPrediction, **fields: object) -> StoredPrediction:
     """The line with other content and the sum that belongs to it."""
     other = replace(line, **fields)  # type: ignore[arg-type]
-    return replace(other, sum=checksum(vars(other)))
+    return replace(other, sum=compute_checksum(vars(other)))
 
 
 def test_rows_say_what_was_asked_answered_and_judged(items_folder: Path) -> None:
-    asked = reading.load(items_folder, "test", SUITES)
-    table = score("v", asked, answers(asked, " red one . Answer {}"))
+    asked = reading.load_items(items_folder, "test", SUITES)
+    table = score_answers("v", asked, answers(asked, " red one . Answer {}"))
     assert tuple(table.columns) == COLUMNS
     assert list(table["benchmark"].unique()) == SUITES
     assert len(table) == QUESTIONS * len(SUITES)
@@ -73,20 +73,20 @@ def test_rows_say_what_was_asked_answered_and_judged(items_folder: Path) -> None
     raw = table[right].groupby("benchmark")["correct_raw"].mean()
     assert raw["mini_total"] == 0, "VLMEvalKit's exact match on the whole text"
     assert raw["mini_existence"] == 1, "VLMEvalKit looks for the word yes or no"
-    summary = totals(table).set_index("benchmark")
+    summary = total_scores(table).set_index("benchmark")
     assert (summary["score"] == 0.5).all() and (summary["n"] == QUESTIONS).all()
     assert summary.loc["mini_total", ["axis", "group", "correct"]].tolist() == ["reasoning", "reasoning", 5]
 
 
 def test_missing_answers_are_refused(items_folder: Path) -> None:
-    asked = reading.load(items_folder, "test", SUITES[:1])
+    asked = reading.load_items(items_folder, "test", SUITES[:1])
     with pytest.raises(UserError, match="0 answers for the 10 questions of mini_number"):
-        score("v", asked, {})
+        score_answers("v", asked, {})
 
 
 def test_command_line_gives_the_same_bytes_twice(items_folder: Path, tmp_path: Path) -> None:
     predictions, out = tmp_path / "v.jsonl", tmp_path / "scores" / "v.csv"
-    lines = written(reading.load(items_folder, "test", SUITES), predictions)
+    lines = written(reading.load_items(items_folder, "test", SUITES), predictions)
     settings = {"benchmarks": SUITES, "variants": {name: {"method": "vlm"} for name in ("vlm", "v")}}
     study = record(tmp_path / "study", settings)
     (study.parent / "items").symlink_to(items_folder)
@@ -112,7 +112,7 @@ def test_command_line_gives_the_same_bytes_twice(items_folder: Path, tmp_path: P
 
 def test_answers_to_other_questions_are_not_scored(items_folder: Path, tmp_path: Path) -> None:
     predictions, out = tmp_path / "v.jsonl", tmp_path / "v.csv"
-    lines = written(reading.load(items_folder, "test", SUITES), predictions)
+    lines = written(reading.load_items(items_folder, "test", SUITES), predictions)
 
     def check(complaint: str, benchmarks: list[str] = SUITES, folder: Path = items_folder) -> None:
         with pytest.raises(UserError, match=complaint):
@@ -140,7 +140,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]
         tsvs.make(name, data, 12) for name in ("MMStar", "MathVista_MINI", "TextVQA_VAL", "HallusionBench")
     ]
     definitions = [find(tsvs.pinned(path)) for path in paths]
-    writing.write(folder, definitions, {"test": "all"}, data=data)
+    writing.write_items(folder, definitions, {"test": "all"}, data=data)
     return (
         folder,
         [d.name for d in definitions],
@@ -152,10 +152,12 @@ def test_a_judge_model_stands_beside_the_rules(
     published: tuple[Path, list[str], dict[str, list[str]]], tmp_path: Path
 ) -> None:
     folder, asked, chains = published
-    loaded = reading.load(folder, "test", asked)
+    loaded = reading.load_items(folder, "test", asked)
     order = {name: {i: k for k, i in enumerate(_indices(folder, name))} for name in loaded}
     lines = [
-        Line.of(Prediction(item, f"{name}{item.index}", chains[name][order[name][item.index]], 9, False, 0.1))
+        StoredPrediction.of(
+            Prediction(item, f"{name}{item.index}", chains[name][order[name][item.index]], 9, False, 0.1)
+        )
         for name, group in loaded.items()
         for item in group
     ]
@@ -197,7 +199,7 @@ def test_the_judge_may_extract_for_every_metric(
     published: tuple[Path, list[str], dict[str, list[str]]], tmp_path: Path
 ) -> None:
     folder, asked, _ = published
-    loaded = {"TextVQA_VAL": reading.load(folder, "test", asked)["TextVQA_VAL"]}
+    loaded = {"TextVQA_VAL": reading.load_items(folder, "test", asked)["TextVQA_VAL"]}
     truth = tsvs.right_answers(folder / "test" / "TextVQA_VAL.tsv")
     given = {
         "TextVQA_VAL": [
@@ -211,6 +213,6 @@ def test_the_judge_may_extract_for_every_metric(
 
     with served(reply) as (address, _requests):
         settings = JudgeSettings(address=address, model="m", prompt_version="extract-1")
-        scored = score_all("v", loaded, given, ChatJudge(settings, tmp_path / "v.jsonl"))
+        scored = score_with_judge("v", loaded, given, ChatJudge(settings, tmp_path / "v.jsonl"))
     assert scored.table[JUDGED].tolist() == [1.0] * len(truth)
     assert scored.table["correct"].tolist() == [0.0] * len(truth)

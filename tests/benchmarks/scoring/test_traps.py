@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmarks.answering.predictions import Line, Prediction, opened
+from benchmarks.answering.predictions import Prediction, StoredPrediction, open_store
 from benchmarks.questions import reading, writing
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import find
@@ -45,7 +45,7 @@ def plain(judge: Any = None, **environment: str) -> Iterator[None]:
         for name, value in environment.items():
             patch.setenv(name, value)
         if judge is not None:
-            module = sys.modules[loading.dataset_class("ImageMCQDataset").__module__]
+            module = sys.modules[loading.load_dataset_class("ImageMCQDataset").__module__]
             patch.setattr(module, "build_judge", lambda **_: judge)
         yield
 
@@ -53,7 +53,7 @@ def plain(judge: Any = None, **environment: str) -> Iterator[None]:
 def stock(found: Table, texts: list[str], file: Path, judge: str = "exact_matching") -> pd.DataFrame:
     """`dataset.evaluate` on a prediction file, as VLMEvalKit's own loop calls it."""
     path, definition = found
-    dataset = loading.build(definition, path.parent)
+    dataset = loading.build_dataset(definition, path.parent)
     content = dataset.data.drop(columns="image").assign(prediction=texts)
     file.parent.mkdir(parents=True, exist_ok=True)
     from vlmeval.smp import dump
@@ -167,9 +167,9 @@ def test_old_predictions_are_not_the_new_ones(tmp_path: Path) -> None:
     assert set(kept["prediction"]) == {"A"}, "the second model, which says B, was never asked"
 
     lines = tmp_path / "predictions.jsonl"
-    with opened(lines, ["of these weights"]) as store:
+    with open_store(lines, ["of these weights"]) as store:
         store.append([prediction("of these weights")])
-    with opened(lines, ["of other weights"]) as store:
+    with open_store(lines, ["of other weights"]) as store:
         assert not store.done and store.dropped == 1
 
 
@@ -191,9 +191,9 @@ def test_a_failure_is_not_a_success(tmp_path: Path) -> None:
 
     folder, predictions = tmp_path / "items", tmp_path / "v.jsonl"
     definition = find({"name": "MyVQA", "axis": "perception", "class": "CustomVQADataset"})
-    writing.write(folder, [definition], {"test": "all"}, data=path.parent)
-    asked = reading.load(folder, "test", ["MyVQA"])["MyVQA"]
-    lines = [Line.of(Prediction(item, item.index, "x", 1, False, 0.1)) for item in asked]
+    writing.write_items(folder, [definition], {"test": "all"}, data=path.parent)
+    asked = reading.load_items(folder, "test", ["MyVQA"])["MyVQA"]
+    lines = [StoredPrediction.of(Prediction(item, item.index, "x", 1, False, 0.1)) for item in asked]
     predictions.write_text("".join(line.text() for line in lines))
     with pytest.raises(UserError, match=r"cannot score 5 questions \(NotImplementedError"):
         run("v", ["MyVQA"], predictions, folder, tmp_path / "v.csv")
@@ -230,14 +230,14 @@ def test_a_known_name_with_other_content_is_not_downloaded_over(tmp_path: Path) 
     """VLMEvalKit fetches its own file over one whose md5 is not the one in its code."""
     path, definition = table("MMStar", tmp_path, 6)
     content = path.read_bytes()
-    kind: Any = loading.dataset_class("ImageMCQDataset")
+    kind: Any = loading.load_dataset_class("ImageMCQDataset")
     asked = []
     module = sys.modules["vlmeval.dataset.image_base"]
     with plain(LMUData=str(path.parent)), pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "download_file", lambda url, file: asked.append((url, file)))
         kind(dataset="MMStar")
         assert len(asked) == 1 and asked[0][1] == str(path)
-        loading.build(definition, path.parent)
+        loading.build_dataset(definition, path.parent)
         assert len(asked) == 1
     assert path.read_bytes() == content
 
@@ -275,10 +275,13 @@ def test_a_cache_knows_whose_answers_it_holds(triple: Triple, tmp_path: Path) ->
         "the second model answers with the first one's words"
     )
 
-    from benchmarks.text.ask import ask, tasks_of
+    from benchmarks.text.ask import ask_questions, make_tasks
     from benchmarks.text.models import find_model
 
     settings, journal = Engine(batch_size=4), tmp_path / "journal.jsonl"
-    tasks = tasks_of([find("mini_total")], 4, 0, None)
-    said = {name: ask(find_model(triple, name, None, settings), tasks, settings, journal) for name in folders}
+    tasks = make_tasks([find("mini_total")], 4, 0, None)
+    said = {
+        name: ask_questions(find_model(triple, name, None, settings), tasks, settings, journal)
+        for name in folders
+    }
     assert said["base"]["raw"].tolist() != said["lrm"]["raw"].tolist()

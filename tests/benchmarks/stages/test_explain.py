@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.gate_tables.sentences import explained
+from benchmarks.gate_tables.sentences import explain_gates
 from benchmarks.stages import figures
 from benchmarks.stages.explain import TABLES, build, main
 from benchmarks.stages.summary import render
@@ -130,7 +130,7 @@ def test_ablations_are_paired_with_frism(results, settings):
 
 
 def test_words(results, study):
-    said = explained(study, results / "tables")
+    said = explain_gates(study, results / "tables")
     assert [line.split("`")[1] for line in said["gates"]] == ["frism", "frism_layer", "frism_random"]
     assert len(said["overlap"]) == 4 and "tendency" in said["overlap"][0]
     assert "tendency" not in said["overlap"][2]  # one gate a matrix correlates with nothing
@@ -162,7 +162,7 @@ def test_a_study_without_gates(settings, results, tmp_path):
     for name in TABLES:
         assert table(tmp_path, name).empty, name
         assert "This study has nothing to put here." in (tmp_path / "tables" / f"{name}.md").read_text()
-    assert not any(explained(lines, tmp_path / "tables").values())
+    assert not any(explain_gates(lines, tmp_path / "tables").values())
     assert "Inside the gates" not in render(lines, tmp_path / "tables", ())
     figures.build(tmp_path, lines, tmp_path / "figures")
     for name in FIGURES:

@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.answering import cost, keys
 from benchmarks.answering.answer import predict
-from benchmarks.answering.predictions import read
+from benchmarks.answering.predictions import read_predictions
 from benchmarks.questions import reading
 from benchmarks.stages.predict import main
 from benchmarks.study.engine_settings import EngineSettings
@@ -62,7 +62,7 @@ def test_killed_and_resumed_is_as_if_undisturbed(
 ) -> None:
     """SIGKILL at ten random points, each run going on where the one before was killed."""
     asked, settings = (
-        reading.load(items_folder, "test", SUITES),
+        reading.load_items(items_folder, "test", SUITES),
         EngineSettings(batch_size=2, max_new_tokens=6),
     )
     recipe, fitted = Recipe.load(variant("inject", strength=0.5))
@@ -95,8 +95,8 @@ def test_killed_and_resumed_is_as_if_undisturbed(
     os.waitpid(begin(), 0)
     assert kills == 10
     assert timeless(killed) == timeless(once)
-    assert len(read(killed)) == total
-    assert keys.recompute(killed) == keys.recompute(once)
+    assert len(read_predictions(killed)) == total
+    assert keys.recompute_keys(killed) == keys.recompute_keys(once)
 
 
 @pytest.mark.slow
@@ -109,7 +109,7 @@ def test_a_killed_process_leaves_what_another_takes_up(study: Path, tmp_path: Pa
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     subprocess.run(command(study, killed), check=True, capture_output=True)
-    assert len(read(killed)) == QUESTIONS * len(SUITES)
+    assert len(read_predictions(killed)) == QUESTIONS * len(SUITES)
 
 
 @pytest.mark.slow
@@ -124,7 +124,7 @@ def test_several_processes_answer_as_one(
             done = subprocess.run(command(study, out[devices]), capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[-2000:]
     assert sorted(timeless(out[1])) == sorted(timeless(out[2]))
-    assert keys.recompute(out[1]) == keys.recompute(out[2])
+    assert keys.recompute_keys(out[1]) == keys.recompute_keys(out[2])
     assert sorted(path.name for path in tmp_path.glob("2*")) == [
         "2.batches.jsonl", "2.jsonl", "2.provenance.json",
     ]  # fmt: skip
@@ -133,11 +133,11 @@ def test_several_processes_answer_as_one(
 def test_what_every_batch_cost_is_recorded(
     triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
 ) -> None:
-    asked = reading.load(items_folder, "test", SUITES)
+    asked = reading.load_items(items_folder, "test", SUITES)
     recipe, fitted = Recipe.load(variant("vlm"))
     settings, out = EngineSettings(batch_size=4, max_new_tokens=6), tmp_path / "v.jsonl"
     predict(triple, recipe, fitted, asked, settings, items_folder, out)
-    costs, lines = cost.read(out), read(out)
+    costs, lines = cost.read_costs(out), read_predictions(out)
     assert [c.questions for c in costs] == [3, 3, 4] * len(SUITES)
     assert sum(c.tokens for c in costs) == sum(line.tokens for line in lines)
     assert sum(c.seconds for c in costs) == pytest.approx(sum(line.seconds for line in lines), rel=1e-3)
@@ -148,7 +148,7 @@ def test_half_a_batch_is_completed_with_the_same_answers(
     triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
 ) -> None:
     asked, settings = (
-        reading.load(items_folder, "test", SUITES),
+        reading.load_items(items_folder, "test", SUITES),
         EngineSettings(batch_size=4, max_new_tokens=6),
     )
     recipe, fitted = Recipe.load(variant("vlm"))
@@ -176,13 +176,15 @@ def test_nothing_stale_is_kept(
     tmp_path: Path,
 ) -> None:
     """Other weights in the same folders, or another recipe: every question is answered again."""
-    asked = reading.load(items_folder, "test", SUITES[:1])
+    asked = reading.load_items(items_folder, "test", SUITES[:1])
     settings, out = EngineSettings(batch_size=4, max_new_tokens=6), tmp_path / "v.jsonl"
 
     def run(strength: float) -> tuple[int, list[str]]:
         triple = Triple.open(**copied_folders)
         recipe = Recipe.make(triple, "inject", {"strength": strength})
-        return predict(triple, recipe, {}, asked, settings, items_folder, out), [x.key for x in read(out)]
+        return predict(triple, recipe, {}, asked, settings, items_folder, out), [
+            x.key for x in read_predictions(out)
+        ]
 
     first = run(0.5)
     assert run(0.5) == (0, first[1])

@@ -339,8 +339,8 @@ def test_answers_with_any_line_break_stay_one_row(tmp_path: Path) -> None:
         "repeated": False,
         "tokens": 3,
     }
-    answer_csv.write(pd.DataFrame(rows), tmp_path / "v.csv")
-    read = study._csv(tmp_path / "v.csv", study.SCORE_COLUMNS)
+    answer_csv.write_csv(pd.DataFrame(rows), tmp_path / "v.csv")
+    read = study._read_csv(tmp_path / "v.csv", study.SCORE_COLUMNS)
     assert read["correct"].tolist() == [1.0, 1.0]
     assert read["index"].tolist() == ["0", "1"]
     assert read["extracted"].isna().tolist() == [False, True]

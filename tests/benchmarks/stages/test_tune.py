@@ -35,7 +35,7 @@ BENCHMARKS = ["mini_number", "mini_total"]
 @pytest.fixture(scope="module")
 def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("items")
-    writing.write(folder, [find(name) for name in BENCHMARKS], {"dev": 6})
+    writing.write_items(folder, [find(name) for name in BENCHMARKS], {"dev": 6})
     return folder
 
 
@@ -347,5 +347,5 @@ def test_a_checkpoint_is_asked_as_it_is(
     injected = run("study", "inject", {"method": "inject", "params": {"strength": 3.0}})
     scores = [pd.read_csv(folder / "dev.csv")["correct"].tolist() for folder in (other, injected)]
     assert scores[0] == scores[1]
-    answers = [predictions.read(folder / "points/0/dev.jsonl") for folder in (other, injected)]
+    answers = [predictions.read_predictions(folder / "points/0/dev.jsonl") for folder in (other, injected)]
     assert [line.raw for line in answers[0]] == [line.raw for line in answers[1]]

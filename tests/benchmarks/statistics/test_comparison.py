@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.statistics.comparison import Stratum, detectable_difference, effective_size, paired
+from benchmarks.statistics.comparison import Stratum, compare_pairs, detectable_difference, effective_size
 from benchmarks.statistics.intervals import newcombe, score_interval
 from benchmarks.statistics.paired_tests import mcnemar, sign_flip
 from tests.support.paired_tables import binary, table
@@ -30,7 +30,7 @@ def test_detectable_difference_is_a_difference(n, discordance):
 
 def test_paired_by_hand():
     a, b = table(20, 12, 2, 16)
-    result = paired([Stratum(a, b)])
+    result = compare_pairs([Stratum(a, b)])
     assert (result.n, result.gained, result.lost) == (50, 12, 2)
     assert (result.score, result.reference, result.difference) == pytest.approx((0.64, 0.44, 0.2))
     assert result.p == pytest.approx(mcnemar(12, 2))
@@ -40,7 +40,7 @@ def test_paired_by_hand():
 
 def test_paired_weighs_benchmarks_alike():
     big, small = Stratum(np.ones(300), np.ones(300)), Stratum(np.ones(100), np.zeros(100))
-    result = paired([big, small])
+    result = compare_pairs([big, small])
     assert result.difference == 0.5 and result.score == 1.0 and result.p < 1e-20
 
 
@@ -48,7 +48,7 @@ def test_paired_bootstrap_covers_over_benchmarks():
     rng, hits, trials = np.random.default_rng(4), 0, 200
     for i in range(trials):
         strata = [Stratum(*table(*rng.multinomial(100, [0.5, 0.2, 0.1, 0.2]))) for _ in range(3)]
-        low, high = paired(strata, resamples=400, seed=i).difference_interval
+        low, high = compare_pairs(strata, resamples=400, seed=i).difference_interval
         hits += low <= 0.1 <= high
     assert 0.90 <= hits / trials <= 0.99
 
@@ -60,9 +60,12 @@ def test_paired_mirrors_repeats_and_ignores_order(pair, random):
     order = list(range(len(a)))
     random.shuffle(order)
     strata, shuffled = [Stratum(a, b)] * 2, [Stratum(a[order], b[order])] * 2
-    once, again = paired(strata, resamples=200, key="x"), paired(shuffled, resamples=200, key="x")
+    once, again = (
+        compare_pairs(strata, resamples=200, key="x"),
+        compare_pairs(shuffled, resamples=200, key="x"),
+    )
     assert once.difference_interval == again.difference_interval and once.p == again.p
-    mirrored = paired([Stratum(b, a)] * 2, resamples=200, key="x")
+    mirrored = compare_pairs([Stratum(b, a)] * 2, resamples=200, key="x")
     assert mirrored.difference == pytest.approx(-once.difference)
     assert (mirrored.gained, mirrored.lost, mirrored.p) == (once.lost, once.gained, once.p)
     low, high = once.difference_interval
@@ -73,13 +76,13 @@ def test_fractional_scores_take_the_sign_test_and_the_bootstrap():
     rng = np.random.default_rng(5)
     b = rng.random(60)
     a = np.clip(b + 0.1, 0, 1)
-    result = paired([Stratum(a, b)], resamples=300)
+    result = compare_pairs([Stratum(a, b)], resamples=300)
     assert result.gained == 60 and result.p == pytest.approx(2 / 2**60)
     assert 0.05 < result.difference_interval[0] <= result.difference <= result.difference_interval[1]
 
 
 def test_no_retention_of_nothing():
-    result = paired([Stratum(np.ones(5), np.zeros(5))])
+    result = compare_pairs([Stratum(np.ones(5), np.zeros(5))])
     assert np.isnan(result.retention) and np.isnan(result.retention_interval).all()
 
 
@@ -97,7 +100,7 @@ def clustered(rng, groups=40, size=5):
 
 def test_clusters_count_once():
     a, b, clusters = clustered(np.random.default_rng(6))
-    alone, whole = paired([Stratum(a, b)]), paired([Stratum(a, b, clusters)])
+    alone, whole = compare_pairs([Stratum(a, b)]), compare_pairs([Stratum(a, b, clusters)])
     assert (alone.n, alone.gained, alone.difference) == (whole.n, whole.gained, whole.difference)
     # Every cluster moves as one question would: the test is McNemar's on clusters.
     assert whole.p == pytest.approx(mcnemar(whole.gained // 5, whole.lost // 5))
@@ -111,13 +114,15 @@ def test_clusters_count_once():
 
 def test_clusters_without_a_flip_have_width():
     ones, clusters = np.ones(40), np.repeat(np.arange(10), 4)
-    assert paired([Stratum(ones, ones, clusters)]).difference_interval == newcombe(np.ones(10), np.ones(10))
+    assert compare_pairs([Stratum(ones, ones, clusters)]).difference_interval == newcombe(
+        np.ones(10), np.ones(10)
+    )
 
 
 def test_a_group_of_clustered_and_single_questions():
     a, b, clusters = clustered(np.random.default_rng(6))
     c, d = table(20, 12, 2, 166)
-    result = paired([Stratum(a, b, clusters), Stratum(c, d)])
+    result = compare_pairs([Stratum(a, b, clusters), Stratum(c, d)])
     sums = (a - b).reshape(-1, 5).sum(axis=1)
     assert result.p == pytest.approx(sign_flip(np.r_[sums, c - d]))
     assert result.difference == pytest.approx(((a - b).mean() + (c - d).mean()) / 2)

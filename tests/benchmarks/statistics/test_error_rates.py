@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import binom, binomtest
 
-from benchmarks.statistics.comparison import Stratum, detectable_difference, paired
+from benchmarks.statistics.comparison import Stratum, compare_pairs, detectable_difference
 from benchmarks.statistics.paired_tests import Changes, mcnemar, non_inferiority
 from benchmarks.tables import comparisons, pareto, ties
 from benchmarks.tables.score_matrix import ScoreMatrix
@@ -80,7 +80,7 @@ def test_planted_effect_through_the_whole_comparison():
         both, gained, lost, neither = rng.multinomial(1000, [0.6, up, down, 0.4 - up - down])
         a = np.r_[np.ones(both + gained), np.zeros(lost + neither)]
         b = np.r_[np.ones(both), np.zeros(gained), np.ones(lost), np.zeros(neither)]
-        result = paired([Stratum(a, b)], resamples=100, seed=i)
+        result = compare_pairs([Stratum(a, b)], resamples=100, seed=i)
         found += result.p < LEVEL
         covered += result.difference_interval[0] <= 0.03 <= result.difference_interval[1]
         stated.append(result.detectable)
@@ -98,11 +98,11 @@ def test_nothing_to_find_in_a_whole_grid(clusters):
     for _ in range(trials):
         answers = grid(own, 200, rng, clusters)
         alone = ScoreMatrix(answers.correct, dict.fromkeys(answers.correct), answers.headings)
-        errors["benchmarks"] += (comparisons.benchmark_rows(own, answers)["p_holm"] < LEVEL).any()
-        errors["axes"] += (comparisons.axis_rows(own, answers)["p_holm"] < LEVEL).any()
-        tied = ties.tied_rows(own, answers)
+        errors["benchmarks"] += (comparisons.build_benchmark_rows(own, answers)["p_holm"] < LEVEL).any()
+        errors["axes"] += (comparisons.build_axis_rows(own, answers)["p_holm"] < LEVEL).any()
+        tied = ties.build_tied_rows(own, answers)
         errors["tied"] += bool(tied.loc[tied["over"] == "group", "better_than"].any())
-        errors["naive"] += (comparisons.axis_rows(own, alone)["p_holm"] < LEVEL).any()
+        errors["naive"] += (comparisons.build_axis_rows(own, alone)["p_holm"] < LEVEL).any()
     for table in ("benchmarks", "axes", "tied"):
         assert at_most(errors[table], trials, LEVEL), (table, errors)
     if clusters:  # the same answers taken for independent ones: the reason for clusters
@@ -143,7 +143,7 @@ def test_no_variant_is_wrongly_called_kept_more_often_than_stated():
             scores = np.column_stack([reference, others]).astype(float)
             frames[b] = pd.DataFrame(scores, columns=list(own.variants))
         headings = {b: "reasoning" if b == "r" else "perception" for b in frames}
-        rows = pareto.pareto_rows(own, ScoreMatrix(frames, dict.fromkeys(frames), headings))
+        rows = pareto.build_pareto_rows(own, ScoreMatrix(frames, dict.fromkeys(frames), headings))
         # True loss: 0.95 * 0.03 - 0.05 * 0.01 = 0.028, beyond the margin of 0.02 for every variant.
         errors += (rows["p_holm"] < LEVEL).any()
     assert at_most(errors, trials, LEVEL)

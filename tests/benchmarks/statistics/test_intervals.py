@@ -11,11 +11,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.statistics.intervals import (
     design_effect,
-    generator,
     group_mean,
+    make_generator,
     mean_interval,
     newcombe,
-    resampled_means,
+    resample_means,
     score_interval,
     wilson,
 )
@@ -66,7 +66,7 @@ def test_newcombe_covers():
 def test_bootstrap_equals_drawing_indices():
     rng = np.random.default_rng(2)
     values = rng.integers(0, 2, (200, 2)).astype(float)
-    fast = resampled_means(values, resamples=20000, rng=generator(0, "a"))
+    fast = resample_means(values, resamples=20000, rng=make_generator(0, "a"))
     indices = rng.integers(0, 200, (20000, 200))
     slow = values[indices].mean(axis=1)
     assert fast.mean(axis=0) == pytest.approx(slow.mean(axis=0), abs=0.002)
@@ -77,8 +77,8 @@ def test_bootstrap_equals_drawing_indices():
 def test_clusters_widen_the_bootstrap():
     values = np.repeat(np.random.default_rng(3).integers(0, 2, 40), 5)[:, None]
     clusters = np.repeat(np.arange(40), 5)
-    alone = resampled_means(values, resamples=4000, rng=generator(0)).std()
-    whole = resampled_means(values, resamples=4000, rng=generator(0), clusters=clusters).std()
+    alone = resample_means(values, resamples=4000, rng=make_generator(0)).std()
+    whole = resample_means(values, resamples=4000, rng=make_generator(0), clusters=clusters).std()
     assert whole / alone == pytest.approx(np.sqrt(5), rel=0.1)
 
 

@@ -12,16 +12,16 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from benchmarks.statistics.paired_tests import (
-    SMALLEST,
+    SMALLEST_P,
     Changes,
-    _restricted_gain,
+    _estimate_gain,
+    compute_weights,
     flip_units,
     holm,
     largest_loss,
     mcnemar,
     non_inferiority,
     sign_flip,
-    weights,
 )
 
 
@@ -82,7 +82,7 @@ def test_sign_flip_by_hand():
 
 def test_sign_flip_of_many_clusters_is_a_bound_at_least():
     units = np.r_[np.full(300, 2), np.full(300, 3)]
-    assert sign_flip(units) == SMALLEST  # 2 / 2^600 in truth
+    assert sign_flip(units) == SMALLEST_P  # 2 / 2^600 in truth
 
 
 def test_clusters_become_units():
@@ -99,9 +99,9 @@ def test_clusters_become_units():
 
 
 def test_weights():
-    assert weights([300, 300, 300]) == [1, 1, 1]
-    assert weights([1000, 500]) == [1, 2]
-    shares = np.array(weights([304, 1000, 765])) * np.array([304, 1000, 765])
+    assert compute_weights([300, 300, 300]) == [1, 1, 1]
+    assert compute_weights([1000, 500]) == [1, 2]
+    shares = np.array(compute_weights([304, 1000, 765])) * np.array([304, 1000, 765])
     assert shares / shares.mean() == pytest.approx(1, abs=0.07)
 
 
@@ -132,7 +132,7 @@ def test_restricted_gain_is_the_most_likely(gained, lost, same, loss):
         cells = ((gained, gain), (lost, gain + loss), (changes.n - gained - lost, 1 - 2 * gain - loss))
         return -sum(count * np.log(max(chance, 1e-300)) for count, chance in cells if count)
 
-    found = _restricted_gain(changes, loss)
+    found = _estimate_gain(changes, loss)
     best = minimize_scalar(surprise, bounds=(low, high), method="bounded", options={"xatol": 1e-12})
     assert low - 1e-9 <= found <= high + 1e-9
     assert surprise(np.clip(found, low, high)) <= best.fun + 1e-7

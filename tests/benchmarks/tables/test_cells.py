@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.stages import explain, tables
 from benchmarks.tables import cells, comparisons
-from benchmarks.tables.cells import Column, Table, interval, probability
+from benchmarks.tables.cells import Column, Table, format_interval, format_probability
 
 COMMITTED = Path("results/reference/miniature/tables")
 COLUMNS = tables.TABLES | explain.TABLES
@@ -33,7 +33,7 @@ def write(name, out):
         missed = rows["rule"].str.startswith("budget missed")
         chosen = rows.assign(chosen=rows["chosen"] == "yes", budget_missed=missed)
         shown = [comparisons.show_selection(chosen)]
-    cells.write(Table(rows, COLUMNS[name]), out, name, "title", "legend", shown)
+    cells.write_table(Table(rows, COLUMNS[name]), out, name, "title", "legend", shown)
 
 
 NAMES = sorted(path.stem for path in COMMITTED.glob("*.csv"))
@@ -66,19 +66,24 @@ def test_committed_markdown_has_the_same_cells(name, tmp_path):
 
 
 def test_formats_by_hand(tmp_path):
-    assert interval(0.51234, 0.47, 0.554) == "0.512 [0.470, 0.554]"
-    assert interval(-0.00001, -0.02, 0.02, signed=True) == "+0.000 [-0.020, +0.020]"
-    assert interval(float("nan"), float("nan"), float("nan")) == ""
-    assert [probability(p) for p in (0.0004, 0.012, float("nan"))] == ["<0.001", "0.012", ""]
+    assert format_interval(0.51234, 0.47, 0.554) == "0.512 [0.470, 0.554]"
+    assert format_interval(-0.00001, -0.02, 0.02, signed=True) == "+0.000 [-0.020, +0.020]"
+    assert format_interval(float("nan"), float("nan"), float("nan")) == ""
+    assert [format_probability(p) for p in (0.0004, 0.012, float("nan"))] == ["<0.001", "0.012", ""]
     kinds = {"count": "7", "share": "7.1235", "four_digits": "7.123", "two_decimals": "7.12", "p": "7.123"}
-    assert {kind: cells.cell(kind, 7.12345) for kind in kinds} == kinds
-    assert [cells.cell("share", v) for v in (True, "x", float("nan"), -1e-9)] == ["yes", "x", "", "0.0000"]
+    assert {kind: cells.format_cell(kind, 7.12345) for kind in kinds} == kinds
+    assert [cells.format_cell("share", v) for v in (True, "x", float("nan"), -1e-9)] == [
+        "yes",
+        "x",
+        "",
+        "0.0000",
+    ]
 
 
 def test_only_listed_columns_are_written_and_answers_are_quoted(tmp_path):
     rows = pd.DataFrame({"variant": ["a"], "answer": ["x\ry"], "private": [1]})
     table = Table(rows, [Column("variant", "name"), Column("answer", "answer")])
-    cells.write(table, tmp_path, "t", "T", "L")
+    cells.write_table(table, tmp_path, "t", "T", "L")
     assert (tmp_path / "t.csv").read_bytes() == b'"variant","answer"\n"a","x\ry"\n'
     with pytest.raises(KeyError):
-        cells.write(Table(rows, [Column("absent", "share")]), tmp_path, "t", "T", "L")
+        cells.write_table(Table(rows, [Column("absent", "share")]), tmp_path, "t", "T", "L")

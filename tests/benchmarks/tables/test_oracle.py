@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.study.results import read_points
-from benchmarks.tables.oracle import GRID, METHOD, PRICE, oracle_rows
+from benchmarks.tables.oracle import GRID, METHOD, PRICE, build_oracle_rows
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import UserError
 from tests.support.studies import study_of
@@ -58,7 +58,7 @@ CHOICES = {
 
 
 def rows(points=None):
-    return oracle_rows(STUDY, ON_TEST, ON_DEV, CHOICES, points or {}).set_index("kind")
+    return build_oracle_rows(STUDY, ON_TEST, ON_DEV, CHOICES, points or {}).set_index("kind")
 
 
 def test_without_other_points_there_is_no_oracle_of_a_grid():
@@ -103,4 +103,4 @@ def test_answered_grid_points_are_taken_up(tmp_path):
 
 def test_a_study_of_one_axis_has_none():
     one = ScoreMatrix({"r": ON_TEST.correct["r"]}, {"r": None}, {"r": "reasoning"})
-    assert oracle_rows(STUDY, one, ON_DEV, CHOICES, {}).empty
+    assert build_oracle_rows(STUDY, one, ON_DEV, CHOICES, {}).empty

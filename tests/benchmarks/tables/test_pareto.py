@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmarks.statistics.paired_tests import Changes, holm, non_inferiority
-from benchmarks.tables.pareto import WHOLE, hypervolume, joint_means, on_front, pareto_rows
+from benchmarks.tables.pareto import (
+    ALL_VARIANTS,
+    build_pareto_rows,
+    compute_hypervolume,
+    find_front,
+    resample_joint_means,
+)
 from benchmarks.tables.score_matrix import ScoreMatrix
 from tests.support.studies import study_of
 
@@ -36,7 +42,7 @@ def answers(seed=0, n=400):
 @given(shares, st.randoms(use_true_random=False))
 def test_front_by_definition(x, random):
     y = np.array([random.randint(0, 10) / 10 for _ in x])
-    for j, found in enumerate(on_front(x, y)):
+    for j, found in enumerate(find_front(x, y)):
         beaten = any(x[i] >= x[j] and y[i] >= y[j] and (x[i], y[i]) != (x[j], y[j]) for i in range(len(x)))
         assert found == (not beaten)
 
@@ -47,25 +53,25 @@ def test_hypervolume_counts_the_cells_of_a_grid(x, random):
     y = np.array([random.randint(0, 10) / 10 for _ in x])
     middle = (np.arange(10) + 0.5) / 10
     covered = ((middle[:, None, None] < x) & (middle[None, :, None] < y)).any(axis=-1)
-    assert hypervolume(x, y) == pytest.approx(covered.mean(), abs=1e-12)
+    assert compute_hypervolume(x, y) == pytest.approx(covered.mean(), abs=1e-12)
 
 
 def test_hypervolume_by_hand_and_of_many():
     x, y = np.array([0.5, 0.9, 0.4]), np.array([0.8, 0.2, 0.1])
-    assert hypervolume(x, y) == pytest.approx(0.5 * 0.8 + 0.4 * 0.2)
-    assert hypervolume(np.tile(x, (3, 1)), np.tile(y, (3, 1))) == pytest.approx([0.48] * 3)
-    assert hypervolume(np.zeros(0), np.zeros(0)) == 0
+    assert compute_hypervolume(x, y) == pytest.approx(0.5 * 0.8 + 0.4 * 0.2)
+    assert compute_hypervolume(np.tile(x, (3, 1)), np.tile(y, (3, 1))) == pytest.approx([0.48] * 3)
+    assert compute_hypervolume(np.zeros(0), np.zeros(0)) == 0
 
 
 def test_joint_bootstrap_keeps_the_pairing():
     given_ = answers()
-    drawn = joint_means(given_, VARIANTS, ["p1"], resamples=4000, seed=0)
+    drawn = resample_joint_means(given_, VARIANTS, ["p1"], resamples=4000, seed=0)
     scores = given_.correct["p1"].to_numpy()
     assert drawn.mean(axis=0) == pytest.approx(scores.mean(axis=0), abs=0.003)
     assert np.cov(drawn.T) == pytest.approx(np.cov(scores.T, bias=True) / len(scores), rel=0.12, abs=1e-5)
-    again = joint_means(given_, VARIANTS, ["p1"], resamples=4000, seed=0)
+    again = resample_joint_means(given_, VARIANTS, ["p1"], resamples=4000, seed=0)
     assert (drawn == again).all()
-    fewer = joint_means(given_, VARIANTS[:2], ["p1"], resamples=4000, seed=0)
+    fewer = resample_joint_means(given_, VARIANTS[:2], ["p1"], resamples=4000, seed=0)
     assert (fewer == drawn[:, :2]).all()  # another variant leaves the others' draws alone
 
 
@@ -75,16 +81,24 @@ def test_joint_bootstrap_of_clusters():
     codes = np.repeat(np.arange(50), 4)
     whole = ScoreMatrix({"p1": frame}, {"p1": codes}, {"p1": "perception"})
     alone = ScoreMatrix({"p1": frame}, {"p1": None}, {"p1": "perception"})
-    spread = [joint_means(a, VARIANTS, ["p1"], resamples=3000, seed=0).std(axis=0) for a in (whole, alone)]
+    spread = [
+        resample_joint_means(a, VARIANTS, ["p1"], resamples=3000, seed=0).std(axis=0) for a in (whole, alone)
+    ]
     assert spread[0] / spread[1] == pytest.approx(2, rel=0.1)
 
 
 def test_rows():
-    rows = pareto_rows(STUDY, answers()).set_index("variant")
-    assert rows["front"].to_dict() == {"vlm": True, "good": True, "greedy": True, "bad": False, WHOLE: ""}
+    rows = build_pareto_rows(STUDY, answers()).set_index("variant")
+    assert rows["front"].to_dict() == {
+        "vlm": True,
+        "good": True,
+        "greedy": True,
+        "bad": False,
+        ALL_VARIANTS: "",
+    }
     assert rows.loc["bad", "front_share"] == 0 and rows.loc["greedy", "front_share"] > 0.99
     assert rows.loc["bad", "hypervolume"] == 0 and rows.loc["greedy", "hypervolume"] > 0
-    whole = rows.loc[WHOLE]
+    whole = rows.loc[ALL_VARIANTS]
     assert whole["hypervolume_low"] < whole["hypervolume"] < whole["hypervolume_high"]
     assert rows.loc[VARIANTS, "correlation"].abs().max() < 0.15  # other questions on the other axis
     for axis in ("perception", "reasoning"):
@@ -94,7 +108,7 @@ def test_rows():
 
 def test_budget_is_the_test_of_the_flips():
     given_ = answers()
-    rows = pareto_rows(STUDY, given_).set_index("variant")
+    rows = build_pareto_rows(STUDY, given_).set_index("variant")
     for variant in VARIANTS[1:]:
         changes = [given_.correct[b][variant] - given_.correct[b]["vlm"] for b in ("p1", "p2")]
         sums = [Changes((c > 0).sum(), (c < 0).sum(), len(c)) for c in changes]
@@ -109,17 +123,17 @@ def test_budget_is_the_test_of_the_flips():
 def test_the_margin_is_the_configs():
     strict = study_of(CONFIG | {"selection": {"perception_budget": 0.02, "margin": 0.001}})
     loose = study_of(CONFIG | {"selection": {"perception_budget": 0.3}})
-    p = [pareto_rows(s, answers()).set_index("variant")["p"] for s in (strict, loose)]
+    p = [build_pareto_rows(s, answers()).set_index("variant")["p"] for s in (strict, loose)]
     assert p[0]["good"] > 0.05 and p[1]["greedy"] < 0.05
 
 
 def test_all_right_still_has_a_spread():
     given_ = answers()
     given_.correct["p1"]["vlm"] = given_.correct["p2"]["vlm"] = 1.0
-    assert pareto_rows(STUDY, given_).set_index("variant").loc["vlm", "perception_sd"] > 0
+    assert build_pareto_rows(STUDY, given_).set_index("variant").loc["vlm", "perception_sd"] > 0
 
 
 def test_without_an_axis_there_is_no_trade_off():
     given_ = answers()
     one = ScoreMatrix({"r": given_.correct["r"]}, {"r": None}, {"r": "reasoning"})
-    assert pareto_rows(STUDY, one).empty
+    assert build_pareto_rows(STUDY, one).empty

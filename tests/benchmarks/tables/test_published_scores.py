@@ -42,9 +42,9 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "papers"
 
 
-@pytest.mark.parametrize("name", published_scores.names())
+@pytest.mark.parametrize("name", published_scores.list_papers())
 def test_shipped_numbers_have_sources_and_are_marked_unverified(name: str) -> None:
-    found = published_scores.load(name)
+    found = published_scores.load_paper(name)
     assert {row.source for row in found.scores} == set(found.sources)
     assert not any(source.verified for source in found.sources.values())
     for row in found.scores:
@@ -58,7 +58,7 @@ def test_the_papers_claims_are_as_they_were_noted() -> None:
     """+1.8 and +2.0 reasoning over the VLM at +0.0 and +0.1 perception; the cliff of plain injection."""
     gains = {}
     for name in ("qwen2_5_vl_3b", "qwen2_5_vl_7b"):
-        rows = {r.row: r.scores for r in published_scores.load(name).scores if r.source == "frism"}
+        rows = {r.row: r.scores for r in published_scores.load_paper(name).scores if r.source == "frism"}
         gains[name] = [rows["FRISM"][a] - rows["unmodified VLM"][a] for a in published_scores.AXES]
     assert gains == {
         "qwen2_5_vl_3b": pytest.approx([1.8, 0.0]),
@@ -71,8 +71,10 @@ def variant(method: str, **more: Any) -> VariantConfig:
     return VariantConfig(method=method, **more)
 
 
-def row(method: str | None, **params: Any) -> published_scores.Row:
-    return published_scores.Row(source="p", row="r", method=method, params=params, scores={"reasoning": 1.0})
+def row(method: str | None, **params: Any) -> published_scores.PublishedScore:
+    return published_scores.PublishedScore(
+        source="p", row="r", method=method, params=params, scores={"reasoning": 1.0}
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,14 +89,14 @@ def row(method: str | None, **params: Any) -> published_scores.Row:
     ],
 )
 def test_a_number_belongs_to_the_variant_that_was_made_in_the_same_way(
-    asked: published_scores.Row, expected: list[str]
+    asked: published_scores.PublishedScore, expected: list[str]
 ) -> None:
     variants = {
         "swept": variant("inject", grid={"strength": [0.1, 0.2]}),
         "fixed": variant("inject", params={"strength": 0.15}),
         "ties": variant("ties", params={"density": 0.2}),
     }
-    assert list(published_scores.counterparts(variants, asked)) == expected
+    assert list(published_scores.match_variants(variants, asked)) == expected
 
 
 def test_the_table_of_a_study(tmp_path: Path, shelf: Path) -> None:
@@ -127,7 +129,7 @@ def test_the_table_of_a_study(tmp_path: Path, shelf: Path) -> None:
 
 def test_a_study_that_names_nothing_has_an_empty_table() -> None:
     study = study_of(config())
-    found = published_scores.published_rows(study, pd.DataFrame(), pd.DataFrame())
+    found = published_scores.build_published_rows(study, pd.DataFrame(), pd.DataFrame())
     assert found.empty
     assert list(found) == list_names(published_scores.COLUMNS)
 
@@ -136,8 +138,8 @@ def test_a_study_that_names_nothing_has_an_empty_table() -> None:
 def test_within_is_a_matter_of_the_interval(low: float, width: float, at: float) -> None:
     value = low + at * width
     expected = "yes" if low <= value <= low + width else "no"
-    assert published_scores._within(value, low, low + width) == expected
-    assert published_scores._within(float("nan"), low, low + width) == ""
+    assert published_scores._is_within(value, low, low + width) == expected
+    assert published_scores._is_within(float("nan"), low, low + width) == ""
 
 
 FAULTS = {
@@ -162,11 +164,11 @@ def test_a_fault_is_one_sentence(shelf: Path, fault: str) -> None:
     content, name, words = FAULTS[fault]
     (shelf / "pair.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=words) as caught:
-        published_scores.load(name)
+        published_scores.load_paper(name)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_no_yaml(shelf: Path) -> None:
     (shelf / "pair.yaml").write_text("a: [")
     with pytest.raises(UserError, match=r"cannot read .*pair\.yaml"):
-        published_scores.load("pair")
+        published_scores.load_paper("pair")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.statistics.intervals import score_interval, wilson
-from benchmarks.tables.score_matrix import ScoreMatrix, cluster_codes
+from benchmarks.tables.score_matrix import ScoreMatrix, encode_clusters
 from tests.support.studies import study_of
 
 
@@ -24,12 +24,12 @@ def rows(labels, variants=("vlm",)):
 @pytest.mark.parametrize("labels", [[None] * 4, ["a", "b", "c", "d"], ["a", None, "c", None]])
 def test_questions_that_stand_alone_have_no_clusters(labels):
     frame = rows(labels)
-    assert cluster_codes(frame, pd.Index(frame["index"])) is None
+    assert encode_clusters(frame, pd.Index(frame["index"])) is None
 
 
 def test_unlabelled_questions_are_clusters_of_their_own():
     frame = rows(["a", "a", None, None, "question 2"])
-    codes = cluster_codes(frame, pd.Index(frame["index"]))
+    codes = encode_clusters(frame, pd.Index(frame["index"]))
     assert codes[0] == codes[1] and len(set(codes)) == 4
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.statistics.comparison import paired
+from benchmarks.statistics.comparison import compare_pairs
 from benchmarks.statistics.paired_tests import holm
 from benchmarks.tables.score_matrix import ScoreMatrix
-from benchmarks.tables.ties import letters, pair_tests, pairs, tied_rows
+from benchmarks.tables.ties import assign_letters, build_tied_rows, count_tests, pair_tests
 from tests.support.studies import study_of
 
 VARIANTS = ["vlm", "a", "b", "c"]
@@ -36,7 +36,7 @@ def test_letters_are_shared_by_whoever_does_not_differ(size, random, share):
     different = np.zeros((size, size), bool)
     for i, j in itertools.combinations(range(size), 2):
         different[i, j] = different[j, i] = random.random() < share
-    groups = [set(text.split()) for text in letters(different)]
+    groups = [set(text.split()) for text in assign_letters(different)]
     assert all(groups)
     for i, j in itertools.combinations(range(size), 2):
         assert bool(groups[i] & groups[j]) is not bool(different[i, j])
@@ -48,10 +48,10 @@ def test_letters_by_hand():
     different = np.zeros((4, 4), bool)
     for i, j in ((0, 2), (0, 3), (1, 3)):
         different[i, j] = different[j, i] = True
-    assert letters(different) == ["a", "a b", "b c", "c"]
-    assert letters(np.zeros((3, 3), bool)) == ["a", "a", "a"]
+    assert assign_letters(different) == ["a", "a b", "b c", "c"]
+    assert assign_letters(np.zeros((3, 3), bool)) == ["a", "a", "a"]
     everything = ~np.eye(30, dtype=bool)
-    assert letters(everything)[25:28] == ["z", "aa", "ab"]
+    assert assign_letters(everything)[25:28] == ["z", "aa", "ab"]
 
 
 @pytest.mark.parametrize("clustered", [False, True])
@@ -65,7 +65,7 @@ def test_pairs_get_the_test_of_the_other_tables(clustered, sizes):
     assert np.isnan(np.diag(found)).all() and found == pytest.approx(found.T, nan_ok=True)
     for i, j in itertools.permutations(range(4), 2):
         strata = given_.strata(VARIANTS[i], VARIANTS[j], ["p", "r"])
-        assert found[i, j] == pytest.approx(paired(strata, resamples=100).p, abs=1e-12)
+        assert found[i, j] == pytest.approx(compare_pairs(strata, resamples=100).p, abs=1e-12)
 
 
 def test_rows_separate_what_differs():
@@ -74,8 +74,8 @@ def test_rows_separate_what_differs():
     p = np.column_stack([base, base, base, base])
     r = np.column_stack([base, better, base, better])
     r[0, 3] = 0
-    rows = tied_rows(STUDY, answers({"p": p, "r": r}))
-    assert pairs(STUDY, answers({"p": p, "r": r})) == (12, 12)
+    rows = build_tied_rows(STUDY, answers({"p": p, "r": r}))
+    assert count_tests(STUDY, answers({"p": p, "r": r})) == (12, 12)
     own = rows[(rows["over"] == "benchmark") & (rows["name"] == "r")].set_index("variant")
     assert list(own.index) == ["a", "c", "vlm", "b"]
     assert list(own["letters"]) == ["a", "a", "b", "b"]
@@ -92,6 +92,6 @@ def test_holm_runs_over_all_pairs_of_the_table():
     upper = np.triu_indices(4, 1)
     p = np.concatenate([pair_tests(given_, VARIANTS, [b])[upper] for b in "pr"])
     adjusted = holm(p) < 0.05
-    rows = tied_rows(STUDY, given_)
+    rows = build_tied_rows(STUDY, given_)
     shown = rows.loc[rows["over"] == "benchmark", "better_than"].sum()
     assert shown == adjusted.sum() and 0 < shown < (p < 0.05).sum() + 1

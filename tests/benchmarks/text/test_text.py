@@ -13,13 +13,13 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks.answering import keys, predictions
 from benchmarks.answering.predictions import Prediction
-from benchmarks.questions.miniature import rows
+from benchmarks.questions.miniature import make_rows as rows
 from benchmarks.registry.lookup import find
 from benchmarks.scoring.extraction import extract
 from benchmarks.stages.text import main
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.text import language_model
-from benchmarks.text.ask import ask, check_data, tasks_of
+from benchmarks.text.ask import ask_questions, check_data, make_tasks
 from benchmarks.text.chat import Chat
 from benchmarks.text.generated_task import LETTER, STEPS
 from benchmarks.text.models import TextModel, find_model
@@ -47,8 +47,8 @@ def who_answers(triple: Triple, model: str = "lrm") -> TextModel:
 
 
 def table(who: TextModel, journal: Path, n: int = 6) -> pd.DataFrame:
-    tasks = tasks_of([find(name) for name in TASKS], n, 0, None)
-    return ask(who, tasks, SETTINGS, journal).drop(columns="seconds")
+    tasks = make_tasks([find(name) for name in TASKS], n, 0, None)
+    return ask_questions(who, tasks, SETTINGS, journal).drop(columns="seconds")
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> None:
@@ -62,11 +62,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]) -> None:
             for item, key, text in zip(batch.items, batch.keys, texts, strict=True)
         ]
 
-    monkeypatch.setattr(language_model.Journalled, "_answer", answer)
+    monkeypatch.setattr(language_model.JournalledLM, "_answer", answer)
 
 
 def scored(who: TextModel, name: Any, mirror: Path, journal: Path, n: int | None = None) -> pd.DataFrame:
-    return ask(who, tasks_of([find(name)], n, 0, mirror), SETTINGS, journal)
+    return ask_questions(who, make_tasks([find(name)], n, 0, mirror), SETTINGS, journal)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_towers_of_every_family_answer_as_generate_does(family, tmp_path):
         who = find_model(triple, model, None, SETTINGS)
         # Not the stored one: for Qwen's types transformers puts its own pre-tokenizer over these words.
         loaded, tokenizer = who.load(), architectures.tokenizer()
-        tower = language_model.Tower(loaded, who.ends, tokenizer=tokenizer, batch_size=4)
+        tower = language_model.TowerLM(loaded, who.ends, tokenizer=tokenizer, batch_size=4)
         asked = ["w3 w4 w5 w6 w7 w8 w9", "w20 w21", "w50 w51 w52 w53"]
         ids, mask = tower.tok_batch_encode(asked)
         rows = tower._model_generate(ids, ids.shape[1] + 6, stop=[], attention_mask=mask)
@@ -186,7 +186,7 @@ def test_a_thought_that_the_template_opens_is_a_thought(mirror, triple, tmp_path
 
 
 def test_prompts_ask_for_reasoning_and_show_no_examples(mirror):
-    tasks = tasks_of(
+    tasks = make_tasks(
         [find("gsm8k"), find("math_500"), find("mmlu"), find({"name": "arc_easy", "kind": "lm_eval"})],
         None, 0, mirror,
     )  # fmt: skip
@@ -200,7 +200,7 @@ def test_prompts_ask_for_reasoning_and_show_no_examples(mirror):
         "Question: What melts at 0 degrees?\n\nA. iron\nB. ice\nC. stone\n\n" + LETTER
     )
     assert {task.budget for task in tasks.values()} == {4096}
-    (short,) = tasks_of([find({"name": "gsm8k", "max_new_tokens": 512})], None, 0, mirror).values()
+    (short,) = make_tasks([find({"name": "gsm8k", "max_new_tokens": 512})], None, 0, mirror).values()
     assert short.config.generation_kwargs == {"until": [], "do_sample": False, "max_gen_toks": 512}
 
 
@@ -225,7 +225,7 @@ def test_tags_and_groups_are_their_tasks(mirror, triple, tmp_path, monkeypatch):
 )
 def test_what_cannot_be_asked_is_said(task, complaint, mirror):
     with pytest.raises(UserError, match=complaint.replace("?", r"\?")):
-        tasks_of([find({"name": task, "kind": "lm_eval"})], None, 0, mirror)
+        make_tasks([find({"name": task, "kind": "lm_eval"})], None, 0, mirror)
 
 
 # --- data -------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_what_cannot_be_asked_is_said(task, complaint, mirror):
 
 def test_a_draw_is_part_of_a_larger_one_and_follows_the_seed(mirror):
     def drawn(n: int | None, seed: int) -> list[int]:
-        (task,) = tasks_of([find("gsm8k")], n, seed, mirror).values()
+        (task,) = make_tasks([find("gsm8k")], n, seed, mirror).values()
         assert [task.index(p) for p in range(len(task.positions))] == list(map(str, task.positions))
         return task.positions
 
@@ -245,7 +245,7 @@ def test_a_draw_is_part_of_a_larger_one_and_follows_the_seed(mirror):
 def test_the_data_are_hashed_and_pinned(mirror, tmp_path):
     def digests(**pins: str) -> dict[str, Any]:
         entry = {"name": "gsm8k", "sha256": pins}
-        return check_data(tasks_of([find(entry)], None, 0, tmp_path / "mirror"))
+        return check_data(make_tasks([find(entry)], None, 0, tmp_path / "mirror"))
 
     shutil.copytree(mirror, tmp_path / "mirror")
     before = digests()
@@ -277,14 +277,14 @@ def test_missing_or_broken_data_are_one_sentence(damage, complaint, mirror, tmp_
     shutil.copytree(mirror, tmp_path / "mirror")
     damage(tmp_path / "mirror/openai/gsm8k")
     with pytest.raises(UserError, match=complaint) as caught:
-        tasks_of([find("gsm8k")], None, 0, tmp_path / "mirror")
+        make_tasks([find("gsm8k")], None, 0, tmp_path / "mirror")
     assert "\n" not in str(caught.value)
 
 
 def test_without_a_mirror_the_hubs_cache_must_hold_the_data(monkeypatch):
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)  # no study asks the hub all the same
     with pytest.raises(UserError, match=r"not in the hub's cache .* name the mirror as data\.folder"):
-        tasks_of([find("gsm8k")], None, 0, None)
+        make_tasks([find("gsm8k")], None, 0, None)
 
 
 # --- the journal ------------------------------------------------------------------------------------
@@ -297,8 +297,8 @@ def test_a_killed_run_goes_on_where_it_was(triple, tmp_path):
     journal.write_text("".join(lines[:5]) + lines[5][:30])
     pd.testing.assert_frame_equal(table(who, journal), expected)
     assert len(journal.read_text().splitlines()) == len(lines)
-    found = keys.recompute(journal)
-    assert {line.key: line.item for line in predictions.read(journal)} == found
+    found = keys.recompute_keys(journal)
+    assert {line.key: line.item for line in predictions.read_predictions(journal)} == found
 
 
 def test_answers_are_scored_anew_without_a_model(triple, tmp_path):

@@ -163,29 +163,33 @@ def test_a_study_made_on_a_gpu_can_be_checked_without_one(project):
 def rekeyed(path: Path, **engine: Any) -> None:
     """Let the answers beside a provenance have been made with other settings: keys, sums and all."""
     answers = path.with_name(path.name.replace(".provenance.json", ".jsonl"))
-    old, said = keys.recompute(answers), json.loads(path.read_text())
+    old, said = keys.recompute_keys(answers), json.loads(path.read_text())
     said["engine"] |= engine
     batches = {
-        keys.batch_digest(said["origin"], said["engine"], contents): contents
+        keys.digest_batch(said["origin"], said["engine"], contents): contents
         for contents in said["batches"].values()
     }
     new: dict[str, str] = {}
     for name, contents in batches.items():
-        new |= dict(zip(contents, keys.keys(name, contents), strict=True))
+        new |= dict(zip(contents, keys.make_keys(name, contents), strict=True))
     changed = []
-    for line in predictions.read(answers):
+    for line in predictions.read_predictions(answers):
         fields = vars(line) | {"key": new[old[line.key]]}
-        changed.append(predictions.Line(**fields | {"sum": predictions.checksum(fields)}).text())
-    keys.write(answers, said["origin"], said["engine"], batches)
+        changed.append(
+            predictions.StoredPrediction(**fields | {"sum": predictions.compute_checksum(fields)}).text()
+        )
+    keys.write_provenance(answers, said["origin"], said["engine"], batches)
     answers.write_text("".join(changed), encoding="utf-8")
 
 
-def lines_of(path: Path, change: Callable[[predictions.Line], predictions.Line]) -> None:
+def lines_of(
+    path: Path, change: Callable[[predictions.StoredPrediction], predictions.StoredPrediction]
+) -> None:
     """Change the first line of a predictions file; its sum is made to fit."""
-    kept = predictions.read(path)
+    kept = predictions.read_predictions(path)
     changed = change(kept[0])
     fields = {name: value for name, value in vars(changed).items() if name != "sum"}
-    kept[0] = predictions.Line(**fields, sum=predictions.checksum(fields))
+    kept[0] = predictions.StoredPrediction(**fields, sum=predictions.compute_checksum(fields))
     path.write_text("".join(line.text() for line in kept), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.questions import reading
-from benchmarks.questions.miniature import rows
+from benchmarks.questions.miniature import make_rows
 from benchmarks.registry import vlmevalkit_package
 from benchmarks.registry.lookup import find
 from benchmarks.scoring import evaluation, expected
@@ -19,7 +19,7 @@ from tests.benchmarks.conftest import QUESTIONS
 
 
 def truth(folder: Path, name: str) -> list[str]:
-    return [item.answer for item in reading.load(folder, "test", name)[name]]
+    return [item.answer for item in reading.load_items(folder, "test", name)[name]]
 
 
 def scores(folder: Path, name: str, texts: list[str]) -> list[float]:
@@ -32,7 +32,7 @@ def test_right_answers_score_one_and_wrong_ones_zero(items_folder: Path, name: s
     found = evaluation.evaluate(find(name), items_folder / "test", right)
     assert found.scores == [1.0] * QUESTIONS and found.totals["Overall"] == 100
     assert scores(items_folder, name, ["NA"] * QUESTIONS) == [0.0] * QUESTIONS
-    missing = [e.phrase(None) for e in expected.expected_answers(find(name), items_folder / "test")]
+    missing = [e.phrase(None) for e in expected.describe_answers(find(name), items_folder / "test")]
     some = evaluation.evaluate(find(name), items_folder / "test", [*right[:3], *missing[3:]])
     assert some.scores == [1.0] * 3 + [0.0] * (QUESTIONS - 3)
     assert some.totals["Overall"] == pytest.approx(30)
@@ -58,8 +58,8 @@ def test_a_second_scoring_does_not_reuse_the_first(items_folder: Path) -> None:
 
 
 def test_prompts_are_pictures_and_the_question_without_another_request(items_folder: Path) -> None:
-    dataset = loading.build(find("mini_total"), items_folder / "test")
-    expected = rows(find("mini_total"), "test", QUESTIONS)
+    dataset = loading.build_dataset(find("mini_total"), items_folder / "test")
+    expected = make_rows(find("mini_total"), "test", QUESTIONS)
     for (_, line), row in zip(dataset.data.iterrows(), expected, strict=True):
         message = dataset.build_prompt(line)
         assert [part["type"] for part in message] == ["image", "text"]
@@ -75,9 +75,9 @@ def test_the_metric_must_be_the_declared_one(items_folder: Path) -> None:
 
 def test_bad_input_is_named(items_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"MiniatureGQA_total\.tsv is missing"):
-        loading.build(find("mini_total"), tmp_path)
+        loading.build_dataset(find("mini_total"), tmp_path)
     with pytest.raises(UserError, match="Did you mean 'ImageVQADataset'"):
-        loading.dataset_class("ImageVQADatset")
+        loading.load_dataset_class("ImageVQADatset")
     with pytest.raises(UserError, match="3 answers for 10 questions"):
         evaluation.evaluate(find("mini_total"), items_folder / "test", ["x"] * 3)
 
@@ -87,14 +87,14 @@ def test_a_changed_table_of_a_known_name_is_not_replaced(tmp_path: Path, items_f
     source = items_folder / "test" / "MiniatureYesNo_existence.tsv"
     (tmp_path / "POPE.tsv").write_bytes(source.read_bytes())
     definition = find("mini_existence").model_copy(update={"dataset": "POPE"})
-    assert len(loading.build(definition, tmp_path).data) == QUESTIONS
+    assert len(loading.build_dataset(definition, tmp_path).data) == QUESTIONS
     assert (tmp_path / "POPE.tsv").read_bytes() == source.read_bytes()
     assert "LMUData" not in os.environ
 
 
 def test_scoring_leaves_the_process_as_it_was(items_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing stays replaced, nothing is written, nothing is printed."""
-    module = sys.modules[loading.dataset_class("ImageVQADataset").evaluate.__module__]  # type: ignore[attr-defined]
+    module = sys.modules[loading.load_dataset_class("ImageVQADataset").evaluate.__module__]  # type: ignore[attr-defined]
     before, environment, temporary = (
         dict(vars(module)),
         dict(os.environ),

@@ -27,7 +27,9 @@ def fit(triple: Triple, workspace: Path | None, steps: int, **changes: Any) -> d
                "check_every": 3, "tail_every": 2} | changes  # fmt: skip
     fitting = Fitting(
         triple, seed=3, workspace=workspace, spectra=Spectra(triple, SpectrumSettings(rank=16)),
-        calibration=calibrations.load(calibration_settings.CalibrationSettings(questions=8), seed=0),
+        calibration=calibrations.load_calibration(
+            calibration_settings.CalibrationSettings(questions=8), seed=0
+        ),
     )  # fmt: skip
     return learn(fitting, Gates(), 1.0, Learning(steps=steps, **options)).flat()
 

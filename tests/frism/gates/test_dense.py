@@ -83,5 +83,7 @@ def test_a_truncated_spectrum_with_its_tail_is_too(triple: Triple, calibration: 
 @pytest.mark.parametrize("rank", [None, 32])
 def test_fifty_steps_on_the_miniature_are_too(rank: int | None) -> None:
     triple = Triple.open(*(MINIATURE / role for role in ("base", "vlm", "lrm")))
-    questions = calibrations.load(calibration_settings.CalibrationSettings(questions=8), seed=0).questions
+    questions = calibrations.load_calibration(
+        calibration_settings.CalibrationSettings(questions=8), seed=0
+    ).questions
     check(*both(triple, list(questions), steps=50, rank=rank, tail_every=1 if rank is None else 4))
