@@ -108,7 +108,8 @@ def _methods(
 ) -> list[dict[str, Any]]:
     families: dict[str, list[str]] = {}
     for name, variant in study.variants.items():
-        families.setdefault(variant.method, []).append(name)
+        if variant.method is not None:
+            families.setdefault(variant.method, []).append(name)
     budget, rows = study.selection.perception_budget, []
     unmodified = totals(answers, study.reference, 0, "{}")
     for members in families.values():
