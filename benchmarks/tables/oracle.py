@@ -110,7 +110,8 @@ def _list_methods(
 ) -> list[dict[str, Any]]:
     families: dict[str, list[str]] = {}
     for name, variant in study.variants.items():
-        families.setdefault(variant.method or name, []).append(name)
+        if variant.method is not None:
+            families.setdefault(variant.method, []).append(name)
     budget, rows = study.selection.perception_budget, []
     unmodified = total_by_point(answers, study.reference, 0, "{}")
     for members in families.values():

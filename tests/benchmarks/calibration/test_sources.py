@@ -154,7 +154,7 @@ def test_pictures_are_opened_when_they_are_wanted(tmp_path: Path, monkeypatch: p
     questions = vizwiz(calibration_folders.official(tmp_path / "v"), n=6).questions
     read: list[Path] = []
     whole = pictures.open_picture
-    monkeypatch.setattr(pictures, "opened", lambda path, limit: read.append(path) or whole(path, limit))
+    monkeypatch.setattr(pictures, "open_picture", lambda path, limit: read.append(path) or whole(path, limit))
     part = questions[1:3]
     assert (len(part), read) == (2, [])
     assert part[0][0].size == (60, 40)
@@ -177,7 +177,7 @@ def test_untouched_pictures_are_hashed_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(file_cache, "SETTLE_SECONDS", -1.0)
     read: list[Path] = []
     check = pictures.check_picture
-    monkeypatch.setattr(pictures, "check", lambda path: read.append(path) or check(path))
+    monkeypatch.setattr(pictures, "check_picture", lambda path: read.append(path) or check(path))
     folder = calibration_folders.official(tmp_path / "v")
     assert vizwiz(folder).digest == vizwiz(folder).digest
     assert len(read) == 4

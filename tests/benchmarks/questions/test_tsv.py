@@ -78,7 +78,7 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     code = (
         "import sys, resource, pandas, benchmarks.vlmevalkit; from benchmarks.questions import tsv\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "table = tsv.read(sys.argv[1])\n"
+        "table = tsv.read_table(sys.argv[1])\n"
         "assert all(len(table.pictures(cell)) == 2_000_000 for cell in table.frame['image'])\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )

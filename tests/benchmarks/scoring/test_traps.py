@@ -151,7 +151,7 @@ class Constant(BaseModel):
 
 definition = find({"name": "MMStar", "sha256": {}})
 for said in "AB":
-    infer_data_job(Constant(said), sys.argv[2], "model", loading.build(definition, sys.argv[1]))
+    infer_data_job(Constant(said), sys.argv[2], "model", loading.build_dataset(definition, sys.argv[1]))
 """
 
 

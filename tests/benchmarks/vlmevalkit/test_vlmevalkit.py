@@ -114,7 +114,7 @@ def test_the_hash_is_of_every_file() -> None:
 def test_it_loads_no_model_code() -> None:
     """Seconds of import per scoring job, and side effects on the whole process."""
     code = (
-        "import sys, ssl; from benchmarks.vlmevalkit.loading import dataset_class as load;"
+        "import sys, ssl; from benchmarks.vlmevalkit.loading import load_dataset_class as load;"
         "load('ImageYORNDataset');"
         "assert 'torch' not in sys.modules and 'vlmeval.vlm' not in sys.modules;"
         "assert ssl._create_default_https_context is not ssl._create_unverified_context"
