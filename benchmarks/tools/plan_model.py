@@ -41,10 +41,10 @@ class Model:
 
         content = dict(_config(source))
         name = content.pop("model_type", None)
-        if name not in ARCHITECTURES or not ARCHITECTURES[name].sees:
+        if name not in ARCHITECTURES or not ARCHITECTURES[name].is_vlm:
             raise UserError(
                 f"{source} is of the type {name}, which is no vision-language model known here (known:"
-                f" {', '.join(n for n, a in ARCHITECTURES.items() if a.sees)}): name another as triple.vlm."
+                f" {', '.join(n for n, a in ARCHITECTURES.items() if a.is_vlm)}): name another as triple.vlm."
             )
         try:
             config = AutoConfig.for_model(name, **content)
