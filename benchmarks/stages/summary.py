@@ -67,7 +67,9 @@ def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str
         "chosen": {v: _parameters(study, chosen, v) for v in study.variants},
         "missed": [v for v in missed if study.variants[v].grid],
         "missed_alone": [v for v in missed if not study.variants[v].grid],
-        "dev_n": sorted({(int(r.perception_n), int(r.reasoning_n)) for r in selection.itertuples()}),
+        "dev_n": sorted(
+            set(map(tuple, selection[["perception_n", "reasoning_n"]].astype(int).to_numpy().tolist()))
+        ),
         "grid_points": len(selection),
         "duels": duels_of(study, contrasts),
         "tests": {"axes": int(axes["p"].notna().sum()), "contrasts": int(contrasts["p"].notna().sum())},
@@ -108,7 +110,8 @@ def render(study: StudyConfig, tables: Path, missed: Sequence[str]) -> str:
 
 
 def _first(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
-    return {r["group"]: r for r in axes[axes["variant"] == variant].to_dict("records")}
+    rows = axes[axes["variant"] == variant].to_dict("records")
+    return {str(row["group"]): {str(column): value for column, value in row.items()} for row in rows}
 
 
 def _parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
@@ -121,8 +124,9 @@ def _parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
 def _volume(pareto: pd.DataFrame) -> str:
     if WHOLE not in pareto.index:
         return ""
-    row = pareto.loc[WHOLE]
-    return interval(row["hypervolume"], row["hypervolume_low"], row["hypervolume_high"])
+    columns = ["hypervolume", "hypervolume_low", "hypervolume_high"]
+    value, low, high = pareto.loc[[WHOLE], columns].to_numpy(float)[0]
+    return interval(float(value), float(low), float(high))
 
 
 def _tied(tied: pd.DataFrame) -> dict[str, list[str]]:
@@ -166,7 +170,8 @@ def _gaps(style: pd.DataFrame) -> list[dict[str, str]]:
     """Per group the smallest and the largest difference of the raw text's score to the extracted one."""
     gaps = []
     for group, rows in style.assign(gap=style["score_raw"] - style["score"]).groupby("group", sort=False):
-        least, most = rows.loc[rows["gap"].idxmax()], rows.loc[rows["gap"].idxmin()]
+        gap = rows["gap"].to_numpy()
+        least, most = rows.iloc[int(gap.argmax())], rows.iloc[int(gap.argmin())]
         gaps.append(
             {
                 "group": str(group),

@@ -17,7 +17,6 @@ from lm_eval.models.huggingface import HFLM
 from benchmarks.answering import keys, predictions
 from benchmarks.answering.batching import Batch, batches
 from benchmarks.answering.decoding import decode
-from benchmarks.answering.greedy import greedy
 from benchmarks.answering.predictions import Prediction
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -28,8 +27,6 @@ from frism.progress import Progress
 log = logging.getLogger(__name__)
 VERSION = 1  # raised when the same model may give other answers
 SPLIT = "test"
-# Models of plain layers, whose towers our shortest loop carries; others go by their own rules of generation.
-FAST = ("qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3", "llama", "mistral")
 
 
 class Tower(HFLM):
@@ -65,10 +62,8 @@ class Tower(HFLM):
     def _within_memory(self, ids: torch.Tensor, mask: torch.Tensor, room: int) -> list[list[int]]:
         """Generate the new tokens of every row; a batch too large for the memory is halved."""
         try:
-            if self.model.config.model_type in FAST:
-                return greedy(self.model, ids, mask, max_new_tokens=room, ends=self.ends)
             inputs = {"input_ids": ids, "attention_mask": mask}
-            return decode(self.model, inputs, room=[room] * len(ids), ends=self.ends)
+            return decode(self.model, inputs, max_new_tokens=[room] * len(ids), ends=self.ends)
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise UserError(
