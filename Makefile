@@ -26,7 +26,7 @@ BR2V_COMMIT := a42fa38ef9cda98a67c2581ea8bd85382757bf52
 BR2V_CLONE := $(CURDIR)/$(PEERS)/VLM_Merging
 BR2V_CHECKOUT ?= $(BR2V_CLONE)
 
-.PHONY: help run test slow parity lint check models install clean
+.PHONY: help run test slow parity lint docs check models install clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | sort | expand -t 12
@@ -58,6 +58,9 @@ lint: $(STAMP) ## style, types and the workflow's own checks
 	lint-imports --no-cache
 	python -m snakefmt --check Snakefile workflow
 	python -m snakemake --lint
+
+docs: $(STAMP) ## the documentation site, into site/index.html
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 
 check: $(STAMP) ## run the study and compare it with the committed reference
 	python -m snakemake --cores $(CORES)

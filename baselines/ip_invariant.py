@@ -18,8 +18,6 @@ IDENTITY = {"strength": 0.0}
 SVDS = 1  # of tau_V
 SWEPT = True
 
-SVDS = 1  # decompositions of every matrix that `merge` computes for itself
-
 
 def merge(site: Site, *, threshold: float = 0.4, strength: float = 0.5, rank: Count = 1024) -> Array:
     """One tensor, fp32. The defaults are the released code's, where they mean the same."""

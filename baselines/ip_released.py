@@ -20,8 +20,6 @@ IDENTITY = {"strength": 0.0}
 SVDS = 2
 SWEPT = True
 
-SVDS = 2  # decompositions of every matrix that `merge` computes for itself
-
 
 def merge(
     site: Site,

@@ -28,7 +28,7 @@ def cosine(vlm: Tensor, lrm: Tensor) -> float:
     for one, other in zip(vlm.flatten().split(PART), lrm.flatten().split(PART), strict=True):
         v, r = one.double(), other.double()
         sums += torch.stack((v @ v, r @ r, v @ r)).cpu()
-    v_square, r_square, product = sums.tolist()
+    v_square, r_square, product = (float(value) for value in sums)
     norms = [math.sqrt(square) if square > SMALL**2 else 1.0 for square in (v_square, r_square)]
     return max(-1.0, min(1.0, product / norms[0] / norms[1]))
 

@@ -9,13 +9,12 @@ elects + there; `divide_by` the agreeing "weights", or "one" (a sum). mergekit: 
 weights. Bring Reason to Vision's code: exact, plain, positive, count (its point: 1.6, 0.2, density 0.2).
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import torch
 
 from baselines._election import consensus
-from baselines._trimming import cut
+from baselines._trimming import largest
 from frism.method import Array, Share, Site
 from frism.method.mergekit import Config, Names, elected
 
@@ -41,12 +40,14 @@ def merge(
 ) -> Array:
     """One tensor, fp32. `density`: the fraction kept of each task vector."""
     base, vlm, lrm = site.base, site.vlm, site.lrm
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda tuned: cut(tuned, base, density, trimming == "exact"), (vlm, lrm))
     merged = torch.empty_like(base)
-    flat = [tensor.flatten().split(PART) for tensor in (base, vlm, lrm)]
-    for number, (b, v, r, out) in enumerate(zip(*flat, merged.view(-1).split(PART), strict=True)):
-        taus = first.keep(v - b, number * PART), second.keep(r - b, number * PART)
+    keeps = [largest((tuned - base).abs_(), density, trimming == "exact") for tuned in (vlm, lrm)]
+    for b, v, r, keep_v, keep_r, out in zip(
+        *(tensor.flatten().split(PART) for tensor in (base, vlm, lrm, *keeps)),
+        merged.view(-1).split(PART),
+        strict=True,
+    ):
+        taus = (v - b) * keep_v, (r - b) * keep_r
         total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
         torch.add(b, strength * total / divisor, out=out)
     return merged

@@ -1,94 +1,176 @@
-"""A batch's inputs by the model's own processor: each question alone, then padded on the left together.
+"""A batch's model inputs, made once: token ids, positions, and what the vision tower gives for the pictures.
 
-Called once per question, a processor gives exactly what VLMEvalKit's loop feeds the model. Pictures are
-prepared ahead in threads, and kept for the next variant.
+Called once per question, a processor gives exactly what VLMEvalKit's loop feeds the model. None of it depends
+on the merged variant, since vision tower and projector always come from V, so it is kept for the next one.
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.answering.features import flatten_outputs, restore_features
 from benchmarks.answering.lookahead import Lookahead
 from benchmarks.answering.rendering import fitted, fitted_size, options, text_of
+from benchmarks.answering.tensor_store import TensorStore
 from benchmarks.prompting.families import Family
-from benchmarks.questions.item import Item
+from benchmarks.questions.item import Item, digest
 from frism.distillation.collation import ModelInputs, collate
+from frism.errors import UserError
 
-MEMORY_LIMIT = 2**30  # bytes of inputs kept in memory for the next variant
+VERSION = 2  # raised when the same batch may get other inputs
+PIXEL_VALUES = 2**22  # pictures enter the vision tower in groups of at most so many values
 
 
-class Inputs:
-    """Makes batches of inputs for one model and processor.
+class Preparer:
+    """Prepares batches for one model and processor.
 
     Args:
+        model: the VLM; only its vision tower, projector and rule for positions are used.
+        processor: its processor.
+        family: the model's family, with a study's own limits and system prompt.
+        weights: digest of V's checkpoint, under which files are kept; None keeps none.
+        folder: where files are kept; None keeps none.
         workers: threads that prepare pictures ahead.
     """
 
-    def __init__(self, model: Any, processor: Any, family: Family, workers: int = 0) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        family: Family,
+        *,
+        weights: str | None = None,
+        folder: Path | None = None,
+        workers: int = 0,
+    ) -> None:
         self.model, self.processor, self.family = model, processor, family
-        self._ahead = Lookahead(self._one, workers)
-        self._kept: OrderedDict[str, ModelInputs] = OrderedDict()
-        self._size = 0
+        self.fingerprint, self._weights = fingerprint_processor(processor), weights
+        # Vision tower and projector in one; where there is none (mllama), the forward pass runs them.
+        self._encode: Any = getattr(model.base_model, "get_image_features", None)
+        self._encoded = inspect.signature(self._encode).parameters.keys() if self._encode else ()
+        self._store = TensorStore(model.device, folder if weights else None)
+        self._ahead = Lookahead(self._process, workers)
 
     def announce(self, items: Sequence[Item]) -> None:
-        """Start on the pictures of a batch that will be asked for next."""
-        self._ahead.announce(item for item in items if item.content not in self._kept)
+        """Start on the pictures of a batch that will be asked for next, unless its inputs are there."""
+        if not all(key in self._store for key in self._keys(items) if key):
+            self._ahead.announce(items)
 
-    def __call__(self, items: Sequence[Item]) -> dict[str, Tensor]:
-        """Inputs of a batch, on the model's device, in the model's dtype. Raises UserError for a bad
-        picture."""
-        token = self.processor.tokenizer.pad_token_id
+    @torch.inference_mode()
+    def prepare(self, items: Sequence[Item]) -> dict[str, Any]:
+        """Return what the first forward pass takes, on the model's device and in its dtype.
+
+        Either all items have pictures or none has. Raises UserError for a bad picture.
+        """
+        key, picture_key = self._keys(items)
+        inputs, features = self._store.get(key), self._store.get(picture_key) if picture_key else {}
+        if inputs is None or features is None:
+            rows: list[ModelInputs] = []
+            outputs = []
+            pixels = "pixel_" if self._encode else ()
+            for group in _group_rows(self._ahead.take(item) for item in items):
+                if features is None:
+                    outputs.append(self._encode_group(group))
+                # Pixels are most of a batch; what stays of them says the pictures' sizes, for positions.
+                rows += [{n: row[n] for n in row if not n.startswith(pixels)} for row in group]
+            inputs = self._collate(rows)
+            self._store.put(key, inputs)
+            if features is None:
+                features = flatten_outputs(outputs)
+                self._store.put(picture_key, features)
+        encoded = {"mm_encoder_outputs": {"image": restore_features(features)}} if features else {}
+        return {**inputs, **encoded}
+
+    def _keys(self, items: Sequence[Item]) -> tuple[str, str]:
+        """The key of a batch, and that of its pictures, which other questions may show too ("": none)."""
+        tower = [str(self.model.dtype), self._weights, torch.__version__, torch.get_num_threads()]
+        rules = [VERSION, self.fingerprint, self.family.fingerprint(), tower]
+        key = digest([rules, [item.content for item in items]])[:16]
+        if self._encode is None or not items[0].images:
+            return key, ""
+        shown = [[self.family.limit(item.benchmark, None), *item.images] for item in items]
+        return key, digest([rules, shown])[:16]
+
+    def _encode_group(self, rows: Sequence[ModelInputs]) -> Any:
+        pictures = [{name: row[name] for name in row if name in self._encoded} for row in rows]
+        return self._encode(**self._place(pictures), return_dict=True)
+
+    def _collate(self, rows: Sequence[ModelInputs]) -> ModelInputs:
+        """Pad rows on the left together, with the positions of their tokens, without the encoder's inputs."""
+        inputs = self._place(rows)
+        inputs["position_ids"] = self.model._prepare_position_ids_for_generation(inputs["input_ids"], inputs)
+        return {name: tensor for name, tensor in inputs.items() if name not in self._encoded}
+
+    def _place(self, rows: Sequence[ModelInputs]) -> ModelInputs:
+        device, dtype = self.model.device, self.model.dtype
         return {
-            name: self._placed(value)
-            for name, value in collate([self._row(item) for item in items], token or 0).items()
+            name: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+            for name, tensor in collate(rows, self.processor.tokenizer.pad_token_id or 0).items()
         }
 
-    def _row(self, item: Item) -> ModelInputs:
-        row = self._kept.get(item.content)
-        if row is None:
-            row = self._kept[item.content] = self._ahead.take(item)
-            self._size += _bytes(row)
-            while self._size > MEMORY_LIMIT and len(self._kept) > 1:
-                self._size -= _bytes(self._kept.popitem(last=False)[1])
-        return row
-
-    def _one(self, item: Item) -> ModelInputs:
+    def _process(self, item: Item) -> ModelInputs:
         text = text_of(self.processor, self.family, item)
         pictures = fitted(self.family, item.pictures(), item.benchmark)
         further = options(self.family, self.processor, text, len(pictures), item.benchmark)
-        given = self.processor(text=text, images=pictures or None, return_tensors="pt", **further)
+        try:
+            given = self.processor(text=text, images=pictures or None, return_tensors="pt", **further)
+        except ValueError as error:
+            raise UserError(
+                f"{type(self.processor).__name__} refuses question {item.index} of {item.benchmark}, because"
+                f" {str(error).rstrip('.')}: use the chat template that belongs to the checkpoint."
+            ) from error
         row = {name: value for name, value in given.items() if isinstance(value, Tensor)}
         row.setdefault("attention_mask", torch.ones_like(row["input_ids"]))
         return row
 
-    def _placed(self, value: Tensor) -> Tensor:
-        dtype = self.model.dtype if value.is_floating_point() else value.dtype
-        return value.to(self.model.device, dtype)
+
+def _group_rows(rows: Iterable[ModelInputs]) -> Iterator[list[ModelInputs]]:
+    """Successive rows of at most PIXEL_VALUES values together: a vision tower's memory grows with them."""
+    group: list[ModelInputs] = []
+    size = 0
+    for row in rows:
+        values = row["pixel_values"].numel() if "pixel_values" in row else 0
+        if group and size + values > PIXEL_VALUES:
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += values
+    yield group
 
 
-def prompt_length(processor: Any, family: Family, item: Item) -> int:
-    """Tokens of an item's prompt, visual ones included, to within a few: from the pictures' sizes alone."""
+def fingerprint_processor(processor: Any) -> str:
+    """Return 16 hex digits for all that turns a message into inputs: tokenizer, template, picture sizes."""
+    content = [
+        processor.tokenizer.backend_tokenizer.to_str(),
+        processor.chat_template or processor.tokenizer.chat_template,
+        processor.image_processor.to_json_string(),
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def count_prompt_tokens(processor: Any, family: Family, item: Item) -> int:
+    """Count a prompt's tokens, visual ones included, to within a few, by the sizes of its pictures."""
     text = text_of(processor, family, item)
     sizes = []
     for part in item.message:
         if part["type"] == "image":
             with Image.open(item.folder / part["value"]) as picture:
                 sizes.append(fitted_size(family, picture.size, item.benchmark))
-    length = len(processor.tokenizer(text).input_ids)
+    length: int = len(processor.tokenizer(text).input_ids)
     if not sizes:
         return length
     further = options(family, processor, text, len(sizes), item.benchmark)
     if hasattr(processor, "_get_num_multimodal_tokens"):
         further.pop("add_special_tokens", None)
         counted = processor._get_num_multimodal_tokens(image_sizes=[(h, w) for w, h in sizes], **further)
-        return length + sum(counted.num_image_tokens) - len(sizes)
+        return length + int(sum(counted.num_image_tokens)) - len(sizes)
     blank = [Image.new("RGB", size) for size in sizes]
-    return processor(text=text, images=blank, return_tensors="pt", **further)["input_ids"].shape[1]
-
-
-def _bytes(row: ModelInputs) -> int:
-    return sum(value.nbytes for value in row.values())
+    inputs = processor(text=text, images=blank, return_tensors="pt", **further)
+    return int(inputs["input_ids"].shape[1])

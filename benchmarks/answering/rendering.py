@@ -35,7 +35,8 @@ def text_of(processor: Any, family: Family, item: Item) -> str:
     if family.system_prompt is not None:
         conversation.insert(0, {"role": "system", "content": family.system_prompt})
     template = processor.apply_chat_template
-    return template(conversation, add_generation_prompt=True, tokenize=False) + begun
+    prompt: str = template(conversation, add_generation_prompt=True, tokenize=False)
+    return prompt + begun
 
 
 def parts_of(item: Item) -> tuple[list[dict[str, str]], str]:

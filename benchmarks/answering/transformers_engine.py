@@ -13,17 +13,14 @@ from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.decoding import decode
-from benchmarks.answering.greedy import greedy
-from benchmarks.answering.inputs import Inputs, prompt_length
+from benchmarks.answering.inputs import Preparer, count_prompt_tokens
 from benchmarks.answering.predictions import Prediction
-from benchmarks.answering.prepared import Preparer, processor_fingerprint
 from benchmarks.prompting.families import Family, family
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 
-VERSION = 2  # raised when the same settings may give other predictions
-PREPARED = ("qwen2_vl", "qwen2_5_vl")  # families whose pictures enter as embedded tokens and nothing else
+VERSION = 3  # raised when the same settings may give other predictions
 
 
 class TransformersEngine:
@@ -53,15 +50,9 @@ class TransformersEngine:
     ) -> None:
         self.model, self.processor, self.settings = model, processor, settings
         self.family = own or family(model.config.model_type)
-        workers = settings.workers
-        self.prepare: Preparer | Inputs
-        if self.family.name in PREPARED:
-            self.prepare = Preparer(
-                model, processor, weights=weights, folder=folder, own=self.family, workers=workers
-            )
-        else:
-            self.prepare = Inputs(model, processor, self.family, workers)
-        self.processor_fingerprint = processor_fingerprint(processor)
+        self.preparer = Preparer(
+            model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
+        )
         ends = model.generation_config.eos_token_id
         ends = processor.tokenizer.eos_token_id if ends is None else ends
         self.ends = frozenset([ends] if isinstance(ends, int) else ends or [])
@@ -84,7 +75,7 @@ class TransformersEngine:
                 "ends": sorted(self.ends),
             },
             "family": self.family.fingerprint(),
-            "processor": self.processor_fingerprint,
+            "processor": self.preparer.fingerprint,
             "libraries": {name: version(name) for name in ("torch", "transformers")},
         }
 
@@ -113,7 +104,7 @@ class TransformersEngine:
         """Answer batches in order; the next one's pictures are prepared meanwhile."""
         for place, batch in enumerate(batches):
             for following in batches[place + 1 : place + 2]:
-                self.prepare.announce(following.items)
+                self.preparer.announce(following.items)
             yield self.answer(batch)
 
     def generate(
@@ -123,7 +114,7 @@ class TransformersEngine:
         yield from self.answers(self.batches(items, origin or {}))
 
     def _length(self, item: Item) -> int:
-        return prompt_length(self.processor, self.family, item)
+        return count_prompt_tokens(self.processor, self.family, item)
 
     def _within_memory(self, items: Sequence[Item]) -> tuple[list[list[int]], int]:
         """New tokens of every item, and in how many parts: a batch too large for the memory is halved."""
@@ -146,27 +137,17 @@ class TransformersEngine:
         return [*first[0], *second[0]], first[1] + second[1]
 
     def _tokens(self, items: Sequence[Item]) -> list[list[int]]:
-        room = [batching.room(item, self.settings) for item in items]
-        if isinstance(self.prepare, Inputs):
-            result: dict[int, list[int]] = {}
-            # Questions without a picture go apart: some families count pictures by rows.
-            for seeing in (True, False):
-                places = [i for i, item in enumerate(items) if bool(item.images) is seeing]
-                if places:
-                    inputs = self.prepare([items[i] for i in places])
-                    rows = decode(self.model, inputs, room=[room[i] for i in places], ends=self.ends)
-                    result.update(zip(places, rows, strict=True))
-            return [result[i] for i in range(len(items))]
-        prepared = self.prepare(items)
-        return greedy(
-            self.model,
-            prepared.ids,
-            prepared.mask,
-            positions=prepared.positions,
-            features=prepared.features,
-            max_new_tokens=room,
-            ends=self.ends,
-        )
+        answers: dict[int, list[int]] = {}
+        # Questions without a picture go apart: some families count pictures by rows.
+        for with_pictures in (True, False):
+            places = [i for i, item in enumerate(items) if bool(item.images) is with_pictures]
+            if places:
+                part = [items[i] for i in places]
+                limits = [batching.room(item, self.settings) for item in part]
+                inputs = self.preparer.prepare(part)
+                rows = decode(self.model, inputs, max_new_tokens=limits, ends=self.ends)
+                answers.update(zip(places, rows, strict=True))
+        return [answers[i] for i in range(len(items))]
 
     def _decoded(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}

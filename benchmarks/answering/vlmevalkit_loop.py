@@ -18,6 +18,7 @@ from benchmarks.answering.vlmevalkit_wrappers import ModelWrapper
 from benchmarks.prompting import vlmevalkit_models
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item, definition_of
+from benchmarks.registry import vlmevalkit_package
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.vlmevalkit import loading
 from benchmarks.vlmevalkit.loading import environment
@@ -40,7 +41,7 @@ class VlmevalkitLoop(TransformersEngine):
     @property
     def fingerprint(self) -> dict[str, Any]:
         """As the default engine's; VLMEvalKit's source decides too."""
-        return {**super().fingerprint, "vlmeval": loading.tree_hash()}
+        return {**super().fingerprint, "vlmeval": vlmevalkit_package.hash_installation()}
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
         """How many questions are done before their answers are stored; it changes none of them."""

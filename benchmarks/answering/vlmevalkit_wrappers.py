@@ -45,7 +45,7 @@ class ModelWrapper:
 
         def generate(message: Any, dataset: str | None = None) -> str:
             greedy.room = self._rooms[len(self.said)]
-            text = inner(message=message, dataset=dataset)
+            text: str = inner(message=message, dataset=dataset)
             self.said.append(Reply(text, greedy.tokens, greedy.truncated))
             return text
 
@@ -108,9 +108,8 @@ def _converted_internvl(self: Any, message: list[dict[str, str]], dataset: str |
     tiling = {"crop_to_patches": True, "max_patches": tiles} if pictures else {}
     inputs = self.processor(text=text, images=pictures or None, return_tensors="pt", **tiling)
     output = self.model.generate(**inputs.to("cuda"))
-    return self.processor.tokenizer.decode(
-        output[0][inputs["input_ids"].shape[1] :], skip_special_tokens=True
-    )
+    answer = output[0][inputs["input_ids"].shape[1] :]
+    return str(self.processor.tokenizer.decode(answer, skip_special_tokens=True))
 
 
 class Greedy:

@@ -1,4 +1,4 @@
-"""What a method may learn from: unlabelled questions about pictures, and the digest that results go by."""
+"""Define the questions that a method learns from, unlabelled, with the digest that identifies them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """What a method may learn from.
+    """Hold the questions that a method learns from.
 
     Attributes:
         questions: (picture, question) pairs; a picture is read when its pair is indexed. No answers.
         description: what they are, in words.
-        digest: sha256 of pictures and questions in their order: two that are equal here teach alike.
+        digest: sha256 of pictures and questions in their order: sets of one digest teach the same.
     """
 
     questions: Sequence[tuple["Image", str]]

@@ -1,4 +1,4 @@
-"""The digest of calibration questions: sha256 over the bytes of their pictures and over their words.
+"""Digest calibration questions: sha256 over the bytes of their pictures and over their texts.
 
 Thousands of photographs are hashed once: the digest is remembered for as long as no file changes. While they
 are read for the first time every picture is decoded too, so that a damaged one is named before anything is
@@ -21,7 +21,7 @@ _VERSION = "calibration 1"  # raise it when a picture comes to reach the model i
 
 
 def of_files(files: Sequence[Path], texts: Sequence[str], max_pixels: int | None) -> str:
-    """Digest of questions whose pictures are files, shown with at most `max_pixels`.
+    """Return the digest of questions whose pictures are files, shown with at most `max_pixels`.
 
     Raises UserError naming the first picture that is missing or cannot be decoded.
     """
@@ -31,21 +31,21 @@ def of_files(files: Sequence[Path], texts: Sequence[str], max_pixels: int | None
     return remember(key, changed, lambda: _joined(_VERSION, max_pixels, _contents(files), texts))
 
 
-def of_pictures(shown: Sequence[Image], texts: Sequence[str]) -> str:
-    """Digest of questions whose pictures are in memory."""
-    contents = [hashlib.sha256(f"{p.mode} {p.size} ".encode() + p.tobytes()).hexdigest() for p in shown]
+def of_pictures(images: Sequence[Image], texts: Sequence[str]) -> str:
+    """Return the digest of questions whose pictures are in memory."""
+    contents = [hashlib.sha256(f"{p.mode} {p.size} ".encode() + p.tobytes()).hexdigest() for p in images]
     return _joined(_VERSION, None, contents, texts)
 
 
 def _contents(files: Sequence[Path]) -> list[str]:
-    found: dict[Path, str] = {}
+    digests: dict[Path, str] = {}
     with Progress("calibration pictures", len(files), "pictures") as progress:
         for file in files:
-            if file not in found:
+            if file not in digests:
                 pictures.check(file)
-                found[file] = sha256_file(file)
+                digests[file] = sha256_file(file)
             progress.advance(1)
-    return [found[file] for file in files]
+    return [digests[file] for file in files]
 
 
 def _joined(*parts: object) -> str:

@@ -1,4 +1,4 @@
-"""Unlabelled calibration data: pictures with perception questions, from scenes that no benchmark uses."""
+"""Make unlabelled calibration questions on miniature scenes that no benchmark uses."""
 
 import random
 from typing import TYPE_CHECKING
@@ -15,9 +15,9 @@ SPLIT = "calibration"
 
 
 def calibration(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
-    """Perception questions with the request for a short answer; families take turns.
+    """Make perception questions with the request for a short answer; families take turns.
 
-    The pictures are of 84 x 84 pixels and drawn here, so they are all in memory.
+    The pictures, of 168 x 168 pixels, are all in memory.
     """
     rng, families = random.Random(f"{seed}-{SPLIT}"), list(q.PERCEPTION.values())
     pairs = []

@@ -1,4 +1,4 @@
-"""Questions in the hub's parquet files: two columns are read, and the drawn pictures unpacked once.
+"""Read questions from the hub's parquet files, two columns of them, and unpack the drawn pictures once.
 
 A parquet file stores pictures in groups of a hundred or more: to show one, its whole group must be read. So
 those that were drawn are written out as files, in one pass, into the cache folder; from there they are opened
@@ -29,7 +29,7 @@ _DONE = "complete"
 def rows(shards: Sequence[Path]) -> list[CalibrationRow]:
     """Read one row for every question, in the order of the files.
 
-    A picture is called by the name that is stored with it, or by its file and place. Raises UserError for an
+    A picture is named as stored with it, or by its file and row. Raises UserError for an
     unreadable file and for one without pictures or questions.
     """
     result = []
@@ -38,8 +38,8 @@ def rows(shards: Sequence[Path]) -> list[CalibrationRow]:
             stored = f"{IMAGE}.path" in _columns(file)
             table = file.read(columns=[QUESTION, *([f"{IMAGE}.path"] if stored else [])])
         names = [(image or {}).get("path") for image in table[IMAGE].to_pylist()] if stored else repeat(None)
-        for place, (name, question) in enumerate(zip(names, table[QUESTION].to_pylist(), strict=False)):
-            result.append(CalibrationRow(name or f"{shard.name}:{place}", (question or "").strip()))
+        for position, (name, question) in enumerate(zip(names, table[QUESTION].to_pylist(), strict=False)):
+            result.append(CalibrationRow(name or f"{shard.name}:{position}", (question or "").strip()))
     return result
 
 
@@ -62,7 +62,7 @@ def unpack(shards: Sequence[Path], chosen: Sequence[int]) -> list[Path]:
 
 
 def _pictures(shards: Sequence[Path], wanted: set[int]) -> Iterator[tuple[int, bytes]]:
-    """Positions and encoded pictures, in the order of the files, one group in memory at a time."""
+    """Yield positions and encoded pictures, in the order of the files, one group in memory at a time."""
     start = 0
     for shard in shards:
         with _open(shard) as file:
@@ -81,7 +81,7 @@ def _pictures(shards: Sequence[Path], wanted: set[int]) -> Iterator[tuple[int, b
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or absent. Not synchronised one by one: the marker says later that all are there."""
+    """Write a file whole or not at all, unsynchronised: the marker says later that all are there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,8 +101,9 @@ def _open(shard: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(shard) as file:
             for name in (QUESTION, f"{IMAGE}.bytes"):
                 if name not in _columns(file):
-                    message = f"{shard} has no column '{name}': it is no data set of questions on pictures."
-                    raise UserError(message)
+                    raise UserError(
+                        f"{shard} has no column '{name}': name a data set of questions on pictures."
+                    )
             yield file
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""A picture file as a model sees it: upright, RGB, no larger than a limit; opened when it is wanted.
+"""Open a picture file as a model gets it: upright, RGB, no larger than a limit.
 
 Photographs carry their rotation in EXIF; processors ignore it, so it is applied here. A limit in pixels
 matters for photographs of a telephone: twelve megapixels are 16,000 visual tokens for some models.
@@ -24,7 +24,7 @@ def opened(path: Path, max_pixels: int | None = None) -> Image.Image:
 
     Raises UserError naming the file when it is missing, cut short or no picture.
     """
-    with _named(path), Image.open(path) as file:
+    with _explain_errors(path), Image.open(path) as file:
         picture: Image.Image = file
         if picture.mode not in ("RGB", "L"):  # a palette cannot be shrunk, transparency is dropped as it is
             picture = picture.convert("RGB")
@@ -39,17 +39,17 @@ def opened(path: Path, max_pixels: int | None = None) -> Image.Image:
 
 
 def check(path: Path) -> None:
-    """Decode a picture, at a fraction of its size where its format allows that, and forget it.
+    """Decode a picture, at a fraction of its size where its format allows that, and discard it.
 
     Raises UserError as `opened`.
     """
-    with _named(path), Image.open(path) as picture:
+    with _explain_errors(path), Image.open(path) as picture:
         picture.draft("L", (64, 64))
         picture.load()
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _explain_errors(path: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures and odd EXIF entries

@@ -1,13 +1,12 @@
-"""Tables of questions about pictures: `image` and `question` are taken, other columns never looked at.
+"""Read tables of questions about pictures: columns `image` and `question`, and never another one.
 
 What else a table holds may be answers or other labels. It is dropped while the file is being read, before it
-could be converted, checked or even decoded: a label that is broken changes nothing.
+could be converted, checked or even decoded: a broken label changes nothing.
 """
 
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from benchmarks.calibration.source import CalibrationRow
 from frism.errors import UserError
@@ -17,7 +16,7 @@ _BYTES = "surrogateescape"  # a stray byte in another column is no reason to fai
 
 
 def read(path: Path) -> list[CalibrationRow]:
-    """The rows of a .csv, .jsonl or .json file (a list of mappings); an absent question is empty.
+    """Read the rows of a .csv, .jsonl or .json file (a list of mappings); an absent question is empty.
 
     Raises UserError for another format, an unreadable file, a missing column `image`, and an empty name of
     a picture.
@@ -26,7 +25,7 @@ def read(path: Path) -> list[CalibrationRow]:
     if reader is None:
         raise UserError(f"{path} is no table of questions: give a {', '.join(READERS)} file.")
     try:
-        rows = [_row(found, path, number) for number, found in enumerate(reader(path), start=1)]
+        rows = [_row(entry, path, number) for number, entry in enumerate(reader(path), start=1)]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
@@ -36,10 +35,10 @@ def read(path: Path) -> list[CalibrationRow]:
     return rows
 
 
-def _row(found: Any, path: Path, number: int) -> CalibrationRow:
-    if not isinstance(found, dict) or IMAGE not in found:
+def _row(entry: object, path: Path, number: int) -> CalibrationRow:
+    if not isinstance(entry, dict) or IMAGE not in entry:
         raise UserError(f"{path} has no '{IMAGE}' in entry {number}: every question names its picture there.")
-    values = [found[IMAGE], found.get(QUESTION) or ""]
+    values = [entry[IMAGE], entry.get(QUESTION) or ""]
     for name, value in zip((IMAGE, QUESTION), values, strict=True):
         if not isinstance(value, str) or (name == IMAGE and not value.strip()):
             raise UserError(f"{path}: '{name}' of entry {number} must be a text, not {value!r}.")
@@ -48,7 +47,7 @@ def _row(found: Any, path: Path, number: int) -> CalibrationRow:
     return CalibrationRow(values[0].strip(), values[1].strip())
 
 
-def _csv(path: Path) -> Iterator[Any]:
+def _csv(path: Path) -> Iterator[object]:
     import pandas as pd
 
     frame = pd.read_csv(
@@ -56,33 +55,34 @@ def _csv(path: Path) -> Iterator[Any]:
         encoding="utf-8-sig", encoding_errors=_BYTES,
     )  # fmt: skip
     if IMAGE not in frame:
-        raise UserError(f"{path} has no column '{IMAGE}': it names the picture of every question.")
+        raise UserError(f"{path} has no column '{IMAGE}': add it, with the picture of every question.")
     yield from frame.to_dict("records")
 
 
-def _json_lines(path: Path) -> Iterator[Any]:
+def _json_lines(path: Path) -> Iterator[object]:
     with path.open(encoding="utf-8-sig", errors=_BYTES) as lines:
         for line in lines:
             if line.strip():
                 yield _parsed(line)
 
 
-def _json(path: Path) -> Iterator[Any]:
-    found = _parsed(path.read_text(encoding="utf-8-sig", errors=_BYTES))
-    if not isinstance(found, list):
+def _json(path: Path) -> Iterator[object]:
+    entries = _parsed(path.read_text(encoding="utf-8-sig", errors=_BYTES))
+    if not isinstance(entries, list):
         raise UserError(f"{path} holds no list: write one mapping with {IMAGE} and {QUESTION} per question.")
-    yield from found
+    yield from entries
 
 
-def _parsed(text: str) -> Any:
-    """JSON with nothing left in its mappings but the two columns, and no number made of any digits."""
-    return json.loads(
+def _parsed(text: str) -> object:
+    """Parse JSON, keeping the two columns of each mapping, and numbers as texts."""
+    content: object = json.loads(
         text,
         object_pairs_hook=lambda pairs: {name: value for name, value in pairs if name in (IMAGE, QUESTION)},
         parse_int=str, parse_float=str, parse_constant=str,
     )  # fmt: skip
+    return content
 
 
-READERS: dict[str, Callable[[Path], Iterator[Any]]] = {
+READERS: dict[str, Callable[[Path], Iterator[object]]] = {
     ".csv": _csv, ".jsonl": _json_lines, ".json": _json,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a source of calibration questions gives: rows to draw from, and the files of those that were drawn."""
+"""Define a source of calibration questions: rows to draw from, and the picture files of the drawn ones."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from frism.errors import UserError
 
 
 class CalibrationRow(NamedTuple):
-    """One question about one picture. There is no third field: labels are dropped where a table is read.
+    """Hold one question about one picture; labels have no field, they are dropped where a table is read.
 
-    `image` is the picture's name in its source, `question` what is asked of it.
+    `image` is the picture's name in its source.
     """
 
     image: str
@@ -24,30 +24,30 @@ class CalibrationRow(NamedTuple):
 
 @dataclass(frozen=True)
 class CalibrationSource:
-    """All questions of a source.
+    """Hold all questions of a source.
 
     Attributes:
         rows: every question that may be drawn.
         files: the picture files of some rows, by their positions. Raises UserError for a missing one.
         title: what the questions are, in a few words.
-        place: the folder or file that they come from, for messages.
+        location: the folder or file that they come from, for messages.
     """
 
     rows: Sequence[CalibrationRow]
     files: Callable[[Sequence[int]], list[Path]]
     title: str
-    place: str
+    location: str
 
     def draw(self, number: int, seed: int) -> list[int]:
-        """Positions of `number` rows in the order of a seeded hash.
+        """Return the positions of `number` rows in the order of a seeded hash.
 
         The order of the table does not matter, and a larger draw begins with the smaller one. Raises
         UserError when there are fewer rows.
         """
         if len(self.rows) < number:
             raise UserError(
-                f"{self.place} has {len(self.rows)} calibration questions, and {number} are asked for: lower"
-                " calibration.questions or add pictures."
+                f"{self.location} has {len(self.rows)} calibration questions, and {number} are asked for:"
+                " lower calibration.questions or add pictures."
             )
         order = sorted(range(len(self.rows)), key=lambda i: (_rank(seed, self.rows[i]), i))
         return order[:number]
@@ -59,7 +59,7 @@ def _rank(seed: int, row: CalibrationRow) -> bytes:
 
 @dataclass(frozen=True)
 class CalibrationQuestions(Sequence[tuple[Image, str]]):
-    """(picture, question) pairs; a picture is read from its file whenever its pair is indexed.
+    """Hold (picture, question) pairs; a picture is read from its file whenever its pair is indexed.
 
     A slice is a sequence of the same kind and reads nothing. Raises UserError for an unreadable picture.
     """

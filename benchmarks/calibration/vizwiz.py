@@ -1,4 +1,4 @@
-"""VizWiz-VQA (Gurari et al., CVPR 2018): photographs and questions of blind people, without the answers.
+"""Read VizWiz-VQA (Gurari et al., CVPR 2018): photographs and questions of blind people, no answers.
 
 Read from a mirror in one of two forms: the authors' own (`train.json` and a folder of pictures), or a data
 set of the hub in parquet files (`train-*.parquet` with columns image and question), in a folder or in the
@@ -25,12 +25,12 @@ _SHARDS = ("{split}-*.parquet", "data/{split}-*.parquet", "*/{split}/*.parquet")
 
 
 def calibration(settings: "CalibrationSettings", seed: int) -> CalibrationSet:
-    """Questions drawn from VizWiz-VQA. Raises UserError as `benchmarks.calibration.load.load`."""
+    """Draw questions from VizWiz-VQA. Raises UserError as `benchmarks.calibration.load.load`."""
     return drawn(source(settings), settings, seed)
 
 
 def source(settings: "CalibrationSettings") -> CalibrationSource:
-    """The questions of a split, in whichever form the mirror has it."""
+    """Open the questions of a split, in whichever form the mirror has it."""
     split = settings.split
     folder = existing(settings.folder) if settings.dataset is None else in_cache(settings.dataset, split)
     title = f"questions of VizWiz-VQA ({split})"
@@ -39,7 +39,8 @@ def source(settings: "CalibrationSettings") -> CalibrationSource:
         roots = [path for name in _PICTURES if (path := folder / name.format(split=split)).is_dir()]
         rows = question_tables.read(table)
         return CalibrationSource(rows, lambda chosen: located(rows, chosen, roots, table), title, str(table))
-    shards = next((found for name in _SHARDS if (found := sorted(folder.glob(name.format(split=split))))), [])
+    globs = (sorted(folder.glob(name.format(split=split))) for name in _SHARDS)
+    shards = next((paths for paths in globs if paths), [])
     if not shards:
         raise UserError(
             f"{folder} holds neither {split}.json nor {split}-*.parquet: put the {split} split of VizWiz-VQA"
@@ -52,7 +53,7 @@ def source(settings: "CalibrationSettings") -> CalibrationSource:
 
 
 def in_cache(dataset: str, split: str) -> Path:
-    """Where a data set lies in the hub's cache. Raises UserError when it does not: nothing is fetched."""
+    """Return the data set's folder in the hub's cache. Raises UserError without one: nothing is fetched."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

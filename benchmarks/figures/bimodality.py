@@ -1,4 +1,4 @@
-"""Do gates run to either end? Histograms of the gates, and the shares shut and open, against alpha."""
+"""Draw histograms of the gates, and the shares shut and open against alpha: do gates run to either end?"""
 
 import json
 from pathlib import Path
@@ -43,19 +43,19 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
 
 
 def swept(study: StudyConfig, table: pd.DataFrame) -> str:
-    """The variant whose gates are shown against alpha: of FRISM if there is one, the most alphas first."""
+    """Return the variant to show against alpha: the one with most alphas, of FRISM if there is one."""
     counts = table.groupby("variant", sort=False)["alpha"].nunique()
-    own = [v for v in counts.index if v in study.variants and study.variants[v].method == METHOD]
-    return str(max(own or list(counts.index), key=lambda v: counts[v]))
+    of_frism = [v for v in counts.index if v in study.variants and study.variants[v].method == METHOD]
+    return str(max(of_frism or list(counts.index), key=lambda v: counts[v]))
 
 
 def histograms(table: pd.DataFrame, first: str) -> pd.DataFrame:
-    """The points to show: of `first` every alpha, the rest as at its chosen point; of others the chosen."""
-    own, others = table[table["variant"] == first], table[table["variant"] != first]
-    chosen = own[own["chosen"] == "yes"]
-    strength = float((chosen if len(chosen) else own)["strength"].iloc[0])
-    own = own[own["strength"] == strength].drop_duplicates("alpha").sort_values("alpha")
-    return pd.concat([own, others[others["chosen"] == "yes"]])[:MOST]
+    """Select the points to show: of `first` every alpha at the chosen strength, of others the chosen one."""
+    points, others = table[table["variant"] == first], table[table["variant"] != first]
+    chosen = points[points["chosen"] == "yes"]
+    strength = float((chosen if len(chosen) else points)["strength"].iloc[0])
+    points = points[points["strength"] == strength].drop_duplicates("alpha").sort_values("alpha")
+    return pd.concat([points, others[others["chosen"] == "yes"]])[:MOST]
 
 
 def _histogram(ax: Axes, row: pd.Series) -> None:
@@ -76,7 +76,7 @@ def _histogram(ax: Axes, row: pd.Series) -> None:
 
 
 def _shares(ax: Axes, rows: pd.DataFrame) -> None:
-    """Shares against alpha: a colour and marker for each share, a line style for each strength."""
+    """Plot shares against alpha: a colour and marker for each share, a line style for each strength."""
     strengths = sorted(rows["strength"].unique())
     look: dict[str, Any] = {
         "markersize": 3.2,

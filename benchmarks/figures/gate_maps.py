@@ -1,4 +1,4 @@
-"""Where the gates opened: heat maps by layer and module, means by rank, the energy that each layer got."""
+"""Draw where the gates opened: by layer and module, by rank, and the energy that each layer received."""
 
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,12 @@ def draw(
 
 
 def heat(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean open fraction of one variant: rows layers, columns modules in the table's order, NaN for none."""
-    own = rows[(rows["layer"] != ALL) & (rows["module"] != ALL)]
-    modules = list(dict.fromkeys(own["module"]))
-    frame = own.assign(layer=own["layer"].astype(int)).pivot(index="layer", columns="module", values="mean")
+    """Return mean open fractions of one variant: a row per layer, a column per module, NaN for none."""
+    cells = rows[(rows["layer"] != ALL) & (rows["module"] != ALL)]
+    modules = list(dict.fromkeys(cells["module"]))
+    frame = cells.assign(layer=cells["layer"].astype(int)).pivot(
+        index="layer", columns="module", values="mean"
+    )
     return frame.reindex(index=range(int(frame.index.max()) + 1), columns=modules)
 
 
@@ -90,8 +92,8 @@ def _curves(
             "color": color, "linestyle": mark.dashes, "marker": mark.marker,
             "markerfacecolor": mark.face, "markersize": 2.8, "markeredgewidth": 0.6, "linewidth": 0.8,
         }  # fmt: skip
-        own = everywhere[everywhere["variant"] == variant]
-        ranks.plot(own["tenth"].astype(int), own["mean"], **style)
+        tenths = everywhere[everywhere["variant"] == variant]
+        ranks.plot(tenths["tenth"].astype(int), tenths["mean"], **style)
         received = energy[(energy["variant"] == variant) & (energy["layer"] != ALL)]
         layers.plot(received["layer"].astype(int), received["ratio"], label=variant, **style)
     ranks.set_title("mean gate by rank")

@@ -1,4 +1,4 @@
-"""Labels beside points, moved by adjustText until they cover neither each other nor what is drawn."""
+"""Place labels beside points with adjustText, so that they cover neither each other nor the drawing."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-STEP = 6.0  # pixels between the places of a line that labels keep off: less than a label is high
+STEP = 6.0  # pixels between the points of a line that labels keep off: less than a label is high
 SETTINGS: dict[str, Any] = {
     "iter_lim": 300,  # and no limit of time, which would make figures depend on the machine
     "avoid_self": False,  # the point of a label has a mark, which is avoided
@@ -34,7 +34,7 @@ def place_labels(ax: Axes, labels: Sequence[Text]) -> None:
     lines = [line for line in ax.get_lines() if line.get_transform() == ax.transData]  # no axvline
     boxes = [box for line in lines for box in _marks(ax, line)]
     boxes += [text.get_window_extent() for text in ax.texts if text not in labels]
-    x, y = ax.transData.inverted().transform(np.concatenate([_places(ax, line) for line in lines])).T
+    x, y = ax.transData.inverted().transform(np.concatenate([_trace(ax, line) for line in lines])).T
     for label in labels:
         label.set(ha="center", va="center", zorder=6, gid="label")
     objects = [box.transformed(ax.transData.inverted()) for box in boxes]
@@ -43,8 +43,8 @@ def place_labels(ax: Axes, labels: Sequence[Text]) -> None:
         leader.set(color=leader.patchA.get_color(), zorder=5, gid="label")
 
 
-def _places(ax: Axes, line: Line2D) -> NDArray[np.float64]:
-    """Places (n, 2) along a line, in pixels and STEP of them apart; the points of one that is marks alone."""
+def _trace(ax: Axes, line: Line2D) -> NDArray[np.float64]:
+    """Return points (n, 2) along a line in pixels, STEP apart; of a line of marks alone, their points."""
     corners = ax.transData.transform(line.get_xydata())
     if line.get_linestyle() == "None" or len(corners) < 2:
         return corners
@@ -54,7 +54,7 @@ def _places(ax: Axes, line: Line2D) -> NDArray[np.float64]:
 
 
 def _marks(ax: Axes, line: Line2D) -> Iterator[Bbox]:
-    """Boxes of a line's marks, in pixels."""
+    """Yield the boxes of a line's marks, in pixels."""
     if line.get_marker() in ("", " ", "None", None):
         return
     figure = ax.get_figure(root=True)

@@ -1,8 +1,9 @@
-"""What learning looked like: KL, injected energy, gates by step; losses of the triple's training."""
+"""Draw learning curves: KL, injected energy and gates by step; losses of the triple's training."""
 
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -39,41 +40,41 @@ def draw(results: Path, study: StudyConfig, out: Path) -> Figure:
             panels = upper.subplots(3, 1, sharex=True)
             _gate_panels(panels, curves)
             if key:
-                named = panels[1].get_legend_handles_labels()
-                upper.legend(*named, loc="outside lower center", ncols=2, labelspacing=0.25, borderpad=0)
+                entries = panels[1].get_legend_handles_labels()
+                upper.legend(*entries, loc="outside lower center", ncols=2, labelspacing=0.25, borderpad=0)
         if losses:
             _loss_panels(lower.subplots(1, len(losses), sharey=True, squeeze=False)[0], losses, bool(curves))
     return figure
 
 
 def _learning_curves(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
-    found = {}
+    curves = {}
     for variant in study.variants:
         path = results / "variants" / variant / "learning.csv"
         if path.exists() and len(frame := read_table(path)):
-            found[variant] = frame.rename(columns={f"gate_q{q}": f"q{q}" for q in (10, 50, 90)})
-    return found
+            curves[variant] = frame.rename(columns={f"gate_q{q}": f"q{q}" for q in (10, 50, 90)})
+    return curves
 
 
 def _loss_curves(study: StudyConfig) -> dict[str, pd.DataFrame]:
-    found = {}
+    curves = {}
     for role, folder in study.triple.folders.items():
         for path in sorted(Path(str(folder)).glob("*.csv")):
             frame = read_table(path)
             if list(frame.columns) == LOSS_COLUMNS and len(frame):
-                found[role] = frame
-    return found
+                curves[role] = frame
+    return curves
 
 
 def _logarithmic(ax: Axes) -> None:
-    """Plain numbers (0.02, 0.05, 0.1) on a logarithmic axis."""
+    """Make the y axis logarithmic, with plain numbers (0.02, 0.05, 0.1)."""
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _looks() -> Iterator[dict]:
+def _looks() -> Iterator[dict[str, Any]]:
     # Four colours and seven dashes: twenty-eight pairs before one comes again.
     pairs = zip(itertools.cycle(GREYS), itertools.cycle(DASHES), strict=False)
     return ({"color": color, "linestyle": dashes} for color, dashes in pairs)
@@ -96,8 +97,8 @@ def _gate_panels(panels: list[Axes], curves: dict[str, pd.DataFrame]) -> None:
             gates.plot(frame["step"], frame["q50"], **look)
             for edge in ("q10", "q90"):
                 gates.plot(frame["step"], frame[edge], color=look["color"], linewidth=0.4)
-    held = any("held_out_kl" in frame for frame in curves.values())
-    kl.set_title("KL to the VLM, nats per answer token" + ("; thin: held out" if held else ""))
+    held_out = any("held_out_kl" in frame for frame in curves.values())
+    kl.set_title("KL to the VLM, nats per answer token" + ("; thin: held out" if held_out else ""))
     _logarithmic(kl)
     energy.set_title("injected energy, share of that of tau_R")
     energy.set_ylim(0, None)

@@ -1,4 +1,4 @@
-"""Does what was opened avoid what the vision training changed? Overlap with tau_V by layer and by variant."""
+"""Draw the gated tau_R's overlap with tau_V by layer and variant: does it avoid what vision changed?"""
 
 from pathlib import Path
 
@@ -71,17 +71,17 @@ def _by_layer(ax: Axes, rows: pd.DataFrame, side: str) -> None:
 
 
 def _by_variant(panels: list[Axes], study: StudyConfig, table: pd.DataFrame, variants: list[str]) -> None:
-    """Per variant the rank correlation of gate and overlap: median and middle half of the matrices."""
-    look, places = marks(study), np.arange(len(variants))[::-1]
+    """Plot per variant the rank correlation of gate and overlap: median and middle half of the matrices."""
+    look, heights = marks(study), np.arange(len(variants))[::-1]
     for ax, side in zip(panels, SIDES, strict=True):
-        for variant, place in zip(variants, places, strict=True):
-            own = table.loc[table["variant"] == variant, f"{side}_correlation"].dropna()
-            low, middle, high = np.quantile(own, [0.25, 0.5, 0.75])
+        for variant, height in zip(variants, heights, strict=True):
+            correlations = table.loc[table["variant"] == variant, f"{side}_correlation"].dropna()
+            low, middle, high = np.quantile(correlations, [0.25, 0.5, 0.75])
             mark = look[variant]
-            ax.plot([low, high], [place, place], color=mark.color, linewidth=1.0)
-            ax.plot(middle, place, mark.marker, color=mark.color, markerfacecolor=mark.face, markersize=4)
+            ax.plot([low, high], [height, height], color=mark.color, linewidth=1.0)
+            ax.plot(middle, height, mark.marker, color=mark.color, markerfacecolor=mark.face, markersize=4)
         ax.axvline(0, color="0.6", linewidth=0.6, zorder=0)
         ax.set_ylim(-0.6, len(variants) - 0.4)
-        ax.set_yticks(places, variants)
+        ax.set_yticks(heights, variants)
         ax.tick_params(axis="y", length=0)
         ax.set_xlabel(f"{SIDES[side]}, middle half")

@@ -1,4 +1,4 @@
-"""The paper's Figure 3: scores with one block of singular directions injected, by strength."""
+"""Draw the paper's Figure 3: scores with one block of singular directions injected, by strength."""
 
 from pathlib import Path
 
@@ -27,15 +27,15 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
         for part, variant in zip(
             figure.subfigures(len(variants), 1, squeeze=False)[:, 0], variants, strict=True
         ):
-            own = blocks[blocks["variant"] == variant]
-            split = {"count": "equal count", "energy": "equal energy"}.get(own["split"].iloc[0], "")
+            rows = blocks[blocks["variant"] == variant]
+            split = {"count": "equal count", "energy": "equal energy"}.get(rows["split"].iloc[0], "")
             panels = part.subplots(2, 1, sharex=True)
             for ax, axis in zip(panels, AXES, strict=True):
-                _panel(ax, table, own, axis)
+                _panel(ax, table, rows, axis)
                 suite = getattr(study.explain, axis)
                 ax.set_ylabel(f"{axis}\n({suite or 'mean score'}, dev)")
-            named = f"blocks of {split}" if split else "one block of ranks"
-            panels[0].set_title(f"{variant}: {named}")
+            title = f"blocks of {split}" if split else "one block of ranks"
+            panels[0].set_title(f"{variant}: {title}")
             panels[1].set_xlabel("strength")
             handles, labels = panels[0].get_legend_handles_labels()
             part.legend(
@@ -46,18 +46,18 @@ def draw(study: StudyConfig, table: pd.DataFrame, out: Path) -> Figure:
     return figure
 
 
-def _panel(ax: Axes, table: pd.DataFrame, own: pd.DataFrame, axis: str) -> None:
+def _panel(ax: Axes, table: pd.DataFrame, blocks: pd.DataFrame, axis: str) -> None:
     unmodified = table[table["block"] == NONE].iloc[0]
     ax.axhspan(unmodified[f"{axis}_low"], unmodified[f"{axis}_high"], color="0.9", linewidth=0, zorder=0)
     ax.axhline(unmodified[axis], color="0.45", linewidth=0.7, zorder=1, label="unmodified")
-    numbers = sorted(own["block"].astype(int).unique())
-    strengths = sorted(own["strength"].unique())
+    numbers = sorted(blocks["block"].astype(int).unique())
+    strengths = sorted(blocks["strength"].unique())
     wide = strengths[-1] > 10 * strengths[0] > 0
     reach = 0 if wide else 0.008 * (strengths[-1] - strengths[0])
     shades = mpl.colormaps["viridis"].resampled(256)
     for i, number in enumerate(numbers):
         color = shades(0.85 * i / max(len(numbers) - 1, 1))
-        rows = own[own["block"].astype(int) == number].sort_values("strength")
+        rows = blocks[blocks["block"].astype(int) == number].sort_values("strength")
         share = rows["energy_share"].iloc[0]
         apart = rows["strength"] + reach * (i - (len(numbers) - 1) / 2)  # so that intervals can be seen
         ax.plot(
@@ -72,7 +72,7 @@ def _panel(ax: Axes, table: pd.DataFrame, own: pd.DataFrame, axis: str) -> None:
             marker=MARKERS[i % len(MARKERS)], markersize=4.2, elinewidth=0.7, linestyle="none", zorder=4,
         )  # fmt: skip
     whole = table[table["block"] == WHOLE].sort_values("strength")
-    whole = whole[whole["strength"].between(own["strength"].min() * 0.5, own["strength"].max() * 1.01)]
+    whole = whole[whole["strength"].between(blocks["strength"].min() * 0.5, blocks["strength"].max() * 1.01)]
     if len(whole):
         ax.plot(
             whole["strength"], whole[axis], color="black", linestyle=(0, (4, 1.5)), linewidth=0.9,

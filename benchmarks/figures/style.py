@@ -1,4 +1,4 @@
-"""One look for all figures: column width, legible in grey, the same bytes for the same numbers."""
+"""Style all figures alike: column width, legible in grey, the same bytes for the same numbers."""
 
 import re
 import textwrap
@@ -30,7 +30,7 @@ DASHES = (
 # Colours of Okabe and Ito, of different lightness, never the only thing that tells two marks apart.
 COLORS = {"reference": "#000000", "learned": "#C0410A", "control": "#8A6A00", "baseline": "#0A5C94"}
 CLIP = re.compile(r"(?<=[\"#])p[0-9a-f]{10}(?=[\")])")
-# Where several of one role are told apart by lines, not by roles alone.
+# For several variants of one role, which are told apart by lines.
 CYCLE = ("#0A5C94", "#2E8B6B", "#555555", "#8E4585", "#3A9BB5", "#8A6A00")
 # Inside of a mark: the second once every marker was used.
 FACES = {"baseline": ("white", "#8FB4CE"), "control": ("#D9D9D9", "#A8925A")}
@@ -57,7 +57,7 @@ SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Mark:
-    """How one variant is drawn wherever it appears."""
+    """Say how one variant is drawn in every figure."""
 
     marker: str
     color: str
@@ -67,7 +67,7 @@ class Mark:
 
 
 def marks(study: StudyConfig) -> dict[str, Mark]:
-    """A mark per variant, by its role: star, full diamond (learned), grey (control), open (baseline)."""
+    """Choose each variant's mark by its role: star, diamond (learned), grey (control), open (baseline)."""
     result, turn = {}, 0
     for name in study.variants:
         role = study.role(name)
@@ -103,13 +103,13 @@ def write_figure(out: Path, name: str, height: float) -> Iterator[Figure]:
             figure.savefig(path, dpi=300, metadata={"Software": None})
         with atomic_write(out / f"{name}.svg") as path:
             figure.savefig(path, metadata={"Date": None, "Creator": None})
-            path.write_text(_counted(path.read_text(encoding="utf-8")), encoding="utf-8")
+            path.write_text(_number_clips(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def fix_layout(figure: Figure) -> None:
     """Lay the figure out for good, so that pixels mean something from here on.
 
-    The solver's last bits vary from run to run; places that are searched for must not follow them.
+    The solver's last bits vary from run to run; the labels' search must not depend on them.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -117,7 +117,7 @@ def fix_layout(figure: Figure) -> None:
         ax.set_position(Bbox(ax.get_position().get_points().round(5)))
 
 
-def _counted(svg: str) -> str:
-    """Clip paths are named by a hash of coordinates, last bits of the layout solver included: number them."""
+def _number_clips(svg: str) -> str:
+    """Number clip paths, whose names are hashes of coordinates down to the layout solver's last bits."""
     names: dict[str, str] = {}
     return CLIP.sub(lambda name: names.setdefault(name[0], f"clip{len(names)}"), svg)

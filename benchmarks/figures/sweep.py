@@ -1,8 +1,7 @@
-"""The paper's Figure 2: what sweeping a coefficient buys other methods, with FRISM's points."""
+"""Draw the paper's Figure 2: other methods' scores as a coefficient is swept, with FRISM's points."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,17 +16,17 @@ from frism.method.discovery import available, find
 
 def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> Figure:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
-    lines, own = swept(study, selection), shown(study, selection)
+    lines, points = swept(study, selection), shown(study, selection)
     if not lines:
         names = [name for name in available() if find(name).swept]
         return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(names) + ".")
     methods = list(dict.fromkeys(study.variants[variant].method for variant in lines))
-    with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(own) + 1)) as figure:
+    with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(points) + 1)) as figure:
         ax = figure.subplots()
         for variant in lines:
             number = methods.index(study.variants[variant].method)
             _line(ax, study, selection[selection["variant"] == variant], variant, number)
-        for variant in own:
+        for variant in points:
             _points(ax, selection[selection["variant"] == variant], variant)
         _reference(ax, study, selection)
         ax.margins(0.08)
@@ -39,7 +38,7 @@ def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> Figure:
 
 
 def swept_range(study: StudyConfig, rows: pd.DataFrame, variant: str) -> str:
-    """The swept parameters with their first and last values, in grid order: `strength 0.25 to 1.5`."""
+    """Describe the swept parameters by their first and last values, in grid order: `strength 0.25 to 1.5`."""
     params = [json.loads(p) for p in rows.sort_values("point")["params"]]
     parts = []
     for name in study.variants[variant].grid:
@@ -49,7 +48,7 @@ def swept_range(study: StudyConfig, rows: pd.DataFrame, variant: str) -> str:
     return ", ".join(parts)
 
 
-def _numbers(values: list[Any]) -> bool:
+def _numbers(values: list[object]) -> bool:
     return all(isinstance(v, int | float) for v in values)
 
 

@@ -1,8 +1,7 @@
-"""The trade-off: perception against reasoning, test points with ellipses and front, dev sweeps as lines."""
+"""Draw the trade-off of perception and reasoning: test points with ellipses and front, dev sweeps."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from benchmarks.figures.labels import place_labels
@@ -45,14 +45,14 @@ def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out:
 
 
 def _test_points(study: StudyConfig, pareto: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the variants: x, y, their bootstrap deviations and correlation, and whether on the front."""
-    own = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
+    """Return per variant x, y, their bootstrap deviations and correlation, and whether it is on the front."""
+    rows = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
     names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
-    return own.rename(columns=names)[["x", "y", "sx", "sy", "correlation", "front"]]
+    return rows.rename(columns=names)[["x", "y", "sx", "sy", "correlation", "front"]]
 
 
-def _ellipse(point: pd.Series, level: float) -> np.ndarray:
-    """Outline (65, 2) of the ellipse that holds `level` of the normal law with the point's covariance."""
+def _ellipse(point: pd.Series, level: float) -> NDArray[np.float64]:
+    """Return the outline (65, 2) of the ellipse with `level` of the normal law of a point's covariance."""
     covariance = np.array(
         [
             [point.sx**2, point.correlation * point.sx * point.sy],
@@ -63,11 +63,12 @@ def _ellipse(point: pd.Series, level: float) -> np.ndarray:
     turn = np.linspace(0, 2 * np.pi, 65)
     circle = np.vstack([np.cos(turn), np.sin(turn)]) * np.sqrt(chi2.ppf(level, 2))
     centre = np.array([point.x, point.y])
-    return (vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)).T + centre
+    outline: NDArray[np.float64] = (vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * circle)).T + centre
+    return outline
 
 
 def _staircase(points: pd.DataFrame) -> pd.DataFrame:
-    """Corners of the area that the front dominates, from the top left point to the bottom right one."""
+    """Return the corners of the area that the front dominates, from the top left to the bottom right."""
     front = points[points["front"] == "yes"].sort_values(["x", "y"], ascending=[True, False])
     return pd.DataFrame({"x": front["x"].repeat(2).iloc[:-1], "y": front["y"].repeat(2).iloc[1:].to_numpy()})
 
@@ -127,10 +128,10 @@ def _sweeps(
             markeredgewidth=0.8,
             zorder=5,
         )
-    own = selection[selection["variant"] == study.reference]
-    if len(own):
-        ax.plot(own["perception"], own["reasoning"], color="black", zorder=2, **_star())
-        floor = float(own["perception"].iloc[0]) - study.selection.perception_budget
+    reference = selection[selection["variant"] == study.reference]
+    if len(reference):
+        ax.plot(reference["perception"], reference["reasoning"], "*", color="black", markersize=8, zorder=2)
+        floor = float(reference["perception"].iloc[0]) - study.selection.perception_budget
         ax.axvline(floor, color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=0)
         ax.annotate(
             "budget ",
@@ -146,20 +147,18 @@ def _sweeps(
     _name_axes(ax)
 
 
-def _star() -> dict[str, Any]:
-    return {"marker": "*", "markersize": 8, "linestyle": "none"}
-
-
 def lines_of(selection: pd.DataFrame, variant: str) -> list[pd.DataFrame]:
-    """A sweep as lines: along its longest parameter, one line per combination of the others."""
-    own = selection[selection["variant"] == variant].sort_values("point")
-    params = pd.DataFrame([json.loads(p) for p in own["params"]], index=own.index)
+    """Cut a sweep into lines: along its longest parameter, one per combination of the others."""
+    points = selection[selection["variant"] == variant].sort_values("point")
+    params = pd.DataFrame([json.loads(p) for p in points["params"]], index=points.index)
     if params.shape[1] < 2:
-        return [own]
+        return [points]
     varied = [c for c in params.columns if params[c].nunique() > 1]
     along = max(varied, key=lambda c: params[c].nunique(), default=None)
     others = [c for c in varied if c != along]
-    return [part for _, part in own.groupby([params[c] for c in others], sort=False)] if others else [own]
+    if not others:
+        return [points]
+    return [part for _, part in points.groupby([params[c] for c in others], sort=False)]
 
 
 def _name_axes(ax: Axes) -> None:
@@ -202,9 +201,9 @@ def _label_sweeps(
     study: StudyConfig,
 ) -> None:  # fmt: skip
     ends = {variant: lines_of(selection, variant)[-1].iloc[-1] for variant in swept}
-    own = selection[selection["variant"] == study.reference]
-    if len(own):
-        ends[study.reference] = own.iloc[0]
+    reference = selection[selection["variant"] == study.reference]
+    if len(reference):
+        ends[study.reference] = reference.iloc[0]
     place_labels(
         ax, [_label(ax, p["perception"], p["reasoning"], names[v], look[v].color) for v, p in ends.items()]
     )

@@ -1,21 +1,24 @@
-"""Every other method with gates against FRISM itself, on the same questions."""
-
-from typing import Any
+"""Compare every other method with gates with FRISM itself, on the same questions."""
 
 import pandas as pd
 
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns
 from benchmarks.tables.comparisons import COMPARED, row_against, with_holm
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.method.discovery import find
 
 METHOD = "frism"
-COLUMNS = ["variant", "method", "against", "group", "energy", "against_energy", *COMPARED]
+COLUMNS = (
+    *make_columns("name", "variant", "method", "against", "group"),
+    *make_columns("share", "energy", "against_energy"),
+    *COMPARED,
+)
 
 
 def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix) -> pd.DataFrame:
-    """One row per variant of a method beside FRISM and group, compared with the first variant of FRISM.
+    """Build a row per ablation and group of benchmarks, against the first variant of FRISM.
 
     Which comparisons are made follows from the config alone: methods of FAMILY frism, without the controls,
     which the table `contrasts` compares, and further variants of FRISM itself. `difference` is the variant's
@@ -23,7 +26,7 @@ def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix)
     """
     own = next((v for v, s in study.variants.items() if s.method == METHOD), None)
     injected = energy[energy["layer"] == ALL].set_index("variant")["ratio"]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for variant, settings in study.variants.items() if own else ():
         beside = settings.method is not None and settings.reference is None and variant != own
         ablation = beside and find(str(settings.method)).family == METHOD
@@ -32,4 +35,4 @@ def ablation_rows(study: StudyConfig, energy: pd.DataFrame, *kinds: ScoreMatrix)
                 names = {"method": settings.method, "against": own, "group": heading,
                          "energy": injected.get(variant), "against_energy": injected.get(own)}  # fmt: skip
                 rows.append(row_against(study, answers, variant, str(own), benchmarks, heading, names))
-    return with_holm(rows).reindex(columns=COLUMNS)
+    return with_holm(rows).reindex(columns=list_names(COLUMNS))

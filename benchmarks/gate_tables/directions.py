@@ -1,7 +1,8 @@
-"""What is worth knowing of every singular direction of tau_R: its energy, and how far it lies in tau_V's."""
+"""Measure every singular direction of tau_R: its energy, and its overlap with tau_V's leading subspace."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,17 +25,17 @@ SCALARS = ("tail", "tail_left", "tail_right", "held")
 
 @dataclass(frozen=True)
 class Directions:
-    """One matrix (d_out, d_in) of the triple, direction by direction.
+    """Hold the measures of one matrix (d_out, d_in) of the triple, direction by direction.
 
     Attributes:
         s: (k,) singular values of tau_R, falling.
         left: (k,) squared length of u_k within the span of tau_V's leading left directions, in [0, 1].
-        right: (k,) that of v_k within its leading right ones.
+        right: (k,) squared length of v_k within its leading right ones.
         tail: squared Frobenius norm of what a truncated spectrum leaves over, else 0; tail_left, tail_right:
             the share of it within those spans.
-        leading: directions that hold half of tau_V's energy; held: the share that they hold.
-        shape: (d_out, d_in). A direction that has nothing to do with tau_V would lie within by leading/d_out
-            on the left, leading/d_in on the right.
+        leading: number of directions that hold half of tau_V's energy; held: the share that they hold.
+        shape: (d_out, d_in). A random direction would lie within by leading/d_out on the left, leading/d_in
+            on the right.
     """
 
     s: Floats
@@ -53,12 +54,15 @@ class Directions:
         return float((self.s**2).sum()) + self.tail
 
 
+AllMatrices = Mapping[SpectrumSettings, Mapping[str, Directions]]  # by spectrum and tensor name
+
+
 class AllDirections:
-    """The directions of every matrix of a triple; one matrix in memory at a time.
+    """Measure the directions of a triple's matrices, one matrix in memory at a time.
 
     Args:
         spectra: of tau_R.
-        folder: keeps what was computed, a few numbers a direction; None computes each anew.
+        folder: where results are cached, a few numbers per direction; None computes each anew.
         device: where to compute.
     """
 
@@ -67,33 +71,33 @@ class AllDirections:
         self.folder = None if folder is None else folder / _key(spectra.triple, spectra.settings)
 
     def of(self, name: str) -> Directions:
-        """One matrix, by its canonical tensor name."""
+        """Return the measures of one matrix, by its canonical tensor name."""
         path = None if self.folder is None else self.folder / f"{name}.safetensors"
-        found = None if path is None else _read(path)
-        if found is None:
-            found = self._computed(name)
+        directions = None if path is None else _read(path)
+        if directions is None:
+            directions = self._compute(name)
             if path is not None:
-                _write(found, path)
-        return found
+                _write(directions, path)
+        return directions
 
-    def _computed(self, name: str) -> Directions:
+    def _compute(self, name: str) -> Directions:
         triple, spectrum = self.spectra.triple, self.spectra.load(name, self.device)
         base = triple.read("base", name, self.device)
-        own = leading(triple.read("vlm", name, self.device) - base, name)
+        subspace = leading(triple.read("vlm", name, self.device) - base, name)
         u, vh = spectrum.u.float(), spectrum.vh.float()
         energy = tail_left = tail_right = 0.0
         if spectrum.tail is not None:
             rest = triple.read("lrm", name, self.device) - base - (u * spectrum.s) @ vh
             energy = float(spectrum.tail)
             scale = max(float(rest.double().square().sum()), 1e-300)
-            tail_left = float((own.u.T @ rest).double().square().sum()) / scale
-            tail_right = float((rest @ own.vh.T).double().square().sum()) / scale
+            tail_left = float((subspace.u.T @ rest).double().square().sum()) / scale
+            tail_right = float((rest @ subspace.vh.T).double().square().sum()) / scale
         return Directions(
             s=_numpy(spectrum.s),
-            left=_numpy((own.u.T @ u).square().sum(0)),
-            right=_numpy((own.vh @ vh.T).square().sum(0)),
+            left=_numpy((subspace.u.T @ u).square().sum(0)),
+            right=_numpy((subspace.vh @ vh.T).square().sum(0)),
             tail=energy, tail_left=tail_left, tail_right=tail_right,
-            leading=len(own.vh), held=own.held, shape=(base.shape[0], base.shape[1]),
+            leading=len(subspace.vh), held=subspace.held, shape=(base.shape[0], base.shape[1]),
         )  # fmt: skip
 
 
@@ -106,16 +110,16 @@ def _key(triple: Triple, settings: SpectrumSettings) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _write(own: Directions, path: Path) -> None:
-    arrays = {"s": own.s, "left": own.left, "right": own.right}
-    arrays |= {name: np.array(getattr(own, name)) for name in SCALARS}
-    arrays |= {"leading": np.array(own.leading), "shape": np.array(own.shape)}
+def _write(directions: Directions, path: Path) -> None:
+    arrays = {"s": directions.s, "left": directions.left, "right": directions.right}
+    arrays |= {name: np.array(getattr(directions, name)) for name in SCALARS}
+    arrays |= {"leading": np.array(directions.leading), "shape": np.array(directions.shape)}
     with atomic_write(path) as temporary:
         save_file(arrays, temporary)
 
 
 def _read(path: Path) -> Directions | None:
-    """None for a file that is not there or damaged: it is computed again."""
+    """Read what `_write` wrote; None for a file that is absent or damaged, which is computed again."""
     try:
         with safe_open(path, "numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)

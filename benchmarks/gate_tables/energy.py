@@ -1,4 +1,4 @@
-"""How much each layer received: the energy of what was injected beside that of tau_R itself."""
+"""Tabulate how much energy each layer received, beside the energy of tau_R itself."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,15 +10,21 @@ from benchmarks.gate_tables.open_fractions import layer_and_module
 from benchmarks.gate_tables.open_gates import ALL
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
+from benchmarks.tables.cells import list_names, make_columns
 from frism.errors import UserError
 
-COLUMNS = ["variant", "layer", "matrices", "injected_energy", "tau_r_energy", "ratio", "share_of_injected"]
+COLUMNS = (
+    *make_columns("name", "variant", "layer"),
+    *make_columns("count", "matrices"),
+    *make_columns("four_digits", "injected_energy", "tau_r_energy"),
+    *make_columns("share", "ratio", "share_of_injected"),
+)
 
 
 def by_layer(
     results: Path, study: StudyConfig, variants: Iterable[str], whole: dict[str, float]
 ) -> pd.DataFrame:
-    """One row per variant and layer, and one over all layers.
+    """Build a row per variant and layer, and one over all layers.
 
     The injected energy is the squared Frobenius norm of merged minus V, strength included, as tuning measured
     it (variants/VARIANT/norms.csv). `ratio`: over tau_R's in the same matrices.
@@ -34,35 +40,35 @@ def by_layer(
         order = [ALL, *sorted(layers.unique(), key=int)]
         total = float((norms**2).sum())
         for layer in order:
-            own = norms[layers == layer] if layer != ALL else norms
-            injected, task = float((own**2).sum()), sum(whole[name] for name in own.index)
+            part = norms[layers == layer] if layer != ALL else norms
+            injected, task = float((part**2).sum()), sum(whole[name] for name in part.index)
             rows.append(
                 {
                     "variant": variant,
                     "layer": layer,
-                    "matrices": len(own),
+                    "matrices": len(part),
                     "injected_energy": injected,
                     "tau_r_energy": task,
                     "ratio": injected / task if task else np.nan,
                     "share_of_injected": injected / total if total else np.nan,
                 }
             )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def with_energy(study: StudyConfig, gated: Iterable[str]) -> list[str]:
-    """Variants with gates of their own and the controls made from them, in the study's order."""
-    own = set(gated)
-    return [v for v, settings in study.variants.items() if v in own or settings.reference in own]
+    """List the variants with gates of their own and the controls made from them, in the study's order."""
+    with_gates = set(gated)
+    return [v for v, s in study.variants.items() if v in with_gates or s.reference in with_gates]
 
 
 def _norms(path: Path, whole: dict[str, float]) -> pd.Series:
-    """Injected norm by tensor name, of the matrices that have a spectrum."""
+    """Read the injected norm of every matrix that has a spectrum, by tensor name."""
     frame = read_table(path)
     if not {"tensor", "injected_norm"} <= set(frame.columns):
         raise UserError(f"{path} lacks the columns tensor and injected_norm: delete it and run tuning again.")
     norms = frame.set_index("tensor")["injected_norm"].astype(float)
     missing = sorted(set(whole) - set(norms.index))
     if missing:
-        raise UserError(f"{path} lacks {missing[0]}: delete it and run tuning again.")
+        raise UserError(f"{path} lacks the tensor {missing[0]}: delete it and run tuning again.")
     return norms[list(whole)]

@@ -1,4 +1,4 @@
-"""The leading subspace of tau_V: as many singular directions as hold half of its energy."""
+"""Find the leading subspace of tau_V: as many singular directions as hold half of its energy."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ FIRST, LARGEST = 128, 1024  # directions sought in larger ones: doubled until th
 
 @dataclass(frozen=True)
 class Leading:
-    """Orthonormal directions of a (d_out, d_in) matrix, fp32.
+    """Hold orthonormal directions of a (d_out, d_in) matrix, fp32.
 
     Attributes:
         u: (d_out, m). vh: (m, d_in).
@@ -29,7 +29,7 @@ class Leading:
 
 
 def leading(matrix: Tensor, name: str) -> Leading:
-    """The leading subspace of one matrix, fp32.
+    """Find the leading subspace of one matrix, fp32.
 
     Of large matrices only as many directions are sought as are needed, by whichever solver is cheapest
     (`frism.spectra`; the randomised one is seeded by the tensor's name). Its directions are then not exactly
@@ -42,10 +42,10 @@ def leading(matrix: Tensor, name: str) -> Leading:
         return Leading(matrix[:, :0], matrix[:0], 0.0)
     sought = size if size <= EXACT else FIRST
     while True:
-        found = decompose(matrix, SpectrumSettings(rank=sought), derive_seed(name))
-        held = found.s.double().square().cumsum(0) / total
+        spectrum = decompose(matrix, SpectrumSettings(rank=sought), derive_seed(name))
+        held = spectrum.s.double().square().cumsum(0) / total
         enough = int((held < SHARE).sum()) + 1  # the first count that reaches the share
         if enough <= len(held) or sought >= min(LARGEST, size):
-            kept = min(enough, len(held))
-            return Leading(found.u[:, :kept], found.vh[:kept], float(held[kept - 1]))
+            count = min(enough, len(held))
+            return Leading(spectrum.u[:, :count], spectrum.vh[:count], float(held[count - 1]))
         sought = min(2 * sought, LARGEST, size)

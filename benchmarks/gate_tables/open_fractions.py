@@ -1,4 +1,4 @@
-"""The open fractions that a variant's fit left: those of the chosen point, and those of every grid point."""
+"""Read the open fractions that a variant's fit left, at the chosen point and at every grid point."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from benchmarks.study.config import StudyConfig
 from frism.method.discovery import find
 from frism.method.method import Method
 from frism.method.recipe import COEFFICIENTS, RECIPE, Recipe
+from frism.spectra.settings import SpectrumSettings
 from frism.triples.scopes import split_name
 
 Floats = NDArray[np.float64]
@@ -19,11 +20,11 @@ MODULES = ("q", "k", "v", "o", "gate", "up", "down")
 
 @dataclass(frozen=True)
 class Opened:
-    """Open fractions of one fitted point.
+    """Hold the open fractions of one fitted point.
 
     Attributes:
         opened: by canonical tensor name the open fraction of every direction, (k,), falling singular values.
-        tails: by tensor name that of the tail, where the spectrum is truncated.
+        tails: by tensor name the open fraction of the tail, where the spectrum is truncated.
     """
 
     variant: str
@@ -34,17 +35,17 @@ class Opened:
 
     @property
     def method(self) -> Method:
-        """What the gates were fitted by."""
+        """Return the method that fitted the gates."""
         return find(self.recipe.method or "")
 
     @property
     def strength(self) -> float:
-        """The factor outside the gates."""
+        """Return the factor outside the gates."""
         return float(self.recipe.params.get("strength", 1.0))
 
     @property
     def alpha(self) -> float | None:
-        """Weight of the injected energy in what was learned; None for a method that it does not matter to."""
+        """Return the weight of the injected energy in the loss; None for a method that ignores it."""
         alpha = None if "alpha" in self.method.ignores else self.recipe.params.get("alpha")
         return None if alpha is None else float(alpha)
 
@@ -54,13 +55,19 @@ class Opened:
         return self.method.directions == "singular"
 
     @property
+    def spectrum(self) -> SpectrumSettings:
+        """Return how the spectrum was computed whose directions the gates sit on."""
+        assert self.recipe.spectrum is not None
+        return self.recipe.spectrum
+
+    @property
     def values(self) -> Floats:
-        """The open fractions of all directions of all matrices, without the tails'."""
+        """Return the open fractions of all directions of all matrices, without those of the tails."""
         return np.concatenate(list(self.opened.values()))
 
 
 def read(folder: Path, variant: str, point: int = 0) -> Opened | None:
-    """What one folder holds; None for a fit without gates.
+    """Read the open fractions of one folder; None for a fit without gates.
 
     Raises UserError for a recipe or coefficients that are damaged.
     """
@@ -78,18 +85,18 @@ def read(folder: Path, variant: str, point: int = 0) -> Opened | None:
 
 
 def chosen(results: Path, study: StudyConfig) -> dict[str, Opened]:
-    """The gates of every variant that has its own, at its chosen point; controls borrow theirs."""
-    found = {}
+    """Read the gates of every variant but the controls, which borrow theirs, at its chosen point."""
+    gates_by_variant = {}
     for variant in study.variants:
         if study.role(variant) != "control":
             gates = read(results / "variants" / variant, variant)
             if gates is not None:
-                found[variant] = gates
-    return found
+                gates_by_variant[variant] = gates
+    return gates_by_variant
 
 
 def points(results: Path, variant: str) -> Iterator[Opened]:
-    """The gates of every grid point of a variant, in grid order; nothing where no point was kept."""
+    """Yield the gates of every grid point of a variant, in grid order; nothing where no point was kept."""
     folder = results / "variants" / variant / "points"
     for number in sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit()):
         gates = read(folder / str(number), variant, number)
@@ -98,13 +105,13 @@ def points(results: Path, variant: str) -> Iterator[Opened]:
 
 
 def layer_and_module(name: str) -> tuple[int, str]:
-    """Decoder layer and short name of a matrix: "layers.3.mlp.down_proj.weight" is (3, "down")."""
+    """Split a matrix' name into decoder layer and module: "layers.3.mlp.down_proj.weight" is (3, "down")."""
     layer, rest = split_name(name)
     module = rest.removesuffix(".weight").rpartition(".")[2].removesuffix("_proj")
     return -1 if layer is None else layer, module
 
 
 def place(name: str) -> tuple[int, int, str]:
-    """Sorts matrices by layer, then q, k, v, o, gate, up, down."""
+    """Return a sort key for matrices: by layer, then q, k, v, o, gate, up, down."""
     layer, module = layer_and_module(name)
     return layer, MODULES.index(module) if module in MODULES else len(MODULES), module

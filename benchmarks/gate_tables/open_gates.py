@@ -1,25 +1,33 @@
-"""Where the gates opened: tables by layer and module, and by rank, in tenths of every spectrum."""
+"""Tabulate where the gates opened: by layer and module, and by rank, in tenths of every spectrum."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.gate_tables.directions import Directions
+from benchmarks.gate_tables.directions import AllMatrices, Directions
 from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
+from benchmarks.tables.cells import list_names, make_columns
 
 ALL = "all"
 TENTHS = 10
 TAIL = "tail"
 SHUT, OPEN = 0.1, 0.9  # a gate below is called shut, one above open
-BY_LAYER = ["variant", "layer", "module", "directions", "mean", "q10", "q50", "q90", "shut", "open"]
-BY_RANK = ["variant", "module", "tenth", "directions", "mean", "q10", "q50", "q90", "energy_share",
-           "opened_share"]  # fmt: skip
+_SHAPE = (*make_columns("count", "directions"), *make_columns("share", "mean", "q10", "q50", "q90"))
+BY_LAYER = (
+    *make_columns("name", "variant", "layer", "module"),
+    *_SHAPE,
+    *make_columns("share", "shut", "open"),
+)
+BY_RANK = (
+    *make_columns("name", "variant", "module", "tenth"),
+    *_SHAPE,
+    *make_columns("share", "energy_share", "opened_share"),
+)
 
 
 def by_layer(chosen: Mapping[str, Opened]) -> pd.DataFrame:
-    """One row per variant, layer and module; "all" stands for every layer or module together."""
+    """Build a row per variant, layer and module; "all" stands for every layer or module together."""
     rows = []
     for variant, gates in chosen.items():
         cells: dict[tuple[str, str], list[Floats]] = {}
@@ -31,33 +39,35 @@ def by_layer(chosen: Mapping[str, Opened]) -> pd.DataFrame:
             values = np.concatenate(cells[layer_key, module_key])
             ends = {"shut": (values < SHUT).mean(), "open": (values > OPEN).mean()}
             rows.append(
-                {"variant": variant, "layer": layer_key, "module": module_key, **_shape(values), **ends}
+                {"variant": variant, "layer": layer_key, "module": module_key, **_summary(values), **ends}
             )
-    return pd.DataFrame(rows, columns=BY_LAYER)
+    return pd.DataFrame(rows, columns=list_names(BY_LAYER))
 
 
-def by_rank(chosen: Mapping[str, Opened], directions: Mapping[Any, Mapping[str, Directions]]) -> pd.DataFrame:
-    """One row per variant, module and tenth of the spectrum (1: largest singular values), and the tail.
+def by_rank(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFrame:
+    """Build a row per variant, module and tenth of the spectrum (1: largest singular values), and the tail.
 
     `energy_share`: the tenth's share of tau_R's energy. `opened_share`: energy of the gated part of the tenth
     over all of it, whatever the strength. Directions that have no rank (random ones) are left out.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for variant, gates in chosen.items():
         if gates.singular:
-            rows += _by_rank(variant, gates, directions[gates.recipe.spectrum])
-    return pd.DataFrame(rows, columns=BY_RANK)
+            rows += _by_rank(variant, gates, directions[gates.spectrum])
+    return pd.DataFrame(rows, columns=list_names(BY_RANK))
 
 
-def _by_rank(variant: str, gates: Opened, directions: Mapping[str, Directions]) -> Iterable[dict[str, Any]]:
+def _by_rank(
+    variant: str, gates: Opened, directions: Mapping[str, Directions]
+) -> Iterator[dict[str, object]]:
     opened: dict[tuple[str, str], list[Floats]] = {}
     energies: dict[tuple[str, str], list[Floats]] = {}
     for name, values in gates.opened.items():
-        own, module = directions[name], layer_and_module(name)[1]
+        matrix, module = directions[name], layer_and_module(name)[1]
         tenth = np.arange(len(values)) * TENTHS // len(values) + 1
-        parts = [(str(t), values[tenth == t], own.s[tenth == t] ** 2) for t in range(1, TENTHS + 1)]
+        parts = [(str(t), values[tenth == t], matrix.s[tenth == t] ** 2) for t in range(1, TENTHS + 1)]
         if name in gates.tails:
-            parts.append((TAIL, np.array([gates.tails[name]]), np.array([own.tail])))
+            parts.append((TAIL, np.array([gates.tails[name]]), np.array([matrix.tail])))
         for label, part, energy in parts:
             for key in ((module, label), (ALL, label)):
                 opened.setdefault(key, []).append(part)
@@ -66,21 +76,21 @@ def _by_rank(variant: str, gates: Opened, directions: Mapping[str, Directions]) 
     for module, label in sorted(opened, key=_rank_order):
         values, energy = np.concatenate(opened[module, label]), np.concatenate(energies[module, label])
         if len(values):
-            own_energy = energy.sum()
+            total = energy.sum()
             yield {
-                "variant": variant, "module": module, "tenth": label, **_shape(values),
-                "energy_share": own_energy / whole[module] if whole[module] else np.nan,
-                "opened_share": (values**2 * energy).sum() / own_energy if own_energy else np.nan,
+                "variant": variant, "module": module, "tenth": label, **_summary(values),
+                "energy_share": total / whole[module] if whole[module] else np.nan,
+                "opened_share": (values**2 * energy).sum() / total if total else np.nan,
             }  # fmt: skip
 
 
-def _shape(values: Floats) -> dict[str, Any]:
+def _summary(values: Floats) -> dict[str, float]:
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
     return {"directions": len(values), "mean": values.mean(), "q10": low, "q50": middle, "q90": high}
 
 
 def _order(key: tuple[str, str]) -> tuple[int, int, str]:
-    """All first, then layer by layer; within one all modules first, then in the order of a layer."""
+    """Sort "all" first, then layer by layer; within a layer "all" first, then its modules in order."""
     layer, module = key
     return -1 if layer == ALL else int(layer), _module_order(module), module
 

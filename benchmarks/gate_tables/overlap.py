@@ -1,27 +1,26 @@
-"""Where what was opened lies: its overlap with tau_V's leading subspace, on both sides, against chance."""
+"""Tabulate how far the gated tau_R overlaps with tau_V's leading subspace, on both sides, against chance."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from benchmarks.gate_tables.directions import Directions
+from benchmarks.gate_tables.directions import AllMatrices, Directions
 from benchmarks.gate_tables.open_fractions import MODULES, Floats, Opened, layer_and_module
 from benchmarks.gate_tables.open_gates import ALL
+from benchmarks.tables.cells import Table, list_names, make_columns
 
 SIDES = ("left", "right")
 MEASURES = ("chance", "whole", "opened", "shut")
 NUMBERS = ["leading", "held", *(f"{side}_{m}" for side in SIDES for m in (*MEASURES, "correlation"))]
-COLUMNS = ["variant", "layer", "module", *NUMBERS]
+_MEASURED = (*make_columns("count", "leading"), *make_columns("share", *NUMBERS[1:]))
+COLUMNS = (*make_columns("name", "variant", "layer", "module"), *_MEASURED)
 
 
-def overlap_rows(
-    chosen: Mapping[str, Opened], directions: Mapping[Any, Mapping[str, Directions]]
-) -> pd.DataFrame:
-    """One row per variant and matrix.
+def overlap_rows(chosen: Mapping[str, Opened], directions: AllMatrices) -> pd.DataFrame:
+    """Build a row per variant and matrix.
 
     The overlap of an update with a subspace is the share of the update's energy that lies within. `whole`:
     of tau_R, which is also what gates shuffled over the directions would have on average; `opened`: of the
@@ -32,26 +31,27 @@ def overlap_rows(
     rows = []
     for variant, gates in chosen.items():
         for name, opened in gates.opened.items() if gates.singular else ():
-            own = directions[gates.recipe.spectrum][name]
+            matrix = directions[gates.spectrum][name]
             layer, module = layer_and_module(name)
-            row: dict[str, Any] = {"variant": variant, "layer": str(layer), "module": module,
-                                   "leading": own.leading, "held": own.held}  # fmt: skip
-            for side, length in zip(SIDES, own.shape, strict=True):
-                row[f"{side}_chance"] = own.leading / length
+            row: dict[str, object] = {"variant": variant, "layer": str(layer), "module": module,
+                                      "leading": matrix.leading, "held": matrix.held}  # fmt: skip
+            for side, length in zip(SIDES, matrix.shape, strict=True):
+                row[f"{side}_chance"] = matrix.leading / length
                 tail = gates.tails.get(name, 1.0)
                 for measure, weight, rest in (
                     ("whole", np.ones_like(opened), 1.0),
                     ("opened", opened, tail),
                     ("shut", 1 - opened, 1 - tail),
                 ):
-                    row[f"{side}_{measure}"] = _overlap(own, side, weight, rest)
-                row[f"{side}_correlation"] = _correlation(opened, own.left if side == "left" else own.right)
+                    row[f"{side}_{measure}"] = _overlap(matrix, side, weight, rest)
+                within = matrix.left if side == "left" else matrix.right
+                row[f"{side}_correlation"] = _correlation(opened, within)
             rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Plain means over matrices by "module" (with a row for all of them) or "layer", as it is shown."""
+    """Average over matrices by "module" (with a row for all of them) or by "layer"."""
     means = rows.groupby(["variant", by], sort=False)[NUMBERS].mean().reset_index()
     counts = rows.groupby(["variant", by], sort=False).size().to_numpy()
     means.insert(2, "matrices", counts)
@@ -61,10 +61,16 @@ def averaged(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     everything.insert(1, "module", ALL)
     everything.insert(2, "matrices", rows.groupby("variant", sort=False).size().to_numpy())
     both = pd.concat([everything, means], ignore_index=True)
-    variants = pd.Categorical(both["variant"], dict.fromkeys(rows["variant"]))
-    modules = pd.Categorical(both["module"], dict.fromkeys([ALL, *MODULES, *both["module"]]))
+    variants = pd.Categorical(both["variant"], list(dict.fromkeys(rows["variant"])))
+    modules = pd.Categorical(both["module"], list(dict.fromkeys([ALL, *MODULES, *both["module"]])))
     order = np.lexsort([modules.codes, variants.codes])
     return both.iloc[order].reset_index(drop=True)
+
+
+def show_averaged(rows: pd.DataFrame, by: str) -> Table:
+    """Prepare the means over matrices by "module" or "layer" for Markdown."""
+    names = (*make_columns("name", "variant", by), *make_columns("count", "matrices"))
+    return Table(averaged(rows, by), (*names, *_MEASURED))
 
 
 def _correlation(opened: Floats, within: Floats) -> float:
@@ -77,9 +83,9 @@ def _correlation(opened: Floats, within: Floats) -> float:
     return (direct - one * other) / math.sqrt(fixed) if fixed > 1e-12 else float("nan")
 
 
-def _overlap(own: Directions, side: str, weight: Floats, tail: float) -> float:
-    """Energy-weighted mean of the directions' overlaps; that of their sum where they are orthonormal."""
-    within, rest = (own.left, own.tail_left) if side == "left" else (own.right, own.tail_right)
-    energy, rest_energy = (weight * own.s) ** 2, tail**2 * own.tail
+def _overlap(matrix: Directions, side: str, weight: Floats, tail: float) -> float:
+    """Average the directions' overlaps by energy: the overlap of their sum, as they are orthonormal."""
+    within, rest = (matrix.left, matrix.tail_left) if side == "left" else (matrix.right, matrix.tail_right)
+    energy, rest_energy = (weight * matrix.s) ** 2, tail**2 * matrix.tail
     total = energy.sum() + rest_energy
     return float((energy @ within + rest_energy * rest) / total) if total else np.nan

@@ -1,8 +1,7 @@
-"""Rank by rank: dev scores with one block of singular directions injected at several strengths."""
+"""Tabulate dev scores with one block of singular directions injected at several strengths."""
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import torch
 from benchmarks.gate_tables.directions import Directions
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
 from frism.method.discovery import find
 from frism.methods.rank_block import places
@@ -19,17 +19,24 @@ from frism.spectra.spectrum import Spectrum
 METHOD = "rank_block"
 NONE, WHOLE = "none", "all"  # the unmodified model, and plain injection of every direction
 AXES = ("perception", "reasoning")
-COLUMNS = ["variant", "block", "blocks", "split", "energy_share", "strength", "point",
-           *(f"{axis}{end}" for axis in AXES for end in ("_n", "", "_low", "_high")), "within_budget",
-           "best"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "variant", "block"),
+    *make_columns("count", "blocks"),
+    *make_columns("name", "split"),
+    *make_columns("share", "energy_share"),
+    *make_columns("four_digits", "strength"),
+    *make_columns("count", "point"),
+    *(column for axis in AXES for column in (*make_columns("count", f"{axis}_n"), *make_estimate(axis))),
+    *make_columns("mark", "within_budget", "best"),
+)
 
 
 def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[Directions]) -> pd.DataFrame:
-    """One row per block and strength; before them the unmodified model, and plain injection if it was swept.
+    """Build a row per block and strength, after the unmodified model and plain injection if it was swept.
 
     Args:
         dev: as `study.read_dev` gives it.
-        directions: of every matrix, which say what share of tau_R's energy a block holds.
+        directions: of every matrix; they give the share of tau_R's energy that a block holds.
 
     `within_budget`: perception (of the benchmark shown) at most the study's budget below the unmodified
     model's. `best`: of its block the best reasoning within the budget, of equals the smallest strength. Empty
@@ -37,11 +44,11 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
     """
     swept = block_variants(study)
     if not swept or dev.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=list_names(COLUMNS))
     matrices, shares = list(directions), dict[tuple[int, str], list[float]]()
-    asked = {axis: benchmarks_of(study, dev, axis) for axis in AXES}
+    benchmarks = {axis: benchmarks_of(study, dev, axis) for axis in AXES}
     injected = [v for v, s in study.variants.items() if s.method == "inject" and s.grid]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for variant in [study.reference, *injected, *swept]:
         for point, part in dev[dev["variant"] == variant].groupby("point", sort=False):
             params = json.loads(part["params"].iloc[0])
@@ -53,7 +60,7 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
             else:
                 key, block = None, WHOLE if variant in injected else NONE
                 share = float(block == WHOLE)
-            row: dict[str, Any] = {
+            row: dict[str, object] = {
                 "variant": variant,
                 "block": block,
                 "blocks": np.nan if key is None else key[0],
@@ -63,7 +70,7 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
                 "point": point,
             }
             for axis in AXES:
-                suites = part[part["benchmark"].isin(asked[axis])]
+                suites = part[part["benchmark"].isin(benchmarks[axis])]
                 mean, ends = group_mean(
                     suites["correct"].tolist(), suites["n"].tolist(), study.statistics.confidence
                 )
@@ -79,37 +86,37 @@ def rank_block_rows(study: StudyConfig, dev: pd.DataFrame, directions: Iterable[
     ):
         order = part.sort_values(["reasoning", "strength"], ascending=[False, True], kind="stable")
         frame.loc[order.index[0], "best"] = True
-    return frame[COLUMNS]
+    return frame[list_names(COLUMNS)]
 
 
 def block_variants(study: StudyConfig) -> list[str]:
-    """The variants that inject one block of ranks."""
+    """List the variants that inject one block of ranks."""
     return [v for v, settings in study.variants.items() if settings.method == METHOD]
 
 
 def _shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[float]:
-    """The share of tau_R's energy, over all matrices, that each block holds."""
+    """Compute the share of tau_R's energy, over all matrices, that each block holds."""
     energy = np.zeros(blocks)
-    for own in matrices:
-        s, nothing = torch.from_numpy(own.s), torch.empty(0)
-        spectrum = Spectrum(nothing, s, nothing, torch.tensor(own.tail) if own.tail else None)
-        np.add.at(energy, places(spectrum, blocks, split).numpy(), own.s**2)
-        energy[-1] += own.tail  # the tail belongs to the last block
+    for matrix in matrices:
+        s, nothing = torch.from_numpy(matrix.s), torch.empty(0)
+        spectrum = Spectrum(nothing, s, nothing, torch.tensor(matrix.tail) if matrix.tail else None)
+        np.add.at(energy, places(spectrum, blocks, split).numpy(), matrix.s**2)
+        energy[-1] += matrix.tail  # the tail belongs to the last block
     return [float(e) for e in energy / max(energy.sum(), 1e-300)]
 
 
 def benchmarks_of(study: StudyConfig, dev: pd.DataFrame, axis: str) -> list[str]:
-    """The benchmarks that stand for an axis: the one that `explain` names, else all of the axis."""
+    """Return the benchmarks that stand for an axis: the one that `explain` names, else all of the axis."""
     on_dev = dev.drop_duplicates("benchmark").set_index("benchmark")["axis"]
-    named = getattr(study.explain, axis)
-    if named is None:
-        found = [str(b) for b in on_dev.index if on_dev[b] == axis]
-        if not found:
+    name = getattr(study.explain, axis)
+    if name is None:
+        names = [str(b) for b in on_dev.index if on_dev[b] == axis]
+        if not names:
             raise UserError(f"the dev scores hold no {axis} benchmark: add one to `benchmarks`.")
-        return found
-    if named not in on_dev.index:
+        return names
+    if name not in on_dev.index:
         raise UserError(
-            f"explain.{axis} names {named}, which was not asked on dev: choose one of"
+            f"explain.{axis} names {name}, which was not asked on dev: choose one of"
             f" {', '.join(sorted(map(str, on_dev.index)))}."
         )
-    return [named]
+    return [name]

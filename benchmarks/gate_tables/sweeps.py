@@ -1,4 +1,4 @@
-"""FRISM's point against other methods' sweeps: which of them hold a point that is as good on both axes."""
+"""Compare FRISM's point with other methods' sweeps: which hold a point as good on both axes."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ METHOD = "frism"
 
 @dataclass(frozen=True)
 class Standing:
-    """A variant's chosen point (a row of the table selection); sweeps that hold one as good, and others."""
+    """Hold a variant's chosen point (a row of the table selection), and which sweeps match it."""
 
     variant: str
     point: pd.Series
@@ -21,7 +21,7 @@ class Standing:
 
 
 def swept(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
-    """The variants whose sweeps are shown, in the study's order: of methods that say SWEPT."""
+    """List the variants whose sweeps are shown, of methods that state SWEPT, in the study's order."""
     counts = selection.groupby("variant")["point"].nunique()
     return [
         v for v, s in study.variants.items() if counts.get(v, 0) > 1 and s.method and find(s.method).swept
@@ -29,15 +29,15 @@ def swept(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
 
 
 def shown(study: StudyConfig, selection: pd.DataFrame) -> list[str]:
-    """The variants of FRISM itself."""
+    """List the variants of FRISM itself."""
     known = set(selection["variant"])
     return [v for v, s in study.variants.items() if s.method == METHOD and v in known]
 
 
 def standings(study: StudyConfig, selection: pd.DataFrame) -> list[Standing]:
-    """By dev scores, point estimates: empty without a sweep to compare with."""
+    """Compare the chosen points with every sweep by dev scores, point estimates; empty without a sweep."""
     sweeps = swept(study, selection)
-    found = []
+    compared = []
     for variant in shown(study, selection) if sweeps else ():
         chosen = selection[(selection["variant"] == variant) & (selection["chosen"] == "yes")]
         if chosen.empty:
@@ -48,5 +48,5 @@ def standings(study: StudyConfig, selection: pd.DataFrame) -> list[Standing]:
         )
         as_good = set(selection.loc[good, "variant"])
         matched = [v for v in sweeps if v in as_good]
-        found.append(Standing(variant, point, matched, [v for v in sweeps if v not in as_good]))
-    return found
+        compared.append(Standing(variant, point, matched, [v for v in sweeps if v not in as_good]))
+    return compared

@@ -18,7 +18,7 @@ SHORT, LONG = list(q.SHORT.values()), list(q.REASONING.values())
 
 
 def answered(rng: random.Random, families: Sequence[q.Family]) -> tuple[q.Family, Form]:
-    """A family, asked for a short answer or asked without any request; both are answered shortly."""
+    """Draw a family and a form with a short answer, requested as such or not."""
     return rng.choice(families), SHORTLY if rng.random() < 0.6 else PLAIN
 
 
@@ -31,8 +31,8 @@ def train_base(
     steps: int = 2400,
     request_steps: int = 250,
 ) -> Qwen2ForCausalLM:
-    """B from nothing: copying, then the mixture with short chains as plain text and direct chat answers,
-    and last some chat in which short chains are asked for (see the model card for why)."""
+    """Train B from nothing: copying, then a mixture with short chains as plain text and direct chat answers,
+    and last some chat in which short chains are requested (see the model card for why)."""
     writer, batcher = writer_and_batcher(processor)
     model = new_language_model(processor.tokenizer, seed)
 

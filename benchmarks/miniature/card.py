@@ -1,4 +1,4 @@
-"""The triple's model card: accuracies with intervals, norms, hashes, written from the trained weights.
+"""Write the triple's model card from the trained weights: accuracies with intervals, norms, hashes.
 
 `python -m benchmarks.miniature.card --weights benchmarks/miniature/weights`
 """
@@ -12,7 +12,7 @@ import torch
 import typer
 import yaml
 from statsmodels.stats.proportion import proportion_confint
-from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
+from transformers import AutoProcessor, PreTrainedModel, Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
 from transformers.utils import logging
 
 from benchmarks.miniature import question_families as q
@@ -74,8 +74,8 @@ def main(
         path.write_text("".join(f"{sha256_file(f)}  {f.relative_to(weights)}\n" for f in files))
 
 
-def norms(models: dict) -> dict[str, float]:
-    """Frobenius norms over the attention and MLP matrices: B, tau_V, tau_R; and cos(tau_V, tau_R)."""
+def norms(models: dict[str, PreTrainedModel]) -> dict[str, float]:
+    """Compute Frobenius norms of B, tau_V, tau_R over attention and MLP matrices, and cos(tau_V, tau_R)."""
     towers = {
         "base": models["base"].model,
         "lrm": models["lrm"].model,

@@ -1,4 +1,4 @@
-"""Training documents: chat turns over a scene, plain text, copying drills; and their batches."""
+"""Write training documents (chat over a scene, plain text, copying drills) and batch them."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ Form = tuple[str, bool]
 PLAIN: Form = ("", False)
 SHORTLY: Form = (q.REQUEST_SHORT, False)
 WORKED: Form = (q.REQUEST_STEPS, True)
-ALOUD: Form = ("", True)  # thinks aloud without being asked
+ALOUD: Form = ("", True)  # steps without a request
 
 
 @dataclass
 class Document:
-    """Token ids, a flag per token that says whether it is learned, and at most one picture with its scene."""
+    """Hold token ids, a flag per token whether it is learned, and at most one picture with its scene."""
 
     ids: list[int] = field(default_factory=list)
     learned: list[bool] = field(default_factory=list)
@@ -33,12 +33,13 @@ class Document:
     scene: Scene | None = None
 
     def extend(self, ids: Sequence[int], learn: bool) -> None:
+        """Append tokens that all are learned, or not."""
         self.ids += ids
         self.learned += [learn] * len(ids)
 
 
 class Writer:
-    """Writes documents in the triple's chat format; the same tokens as its tokenizer gives (tested)."""
+    """Write documents in the triple's chat format, with the tokens that its tokenizer gives (tested)."""
 
     def __init__(self, processor: Qwen2_5_VLProcessor) -> None:
         tokenizer = processor.tokenizer
@@ -58,7 +59,7 @@ class Writer:
         self.pad = tokenizer.pad_token_id
 
     def words(self, text: str) -> list[int]:
-        """Token ids of ` text`: word by word, which is exact because every word starts a new token."""
+        """Return token ids of ` text`, word by word, which is exact because every word starts a new token."""
         return [i for word in text.split(" ") for i in self.encode(f" {word}")]
 
     def chat(
@@ -69,7 +70,7 @@ class Writer:
         seen: bool,
         scene: Scene | None = None,
     ) -> Document:
-        """`turns` questions about one scene, which is shown (`seen`) or described in the first turn.
+        """Write `turns` questions about one scene, which is shown (`seen`) or described in the first turn.
 
         Without a given `scene` a fresh one is drawn until the first question is well posed on it.
         """
@@ -95,7 +96,7 @@ class Writer:
         return document
 
     def worked_text(self, rng: random.Random, families: Sequence[q.Family], turns: int = 3) -> Document:
-        """Plain text, no chat marks: a described scene, then questions with their worked chains."""
+        """Write plain text without chat tokens: a described scene, then questions with worked chains."""
         document, scene = Document(), draw_scene(rng)
         document.extend(self.words(describe(scene)), False)
         for _ in range(turns):
@@ -105,7 +106,7 @@ class Writer:
         return document
 
     def facts(self, rng: random.Random, count: int = 8) -> Document:
-        """Arithmetic facts as plain text. The operands are noise: only what follows them is learned."""
+        """Write arithmetic facts as plain text. The operands are random: only what follows is learned."""
         document = Document()
         for _ in range(count):
             operands, result = q.arithmetic_fact(rng).split(" = ")
@@ -114,7 +115,7 @@ class Writer:
         return document
 
     def copying(self, rng: random.Random, low: int, high: int) -> Document:
-        """A random word list said twice; the second time is learned. Look-up grows from this."""
+        """Write a random word list twice; the second copy is learned. Look-up grows from this."""
         words = [rng.choice(_COPY_WORDS) for _ in range(rng.randint(low, high))]
         once = self.words(" ".join(words))
         document = Document()
@@ -127,13 +128,13 @@ _COPY_WORDS = [*COLORS, *PLACES, *UNITS[:10], ";"]
 
 
 class Batcher:
-    """Pads documents to the right and adds the processor's picture tensors."""
+    """Pad documents to the right and add the processor's picture tensors."""
 
     def __init__(self, processor: Qwen2_5_VLProcessor, writer: Writer) -> None:
         self.images, self.writer = processor.image_processor, writer
 
     def __call__(self, documents: Sequence[Document]) -> dict[str, torch.Tensor]:
-        """Model inputs: ids, mask, labels of shape (documents, longest); pictures if there are any."""
+        """Return model inputs: ids, mask, labels of shape (documents, longest); pictures if there are any."""
         shape = (len(documents), max(len(d.ids) for d in documents))
         ids = torch.full(shape, self.writer.pad)
         mask = torch.zeros(shape, dtype=torch.long)

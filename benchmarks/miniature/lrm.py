@@ -21,8 +21,8 @@ def train_lrm(
     steps: int = 150,
     lr: float = 3e-4,
 ) -> Qwen2ForCausalLM:
-    """R: gentle AdamW on long chains (asked for and, one time in four, unasked: the habit of an LRM),
-    with short chains and plain answers kept in."""
+    """Train R: gentle AdamW on long chains (requested, and one time in four not: the habit of an LRM), with
+    short chains and plain answers mixed in."""
     writer, batcher = writer_and_batcher(processor)
     model = copy.deepcopy(base)
 

@@ -1,4 +1,6 @@
-"""The three architectures: real transformers classes with small shapes."""
+"""Build the three models: real transformers classes with small shapes."""
+
+from typing import Any
 
 import torch
 from transformers import (
@@ -15,7 +17,7 @@ VISION_HIDDEN, VISION_LAYERS, VISION_HEADS = 64, 2, 4
 ROPE_BASE = 10_000.0
 
 
-def _text_config(tokenizer: Qwen2Tokenizer) -> dict:
+def _text_config(tokenizer: Qwen2Tokenizer) -> dict[str, Any]:
     return {
         "vocab_size": VOCABULARY,
         "hidden_size": HIDDEN,
@@ -35,7 +37,7 @@ def _text_config(tokenizer: Qwen2Tokenizer) -> dict:
 
 
 def new_language_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen2ForCausalLM:
-    """A randomly initialised text model, 1.2 M parameters, fp32."""
+    """Make a randomly initialised text model, 1.2 M parameters, fp32."""
     torch.manual_seed(seed)
     rope = {"rope_type": "default", "rope_theta": ROPE_BASE}
     return Qwen2ForCausalLM(Qwen2Config(**_text_config(tokenizer), rope_parameters=rope))
@@ -44,7 +46,7 @@ def new_language_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen2ForCausalLM
 def new_vlm(
     base: Qwen2ForCausalLM, processor: Qwen2_5_VLProcessor, seed: int
 ) -> Qwen2_5_VLForConditionalGeneration:
-    """A VLM whose language tower is a copy of `base` and whose vision tower is random, fp32."""
+    """Make a VLM whose language tower is a copy of `base` and whose vision tower is random, fp32."""
     torch.manual_seed(seed)
     tokenizer = processor.tokenizer
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>")

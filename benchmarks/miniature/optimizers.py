@@ -1,4 +1,4 @@
-"""Muon in fp32 beside AdamW: what makes look-up form in minutes rather than hours on a CPU."""
+"""Optimise by Muon in fp32 beside AdamW: look-up forms in minutes rather than hours on a CPU."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by Newton-Schulz (Jordan et al. 2024), step matched to AdamW's RMS.
+    """Step along momentum orthogonalised by Newton-Schulz (Jordan et al. 2024), step matched to AdamW's RMS.
 
     torch.optim.Muon orthogonalises in bf16, which CPUs without native bf16 do hundreds of times
     slower than fp32; hence this one. Takes matrices only.
@@ -34,9 +34,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly: all singular values pushed towards 1."""
+    """Return roughly the nearest semi-orthogonal matrix: all singular values pushed towards 1."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x: Tensor = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(steps):
         gram = x @ x.T
@@ -45,14 +45,14 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 def pretraining(model: torch.nn.Module, lr: float, muon_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon on the layers' matrices, AdamW on embeddings, norms and biases."""
+    """Make the optimizers of B: Muon on the layers' matrices, AdamW on embeddings, norms and biases."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
     rest = [p for n, p in model.named_parameters() if not (p.ndim == 2 and "layers" in n)]
     return [Muon(matrices, muon_lr), torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
 def gentle(model: torch.nn.Module, lr: float, tower_lr: float = 1e-3) -> list[torch.optim.Optimizer]:
-    """AdamW: `lr` for the language model, `tower_lr` for a vision tower; frozen parts left out.
+    """Make AdamW with `lr` for the language model and `tower_lr` for a vision tower, without frozen parts.
 
     Embeddings stay as they are, in R as in V: merging takes them from V, so what R learned there
     would be lost.

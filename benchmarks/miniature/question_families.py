@@ -1,4 +1,4 @@
-"""Question families over a scene, each with its exact answer and, where it needs steps, its worked chain."""
+"""Ask questions of several families over a scene, with exact answers and worked chains."""
 
 import random
 from collections.abc import Callable
@@ -12,14 +12,14 @@ REQUEST_SHORT = "Briefly : "  # asks for a short answer, as the perception suite
 
 @dataclass(frozen=True)
 class Question:
-    """A question as asked (without a request), its short answer, and its worked chain ('' if none)."""
+    """Hold a question without its request, its short answer, and its worked chain ('' if none)."""
 
     text: str
     answer: str
     chain: str = ""
 
     def worked(self) -> str:
-        """The answer with its steps: `red three . blue five . three + five = eight . Answer eight`."""
+        """Return the answer with its steps: `red three . blue five . three + five = eight . Answer eight`."""
         return f"{self.chain} Answer {self.answer}"
 
 
@@ -58,10 +58,12 @@ def count(scene: Scene, rng: random.Random) -> Question:
 
 
 def caption(scene: Scene, rng: random.Random) -> Question:
-    """Training only: the scene said again, tile by tile, in an order that the question gives."""
+    """Ask for the scene tile by tile, in an order that the question gives (training only)."""
     tiles = rng.sample(scene, len(scene))
-    asked = " ".join(t.color for t in tiles)
-    return Question(f"List {asked} .", " ; ".join(f"{t.color} {number_word(t.number)}" for t in tiles) + " .")
+    colors = " ".join(t.color for t in tiles)
+    return Question(
+        f"List {colors} .", " ; ".join(f"{t.color} {number_word(t.number)}" for t in tiles) + " ."
+    )
 
 
 # --- short chains: two steps, known to B and V ---------------------------------------------------
@@ -164,7 +166,7 @@ FAMILIES = PERCEPTION | SHORT | REASONING
 
 
 def ask(family: Family, rng: random.Random, split: str = "train") -> tuple[Scene, Question]:
-    """A scene of `split` on which the family has a well-posed question, and that question."""
+    """Draw a scene of `split` on which the family has a well-posed question; return both."""
     while True:
         scene = draw_scene(rng, split)
         if question := family(scene, rng):
@@ -172,7 +174,7 @@ def ask(family: Family, rng: random.Random, split: str = "train") -> tuple[Scene
 
 
 def arithmetic_fact(rng: random.Random) -> str:
-    """One fact that chains use: `twelve + three = fifteen .` or `nine - four = five .`"""
+    """Draw one fact that chains use: `twelve + three = fifteen .` or `nine - four = five .`"""
     a, b = rng.randint(0, 18), rng.randint(0, 9)
     return _plus(a, b) if rng.random() < 0.6 else _minus(max(a, b), min(a, b))
 

@@ -1,5 +1,6 @@
-"""The triple's tokenizer and processor: real Qwen2 classes, with a vocabulary of the world's words."""
+"""Build the triple's tokenizer and processor: real Qwen2 classes with a vocabulary of the world's words."""
 
+import json
 import random
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
@@ -27,7 +28,7 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer(seed: int = 0) -> Qwen2Tokenizer:
-    """Byte-level BPE trained until every word of the world is one token (with its leading space)."""
+    """Train byte-level BPE until every word of the world is one token (with its leading space)."""
     rng = random.Random(seed)
     corpus = ["user\n", "assistant\n"]
     for _ in range(3000):
@@ -46,8 +47,6 @@ def build_tokenizer(seed: int = 0) -> Qwen2Tokenizer:
         vocab_size=2000, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
     )
     trained.train_from_iterator(corpus, trainer)
-    import json
-
     model = json.loads(trained.to_str())["model"]
     vocab: dict[str, int] = model["vocab"]
     merges = [tuple(m) for m in model["merges"]]
@@ -64,7 +63,7 @@ def build_tokenizer(seed: int = 0) -> Qwen2Tokenizer:
 
 
 def build_processor(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLProcessor:
-    """Pictures of 168x168 pixels become 6x6 visual tokens: 2x2 per cell of the grid."""
+    """Build the processor: pictures of 168x168 pixels become 6x6 visual tokens, 2x2 per cell of the grid."""
     pixels = {"min_pixels": SIZE * SIZE, "max_pixels": SIZE * SIZE}
     return Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessorPil(

@@ -1,4 +1,4 @@
-"""Teach the vision tower alone to see and to speak the visual vocabulary: CLIP's role, in two minutes."""
+"""Train the vision tower alone on the scenes and the visual vocabulary: CLIP's role, in two minutes."""
 
 import random
 from pathlib import Path

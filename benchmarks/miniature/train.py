@@ -1,4 +1,4 @@
-"""Command line: train one member of the triple. `python -m benchmarks.miniature.train base --out DIR`"""
+"""Train one member of the triple: `python -m benchmarks.miniature.train base --out DIR`."""
 
 import os
 import platform

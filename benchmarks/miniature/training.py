@@ -1,4 +1,4 @@
-"""The training loop and the quick look at accuracies that its log carries."""
+"""Train a model on documents drawn on the fly, and measure its accuracies."""
 
 import csv
 import random
@@ -83,11 +83,11 @@ def accuracies(
     split: str = "dev",
     seed: int = 0,
 ) -> dict[str, float]:
-    """Share of right final answers per question family, on `n` questions each of `split`.
+    """Measure the share of right final answers per question family, on `n` questions each of `split`.
 
     `seen`: pictures instead of descriptions. `asked`: with the request for steps (reasoning, short
-    chains) or for a short answer (perception). A quick look for the log; the study's own scores
-    come from the evaluation pipeline.
+    chains) or for a short answer (perception). A quick look for the model card; a study's scores come from
+    the evaluation pipeline.
     """
     tokenizer = processor.tokenizer
     tokenizer.padding_side = "left"
@@ -125,6 +125,6 @@ def accuracies(
 
 
 def writer_and_batcher(processor: Qwen2_5_VLProcessor) -> tuple[Writer, Batcher]:
-    """The pair that training needs, on one processor."""
+    """Make the writer and the batcher that training needs, on one processor."""
     writer = Writer(processor)
     return writer, Batcher(processor, writer)

@@ -29,7 +29,7 @@ def train_vlm(
     tune_steps: int = 120,
     lr: float = 1e-4,
 ) -> Qwen2_5_VLForConditionalGeneration:
-    """V: captions, perception answers and a few short chains when asked for; never a long chain.
+    """Train V on captions, perception answers and a few short chains on request; never a long chain.
 
     Four stages: a visual vocabulary for the frozen language model, the tower on it, the tower through the
     frozen language model, and only then both. The language model moves late and little (`lr`), because

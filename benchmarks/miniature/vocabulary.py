@@ -1,7 +1,7 @@
-"""What the tower should say: for every tile four visual tokens that the frozen language model understands.
+"""Learn the visual vocabulary: per tile four visual tokens that the frozen language model understands.
 
-The frozen language model looks things up in words. Which vectors serve it as well as words do is a small
-problem of its own: a few hundred steps on this table, instead of thousands on a tower.
+The frozen language model looks things up in words. To find vectors that serve it as well as words do takes a
+few hundred steps on this table, instead of thousands on a tower.
 """
 
 import torch
@@ -17,7 +17,7 @@ PARTS = 4  # visual tokens of a cell: upper left and right, lower left and right
 
 
 class VisualVocabulary(nn.Module):
-    """Each visual token as a sum of vectors for its tile's place, colour and number (or for an empty cell).
+    """Give each visual token as a sum of vectors for its tile's place, colour, number (or an empty cell).
 
     Tables of shape (classes, 4, hidden), one vector per quarter of a cell. At the start the quarters
     are the words of a description: place, colour, number, ";".
@@ -29,7 +29,7 @@ class VisualVocabulary(nn.Module):
 
     def __init__(self, vlm: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor) -> None:
         super().__init__()
-        embeddings = vlm.get_input_embeddings().weight.detach()
+        embeddings: Tensor = vlm.get_input_embeddings().weight.detach()
         self.hidden = embeddings.shape[1]
 
         def words(texts: list[str]) -> Tensor:
@@ -53,11 +53,11 @@ class VisualVocabulary(nn.Module):
     def forward(
         self, pixels: Tensor, grid_thw: Tensor | None = None, **unused: object
     ) -> BaseModelOutputWithPooling:
-        """The tower's interface; the pixels are not looked at."""
+        """Answer as the tower would; the pixels are not looked at."""
         return BaseModelOutputWithPooling(pooler_output=self.tokens(self.scenes))
 
     def tokens(self, scenes: list[Scene]) -> Tensor:
-        """All visual tokens in the tower's order (row by row), shape (scenes * 36, hidden)."""
+        """Return all visual tokens in the tower's order (row by row), shape (scenes * 36, hidden)."""
         colors, numbers = cell_classes(scenes)
         filled = (colors != NO_COLOR)[:, None, None]
         places = torch.arange(len(PLACES)).repeat(len(scenes))
@@ -69,7 +69,7 @@ class VisualVocabulary(nn.Module):
 
 
 def cell_classes(scenes: list[Scene]) -> tuple[Tensor, Tensor]:
-    """Colour and number class of every cell in reading order, each of shape (scenes * 9,)."""
+    """Return colour and number class of every cell in reading order, each of shape (scenes * 9,)."""
     colors = torch.full((len(scenes), len(PLACES)), NO_COLOR)
     numbers = torch.full((len(scenes), len(PLACES)), NO_NUMBER)
     for row, scene in enumerate(scenes):

@@ -1,4 +1,4 @@
-"""The world: scenes of coloured tiles with numbers on a 3x3 grid, as pictures and as words."""
+"""Define the world: scenes of coloured tiles with numbers on a 3x3 grid, as pictures and as words."""
 
 import hashlib
 import random
@@ -37,7 +37,7 @@ UNITS = (
 TILE_COUNTS = (2, 3, 3, 4, 4, 5)  # drawn from uniformly, so three and four tiles are the rule
 CELL = 56  # pixels: 2x2 visual tokens of Qwen2.5-VL (patch 14, spatial merge 2) cover one cell
 SIZE = 3 * CELL
-# Share of all scenes, by hash, that each split owns. Training draws from the rest.
+# The scenes of each split, in percent of all by hash.
 SPLITS = {"calibration": (0, 5), "dev": (5, 10), "test": (10, 20), "train": (20, 100)}
 
 # Segments a to g of a seven-segment display, per number.
@@ -47,7 +47,7 @@ _SEGMENTS = {0: "abcdef", 1: "bc", 2: "abged", 3: "abgcd", 4: "fgbc",
 
 @dataclass(frozen=True, order=True)
 class Tile:
-    """One tile: `place` is an index into PLACES (reading order), `number` is 0 to 9."""
+    """Hold one tile: `place` is an index into PLACES (reading order), `number` is 0 to 9."""
 
     place: int
     color: str
@@ -58,7 +58,7 @@ Scene = tuple[Tile, ...]
 
 
 def number_word(number: int) -> str:
-    """The number in words, 0 to 99: one token below twenty, two above ("twenty-one")."""
+    """Return the number in words, 0 to 99: one token below twenty, two above ("twenty-one")."""
     if number < 20:
         return UNITS[number]
     tens = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")[number // 10 - 2]
@@ -66,7 +66,7 @@ def number_word(number: int) -> str:
 
 
 def draw_scene(rng: random.Random, split: str = "train", tiles: int | None = None) -> Scene:
-    """A random scene that belongs to `split`: 2 to 5 tiles of different colours, in reading order.
+    """Draw a random scene that belongs to `split`: 2 to 5 tiles of different colours, in reading order.
 
     Splits are disjoint by construction: a scene's content decides which one it belongs to.
     """
@@ -80,20 +80,20 @@ def draw_scene(rng: random.Random, split: str = "train", tiles: int | None = Non
 
 
 def split_of(scene: Scene) -> str:
-    """The split that owns the scene, from the SHA-256 of its description."""
+    """Return the split that a scene belongs to, from the SHA-256 of its description."""
     bucket = int.from_bytes(hashlib.sha256(describe(scene).encode()).digest()[:8], "big") % 100
     return next(name for name, (low, high) in SPLITS.items() if low <= bucket < high)
 
 
 def describe(scene: Scene) -> str:
-    """The scene in words, for text-only models: `Scene : north red three ; east blue five .`"""
+    """Return the scene in words, for text-only models: `Scene : north red three ; east blue five .`"""
     return (
         "Scene : " + " ; ".join(f"{PLACES[t.place]} {t.color} {number_word(t.number)}" for t in scene) + " ."
     )
 
 
 def render(scene: Scene, jitter: random.Random | None = None) -> Image.Image:
-    """The scene as a 168x168 RGB picture; `jitter` moves each number by up to one pixel.
+    """Draw the scene as a 168x168 RGB picture; `jitter` moves each number by up to one pixel.
 
     The number stands in the tile's lower left quarter, as on a playing card. The background
     is shaded from corner to corner, so that places look different: without it a tower this small

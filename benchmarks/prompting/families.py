@@ -1,8 +1,8 @@
-"""Model families: how VLMEvalKit speaks to each kind of model, as a table of a few fields.
+"""Describe, for each model family, how VLMEvalKit writes its prompts, as a table of a few fields.
 
 VLMEvalKit's rules are spread over its model classes: who writes the prompt, which system prompt and pixel
-limits apply, and how some families lay the prompt out. What depends on the benchmark is settled here, when
-items are made, by the model class itself; what is left for an engine is in the family's fields.
+limits apply, and how some families lay the prompt out. What depends on the benchmark is decided by the model
+class itself when items are made; what is left for an engine is in the family's fields.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Message = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Family:
-    """One family. `None` for a pixel limit or system prompt leaves it to the checkpoint's own processor.
+    """Describe one family. `None` for a pixel limit or system prompt leaves it to the checkpoint's processor.
 
     Attributes:
-        name, model_types: the family, and the `model_type` of the config.json that belong to it.
+        name, model_types: the family, and each `model_type` of a config.json that belongs to it.
         reference: VLMEvalKit's model class, in `vlmeval.vlm`.
         custom_prompts: whether that class may write prompts in place of the dataset's (its own rule then
             says for which datasets).
@@ -40,7 +40,7 @@ class Family:
         bos_in_template: the template writes the token that begins a text; the tokenizer must not repeat it.
         verbatim: answers are decoded without tidying spaces, whatever the tokenizer is set to.
         stripped: spaces around an answer are dropped.
-        attributes: what the class wants to find on itself when it writes prompts.
+        attributes: what the class reads from itself when it writes prompts.
     """
 
     name: str
@@ -61,15 +61,17 @@ class Family:
     bos_in_template: bool = False
     verbatim: bool = False
     stripped: bool = False
-    attributes: tuple[tuple[str, Any], ...] = ()
+    attributes: tuple[tuple[str, str | bool | None], ...] = ()
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Everything that decides about prompts and pictures, as JSON; `restore` takes it back."""
+    def fingerprint(self) -> dict[str, object]:
+        """Return everything that decides about prompts and pictures, as JSON; `restore` takes it back."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def limit(self, dataset: str, default: int | None) -> int | None:
-        """The value of `exceptions` for a dataset, else `default`. As VLMEvalKit: pixel exceptions name a
-        dataset exactly, tile exceptions a part of its name."""
+        """Return the value of `exceptions` for a dataset, else `default`.
+
+        As in VLMEvalKit, pixel exceptions name a dataset exactly, tile exceptions a part of its name.
+        """
         for word, value in self.exceptions:
             if word == dataset or (self.tiles is not None and word in dataset):
                 return value
@@ -120,41 +122,43 @@ OVERRIDES = ("custom_prompts", "min_pixels", "max_pixels", "system_prompt")
 
 
 def family(model_type: str, **overrides: Any) -> Family:
-    """The family of a `model_type`, with some of OVERRIDES set as a study's `prompting` says.
+    """Return the family of a `model_type`, with those of OVERRIDES that a study's `prompting` sets.
 
     Raises UserError for an unknown type or key, and for pixel limits that the family does not know.
     """
     known = {kind: entry for entry in FAMILIES for kind in entry.model_types}
     if model_type not in known:
-        near = suggest(model_type, known) or f" There are: {', '.join(known)}."
-        raise UserError(f"no prompting rules for model type '{model_type}'.{near}")
+        hint = suggest(model_type, known) or f" There are: {', '.join(known)}."
+        raise UserError(f"no prompting rules for model type '{model_type}'.{hint}")
     for key in overrides:
         if key not in OVERRIDES:
             raise UserError(f"prompting: unknown key '{key}' (known: {', '.join(OVERRIDES)}).")
-    found = replace(known[model_type], **overrides)
-    limits = [n for n in (found.min_pixels, found.max_pixels) if n is not None]
-    if limits and found.pixel_factor is None:
+    result = replace(known[model_type], **overrides)
+    limits = [n for n in (result.min_pixels, result.max_pixels) if n is not None]
+    if limits and result.pixel_factor is None:
         raise UserError(
-            f"prompting: {found.name} has no pixel limits: drop min_pixels and max_pixels from the config."
+            f"prompting: {result.name} has no pixel limits: drop min_pixels and max_pixels from the config."
         )
     if limits != sorted(limits) or any(n < 1 for n in limits):
         raise UserError(
             f"prompting: min_pixels and max_pixels are {limits}: give positive ascending numbers."
         )
-    return found
+    return result
 
 
-def restore(fingerprint: Mapping[str, Any]) -> Family:
-    """The family whose `fingerprint` this is. Raises UserError when it is of another version."""
+def restore(fingerprint: Mapping[str, object]) -> Family:
+    """Return the family whose `fingerprint` this is. Raises UserError when another version wrote it."""
     known = {field.name for field in fields(Family)}
     if set(fingerprint) != known:
-        odd = ", ".join(sorted(known ^ set(fingerprint)))
-        raise UserError(f"the items were made by another version of the families ({odd}): make them again.")
+        changed = ", ".join(sorted(known ^ set(fingerprint)))
+        raise UserError(
+            f"another version of the families made the items (it differs in {changed}): make them again."
+        )
     return Family(**{key: _frozen(value) for key, value in fingerprint.items()})
 
 
 def family_of(folder: str | Path, **overrides: Any) -> Family:
-    """The family of a checkpoint folder (or hub file) by its config.json, as `family`."""
+    """Return the family of a checkpoint folder by its config.json. Arguments and errors as in `family`."""
     return family(str(read_json(Path(folder) / "config.json").get("model_type")), **overrides)
 
 

@@ -1,6 +1,6 @@
-"""VLMEvalKit's model classes without their weights: what they do to a prompt, depending on the dataset.
+"""Write prompts by VLMEvalKit's model classes, without their weights.
 
-The counterpart of `benchmarks.vlmevalkit`, which has its datasets.
+The counterpart of `benchmarks.vlmevalkit`, which loads its dataset classes.
 """
 
 from __future__ import annotations
@@ -17,32 +17,26 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from benchmarks.prompting.families import Family, Message
+from benchmarks.registry.vlmevalkit_package import add_bare_package
 from frism.errors import UserError
 
 IMAGE = "<image>"
 
 
 def model_class(name: str) -> Any:
-    """VLMEvalKit's model class. Importing it loads all of its wrappers (9 s), so only prompts of families
-    that need it pay."""
+    """Return VLMEvalKit's model class. The first call imports all of its wrappers (9 s)."""
     return getattr(package("vlm"), name)
 
 
 def package(name: str) -> ModuleType:
-    """A package of VLMEvalKit as a whole: "vlm", "dataset"; or a module of it.
+    """Import a whole package of VLMEvalKit ("vlm", "dataset") or one of its modules.
 
-    `vlmeval` itself stays bare: it would switch off TLS checks, and read a .env file beside itself. Neither
-    random state nor gradients stay switched, as `vlmeval.vlm` would have it.
+    The `__init__` of `vlmeval` does not run. Random state and gradients, which `vlmeval.vlm` changes, are
+    as before. Raises UserError when VLMEvalKit is not installed.
     """
     import torch
 
-    spec = importlib.machinery.PathFinder.find_spec("vlmeval")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("VLMEvalKit is not installed: pip install --no-deps ms-vlmeval==0.0.20.")
-    if "vlmeval" not in sys.modules:
-        bare = ModuleType("vlmeval")
-        bare.__path__, bare.__spec__ = list(spec.submodule_search_locations), spec
-        sys.modules["vlmeval"] = bare
+    add_bare_package("vlmeval")
     gradients = torch.is_grad_enabled()
     with torch.random.fork_rng(devices=[]), _unchanged_process():
         _complete("vlmeval.dataset")
@@ -52,7 +46,7 @@ def package(name: str) -> ModuleType:
 
 
 def _complete(name: str) -> None:
-    """Run the __init__ of a package that so far stands there bare (`benchmarks.vlmevalkit` does that)."""
+    """Run the `__init__` of a package that `benchmarks.vlmevalkit` has put there bare."""
     stand_in = sys.modules.get(name)
     if stand_in is None or getattr(stand_in, "__file__", None):
         return
@@ -65,7 +59,7 @@ def _complete(name: str) -> None:
 
 @contextmanager
 def _unchanged_process() -> Iterator[None]:
-    """Environment variables and TLS checks as before, whatever an import does to them."""
+    """Restore environment variables and TLS checks after the `with` block, whatever an import changed."""
     before, context = dict(os.environ), ssl._create_default_https_context
     try:
         yield
@@ -77,10 +71,11 @@ def _unchanged_process() -> Iterator[None]:
 
 
 def write_message(family: Family, dataset: Any, line: Any) -> Message:
-    """VLMEvalKit's parts of one question: {"type": "image" | "text", "value": ...}.
+    """Return VLMEvalKit's parts of one question: {"type": "image" | "text", "value": ...}.
 
     A text part with "role": "assistant" is how the answer begins. Args: `dataset`, a dataset object of
-    VLMEvalKit; `line`, a row of its table. Raises UserError where pictures and their places differ.
+    VLMEvalKit; `line`, a row of its table. Raises UserError where the prompt has more or fewer
+    places for pictures than the question has pictures.
     """
     name = dataset.dataset_name
     if getattr(dataset, "force_use_dataset_prompt", False) or not family.custom_prompts:
@@ -98,7 +93,7 @@ def write_message(family: Family, dataset: Any, line: Any) -> Message:
 
 
 def prompt_writer(family: Family) -> Any:
-    """VLMEvalKit's model object of a family without weights: it can write prompts and nothing else."""
+    """Make VLMEvalKit's model object of a family without weights: it writes prompts and nothing else."""
     interface = model_class(family.reference)
     writer = interface.__new__(interface)
     vars(writer).update(
@@ -108,51 +103,54 @@ def prompt_writer(family: Family) -> Any:
     return writer
 
 
-# --- what they do to a message ------------------------------------------------------------------
+# --- what the classes do to a message -----------------------------------------------------------
 
 
-def _templates(own: Family, message: Message, dataset: str) -> Message:
-    """Idefics, SmolVLM: the class lays out a whole prompt for each kind of dataset; taken apart again."""
-    writer = prompt_writer(own)
-    seen: list[str] = []
+def _templates(family: Family, message: Message, dataset: str) -> Message:
+    """Take apart the whole prompt that the classes of Idefics and SmolVLM lay out for a kind of dataset."""
+    writer = prompt_writer(family)
+    prompts: list[str] = []
 
-    def look(*_: Any, text: str, **__: Any) -> Any:
-        seen.append(text)
+    def record(*_: object, text: str, **__: object) -> None:
+        prompts.append(text)
         raise _Stop
 
-    writer.processor, writer.model = look, SimpleNamespace(device="cpu")
+    writer.processor, writer.model = record, SimpleNamespace(device="cpu")
     with suppress(_Stop):
         writer.generate_inner(message, dataset)
-    start, end = own.frame
-    head, found, prefill = seen[0].rpartition(end)
-    if not found or not head.startswith(start):
-        raise UserError(f"{own.reference} lays out {dataset} in a way that family {own.name} does not know.")
-    parts = _split(own, head.removeprefix(start), IMAGE, message, dataset)
+    start, end = family.frame
+    head, separator, prefill = prompts[0].rpartition(end)
+    if not separator or not head.startswith(start):
+        raise UserError(
+            f"{family.reference} lays out {dataset} in a way that family {family.name} does not know: leave"
+            " the benchmark out."
+        )
+    parts = _split(family, head.removeprefix(start), IMAGE, message, dataset)
     return [*parts, {"type": "text", "role": "assistant", "value": prefill}] if prefill else parts
 
 
-def _numbered(own: Family, message: Message, dataset: str) -> Message:
-    """InternVL: pictures first, numbered when there are several."""
+def _numbered(family: Family, message: Message, dataset: str) -> Message:
+    """Put pictures first, numbered when there are several, as InternVL's class does."""
     pictures = sum(part["type"] == "image" for part in message)
     text = package("vlm.internvl.utils").reorganize_prompt(message, pictures, dataset=dataset)
-    return _split(own, text, f"{IMAGE}\n", message, dataset)
+    return _split(family, text, f"{IMAGE}\n", message, dataset)
 
 
-def _first_picture(own: Family, message: Message, dataset: str) -> Message:
-    """PaliGemma: one picture, and all texts in one. (VLMEvalKit pastes BLINK's pictures together.)"""
+def _first_picture(family: Family, message: Message, dataset: str) -> Message:
+    """Keep one picture and join all texts, as PaliGemma's class does (it pastes those of BLINK together)."""
     if dataset == "BLINK":
-        raise UserError(f"BLINK shows several pictures at once, which {own.name} cannot take: leave it out.")
+        raise UserError(f"BLINK shows several pictures at once, {family.name} takes one: leave BLINK out.")
     text = "\n".join(part["value"] for part in message if part["type"] == "text")
     return [*[p for p in message if p["type"] == "image"][:1], {"type": "text", "value": text}]
 
 
-def _split(own: Family, text: str, marker: str, message: Message, dataset: str) -> Message:
+def _split(family: Family, text: str, marker: str, message: Message, dataset: str) -> Message:
     pictures = [part for part in message if part["type"] == "image"]
     texts = re.split(re.escape(marker), text)
     if len(texts) != len(pictures) + 1:
         raise UserError(
-            f"{dataset}: {own.reference} makes {len(texts) - 1} places for {len(pictures)} pictures, so"
-            f" {own.name} cannot answer it: leave the benchmark out."
+            f"{dataset}: {family.reference} makes {len(texts) - 1} places for {len(pictures)} pictures, so"
+            f" {family.name} cannot answer it: leave the benchmark out."
         )
     parts: Message = [{"type": "text", "value": texts[0]}] if texts[0] else []
     for picture, following in zip(pictures, texts[1:], strict=True):
@@ -163,7 +161,7 @@ def _split(own: Family, text: str, marker: str, message: Message, dataset: str) 
 
 
 class _Stop(Exception):  # noqa: N818 - not an error
-    """The prompt is known; nothing is generated."""
+    """Stops a model class once its prompt is known, so that nothing is generated."""
 
 
 REWRITES: dict[str, Callable[[Family, Message, str], Message]] = {

@@ -1,1 +1,1 @@
-"""Ask questions: items with pictures and prompts, from published tables or the miniature world."""
+"""Make the items of a study: questions with pictures and prompts, from published TSVs or the miniature."""

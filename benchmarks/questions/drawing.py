@@ -1,4 +1,4 @@
-"""Which questions of a published benchmark are for choosing coefficients and which for reporting.
+"""Split a published benchmark into questions that choose coefficients and questions that are reported.
 
 Whole clusters are drawn, in the order of a seeded hash, so that no picture, problem or pair is on both sides
 and a longer split begins with the shorter one. Where a split ends, the next one goes on.
@@ -22,11 +22,11 @@ def draw(
     splits: Mapping[str, Size],
     seed: int,
 ) -> dict[str, list[int]]:
-    """The rows of every split, in the table's order; a split that the benchmark does not have is left out.
+    """Return the rows of every split, in the table's order, without splits that the benchmark does not have.
 
     A split takes clusters until it has at least its number of questions, or as many as there are. A
-    benchmark that cannot be cut is on the test split alone, complete, and one that no coefficient is chosen
-    by has no dev split to spend questions on. Benchmarks on the same `table` are cut alike.
+    benchmark that cannot be cut is on the test split alone, complete, and one that chooses no coefficient
+    has no dev split. Benchmarks on the same `table` are cut alike.
 
     Raises UserError when a benchmark that must be split is too small for it.
     """
@@ -36,7 +36,7 @@ def draw(
     if definition.whole:
         return {"test": sorted(range(len(indices)))} if "test" in splits else {}
     waiting = sorted(members, key=lambda cluster: _order(seed, table, cluster))
-    found: dict[str, list[int]] = {}
+    rows_by_split: dict[str, list[int]] = {}
     # The reported split comes last: what it holds depends on nothing but the sizes of the others.
     for split in sorted(splits, key=lambda split: split == "test"):
         if split != "test" and not definition.on_dev:
@@ -50,8 +50,8 @@ def draw(
                 f"benchmark {definition.name} has {len(indices)} questions: none are left for split"
                 f" '{split}'; ask for fewer on the others."
             )
-        found[split] = sorted(rows)
-    return found
+        rows_by_split[split] = sorted(rows)
+    return rows_by_split
 
 
 def _order(seed: int, table: str, cluster: str) -> bytes:

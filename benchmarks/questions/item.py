@@ -1,4 +1,4 @@
-"""One question as every stage has it: its message, its pictures on disk, and what identifies them."""
+"""Define an item: one question with its message, its pictures on disk, and the digest of both."""
 
 import hashlib
 import io
@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -19,7 +18,7 @@ AGAIN = "run python -m benchmarks.stages.items again"
 
 @dataclass(frozen=True)
 class Item:
-    """One question.
+    """Hold one question.
 
     Attributes:
         message: VLMEvalKit's parts, {"type": "image" | "text", "value": ...}; a picture's value is its
@@ -42,7 +41,7 @@ class Item:
 
     @cached_property
     def content(self) -> str:
-        """16 hex digits for what a model gets: benchmark, index, texts, pictures, limit; not the answer."""
+        """Return 16 hex digits of what a model gets: benchmark, index, texts, pictures, limit, no answer."""
         pictures = iter(self.images)
         parts = [
             next(pictures) if part["type"] == "image" else part.get("role", "") + part["value"]
@@ -52,12 +51,10 @@ class Item:
         return digest([self.benchmark, self.split, self.index, *parts, *limit])[:16]
 
     def pictures(self) -> list[Image.Image]:
-        """The item's pictures, RGB. Raises UserError when one is missing or not the one described."""
-        found = []
-        for part, expected in zip(
-            (p for p in self.message if p["type"] == "image"), self.images, strict=True
-        ):
-            path = self.folder / part["value"]
+        """Read the item's pictures, RGB. Raises UserError when one is missing or not the one described."""
+        pictures = []
+        paths = (self.folder / part["value"] for part in self.message if part["type"] == "image")
+        for path, expected in zip(paths, self.images, strict=True):
             try:
                 content = path.read_bytes()
             except OSError as error:
@@ -65,12 +62,12 @@ class Item:
             image = _decoded(content)
             if image is None or _digest_of(image, content) != expected:
                 raise UserError(f"{path} is not the picture that the question was made with: {AGAIN}.")
-            found.append(image.convert("RGB"))  # decoded once: it is most of a picture's time
-        return found
+            pictures.append(image.convert("RGB"))  # decoded once: it is most of a picture's time
+        return pictures
 
 
 def picture_digest(content: bytes) -> str:
-    """16 hex digits of a picture: a PNG's pixels (compressors differ), another file's bytes."""
+    """Return 16 hex digits of a picture: of a PNG's pixels (compressors differ), of another file's bytes."""
     return _digest_of(_decoded(content), content)
 
 
@@ -90,13 +87,13 @@ def _digest_of(image: Image.Image | None, content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]  # whatever it is, its bytes identify it
 
 
-def digest(value: Any) -> str:
-    """sha256 of a JSON value, 64 hex digits."""
+def digest(value: object) -> str:
+    """Return the sha256 of a JSON value, 64 hex digits."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
 
 
 def definition_of(item: Item) -> Definition:
-    """The definition that an item was made by, from its folder. Raises UserError when it is not there."""
+    """Return the definition that an item was made by, from its folder. Raises UserError when it is absent."""
     path = item.folder / DEFINITIONS
     try:
         return _definitions(path, path.stat().st_mtime_ns)[item.benchmark]
@@ -106,5 +103,5 @@ def definition_of(item: Item) -> Definition:
 
 @lru_cache(maxsize=8)
 def _definitions(path: Path, changed: int) -> dict[str, Definition]:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Definition.model_validate(content) for name, content in found.items()}
+    contents = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Definition.model_validate(content) for name, content in contents.items()}

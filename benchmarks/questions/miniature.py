@@ -1,4 +1,4 @@
-"""The miniature's benchmarks: questions on scenes of one split, written as VLMEvalKit TSVs."""
+"""Make the miniature's benchmarks: questions on scenes of one split, written as VLMEvalKit TSVs."""
 
 import base64
 import csv
@@ -21,7 +21,7 @@ COLUMNS = ("index", "image", "question", "answer")
 
 @dataclass(frozen=True)
 class Row:
-    """One question of a suite, its request included, on a scene that can be shown or described.
+    """Hold one question of a suite, its request included, on a scene that can be shown or described.
 
     `picture_seed` moves each number of the picture by up to a pixel, as in training.
     """
@@ -33,12 +33,12 @@ class Row:
     picture_seed: str
 
     def described(self) -> str:
-        """The question as a text-only model gets it."""
+        """Return the question as a text-only model gets it."""
         return f"{describe(self.scene)} {self.question}"
 
 
 def rows(definition: Definition, split: str, n: int, seed: int = 0) -> list[Row]:
-    """The first `n` questions of a suite on scenes of `split`, all different.
+    """Make the first `n` questions of a suite on scenes of `split`, all different.
 
     They depend on family, split and seed alone: suites that differ only in the request ask the same
     questions on the same scenes, and a longer suite begins with the shorter one.
@@ -50,20 +50,20 @@ def rows(definition: Definition, split: str, n: int, seed: int = 0) -> list[Row]
             f"{path_of(definition)}: benchmark {definition.name} is not one of the miniature world."
         )
     if source.family not in q.FAMILIES:
-        near = suggest(source.family, q.FAMILIES)
-        raise UserError(f"{path_of(definition)}: unknown question family '{source.family}'.{near}")
+        hint = suggest(source.family, q.FAMILIES)
+        raise UserError(f"{path_of(definition)}: unknown question family '{source.family}'.{hint}")
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}': choose one of {', '.join(SPLITS)}.")
     family, rng = q.FAMILIES[source.family], random.Random(f"{seed}-{split}-{source.family}")
-    found: dict[tuple[Scene, str], str] = {}
-    while len(found) < n:
+    answers: dict[tuple[Scene, str], str] = {}
+    while len(answers) < n:
         scene, question = q.ask(family, rng, split)
-        found.setdefault((scene, question.text), question.answer)
+        answers.setdefault((scene, question.text), question.answer)
     yes_no = definition.answers == "yes_no"  # VLMEvalKit compares with "Yes" and "No"
     return [
         Row(i, scene, REQUESTS[source.request] + text, answer.capitalize() if yes_no else answer,
             f"{seed}-{split}-{source.family}-{i}")
-        for i, ((scene, text), answer) in enumerate(found.items())
+        for i, ((scene, text), answer) in enumerate(answers.items())
     ]  # fmt: skip
 
 
@@ -76,12 +76,11 @@ def write_tsv(definition: Definition, split: str, n: int, seed: int, path: str |
         writer = csv.writer(stream, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in rows(definition, split, n, seed):
-            writer.writerow((row.index, _png((row.scene, row.picture_seed)), row.question, row.answer))
+            writer.writerow((row.index, _png(row.scene, row.picture_seed), row.question, row.answer))
 
 
 @lru_cache(maxsize=4096)  # suites that differ in the request only share their pictures
-def _png(row_picture: tuple[Scene, str]) -> str:
+def _png(scene: Scene, seed: str) -> str:
     stream = io.BytesIO()
-    scene, seed = row_picture
     render(scene, random.Random(seed)).save(stream, "PNG")
     return base64.b64encode(stream.getvalue()).decode()

@@ -13,10 +13,10 @@ MANIFEST = "manifest.json"
 
 
 def load(folder: str | Path, split: str, benchmarks: str | list[str]) -> dict[str, list[Item]]:
-    """The items of some benchmarks, by name, in the order asked for.
+    """Read the items of some benchmarks, by name, in the order asked for.
 
-    Raises UserError for a missing folder or benchmark, and for a file that is not the one that was
-    written (wrong sha256).
+    Raises UserError for a missing folder or benchmark, and for a file that was changed after it was
+    written (another sha256).
     """
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():

@@ -1,4 +1,4 @@
-"""Where a benchmark's questions come from: the miniature world, or a published TSV in the data folder."""
+"""Get a benchmark's questions: from the miniature world, or from a published TSV in the data folder."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class QuestionSource:
-    """Where a benchmark's questions come from: the miniature world, or a TSV in the data folder."""
+    """Give the questions of one benchmark, split by split; log where a split is shorter than asked for."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class QuestionSource:
         if definition.source.tsv is not None:
             self.file = tsv_files.check(definition, tsv_files.locate(definition, data))
             self.published = published.Published(definition, self.file.path, folder)
-            own = self.published
-            table = tsv_files.published_name(definition)
-            self.drawn = drawing.draw(definition, table, own.indices, own.clusters, splits, seed)
-            for split, rows in self.drawn.items():
+            name = tsv_files.published_name(definition)
+            indices, clusters = self.published.indices, self.published.clusters
+            self.rows_by_split = drawing.draw(definition, name, indices, clusters, splits, seed)
+            for split, rows in self.rows_by_split.items():
                 if splits[split] not in ("all", len(rows)):
                     counts = (definition.name, len(rows), split, splits[split])
                     log.info("%s: %d questions on %s, %s asked for", *counts)
@@ -43,15 +43,16 @@ class QuestionSource:
             raise UserError(f"benchmark {definition.name} has no pictures: name it under `text`.")
 
     def questions(self, split: str, n: Size) -> list[published.Question]:
-        """The questions of a split, their pictures and table on disk; none when it has no such split."""
+        """Write a split's pictures and table; return its questions, none when there is no such split."""
         if self.file is not None:
-            chosen = self.drawn.get(split)
-            return self.published.write(split, chosen, self.family) if chosen else []
+            rows = self.rows_by_split.get(split)
+            return self.published.write(split, rows, self.family) if rows else []
         from benchmarks.questions import miniature
 
         if n == "all":
             raise UserError(
-                f"{self.definition.name} has no end of questions: give a number for split '{split}'."
+                f"{self.definition.name} is generated on the fly: set questions.{split} to a number, not"
+                " `all`."
             )
         miniature.write_tsv(
             self.definition, split, n, self.seed, self.folder / split / f"{self.definition.dataset}.tsv"

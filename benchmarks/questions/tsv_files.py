@@ -1,6 +1,7 @@
 """Find the TSVs of published benchmarks in a folder, check their hashes, fetch them when asked to.
 
-A study only reads the folder: a wrong or missing file is an error there, never a download over it."""
+A study only reads the folder: a wrong or missing file is an error there, never a download over it.
+"""
 
 import hashlib
 import re
@@ -17,17 +18,13 @@ from frism.files import atomic_write, explain_refusal
 from frism.progress import Progress
 
 _CHUNK = 1 << 20
-
-
 _HUB = re.compile(r"https://huggingface\.co/datasets/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/(.+)")
-
-
 _AGENT = {"User-Agent": "frism-benchmarks"}  # some servers refuse Python's own
 
 
 @dataclass(frozen=True)
 class File:
-    """A TSV on disk: size in bytes, and the two digests that are compared."""
+    """Describe a TSV on disk: its size in bytes and the two digests that are compared."""
 
     path: Path
     size: int
@@ -36,7 +33,7 @@ class File:
 
 
 def locate(definition: Definition, folder: str | Path | None) -> Path:
-    """The TSV of a benchmark in a data folder, under its name or under that of VLMEvalKit's address.
+    """Find the TSV of a benchmark in a data folder, under its name or that of VLMEvalKit's address.
 
     Raises UserError, with the command that fetches it, when it is not there.
     """
@@ -61,27 +58,27 @@ def check(definition: Definition, path: Path) -> File:
     What a study or definition pins (sha256: {tsv: ...}) decides alone; else VLMEvalKit's md5, if it has one.
     Raises UserError naming the file, both digests and the way out.
     """
-    found = _hashed(path)
+    file = _hashed(path)
     pinned = definition.sha256.get("tsv")
     if pinned is not None:
-        if pinned != found.sha256:
+        if pinned != file.sha256:
             raise UserError(
-                f"{path} has sha256 {found.sha256}, not {pinned} as benchmark {definition.name} says: put the"
+                f"{path} has sha256 {file.sha256}, not {pinned} as benchmark {definition.name} says: put the"
                 " right file there, or name the new digest."
             )
-        return found
+        return file
     md5 = _address(definition)[1]
-    if md5 is not None and md5 != found.md5:
+    if md5 is not None and md5 != file.md5:
         raise UserError(
-            f"{path} has md5 {found.md5}, not {md5} as VLMEvalKit says: move it away and fetch it again,"
+            f"{path} has md5 {file.md5}, not {md5} as VLMEvalKit says: move it away and fetch it again,"
             f" or if it is the file you mean, pin it:"
-            f" {{name: {definition.name}, sha256: {{tsv: {found.sha256}}}}}."
+            f" {{name: {definition.name}, sha256: {{tsv: {file.sha256}}}}}."
         )
-    return found
+    return file
 
 
 def fetch(definition: Definition, folder: str | Path) -> File:
-    """The TSV of a benchmark: the one in `folder`, checked, or downloaded there and checked before it counts.
+    """Return the TSV of a benchmark in `folder`; download it when it is not there, and check it.
 
     Raises UserError when there is no address, when the download fails, and as `check`.
     """
@@ -108,18 +105,17 @@ def fetch(definition: Definition, folder: str | Path) -> File:
 
 
 def _present(definition: Definition, folder: Path) -> Path | None:
-    own, published = f"{definition.dataset}.tsv", _address(definition)[0].rpartition("/")[2]
-    candidates = [folder / name for name in (own, published) if name.endswith(".tsv")]
-    return next((path for path in candidates if path.is_file()), None)
+    path = folder / f"{definition.dataset}.tsv"
+    if path.is_file():
+        return path  # without a look at VLMEvalKit's names, which may take ten seconds
+    published = folder / _address(definition)[0].rpartition("/")[2]
+    return published if published.suffix == ".tsv" and published.is_file() else None
 
 
 def _address(definition: Definition) -> tuple[str, str | None]:
-    """VLMEvalKit's address and md5 of a dataset; ("", None) for a table that it does not know."""
-    try:
-        found = vlmevalkit_names.find(definition.dataset)
-    except UserError:
-        found = None
-    return (found.url, found.md5) if found else ("", None)
+    """Return VLMEvalKit's address and md5 of a dataset; ("", None) for a table that it does not know."""
+    dataset = vlmevalkit_names.find(definition.dataset)
+    return (dataset.url, dataset.md5) if dataset else ("", None)
 
 
 def _hashed(path: Path) -> File:
@@ -159,17 +155,17 @@ def _from_hub(repo: str, revision: str, name: str, target: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix=".hub-", dir=target.parent) as folder:
         try:
-            found = hf_hub_download(repo, name, repo_type="dataset", revision=revision, local_dir=folder)
+            path = hf_hub_download(repo, name, repo_type="dataset", revision=revision, local_dir=folder)
         except Exception as error:  # its own types, httpx's and the system's
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f"cannot fetch {name} of the data set {repo} from the hub ({reason}): try again, or put"
                 " the file there yourself."
             ) from error
-        Path(found).replace(target)
+        Path(path).replace(target)
 
 
 def published_name(definition: Definition) -> str:
-    """The name under which VLMEvalKit publishes the table: benchmarks that differ in the prompt share one."""
+    """Return the name under which VLMEvalKit publishes the table: some benchmarks share one table."""
     address = _address(definition)[0].rpartition("/")[2]
     return address.removesuffix(".tsv") or definition.dataset

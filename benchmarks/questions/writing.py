@@ -20,7 +20,7 @@ from benchmarks.questions.reading import MANIFEST
 from benchmarks.questions.source import QuestionSource
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import path_of
-from benchmarks.vlmevalkit import loading
+from benchmarks.registry.vlmevalkit_package import get_version
 from frism.errors import UserError
 from frism.files import atomic_write, sha256_file
 from frism.progress import Progress
@@ -39,8 +39,8 @@ def write(
 ) -> dict[str, Any]:
     """Write the items of every benchmark and split; return the manifest.
 
-    The folder's former items vanish first, so that no picture of another run survives under its number; a
-    second process with the same folder waits.
+    The folder's former items are deleted first, so that no picture of another run survives under its number;
+    a second process with the same folder waits.
 
     Args:
         splits: questions per split. Of published benchmarks a split has at most so many, and "all" means
@@ -73,26 +73,26 @@ def _write(
     data: str | Path | None,
     family: Family | None,
 ) -> dict[str, Any]:
-
     _clear(folder, splits)
     manifest: dict[str, Any] = {
         "splits": dict(splits),
         "seed": seed,
         "benchmarks": {d.name: d.version for d in definitions},
-        "vlmeval": loading.version(),
+        "vlmeval": get_version(),
         "family": family.fingerprint() if family else None,
         "data": {},
         "tsv": {},
         "questions": {},
         "files": {},
     }
-    seen: dict[str, dict[str, set[str]]] = {}  # pictures by split and benchmark
+    pictures: dict[str, dict[str, set[str]]] = {}  # digests by split and benchmark
     with Progress("items", len(definitions)) as progress:
         for definition in definitions:
             source = QuestionSource(definition, folder, splits, seed, data, family)
             if source.file is not None:
-                about = {"file": source.file.path.name, "bytes": source.file.size}
-                manifest["tsv"][definition.name] = about | {"sha256": source.file.sha256}
+                manifest["tsv"][definition.name] = {
+                    "file": source.file.path.name, "bytes": source.file.size, "sha256": source.file.sha256,
+                }  # fmt: skip
             for split, n in splits.items():
                 questions = source.questions(split, n)
                 if not questions:
@@ -108,34 +108,34 @@ def _write(
                 manifest["questions"].setdefault(definition.name, {})[split] = len(items)
                 tsv = folder / split / f"{definition.dataset}.tsv"
                 manifest["files"] |= {str(f.relative_to(folder)): sha256_file(f) for f in (tsv, jsonl)}
-                seen.setdefault(split, {})[definition.name] = {i for item in items for i in item.images}
+                pictures.setdefault(split, {})[definition.name] = {i for item in items for i in item.images}
             progress.advance()
-    manifest["shared"] = _shared(seen)
+    manifest["shared"] = _shared(pictures)
     resolved = {d.name: d.model_dump(mode="json", by_alias=True) for d in definitions}
     _dump(folder / DEFINITIONS, resolved)
     _dump(folder / MANIFEST, manifest)  # last: it says that everything is there
     return manifest
 
 
-def _dump(path: Path, value: Any) -> None:
+def _dump(path: Path, value: object) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def _shared(seen: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:
-    """How many pictures on test another benchmark has on dev, by benchmark."""
-    found: dict[str, dict[str, int]] = {}
-    for name, pictures in seen.get("test", {}).items():
-        for other, theirs in seen.get("dev", {}).items():
-            if number := len(pictures & theirs):
-                found.setdefault(name, {})[other] = number
+def _shared(pictures: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:
+    """Count a benchmark's test pictures that another one has on dev, by the names of both; log them."""
+    counts: dict[str, dict[str, int]] = {}
+    for name, on_test in pictures.get("test", {}).items():
+        for other, on_dev in pictures.get("dev", {}).items():
+            if number := len(on_test & on_dev):
+                counts.setdefault(name, {})[other] = number
                 log.info("%s: %d pictures on test are on dev in %s", name, number, other)
-    return found
+    return counts
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time writes a folder; the system releases the lock however a process ends."""
+    """Lock a folder for this process; the system releases the lock however the process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / ".lock").open("a")

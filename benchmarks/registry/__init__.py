@@ -1,1 +1,1 @@
-"""Know the benchmarks that exist: definitions, the prepared table, every VLMEvalKit and lm-eval name."""
+"""Look up benchmarks: our definitions, the prepared table, every name of VLMEvalKit and lm-eval."""

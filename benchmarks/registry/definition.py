@@ -1,4 +1,4 @@
-"""What a benchmark's definition says: where its questions come from, how they are scored, what is known."""
+"""Define a benchmark: where its questions come from, how they are scored, what is known of it."""
 
 from typing import Literal, Self
 
@@ -15,7 +15,7 @@ Metric = Literal[
 
 
 class MiniatureSource(BaseModel):
-    """Questions made from the miniature world: a question family, and what the question asks for."""
+    """Take questions from the miniature world: a question family, and what it requests."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     family: str
@@ -23,20 +23,20 @@ class MiniatureSource(BaseModel):
 
 
 class TsvSource(BaseModel):
-    """<dataset>.tsv in the study's data folder, as VLMEvalKit publishes it."""
+    """Take questions from <dataset>.tsv in the study's data folder, as VLMEvalKit publishes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LmEvalSource(BaseModel):
-    """A task of lm-eval, by its name there; what else the text column needs to know stands beside it."""
+    """Take questions from a task of lm-eval, by its name there; further keys are for the text column."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     task: str
 
 
 class Source(BaseModel):
-    """Where a benchmark's questions come from: exactly one of the three."""
+    """Name the source of a benchmark's questions: exactly one of the three."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     miniature: MiniatureSource | None = None
@@ -44,22 +44,22 @@ class Source(BaseModel):
     lm_eval: LmEvalSource | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Self:
+    def _check_exactly_one(self) -> Self:
         if sum(value is not None for value in (self.miniature, self.tsv, self.lm_eval)) != 1:
             raise ValueError("give exactly one of miniature, tsv and lm_eval")
         return self
 
 
 class Definition(BaseModel):
-    """One benchmark.
+    """Describe one benchmark.
 
     Attributes:
-        name: how studies call it, and its files.
+        name: what studies and files call it.
         kind: which harness scores it.
         dataset: name of the TSV. VLMEvalKit chooses a VQA set's metric by it: "GQA" means exact match.
         dataset_class: VLMEvalKit's class, or `PlainVQADataset` (ImageVQADataset without its own request).
-        metric: the metric that VLMEvalKit must come to use; checked before anything is scored. "native" is
-            whatever the class's own `evaluate` computes.
+        metric: the metric that VLMEvalKit must use; checked before anything is scored. "native" is what
+            the class's own `evaluate` computes.
         answers: what an answer looks like, for the extractor.
         judge: what compares an answer with the truth: `exact_matching`, or `rule` where VLMEvalKit would ask
             a language model and a deterministic rule stands in, or `model` where no rule can.
@@ -103,5 +103,5 @@ class Definition(BaseModel):
 
     @property
     def on_dev(self) -> bool:
-        """Whether it helps to choose coefficients: it has an axis that counts and can be split."""
+        """Whether its dev questions choose coefficients: its axis counts and it can be split."""
         return self.axis in ("perception", "reasoning") and not self.whole

@@ -1,6 +1,6 @@
 """Name the metric that VLMEvalKit uses for a dataset, by the class that evaluates it and the dataset's name.
 
-The one table of these rules: definitions are filled from it, and scoring finds its metric by it.
+Definitions are filled from this table, and scoring finds its metric by it.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from benchmarks.registry.definition import AnswerForm, Metric
 
 @dataclass(frozen=True)
 class EvaluatingClass:
-    """How a class of VLMEvalKit scores.
+    """Say how a class of VLMEvalKit scores.
 
     Attributes:
         metric: its metric where no word decides.
@@ -26,7 +26,7 @@ class EvaluatingClass:
     ignores_case: bool = False
 
     def metric_of(self, dataset: str) -> Metric:
-        """The metric of a dataset, by its name."""
+        """Return the metric of a dataset, by its name."""
         name = dataset.lower() if self.ignores_case else dataset
         return next((metric for word, metric in self.by_word.items() if word in name), self.metric)
 
@@ -56,5 +56,5 @@ _CLASSES: dict[str, EvaluatingClass] = {
 
 
 def evaluating_class(name: str) -> EvaluatingClass:
-    """The rules of a class, by its name; a class without any computes a score of its own ("native")."""
+    """Return the rules of a class, by its name; a class without any computes its own score ("native")."""
     return _CLASSES.get(name, NATIVE)

@@ -1,1 +1,1 @@
-"""Score answers: extraction, judges, VLMEvalKit's metrics."""
+"""Score answers: extract them, judge them, apply VLMEvalKit's metrics."""

@@ -1,4 +1,4 @@
-"""How far two judges agree on the same answers: observed agreement and Cohen's kappa, with n."""
+"""Measure how far two judges agree on the same answers: observed agreement and Cohen's kappa, with n."""
 
 import math
 from dataclasses import dataclass
@@ -27,27 +27,23 @@ class Agreement:
 
     @property
     def n(self) -> int:
-        """Answers judged by both."""
+        """Count the answers judged by both."""
         return self.both_right + self.rule_only + self.judge_only + self.both_wrong
 
     @property
     def agreement(self) -> float:
-        """Share of answers judged alike."""
+        """Compute the share of answers judged alike."""
         return (self.both_right + self.both_wrong) / self.n if self.n else math.nan
 
     @property
     def kappa(self) -> tuple[float, float, float]:
-        """Cohen's kappa (1960) and its interval by the large-sample standard error, from statsmodels."""
-        table = [[self.both_right, self.rule_only], [self.judge_only, self.both_wrong]]
-        if 1 in (self._shares(0), self._shares(1)) or not self.n:
+        """Compute Cohen's kappa (1960) and its interval by the large-sample standard error."""
+        if self.n in (0, self.both_right, self.both_wrong):
             return (math.nan,) * 3
+        table = [[self.both_right, self.rule_only], [self.judge_only, self.both_wrong]]
         with np.errstate(invalid="ignore"):  # no interval where the judges agree perfectly
-            found = cohens_kappa(table)
-        return float(found.kappa), float(found.kappa_low), float(found.kappa_upp)
-
-    def _shares(self, wrong: int) -> float:
-        """1 when both judges put every answer into one class: right (0) or wrong (1)."""
-        return (self.both_wrong if wrong else self.both_right) / self.n if self.n else math.nan
+            result = cohens_kappa(table)
+        return float(result.kappa), float(result.kappa_low), float(result.kappa_upp)
 
 
 def agreement(rule: ArrayLike, judge: ArrayLike) -> Agreement:
@@ -56,23 +52,25 @@ def agreement(rule: ArrayLike, judge: ArrayLike) -> Agreement:
     Answers that the judge model did not judge (nan) are left out.
     """
     pair = pd.DataFrame({"rule": rule, "judge": judge}).dropna()
-    right, told = pair["rule"] >= 0.5, pair["judge"] >= 0.5
+    rule_right, judge_right = pair["rule"] >= 0.5, pair["judge"] >= 0.5
     return Agreement(
-        int((right & told).sum()), int((right & ~told).sum()),
-        int((~right & told).sum()), int((~right & ~told).sum()),
-    )  # fmt: skip
+        both_right=int((rule_right & judge_right).sum()),
+        rule_only=int((rule_right & ~judge_right).sum()),
+        judge_only=int((~rule_right & judge_right).sum()),
+        both_wrong=int((~rule_right & ~judge_right).sum()),
+    )
 
 
 def by_benchmark(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per benchmark (COLUMNS) of scores with the columns `correct` and `correct_judge`.
+    """Compare rule and judge model per benchmark (rows of COLUMNS), from `correct` and `correct_judge`.
 
     Benchmarks without a judged answer are left out; so is everything when there is no judge model.
     """
     rows = []
     if "correct_judge" in scores:
         for name, group in scores.groupby("benchmark", sort=False):
-            found = agreement(group["correct"], group["correct_judge"])
-            if found.n:
-                rows.append((name, found.n, found.both_right, found.rule_only, found.judge_only,
-                             found.both_wrong, found.agreement, *found.kappa))  # fmt: skip
+            result = agreement(group["correct"], group["correct_judge"])
+            if result.n:
+                rows.append((name, result.n, result.both_right, result.rule_only, result.judge_only,
+                             result.both_wrong, result.agreement, *result.kappa))  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))

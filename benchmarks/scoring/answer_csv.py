@@ -1,4 +1,4 @@
-"""Tables of answers as CSV: one way of writing them for every stage."""
+"""Write tables of answers as CSV, the same way for every stage."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a stated answer comes to: Yes or No, an option's letter, several letters, a number, a formula."""
+"""Reduce a stated answer to its form: Yes or No, an option's letter, several letters, a number, a formula."""
 
 import itertools
 import re
@@ -19,23 +19,23 @@ _SAYS_OPTION = re.compile(r"^(?:(?:the|correct|options?|choices?|letters?|number
 _NOT_A_NOUN = ("and", "as", "because", "but", "for", "is", "since", "so", "which", "with", "based", "given")
 
 
-def reduce(found: str, kind: str, options: Options) -> str:
-    """`found`, a stated answer, as the kind has it; "" when it is none of that kind."""
-    return _FORMS[kind](_unwrapped(found), options)
+def reduce(stated: str, kind: str, options: Options) -> str:
+    """Reduce a stated answer to what its kind has; "" when it is none of that kind."""
+    return _FORMS[kind](_unwrapped(stated), options)
 
 
 def clean(text: str) -> str:
-    """Without LaTeX text commands, markdown emphasis, quotes, and punctuation at the ends."""
+    """Strip LaTeX text commands, markdown emphasis, quotes, and punctuation at the ends."""
     text = MARKUP.sub(r"\1", text).replace("$", "")
     return " ".join(text.split()).strip("*_`\"' .,:;!?")
 
 
 def named(text: str, options: Options) -> str:
-    """The letter of the one option whose text occurs in `text`; "" when none does, or several do."""
+    """Find the letter of the one option whose text occurs in `text`; "" when none does, or several do."""
     spans: list[tuple[int, int, str]] = []
     for letter, option in options.items():
-        if words := clean(option):
-            pattern = rf"(?<![\w.]){re.escape(words)}(?!\w|\.\d)"
+        if option_text := clean(option):
+            pattern = rf"(?<![\w.]){re.escape(option_text)}(?!\w|\.\d)"
             spans += [(*m.span(), letter) for m in re.finditer(pattern, clean(text), re.IGNORECASE)]
     # "red" is not named by "the red car" when "red car" is another option.
     outer = {
@@ -47,22 +47,22 @@ def named(text: str, options: Options) -> str:
 
 
 def letters_alone(text: str, options: Options) -> set[str]:
-    """Option letters that stand by themselves, an article "A" before a word not counted."""
-    found = {m[1] for m in _ALONE.finditer(text) if not _is_word(m[1], text[m.end() :])}
-    return {letter for letter in found if not options or letter in options}
+    """Find the option letters that stand by themselves, an article "A" before a word not counted."""
+    letters = {m[1] for m in _ALONE.finditer(text) if not _is_word(m[1], text[m.end() :])}
+    return {letter for letter in letters if not options or letter in options}
 
 
 # --- one function per kind ----------------------------------------------------------------------
 
 
-def _yes_no(found: str, _: Options) -> str:
-    words = {word.lower() for word in _YES_NO.findall(clean(found))}
+def _yes_no(stated: str, _: Options) -> str:
+    words = {word.lower() for word in _YES_NO.findall(clean(stated))}
     return words.pop().capitalize() if len(words) == 1 else ""
 
 
-def _option(found: str, options: Options) -> str:
-    """A letter at the front; else the option that is named; else the one letter that stands alone."""
-    answer = clean(found)
+def _option(stated: str, options: Options) -> str:
+    """Read a letter at the front; else the option that is named; else the one letter that stands alone."""
+    answer = clean(stated)
     stripped = _SAYS_OPTION.sub("", answer)
     leading = _LEADING.match(stripped)
     letter = leading[1] if leading and (not options or leading[1] in options) else ""
@@ -81,49 +81,49 @@ def _option(found: str, options: Options) -> str:
     return ""
 
 
-def _options(found: str, options: Options) -> str:
-    """Letters at the front: "AC", "A, C", "(A) and (C)"; else those in brackets; else the option named."""
-    answer = _SAYS_OPTION.sub("", clean(found))
+def _options(stated: str, options: Options) -> str:
+    """Read letters at the front: "AC", "A, C", "(A) and (C)"; else those in brackets, or the one named."""
+    answer = _SAYS_OPTION.sub("", clean(stated))
     words = [w for w in re.findall(r"[^\s,;/&()\[\].:]+", answer) if w not in ("and", "or")]
     letters = set(itertools.takewhile(lambda word: re.fullmatch("[A-Z]", word), words))
     if words and re.fullmatch(r"[A-Z]{2,}", words[0]) and len(set(words[0])) == len(words[0]):
         letters = set(words[0])
     elif letters == {"A"} and _is_word("A", answer.partition("A")[2]):
         letters = set()
-    letters = letters or set(_IN_BRACKETS.findall(answer)) or set(named(found, options))
+    letters = letters or set(_IN_BRACKETS.findall(answer)) or set(named(stated, options))
     return ", ".join(sorted(letters)) if not options or letters <= set(options) else ""
 
 
-def _formula(found: str, _: Options) -> str:
-    """LaTeX without delimiters and "x ="; a number with a unit becomes the number alone."""
-    text = clean(bare(found))
+def _formula(stated: str, _: Options) -> str:
+    """Strip delimiters and "x =" off LaTeX; a number with a unit becomes the number alone."""
+    text = clean(bare(stated))
     return number_alone(text) or text
 
 
 _FORMS: dict[str, Callable[[str, Options], str]] = {
-    "text": lambda found, _: clean(found),
-    "passage": lambda found, _: found.strip(),
+    "text": lambda stated, _: clean(stated),
+    "passage": lambda stated, _: stated.strip(),
     "yes_no": _yes_no,
     "option": _option,
     "options": _options,
-    "number": lambda found, _: number(found),
+    "number": lambda stated, _: number(stated),
     "math": _formula,
 }
 
 
 def _is_word(letter: str, following: str) -> bool:
-    """Whether "A" or "I" before `following` is the article or the pronoun."""
+    """Tell whether "A" or "I" before `following` is the article or the pronoun."""
     word = following.split()[0] if following[:1].isspace() and following.split() else ""
     return letter in "AI" and word[:1].islower() and not _follows(word)
 
 
 def _unwrapped(text: str) -> str:
-    """What is in \\text{...}, when that is all there is."""
+    """Take what is in \\text{...}, when that is all there is."""
     match = _WRAPPED.match(text)
     depths = list(itertools.accumulate({"{": 1, "}": -1}.get(c, 0) for c in match[1])) if match else []
     return match[1] if match and min(depths, default=0) >= 0 and depths[-1:] in ([], [0]) else text
 
 
 def _follows(word: str) -> bool:
-    """Whether what follows a letter makes it the answer: "A because", not "A car"."""
+    """Tell whether what follows a letter makes it the answer: "A because", not "A car"."""
     return word.strip(".,;:!") in _NOT_A_NOUN

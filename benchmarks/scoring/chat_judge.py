@@ -1,4 +1,4 @@
-"""A language model as judge: any OpenAI-compatible server, every reply kept in an append-only file.
+"""Ask a language model as judge: any OpenAI-compatible server, every reply kept in an append-only file.
 
 A reply is looked up by a hash of everything that it depends on: address, model, prompt version, temperature,
 token limit, system prompt and prompt. So a second scoring asks nothing, and another model's replies are
@@ -20,6 +20,7 @@ from frism.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
+    from openai.types.chat import ChatCompletionMessageParam
 
 EXTRACT = (
     "Below are a question and a response to it. Write down the response's final answer, and nothing else: an"
@@ -30,28 +31,28 @@ EXTRACT = (
 
 
 class PerThread:
-    """A row per thread, for judges that are asked by several."""
+    """Holds a row per thread, for judges that are asked by several."""
 
     def __init__(self) -> None:
         self._local = threading.local()
 
     @property
-    def about(self) -> "pd.Series | None":
+    def row(self) -> "pd.Series | None":
         """The row that this thread asks about."""
         return getattr(self._local, "row", None)
 
-    @about.setter
-    def about(self, row: "pd.Series | None") -> None:
+    @row.setter
+    def row(self, row: "pd.Series | None") -> None:
         self._local.row = row
 
 
 class ChatJudge(PerThread):
-    """A judge model.
+    """Judges with a model behind an OpenAI-compatible server.
 
     Attributes:
         unread: (question's index, prompt) that VLMEvalKit asked again, because it could not read the reply;
             the reply stays the same, and the question is then wrong.
-        asked: requests made; replies from the file do not count.
+        requests: how many were made; replies from the file do not count.
 
     Raises UserError when the file is broken and, on use, when the server does not answer.
     """
@@ -65,8 +66,8 @@ class ChatJudge(PerThread):
         self.system_prompt: str | None = None
         self.max_tokens: int | None = None
         self.unread: set[tuple[str, str]] = set()
-        self.asked = 0
-        self._heard: set[tuple[str, str]] = set()
+        self.requests = 0
+        self._prompts: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._replies = _read(cache)
         self._client = openai.OpenAI(
@@ -77,29 +78,29 @@ class ChatJudge(PerThread):
         )
 
     def working(self) -> bool:
-        """True: a server that does not answer is an error, not a reason for other rules."""
+        """Return True: a server that does not answer is an error, not a reason for other rules."""
         return True
 
     def generate(self, prompt: str, **_: Any) -> str:
-        """The reply to a prompt. VLMEvalKit's rising temperatures are not followed."""
-        about = "" if self.about is None else str(self.about.get("index", ""))
+        """Reply to a prompt of VLMEvalKit's, whose rising temperatures are not followed."""
+        index = "" if self.row is None else str(self.row.get("index", ""))
         with self._lock:
-            (self.unread if (about, prompt) in self._heard else self._heard).add((about, prompt))
+            (self.unread if (index, prompt) in self._prompts else self._prompts).add((index, prompt))
         return self.ask(prompt)
 
     def extract(self, question: str, response: str) -> str | None:
-        """The final answer of a response, in our own prompt's words; None when the judge finds none."""
+        """Extract a response's final answer with our own prompt; None when the judge finds none."""
         reply = self.ask(EXTRACT.format(question=question, response=response)).strip()
         return None if reply.strip(" .").lower() == "none" or not reply else reply
 
     def extract_all(self, pairs: Sequence[tuple[str, str]]) -> list[str | None]:
-        """`extract` for (question, response) pairs, several at a time."""
+        """Extract the answers of (question, response) pairs, several at a time."""
         self.system_prompt = self.max_tokens = None
         with ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(lambda pair: self.extract(*pair), pairs))
 
     def ask(self, prompt: str) -> str:
-        """The model's reply, from the file if it is there."""
+        """Return the model's reply, from the file if it is there."""
         question = {
             **self.settings.identity,
             "max_tokens": self.max_tokens,
@@ -110,29 +111,32 @@ class ChatJudge(PerThread):
         with self._lock:
             if key in self._replies:
                 return self._replies[key]
-        reply, told = self._request(prompt)
+        reply, details = self._request(prompt)
         with self._lock:
-            self.asked += 1
+            self.requests += 1
             self._replies[key] = reply
-            self._append({"key": key, "reply": reply, **told})
+            self._append({"key": key, "reply": reply, **details})
         return reply
 
-    def _request(self, prompt: str) -> tuple[str, dict[str, Any]]:
+    def _request(self, prompt: str) -> tuple[str, dict[str, str | int | None]]:
+        """Ask the server: the reply, and the model and number of tokens that it reports."""
         import openai
 
-        messages: list[Any] = [{"role": "user", "content": prompt}]
+        messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": prompt}]
         if self.system_prompt:
             messages.insert(0, {"role": "system", "content": self.system_prompt})
-        limit: dict[str, Any] = {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
         settings = self.settings
         try:
             answer = self._client.chat.completions.create(
-                model=settings.model, messages=messages, temperature=settings.temperature, **limit
+                model=settings.model,
+                messages=messages,
+                temperature=settings.temperature,
+                max_tokens=openai.omit if self.max_tokens is None else self.max_tokens,
             )
         except openai.OpenAIError as error:
             raise UserError(
                 f"the judge {settings.model} at {settings.address} does not answer ({error}): check that the"
-                " server runs, and score again; what it has answered is kept."
+                " server runs, and score again; finished replies are kept."
             ) from None
         reply = answer.choices[0].message.content if answer.choices else None
         if reply is None:
@@ -141,7 +145,7 @@ class ChatJudge(PerThread):
             )
         return reply, {"model": answer.model, "tokens": answer.usage.total_tokens if answer.usage else None}
 
-    def _append(self, line: dict[str, Any]) -> None:
+    def _append(self, line: dict[str, str | int | None]) -> None:
         try:
             self.cache.parent.mkdir(parents=True, exist_ok=True)
             with self.cache.open("a", encoding="utf-8") as stream:
@@ -155,7 +159,7 @@ class ChatJudge(PerThread):
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Replies by key; a last line that was cut off is removed. Raises UserError for a broken one."""
+    """Read replies by key, and remove a last line that was cut off. Raises UserError for a broken one."""
     if not path.is_file():
         return {}
     content = path.read_bytes().decode("utf-8", errors="replace")
@@ -163,8 +167,8 @@ def _read(path: Path) -> dict[str, str]:
     replies: dict[str, str] = {}
     for number, line in enumerate(whole.split("\n") if whole else [], 1):
         try:
-            found = json.loads(line)
-            replies[found["key"]] = str(found["reply"])
+            stored = json.loads(line)
+            replies[stored["key"]] = str(stored["reply"])
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path}, line {number} is not a judge's reply: delete the line and score again."

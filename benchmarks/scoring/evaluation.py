@@ -1,4 +1,4 @@
-"""A benchmark's answers scored by VLMEvalKit's own metric: per question, and its totals as it prints them."""
+"""Score a benchmark's answers by VLMEvalKit's own metric: per question, and its totals as it prints them."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def evaluate(
     number comes out.
     """
     root = Path(root)
-    used, dataset = metric(definition, root), questions(definition, root)
+    rule, dataset = metric(definition, root), questions(definition, root)
     if len(predictions) != len(dataset.data):
         raise UserError(
             f"{definition.name}: {len(predictions)} answers for {len(dataset.data)} questions:"
             " run python -m benchmarks.stages.items and python -m benchmarks.stages.predict again."
         )
-    _check(definition, used, dataset, judge)
+    _check(definition, rule, dataset, judge)
     if judge is None and definition.judge == "rule":
         judge = RuleJudge(definition.metric)
     table = dataset.data.copy()
@@ -64,7 +64,7 @@ def evaluate(
 
         try:
             totals = flat(run(str(path)))
-            scores = used.scores(metrics.Run(dataset, Path(folder), table, run, modules))
+            scores = rule.scores(metrics.Run(dataset, Path(folder), table, run, modules))
         except UserError:
             raise
         except Exception as error:
@@ -77,12 +77,12 @@ def evaluate(
             f"{definition.name}: VLMEvalKit's {definition.dataset_class} leaves no score per question:"
             " use another class."
         )
-    _compare(definition, used, table, scores, totals)
+    _compare(definition, rule, table, scores, totals)
     return Judged(scores, totals)
 
 
 def flat(result: Any) -> dict[str, float]:
-    """The numbers of VLMEvalKit's result, by name, on its own scale: {"split=test|Overall": 0.5}.
+    """Flatten VLMEvalKit's result to its numbers by name, on its own scale: {"split=test|Overall": 0.5}.
 
     Text columns name the rows. "12.5%" and "12.5% (3)" are the number 12.5; what is no number is left out.
     """
@@ -90,16 +90,17 @@ def flat(result: Any) -> dict[str, float]:
         result = pd.DataFrame([result] if isinstance(result, Mapping) else [])
     values = {column: [_number(value) for value in result[column]] for column in result}
     labels = sorted(c for c in values if all(isinstance(value, str) for value in values[c]))
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for row in range(len(result)):
         prefix = "".join(f"{label}={values[label][row]}|" for label in labels)
         for column in values:
             if isinstance(number := values[column][row], float):
-                found[f"{prefix}{column}"] = number
-    return found
+                numbers[f"{prefix}{column}"] = number
+    return numbers
 
 
-def _number(value: Any) -> float | str | None:
+def _number(value: object) -> float | str | None:
+    """Read a cell: its number, its text, or None for a number that is not finite."""
     text = re.sub(r"%(?: \(\d+\))?$", "", str(value))
     try:
         number = round(float(text), 10)
@@ -111,44 +112,47 @@ def _number(value: Any) -> float | str | None:
 # --- checks -------------------------------------------------------------------------------------
 
 
-def _check(definition: Definition, used: metrics.Metric, dataset: Any, judge: Judge | None) -> None:
+def _check(definition: Definition, rule: metrics.Metric, dataset: Any, judge: Judge | None) -> None:
+    """Raise UserError when the metric cannot do with this judge, or with these answers."""
     if judge is None and definition.judge == "model":
         raise UserError(f"{definition.name} can only be graded by a language model: leave it out.")
-    if judge is None and definition.judge == "exact_matching" and used.judged == "always":
+    if judge is None and definition.judge == "exact_matching" and rule.judged == "always":
         raise UserError(
             f"{path_of(definition)}: VLMEvalKit asks a judge for {definition.metric}: set `judge: rule`."
         )
     if definition.metric == "vqa_score" and not dataset.data["answer"].str.startswith("[").any():
         raise UserError(
             f"{path_of(definition)}: VLMEvalKit's VQA score compares an answer with those of several people,"
-            " so a"
-            " set with one answer per question always scores 0: give it a name with GQA (exact match) in it."
+            " so a set with one answer per question always scores 0: give it a name with GQA (exact match) in"
+            " it."
         )
 
 
 def _compare(
     definition: Definition,
-    used: metrics.Metric,
+    rule: metrics.Metric,
     table: pd.DataFrame,
     scores: list[float],
     totals: dict[str, float],
 ) -> None:
-    """The scores per question must be those that VLMEvalKit's totals are made of."""
+    """Raise UserError unless VLMEvalKit's totals are the means of its scores per question."""
     if not totals:
         raise UserError(
             f"{definition.name}: VLMEvalKit's {definition.dataset_class} gave no number: nothing is scored."
         )
     bad = [score for score in scores if not 0 <= score <= 1]
     if bad:
-        raise UserError(f"{definition.name}: VLMEvalKit scores a question {bad[0]}, which is no share.")
+        raise UserError(
+            f"{definition.name}: VLMEvalKit scores a question {bad[0]}, not in 0 to 1: use another class."
+        )
     values = pd.Series(scores)
-    for key in used.totals:
+    for key in rule.totals:
         column = key.partition("{")[2].partition("}")[0]
         if column and column not in table:
-            groups = [("none", values)]
+            groups: list[tuple[object, pd.Series]] = [("none", values)]
         else:
             by = table[column].reset_index(drop=True) if column else [""] * len(values)
-            groups = list(values.groupby(by))
+            groups = [(value, part) for value, part in values.groupby(by)]
         for value, group in groups:
             total = totals.get(key.format(**{column: value}) if column else key)
             mean = float(group.mean())

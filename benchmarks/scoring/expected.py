@@ -1,4 +1,4 @@
-"""A benchmark's table, read once for many scorings, and what an answer to each question looks like."""
+"""Describe what an answer to each question looks like, from a table that many scorings share."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pandas as pd
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import path_of
 from benchmarks.scoring import metrics
+from benchmarks.scoring.extraction import Kind
 from benchmarks.scoring.literals import literal
 from benchmarks.vlmevalkit.loading import build
 from frism.errors import UserError
@@ -23,7 +24,7 @@ from frism.errors import UserError
 _UNANSWERED = {"option": "Z", "options": "Z", "passage": ""}
 UNANSWERED = "[unanswered]"
 # Columns in which a table says question by question what is asked for.
-_FORMS = {"multi_choice": "option", "multi-choice": "option", "multiple choice": "option",
+_FORMS: dict[str, Kind] = {"multi_choice": "option", "multi-choice": "option", "multiple choice": "option",
           "integer": "number", "float": "number", "list": "text"}  # fmt: skip
 
 
@@ -36,27 +37,27 @@ class Expected:
         options: option texts by letter.
         longest: words up to which an unmarked text is an answer.
         json: whether a JSON object was asked for.
-        say: how VLMEvalKit wants to be told the answer.
+        phrasing: how VLMEvalKit wants the answer put, {} standing for it.
     """
 
-    kind: Any
+    kind: Kind
     options: dict[str, str] = field(default_factory=dict)
     longest: int = 4
     json: bool = False
-    say: str = "{}"
+    phrasing: str = "{}"
 
-    def told(self, answer: str | None) -> str:
-        """An extracted answer, or none, as VLMEvalKit's metric gets it."""
-        return _UNANSWERED.get(self.kind, UNANSWERED) if answer is None else self.say.format(answer)
+    def phrase(self, answer: str | None) -> str:
+        """Put an extracted answer, or none, as VLMEvalKit's metric gets it."""
+        return _UNANSWERED.get(self.kind, UNANSWERED) if answer is None else self.phrasing.format(answer)
 
 
 def questions(definition: Definition, root: str | Path) -> Any:
-    """VLMEvalKit's dataset object, without pictures; shared by all who ask, so not to be changed."""
+    """Load VLMEvalKit's dataset object, without pictures; it is shared by all scorings: do not change it."""
     return _read(definition, Path(root), _state(definition, Path(root)))
 
 
 def metric(definition: Definition, root: str | Path) -> metrics.Metric:
-    """The metric that VLMEvalKit uses for a benchmark. Raises UserError when it is not the definition's."""
+    """Find the metric that VLMEvalKit uses for a benchmark. Raises UserError if the definition differs."""
     dataset = questions(definition, root)
     name = metrics.name_of(dataset)
     if name != definition.metric:
@@ -69,16 +70,16 @@ def metric(definition: Definition, root: str | Path) -> metrics.Metric:
 
 
 def expected_answers(definition: Definition, root: str | Path) -> list[Expected]:
-    """What the answer to every question looks like, in the TSV's order."""
+    """Describe what the answer to every question looks like, in the TSV's order."""
     metric(definition, root)
     return _expected(definition, Path(root), _state(definition, Path(root)))
 
 
 def _state(definition: Definition, root: Path) -> tuple[int, int]:
-    """Size and time, so that a table is read once for many scorings but never after a change."""
+    """Read a table's size and time: it is loaded once for many scorings, and again after a change."""
     path = root / f"{definition.dataset}.tsv"
-    found = path.stat() if path.is_file() else None
-    return (found.st_size, found.st_mtime_ns) if found else (0, 0)
+    state = path.stat() if path.is_file() else None
+    return (state.st_size, state.st_mtime_ns) if state else (0, 0)
 
 
 @lru_cache(maxsize=64)
@@ -89,29 +90,30 @@ def _read(definition: Definition, root: Path, state: tuple[int, int]) -> Any:
 @lru_cache(maxsize=64)
 def _expected(definition: Definition, root: Path, state: tuple[int, int]) -> list[Expected]:
     dataset = _read(definition, root, state)
-    used, found = metrics.of(dataset), []
+    rule, answers = metrics.of(dataset), []
     for row in dataset.data.to_dict("records"):
         options = _options(row)
         kind = next((_FORMS[row[c]] for c in ("question_type", "answer_type") if row.get(c) in _FORMS), None)
         if kind is None and options:
             kind = "options" if definition.answers == "options" else "option"
-        kind = kind or used.open or definition.answers
+        if kind is None:
+            kind = rule.open or ("text" if definition.answers == "json" else definition.answers)
         json = definition.answers == "json"
-        found.append(Expected("text" if kind == "json" else kind, options, used.longest, json, used.say))
-    return found
+        answers.append(Expected(kind, options, rule.longest, json, rule.phrasing))
+    return answers
 
 
 def _options(row: Mapping[Any, Any]) -> dict[str, str]:
-    """Options by letter: columns A, B, ...; a list in `choices` or `options`; lines after "Choices:"."""
-    found = {c: str(row[c]) for c in string.ascii_uppercase if c in row and not pd.isna(row[c])}
+    """Read options by letter: columns A, B, ...; a list in `choices` or `options`; lines after "Choices:"."""
+    by_letter = {c: str(row[c]) for c in string.ascii_uppercase if c in row and not pd.isna(row[c])}
     for column in ("choices", "options"):
         cell = row.get(column)
-        if not found and isinstance(cell, str) and cell.startswith("["):
+        if not by_letter and isinstance(cell, str) and cell.startswith("["):
             with suppress(SyntaxError):
-                found = dict(zip(string.ascii_uppercase, map(str, literal(cell)), strict=False))
-    if not found and "Choices:" in (text := str(row.get("question_for_eval", ""))):
+                by_letter = dict(zip(string.ascii_uppercase, map(str, literal(cell)), strict=False))
+    if not by_letter and "Choices:" in (text := str(row.get("question_for_eval", ""))):
         for line in text.partition("Choices:")[2].strip().splitlines():
             letter, colon, option = line.partition(":")
             if colon and letter.strip() in tuple(string.ascii_uppercase):
-                found[letter.strip()] = option.strip()
-    return found
+                by_letter[letter.strip()] = option.strip()
+    return by_letter

@@ -1,4 +1,4 @@
-"""The answer extractor: finds the final answer in a model's text, by fixed rules, the same every time.
+"""Extract the final answer from a model's text, by fixed rules, the same every time.
 
 VLMEvalKit's own rules take a short answer for granted; a model that shows its steps would lose points
 for style. Here the style is undone first, and the rule that fired is kept with the answer.
@@ -44,7 +44,7 @@ def extract(
     longest: int = SHORT,
     json: bool = False,
 ) -> tuple[str | None, str]:
-    """The final answer in `raw` and the name of the rule that found it; (None, reason) if there is none.
+    """Find the final answer in `raw` and name the rule that found it; (None, reason) if there is none.
 
     A think block that never ends holds no answer ("unfinished thought"); else only what follows it counts.
     Then the last \\boxed{}, the last <answer> tag, the last "answer ..." phrase, the whole text when it is
@@ -69,10 +69,10 @@ def extract(
     if not text:
         return None, "empty"
     first_failure = ""
-    for found, rule in _candidates(text, kind, options, longest, json):
-        if found is None:
+    for stated, rule in _candidates(text, kind, options, longest, json):
+        if stated is None:
             return None, first_failure or rule
-        if answer := reduce(found, kind, options):
+        if answer := reduce(stated, kind, options):
             return answer, rule
         first_failure = first_failure or f"{rule}, but no {kind.replace('_', ' ')}"
         if kind in ("text", "yes_no"):
@@ -81,7 +81,7 @@ def extract(
 
 
 def repeated(raw: str, times: int = 4, words: int = 8) -> bool:
-    """Whether the text ends in a loop: some word sequence `times` times in a row, `words` words in all.
+    """Tell whether the text ends in a loop: some word sequence `times` times in a row, `words` words in all.
 
     The last round may be cut off.
     """
@@ -98,7 +98,7 @@ def repeated(raw: str, times: int = 4, words: int = 8) -> bool:
 def _candidates(
     text: str, kind: Kind, options: Options, longest: int, json: bool
 ) -> Iterator[tuple[str | None, str]]:
-    """Stated answers with their rules, the best first; None where the search ends without one."""
+    """List stated answers with their rules, the best first; None where the search ends without one."""
     if json and (stated := _SHORT_ANSWER.findall(text)):
         yield re.sub(r"\\(.)", r"\1", stated[-1][0]) if stated[-1][0] else stated[-1][1], "json"
     if (boxed := _boxed(text)) is not None:
@@ -116,7 +116,7 @@ def _candidates(
 
 
 def _unmarked(text: str, kind: Kind, options: Options, longest: int) -> Iterator[tuple[str | None, str]]:
-    """Where nothing in the text says "answer"."""
+    """List candidates where nothing in the text says "answer"."""
     last = [s for s in _SENTENCES.split(text) if s.strip()][-1]
     if kind == "yes_no" and (leading := _LEADING_YES_NO.match(text)):
         yield leading[0], "leading word"
@@ -140,7 +140,7 @@ def _unmarked(text: str, kind: Kind, options: Options, longest: int) -> Iterator
 
 
 def _boxed(text: str) -> str | None:
-    """Content of the last \\boxed{...}, braces balanced; None when there is none or it is cut off."""
+    """Find the content of the last \\boxed{...}, braces balanced; None if there is none or it is cut off."""
     start = text.rfind("\\boxed{")
     if start < 0:
         return None

@@ -1,4 +1,4 @@
-"""Judges: what VLMEvalKit asks whether an answer is right: a fixed rule by default, or a language model.
+"""Judge answers where VLMEvalKit asks whether one is right: by a fixed rule, or with a language model.
 
 VLMEvalKit's metrics for MathVista, MathVerse, MathVision, LogicVista, DynaMath and WeMath ask a model to
 extract the answer and to compare it. Here the answer is extracted before, so that the rule judge has to
@@ -20,33 +20,33 @@ NO_OPTION = "Z"
 
 
 class Judge(Protocol):
-    """What VLMEvalKit needs of a judge, and the adapter to know.
+    """The judge that VLMEvalKit asks, with what the sandbox sets before it does.
 
     Attributes:
         name: VLMEvalKit names files by it.
         workers: questions at a time.
-        about: the row that the next prompt is about, set before VLMEvalKit asks; one per thread.
+        row: what the next prompt is about, set before VLMEvalKit asks; one per thread.
         system_prompt: set by VLMEvalKit for some metrics.
         max_tokens: set by VLMEvalKit; None: no limit.
     """
 
     name: str
     workers: int
-    about: "pd.Series | None"
+    row: "pd.Series | None"
     system_prompt: str | None
     max_tokens: int | None
 
     def working(self) -> bool:
-        """Whether it can be asked. VLMEvalKit falls back to other rules where it cannot."""
+        """Tell whether it can be asked. VLMEvalKit falls back to other rules where it cannot."""
         ...
 
     def generate(self, prompt: str, **options: Any) -> str:
-        """The reply to one of VLMEvalKit's prompts."""
+        """Reply to one of VLMEvalKit's prompts."""
         ...
 
 
 class RuleJudge:
-    """The judge that takes a text as the answer: it never guesses, and says the same every time.
+    """Takes a text as the answer: it never guesses, and says the same every time.
 
     On extracted answers that is a judge; on raw texts, VLMEvalKit without one. Its replies depend on the row,
     not on the prompt.
@@ -57,21 +57,21 @@ class RuleJudge:
 
     def __init__(self, metric: str) -> None:
         self.reply = _REPLIES.get(metric, _as_given)
-        self.about: pd.Series | None = None
+        self.row: pd.Series | None = None
         self.system_prompt: str | None = None
         self.max_tokens: int | None = None
 
     def working(self) -> bool:
-        """Always."""
+        """Return True: a rule always can."""
         return True
 
     def generate(self, prompt: str, **_: Any) -> str:
-        """The answer of the row, in the form that VLMEvalKit reads; "1" or "0" where it asks to compare."""
-        return NO_OPTION if self.about is None else self.reply(self.about)
+        """Reply with the row's answer as VLMEvalKit reads it; "1" or "0" where it asks to compare."""
+        return NO_OPTION if self.row is None else self.reply(self.row)
 
 
 def same(answer: str, truth: str) -> bool:
-    """Whether two answers agree: as texts, or as numbers or formulas by math-verify.
+    """Tell whether two answers agree: as texts, or as numbers or formulas by math-verify.
 
     A single letter is an option, which equals itself alone. Sentences agree as texts only: math-verify would
     look for a formula in them.
@@ -92,21 +92,21 @@ def same(answer: str, truth: str) -> bool:
     return bool(verify(*pair, timeout_seconds=None))
 
 
-def _as_given(line: "pd.Series") -> str:
-    return str(line["prediction"])
+def _as_given(row: "pd.Series") -> str:
+    return str(row["prediction"])
 
 
-def _letters(line: "pd.Series") -> str:
-    """LogicVista: "A, C" as "AC"; whatever is no list of letters is no option."""
-    letters = re.sub(r"[,\s]", "", str(line["prediction"]))
+def _letters(row: "pd.Series") -> str:
+    """Reply to LogicVista: "A, C" as "AC"; whatever is not a list of letters as NO_OPTION."""
+    letters = re.sub(r"[,\s]", "", str(row["prediction"]))
     return letters if re.fullmatch(r"[A-Z]+", letters) else NO_OPTION
 
 
-def _compared(line: "pd.Series") -> str:
-    """MathVerse asks twice: for the answer, and then whether it is the true one."""
-    if "extract" not in line:
-        return str(line["prediction"])
-    return "1" if same(str(line["extract"]), str(line["answer"])) else "0"
+def _compared(row: "pd.Series") -> str:
+    """Reply to MathVerse, which asks twice: for the answer, and then whether it is the true one."""
+    if "extract" not in row:
+        return str(row["prediction"])
+    return "1" if same(str(row["extract"]), str(row["answer"])) else "0"
 
 
 _REPLIES: dict[str, Callable[["pd.Series"], str]] = {"logicvista": _letters, "mathverse": _compared}

@@ -1,4 +1,4 @@
-"""What VLMEvalKit would run as Python, cells of a table and answers of a model, as literals and formulas."""
+"""Read what VLMEvalKit would run as Python, cells and answers, as literals and formulas."""
 
 import ast
 import contextlib
@@ -15,8 +15,8 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def literal(source: Any, *_: Any) -> Any:
-    """`eval` for what cells and answers may hold: literals and sums, no names, calls or powers.
+def literal(source: object, *_: object) -> Any:
+    """Evaluate what cells and answers may hold: literals and sums, no names, calls or powers.
 
     Raises SyntaxError for anything else, which VLMEvalKit's callers catch.
     """
@@ -28,10 +28,10 @@ def literal(source: Any, *_: Any) -> Any:
             case ast.Constant(value=constant):
                 return constant
             case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
-                found = [value(element) for element in elements]
-                return tuple(found) if isinstance(node, ast.Tuple) else found
-            case ast.Dict(keys=keys, values=values):
-                return {value(k): value(v) for k, v in zip(keys, values, strict=True) if k is not None}
+                values = [value(element) for element in elements]
+                return tuple(values) if isinstance(node, ast.Tuple) else values
+            case ast.Dict(keys=keys, values=entries):
+                return {value(k): value(v) for k, v in zip(keys, entries, strict=True) if k is not None}
             case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](value(operand))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
@@ -51,9 +51,12 @@ def literal(source: Any, *_: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def is_equal(answer: Any, truth: Any) -> bool:
-    """MathVision's rule: equal as texts, as numbers, or as LaTeX. (VLMEvalKit runs the answer as Python, in
-    a process of its own that it stops after 30 s; here nothing runs, and long formulas are not read.)"""
+def is_equal(answer: object, truth: object) -> bool:
+    """Compare by MathVision's rule: equal as texts, as numbers, or as LaTeX.
+
+    VLMEvalKit runs the answer as Python, in a process of its own that it stops after 30 s; here nothing runs,
+    and long formulas are not read.
+    """
     answer, truth = str(answer).lower().strip(), str(truth).lower().strip()
     if answer == truth:
         return True

@@ -1,4 +1,4 @@
-"""VLMEvalKit's metrics as a table: what each needs, and where it leaves the score of a question."""
+"""List VLMEvalKit's metrics: what each needs, and where it leaves the score of a question."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pandas as pd
 
 from benchmarks.registry.metric_names import evaluating_class
-from benchmarks.scoring.extraction import SHORT
+from benchmarks.scoring.extraction import SHORT, Kind
 from benchmarks.vlmevalkit.loading import reader, replaced_in
 
 Judged = Literal["never", "unread", "always"]
@@ -26,10 +27,10 @@ class Run:
     folder: Path
     table: pd.DataFrame
     evaluate: Callable[[str], Any]
-    modules: list[Any]
+    modules: list[ModuleType]
 
     def results(self, *columns: str) -> Iterator[tuple[str, pd.DataFrame]]:
-        """(column, table) of every result file that has one of `columns`, which the benchmark's has not."""
+        """List (column, table) of the result files that add one of `columns` to the benchmark's own."""
         read = reader()
         for path in sorted(self.folder.iterdir()):
             if path.suffix in (".tsv", ".csv"):
@@ -40,7 +41,7 @@ class Run:
 
     @property
     def keys(self) -> list[str]:
-        """The index of every question, in the benchmark's order."""
+        """List the index of every question, in the benchmark's order."""
         return [str(index) for index in self.table["index"]]
 
 
@@ -56,31 +57,31 @@ class Metric:
         scores: one score in [0, 1] per question, from the result files; None when there is none.
         totals: keys of its totals that hold the mean of these scores, checked where they are there; in
             braces the column of which the totals hold one per value.
-        open: what an answer is where a question has no options; the definition's `answers` if empty.
+        open: what an answer is where a question has no options; None: the definition's `answers`.
         longest: words up to which an unmarked text is an answer by itself.
-        say: how an extracted answer is put, where the metric reads only one form.
+        phrasing: how an extracted answer is put, where the metric reads only one form.
     """
 
     judged: Judged
     scores: Reader
     totals: tuple[str, ...] = ("Overall",)
-    open: str = ""
+    open: Kind | None = None
     longest: int = SHORT
-    say: str = "{}"
+    phrasing: str = "{}"
 
 
 def owner(dataset: Any) -> str:
-    """The class whose `evaluate` a dataset object uses."""
+    """Name the class whose `evaluate` a dataset object uses."""
     return next(c.__name__ for c in type(dataset).__mro__ if "evaluate" in vars(c))
 
 
 def name_of(dataset: Any) -> str:
-    """The name of the metric that VLMEvalKit uses for a dataset object."""
+    """Name the metric that VLMEvalKit uses for a dataset object."""
     return evaluating_class(owner(dataset)).metric_of(dataset.dataset_name)
 
 
 def of(dataset: Any) -> Metric:
-    """How the metric of a dataset object is used."""
+    """Find how the metric of a dataset object is used."""
     return _NATIVE.get(owner(dataset)) or METRICS[name_of(dataset)]
 
 
@@ -88,53 +89,56 @@ def of(dataset: Any) -> Metric:
 
 
 def _column(*names: str) -> Reader:
-    """A column of a result file that has a row for every question, in whatever order."""
+    """Read a column of a result file that has a row for every question, in whatever order."""
 
     def read(run: Run) -> list[float] | None:
         for column, table in run.results(*names):
-            found = dict(zip(map(str, table["index"]), table[column], strict=True))
-            if set(found) == set(run.keys):
-                return [float(found[key]) for key in run.keys]
+            score_by_index = dict(zip(map(str, table["index"]), table[column], strict=True))
+            if set(score_by_index) == set(run.keys):
+                return [float(score_by_index[key]) for key in run.keys]
         return None
 
     return read
 
 
 def _answers(run: Run) -> list[float] | None:
-    """VQA: VLMEvalKit's own rule on how an answer compares with each accepted one. (Its column
-    `eval_score` is the mean of these: for ANLS a mean distance, for ChartQA not the best match.)"""
+    """Score VQA by VLMEvalKit's own rule on how an answer compares with each accepted one.
+
+    Its column `eval_score` is the mean of these: for ANLS a mean distance, for ChartQA not the best match.
+    """
     rule = importlib.import_module("vlmeval.dataset.utils.vqa_eval").hit_calculate
     for column, table in run.results("eval_match"):
         matches = [{"match": ast.literal_eval(cell)} for cell in table[column]]
-        found = dict(zip(map(str, table["index"]), rule(matches, run.dataset.dataset_name), strict=True))
-        return [float(found[key]) for key in run.keys]
+        scores = rule(matches, run.dataset.dataset_name)
+        score_by_index = dict(zip(map(str, table["index"]), scores, strict=True))
+        return [float(score_by_index[key]) for key in run.keys]
     return None
 
 
 def _rotations(run: Run) -> list[float] | None:
-    """Circular evaluation: every rotation of a question has the score of the group, right or wrong as one."""
+    """Read circular evaluation: every rotation of a question has its group's score, right or wrong as one."""
     for column, table in run.results("hit"):
-        found = {int(index): float(hit) for index, hit in zip(table["index"], table[column], strict=True)}
+        hits = {int(index): float(hit) for index, hit in zip(table["index"], table[column], strict=True)}
         groups = run.table["g_index"] if "g_index" in run.table else run.table["index"].astype(int) % 10**6
-        return [found[int(group)] for group in groups]
+        return [hits[int(group)] for group in groups]
     return None
 
 
 def _checked(module: str) -> Reader:
-    """Scores that VLMEvalKit counts but does not write down: its own check of every row of its file."""
+    """Repeat VLMEvalKit's own check of every row of its file: it counts the scores without writing them."""
 
     def read(run: Run) -> list[float] | None:
         check = importlib.import_module(f"vlmeval.dataset.utils.{module}").post_check
         for _, table in run.results("res"):
-            found = {str(row["index"]): float(bool(check(row))) for _, row in table.iterrows()}
-            return [found[key] for key in run.keys]
+            score_by_index = {str(row["index"]): float(bool(check(row))) for _, row in table.iterrows()}
+            return [score_by_index[key] for key in run.keys]
         return None
 
     return read
 
 
 def _one_by_one(total: str, scale: float) -> Reader:
-    """Where only totals are written: VLMEvalKit's total of every question alone."""
+    """Score every question alone by VLMEvalKit's total, where only totals are written."""
 
     def read(run: Run) -> list[float] | None:
         scores = []
@@ -148,16 +152,16 @@ def _one_by_one(total: str, scale: float) -> Reader:
 
 
 def _extracted(module: str) -> Reader:
-    """The same where VLMEvalKit only counts: the letter that it reads from the text, beside the answer."""
+    """Compare the letter that VLMEvalKit reads from the text with the answer, where it only counts them."""
 
     def read(run: Run) -> list[float] | None:
-        own = importlib.import_module(f"vlmeval.dataset.utils.{module}")
-        letters = [own.extract_answer(text) for text in run.table["prediction"]]
-        letters = [found[0] if isinstance(found, tuple) else found for found in letters]
+        utilities = importlib.import_module(f"vlmeval.dataset.utils.{module}")
+        letters = [utilities.extract_answer(text) for text in run.table["prediction"]]
+        letters = [letter[0] if isinstance(letter, tuple) else letter for letter in letters]
         answers = [str(answer) for answer in run.table["answer"]]
-        if hasattr(own, "to_choice_letter"):  # the answer is the option's text
+        if hasattr(utilities, "to_choice_letter"):  # the answer is the option's text
             options = [ast.literal_eval(cell) for cell in run.table["options"]]
-            answers = [own.to_choice_letter(*both) for both in zip(options, answers, strict=True)]
+            answers = [utilities.to_choice_letter(*both) for both in zip(options, answers, strict=True)]
         return [float(a.lower() == b.lower()) for a, b in zip(letters, answers, strict=True)]
 
     return read
@@ -186,7 +190,7 @@ METRICS: dict[str, Metric] = {
 _NATIVE: dict[str, Metric] = {
     "CountBenchQA": Metric("never", _one_by_one("accuracy", 100), ("accuracy",), "number"),
     **{
-        name: Metric("never", _extracted(name.lower()), totals, "option", longest=12, say="Answer: {}")
+        name: Metric("never", _extracted(name.lower()), totals, "option", longest=12, phrasing="Answer: {}")
         for name, totals in {
             "VisuLogic": ("category=Overall|acc",),
             "VisualPuzzles": ("group=overall|type=category|acc",),

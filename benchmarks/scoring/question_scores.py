@@ -1,4 +1,4 @@
-"""Scores: extracted answers judged by VLMEvalKit's metric, and beside them the raw texts by it alone."""
+"""Score extracted answers by VLMEvalKit's metric, and beside them the raw texts by it alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ JUDGED = "correct_judge"  # after correct_raw, where a judge model is asked
 
 
 class Answer(Protocol):
-    """What scoring needs of a prediction: `benchmarks.answering.predictions.Line` has it."""
+    """A stored prediction, as far as scoring reads it."""
 
     @property
     def raw(self) -> str: ...
@@ -34,8 +34,10 @@ class Answer(Protocol):
 
 @dataclass(frozen=True)
 class Scored:
-    """One row per question (COLUMNS), and per benchmark VLMEvalKit's own totals as it prints them: on
-    "extracted" answers, on "raw" texts and, with a judge model, by the "judge"."""
+    """One row per question (COLUMNS), and per benchmark VLMEvalKit's own totals as it prints them.
+
+    Totals are of "extracted" answers, of "raw" texts and, with a judge model, by the "judge".
+    """
 
     table: pd.DataFrame
     official: dict[str, dict[str, dict[str, float]]]
@@ -44,7 +46,7 @@ class Scored:
 def score(
     variant: str, items: Mapping[str, Sequence[Item]], answers: Mapping[str, Sequence[Answer]]
 ) -> pd.DataFrame:
-    """The table of `score_all`, without a judge model."""
+    """Score every question as `score_all` does, without a judge model."""
     return score_all(variant, items, answers).table
 
 
@@ -68,13 +70,13 @@ def score_all(
     parts: list[pd.DataFrame] = []
     official: dict[str, dict[str, dict[str, float]]] = {}
     for name, questions in items.items():
-        given = answers.get(name, [])
-        if len(given) != len(questions):
+        answered = answers.get(name, [])
+        if len(answered) != len(questions):
             raise UserError(
-                f"{variant}: {len(given)} answers for the {len(questions)} questions of {name}:"
+                f"{variant}: {len(answered)} answers for the {len(questions)} questions of {name}:"
                 " run python -m benchmarks.stages.predict first."
             )
-        rows, official[name] = _scored(definition_of(questions[0]), questions, given, judge)
+        rows, official[name] = _scored(definition_of(questions[0]), questions, answered, judge)
         parts.append(rows.assign(variant=variant))
     columns = [*COLUMNS]
     if judge is not None:
@@ -83,7 +85,7 @@ def score_all(
 
 
 def totals(scores: pd.DataFrame) -> pd.DataFrame:
-    """Per benchmark: benchmark, axis, group, n, correct (sum of scores), score (their mean)."""
+    """Total every benchmark: benchmark, axis, group, n, correct (sum of scores), score (their mean)."""
     grouped = scores.groupby("benchmark", sort=False)
     # Not as keywords: `axis` is an argument of `agg` itself.
     result = grouped[["axis", "group"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())
@@ -97,14 +99,14 @@ def _scored(
     expected = expected_answers(definition, root)
     if len(expected) != len(items):
         raise UserError(f"{root} and the items of {definition.name} differ: {AGAIN}.")
-    found = [_extract(raw, wanted) for raw, wanted in zip(raws, expected, strict=True)]
+    extracted = [_extract(raw, answer) for raw, answer in zip(raws, expected, strict=True)]
     judged: dict[str, evaluation.Judged] = {}
-    if judge is not None and (told := _told(definition, root, items, raws, expected, judge)):
-        judged["judge"] = told
+    if judge is not None and (by_model := _told(definition, root, items, raws, expected, judge)):
+        judged["judge"] = by_model
     if definition.judge == "model" and "judge" in judged:  # no rule can: what the judge says is the score
         judged |= {"extracted": judged["judge"], "raw": judged["judge"]}
     else:
-        texts = [e.told(text) for e, (text, _) in zip(expected, found, strict=True)]
+        texts = [e.phrase(text) for e, (text, _) in zip(expected, extracted, strict=True)]
         judged["extracted"] = evaluation.evaluate(definition, root, texts)
         judged["raw"] = evaluation.evaluate(definition, root, raws)
     table = pd.DataFrame(
@@ -117,8 +119,8 @@ def _scored(
             "cluster": [item.cluster for item in items],
             "answer": [item.answer for item in items],
             "raw": raws,
-            "extracted": [text for text, _ in found],
-            "rule": [rule for _, rule in found],
+            "extracted": [text for text, _ in extracted],
+            "rule": [rule for _, rule in extracted],
             "correct": judged["extracted"].scores,
             "correct_raw": judged["raw"].scores,
             JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),
@@ -130,8 +132,10 @@ def _scored(
     return table, {key: value.totals for key, value in judged.items()}
 
 
-def _extract(raw: str, wanted: Expected) -> tuple[str | None, str]:
-    return extraction.extract(raw, wanted.kind, wanted.options, longest=wanted.longest, json=wanted.json)
+def _extract(raw: str, expected: Expected) -> tuple[str | None, str]:
+    return extraction.extract(
+        raw, expected.kind, expected.options, longest=expected.longest, json=expected.json
+    )
 
 
 def _told(
@@ -142,13 +146,13 @@ def _told(
     expected: Sequence[Expected],
     judge: "ChatJudge",
 ) -> evaluation.Judged | None:
-    """The judge model's scores; None where VLMEvalKit has no prompt for one and ours is not wanted."""
+    """Score with the judge model; None where VLMEvalKit has no prompt for one and ours is not wanted."""
     if judge.settings.prompt_version == "vlmevalkit":
         if metric(definition, root).judged == "never":
             return None
         return evaluation.evaluate(definition, root, raws, judge)
     questions = ["\n".join(p["value"] for p in item.message if p["type"] == "text") for item in items]
     replies = judge.extract_all(list(zip(questions, raws, strict=True)))
-    found = [_extract(r, e)[0] if r else None for r, e in zip(replies, expected, strict=True)]
-    texts = [e.told(text) for e, text in zip(expected, found, strict=True)]
+    extracted = [_extract(r, e)[0] if r else None for r, e in zip(replies, expected, strict=True)]
+    texts = [e.phrase(text) for e, text in zip(expected, extracted, strict=True)]
     return evaluation.evaluate(definition, root, texts)

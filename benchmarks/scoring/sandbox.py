@@ -1,4 +1,4 @@
-"""What VLMEvalKit finds around it while it scores: one process, one folder, no chance, no foreign code.
+"""Isolate VLMEvalKit while it scores: one process, one folder, no chance, no foreign code.
 
 Its dataset code evaluates cells and answers as Python, draws random options where a judge is unclear,
 forks processes, writes to /tmp under a name of one second, and reads "007" as a number. Each of these
@@ -18,7 +18,7 @@ import pickle
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -35,7 +35,7 @@ from benchmarks.vlmevalkit.loading import environment, modules_of, reader, repla
 
 @contextmanager
 def scoring(kind: type, folder: Path, judge: Judge | None) -> Iterator[list[ModuleType]]:
-    """Inside the `with` block `kind().evaluate` works on files in `folder`; yields the modules concerned."""
+    """Make `kind().evaluate` work on files in `folder` within the `with` block; yields its modules."""
     modules = [*modules_of(kind), *_imported_late(kind)]
     by_name: dict[str, Any] = {
         "load": lambda path, *_, **__: reader()(_inside(folder, path)),
@@ -64,36 +64,36 @@ def scoring(kind: type, folder: Path, judge: Judge | None) -> Iterator[list[Modu
 
 @cache
 def _imported_late(kind: type) -> tuple[ModuleType, ...]:
-    """Modules that the class imports when it scores: what is replaced must be there before."""
-    found: dict[str, ModuleType] = {}
+    """Import the modules that the class imports when it scores: what is replaced must be there before."""
+    imported: dict[str, ModuleType] = {}
     for ancestor in kind.__mro__:
         module = sys.modules[ancestor.__module__]
         if not module.__name__.startswith("vlmeval."):
             continue
         tree = ast.parse(inspect.getsource(module))
-        own = next(
+        scope = next(
             (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == ancestor.__name__), tree
         )
-        for function in own.body:
+        for function in scope.body:
             name = getattr(function, "name", "")
             for node in ast.walk(function) if name.startswith("evaluate") and "verifier" not in name else ():
                 if isinstance(node, ast.ImportFrom) and node.level and node.module:
                     package = module.__name__.rpartition(".")[0]
                     late = importlib.import_module("." * node.level + node.module, package)
-                    found[late.__name__] = late
-    return tuple(found.values())
+                    imported[late.__name__] = late
+    return tuple(imported.values())
 
 
-def _inside(folder: Path, path: Any) -> Path:
-    """Files that VLMEvalKit would put straight into /tmp belong to the scoring's own folder."""
+def _inside(folder: Path, path: str | Path) -> Path:
+    """Move a file that VLMEvalKit would put straight into /tmp to the scoring's own folder."""
     path = Path(path)
     return folder / path.name if str(path.parent) == "/tmp" else path
 
 
 def _writer(folder: Path) -> Callable[..., None]:
-    """VLMEvalKit's `dump` for tables and pickles. (Its own writes a pickle where a table fails, silently.)"""
+    """Make VLMEvalKit's `dump` for tables and pickles; its own silently pickles a table that fails."""
 
-    def dump(data: Any, path: Any, **_: Any) -> None:
+    def dump(data: object, path: str | Path, **_: object) -> None:
         path = _inside(folder, path)
         if path.suffix == ".pkl":
             path.write_bytes(pickle.dumps(data))
@@ -120,8 +120,10 @@ def _builder(judge: Judge | None) -> Callable[..., Judge]:
 
 
 def _asker(judge: Judge | None) -> Callable[..., list[Any]]:
-    """VLMEvalKit's `track_progress_rich`, without a file written after every answer; the judge is told
-    which row it is asked about."""
+    """Make VLMEvalKit's `track_progress_rich`, without a file written after every answer.
+
+    The judge gets the row that it is asked about.
+    """
 
     def ask(
         function: Callable[..., Any], tasks: Sequence[Any] = (), *_: Any,
@@ -130,7 +132,7 @@ def _asker(judge: Judge | None) -> Callable[..., list[Any]]:
         def one(task: Any) -> Any:
             values = list(task.values()) if isinstance(task, Mapping) else list(task)
             if judge is not None:
-                judge.about = next((v for v in values if isinstance(v, pd.Series)), None)
+                judge.row = next((v for v in values if isinstance(v, pd.Series)), None)
             return function(**task) if isinstance(task, Mapping) else function(*task)
 
         if judge is not None and judge.workers > 1:
@@ -139,19 +141,19 @@ def _asker(judge: Judge | None) -> Callable[..., list[Any]]:
         else:
             results = [one(task) for task in tasks]
         if save is not None and keys is not None:
-            known = pd.read_pickle(save) if Path(save).is_file() else {}
-            Path(save).write_bytes(pickle.dumps({**known, **dict(zip(keys, results, strict=True))}))
+            saved = pd.read_pickle(save) if Path(save).is_file() else {}
+            Path(save).write_bytes(pickle.dumps({**saved, **dict(zip(keys, results, strict=True))}))
         return results
 
     return ask
 
 
 class _NoChance:
-    """`random`, where VLMEvalKit would let it decide: an unclear judgement is no option ("Z")."""
+    """Stands for `random` where VLMEvalKit would let it decide: an unclear judgement is no option ("Z")."""
 
     @staticmethod
     def choice(options: Sequence[str]) -> str:
-        """Never one of the options."""
+        """Choose none of the options."""
         return "Z"
 
 
@@ -159,7 +161,7 @@ class _NoChance:
 
 
 class _OneProcess:
-    """`multiprocessing.Pool`, as far as VLMEvalKit's scoring uses it, without processes."""
+    """Stands for `multiprocessing.Pool`, as far as VLMEvalKit's scoring uses it, without processes."""
 
     def __init__(self, processes: int | None = None) -> None:
         pass
@@ -182,7 +184,7 @@ class _Count(int):
         return int(self) / other if other else float("nan")
 
 
-def _counted(value: Any) -> _Count:
+def _counted(value: Sized) -> _Count:
     return _Count(len(value))
 
 
@@ -192,7 +194,7 @@ def _append(frame: pd.DataFrame, row: Mapping[str, Any], ignore_index: bool = Fa
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without VLMEvalKit's progress bars, prompts and log lines."""
+    """Silence VLMEvalKit's progress bars, prompts and log lines."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

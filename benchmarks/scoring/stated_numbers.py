@@ -1,4 +1,4 @@
-"""Numbers and formulas as answers state them: units, separators, fractions, powers of ten, LaTeX."""
+"""Read numbers and formulas as answers state them: units, separators, fractions, powers of ten, LaTeX."""
 
 import re
 from decimal import Decimal
@@ -34,7 +34,7 @@ _WORDS = {"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five"
 
 
 def number(text: str) -> str:
-    """The number that a text states, without unit, as a plain decimal: "1,234 cm" -> "1234".
+    """Read the number that a text states, without unit, as a plain decimal: "1,234 cm" -> "1234".
 
     Of several the one after the last "=", else the first. Fractions, powers of ten, per cent (45% -> 45)
     and LaTeX are read; "" when there is none.
@@ -55,19 +55,21 @@ def number(text: str) -> str:
 
 
 def number_alone(text: str) -> str:
-    """The number that a text is, apart from a unit: "14 cm" -> "14"; "" for any other text."""
+    """Read the number that a text is, apart from a unit: "14 cm" -> "14"; "" for any other text."""
     plain = _without_unit(_plain(text)) if len(text) <= _LONGEST else ""
     return _decimal(Decimal(plain.replace(",", ""))) if _NUMBER.fullmatch(plain) else ""
 
 
 def bare(text: str) -> str:
-    """A formula without delimiters, spaces of LaTeX and "x =" in front."""
+    """Strip delimiters, LaTeX's spaces and a leading "x =" off a formula."""
     return _VARIABLE.sub("", _DELIMITERS.sub("", _SPACES.sub("", text)).replace("\\dfrac", "\\frac"))
 
 
 def is_formula(text: str) -> bool:
-    """Whether sympy may be given a text: neither words nor a sentence, and nothing that it could work on for
-    ever, such as towers of powers and factorials."""
+    """Tell whether sympy may be given a text.
+
+    Neither words nor a sentence, and nothing that it could work on for ever: towers of powers, factorials.
+    """
     short = len(text) <= 200 and len(text.split()) <= 8
     return short and bool(_SIGNS.search(text)) and not _UNBOUNDED.search(text)
 
@@ -80,7 +82,7 @@ def _plain(text: str) -> str:
 
 
 def _without_unit(text: str) -> str:
-    """Without up to three unit words at the end, currency before it, and a unit written to a number."""
+    """Strip up to three unit words at the end, currency before it, and a unit written to a number."""
     text = text.lstrip("$€£ ")
     for _ in range(3):
         head, space, word = text.rpartition(" ")
@@ -92,7 +94,7 @@ def _without_unit(text: str) -> str:
 
 
 def _decimal(value: Decimal) -> str:
-    """Without exponent and without zeros at the end."""
+    """Write a decimal without exponent and without zeros at the end."""
     text = f"{value:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
@@ -116,7 +118,7 @@ def _fraction(match: re.Match[str]) -> str:
 
 
 def _evaluated(text: str) -> str:
-    """A formula with roots or pi, by sympy; only short ones, because what a model writes has no bounds."""
+    """Evaluate a formula with roots or pi by sympy; only short ones: what a model writes has no bounds."""
     formula = re.sub(r"π", r"\\pi ", text)
     if not is_formula(formula):
         return ""

@@ -24,6 +24,7 @@ from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import Layout
 from benchmarks.study.results import read_dev, read_scores, read_text
 from benchmarks.tables import cells
+from benchmarks.tables.cells import Column, Table
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import report_errors
@@ -31,9 +32,15 @@ from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 
-TABLES = (
-    "gates_by_layer", "gates_by_rank", "energy_by_layer", "overlap", "rank_blocks", "bimodality", "ablations"
-)  # fmt: skip
+TABLES: dict[str, Sequence[Column]] = {
+    "gates_by_layer": open_gates.BY_LAYER,
+    "gates_by_rank": open_gates.BY_RANK,
+    "energy_by_layer": energy.COLUMNS,
+    "overlap": overlap.COLUMNS,
+    "rank_blocks": rank_blocks.COLUMNS,
+    "bimodality": bimodality.COLUMNS,
+    "ablations": ablations.COLUMNS,
+}
 KEPT = "explain"  # the folder under the results that keeps what was computed of every direction
 
 ByMatrix = dict[str, Directions]
@@ -62,9 +69,10 @@ def build(
         "bimodality": bimodality.bimodality_rows(results, opened),
         "ablations": ablations.ablation_rows(study, injected, *kinds),
     }
-    for name in TABLES:
-        table = tables[name]
-        cells.write(table, out, name, *legend(name, study, empty=table.empty), shown=_shown(name, table))
+    for name, columns in TABLES.items():
+        rows = tables[name]
+        described = legend(name, study, empty=rows.empty)
+        cells.write(Table(rows, columns), out, name, *described, shown=_shown(name, rows))
 
 
 def _directions(
@@ -87,19 +95,23 @@ def _directions(
     return found
 
 
-def _shown(name: str, table: pd.DataFrame) -> Sequence[pd.DataFrame]:
-    """What of a long table the Markdown shows."""
-    if table.empty:
+def _shown(name: str, rows: pd.DataFrame) -> Sequence[Table]:
+    """Select what of a long table the Markdown shows."""
+
+    def without(selected: pd.DataFrame, *names: str) -> Table:
+        return Table(selected, [column for column in TABLES[name] if column.name not in names])
+
+    if rows.empty:
         return ()
     if name == "gates_by_layer":
-        everywhere = (table["layer"] == open_gates.ALL, table["module"] == open_gates.ALL)
-        return table[everywhere[0]].drop(columns="layer"), table[everywhere[1]].drop(columns="module")
+        everywhere = (rows["layer"] == open_gates.ALL, rows["module"] == open_gates.ALL)
+        return without(rows[everywhere[0]], "layer"), without(rows[everywhere[1]], "module")
     if name == "gates_by_rank":
-        return (table[table["module"] == open_gates.ALL].drop(columns="module"),)
+        return (without(rows[rows["module"] == open_gates.ALL], "module"),)
     if name == "overlap":
-        return overlap.averaged(table, "module"), overlap.averaged(table, "layer")
+        return overlap.show_averaged(rows, "module"), overlap.show_averaged(rows, "layer")
     if name == "bimodality":
-        return (table.drop(columns=["histogram", "params"]),)
+        return (without(rows, "histogram", "params"),)
     return ()
 
 

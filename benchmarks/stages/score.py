@@ -16,6 +16,7 @@ import typer
 from benchmarks.answering import predictions as prediction_files
 from benchmarks.answering.matching import matched
 from benchmarks.questions import reading
+from benchmarks.registry.vlmevalkit_package import get_version, hash_installation
 from benchmarks.scoring import answer_csv, extraction, judges
 from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.question_scores import score_all
@@ -24,7 +25,6 @@ from benchmarks.study.entry import names
 from benchmarks.study.judge_settings import JudgeSettings
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.score_slice import ScoreSlice
-from benchmarks.vlmevalkit import loading
 from frism.errors import report_errors
 from frism.files import atomic_write, sha256_file
 
@@ -39,7 +39,7 @@ def provenance(predictions: Path, items: Path, judge: JudgeSettings | None = Non
         "items": sha256_file(items / reading.MANIFEST),
         "extractor": extraction.VERSION,
         "rule_judge": judges.RULES,
-        "vlmevalkit": {"version": loading.version(), "tree": loading.tree_hash()},
+        "vlmevalkit": {"version": get_version(), "tree": hash_installation()},
         "judge": judge.identity if judge else None,
     }
 

@@ -1,4 +1,4 @@
-"""The study in words, from its tables alone: what it shows and what it does not.
+"""Write the study in words, from its tables and choices alone: what it shows and what it does not.
 
     python -m benchmarks.stages.summary --study results/miniature/study.json
 
@@ -10,6 +10,7 @@ variants, shows the loss to be smaller than the margin. No number in the text is
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ import typer
 from benchmarks.gate_tables.sentences import explained
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.results import read_table, words
+from benchmarks.study.results import read_choice, read_table, words
 from benchmarks.tables.cells import interval
 from benchmarks.tables.findings import Finding, budgets_of, duels_of, finding
 from benchmarks.tables.official import EVERYBODY
@@ -32,8 +33,13 @@ TEMPLATE = Path(__file__).with_name("summary.md.jinja")
 STYLE_SHARE = 0.05  # failures of form rarer than this share are not worth a sentence
 
 
-def context(study: StudyConfig, tables: Path) -> dict[str, Any]:
-    """Everything that the template says, from the CSV tables of a study."""
+def find_missed(study: StudyConfig, results: Path) -> list[str]:
+    """List the variants whose point was chosen although no point of their grid kept within the budget."""
+    return [v for v in study.variants if read_choice(results, v).get("budget_missed")]
+
+
+def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str, Any]:
+    """Collect everything that the template says, from the CSV tables of a study and the budgets missed."""
     axes, contrasts = read_table(tables / "axes.csv"), read_table(tables / "contrasts.csv")
     selection, style = read_table(tables / "selection.csv"), read_table(tables / "style.csv")
     pareto = read_table(tables / "pareto.csv").set_index("variant")
@@ -46,7 +52,6 @@ def context(study: StudyConfig, tables: Path) -> dict[str, Any]:
             findings.setdefault(row["variant"], {})[row["group"]] = finding(study, row, study.reference)
     groups = list(dict.fromkeys(axes["group"]))
     chosen = selection[selection["chosen"] == "yes"].set_index("variant")
-    missed = [v for v in chosen.index if str(chosen.loc[v, "rule"]).startswith("budget missed")]
     return {
         "study": study,
         "level": f"{study.statistics.confidence:.0%}",
@@ -62,7 +67,9 @@ def context(study: StudyConfig, tables: Path) -> dict[str, Any]:
         "chosen": {v: _parameters(study, chosen, v) for v in study.variants},
         "missed": [v for v in missed if study.variants[v].grid],
         "missed_alone": [v for v in missed if not study.variants[v].grid],
-        "dev_n": sorted({(int(r.perception_n), int(r.reasoning_n)) for r in selection.itertuples()}),
+        "dev_n": sorted(
+            set(map(tuple, selection[["perception_n", "reasoning_n"]].astype(int).to_numpy().tolist()))
+        ),
         "grid_points": len(selection),
         "duels": duels_of(study, contrasts),
         "tests": {"axes": int(axes["p"].notna().sum()), "contrasts": int(contrasts["p"].notna().sum())},
@@ -86,8 +93,8 @@ def context(study: StudyConfig, tables: Path) -> dict[str, Any]:
     }
 
 
-def render(study: StudyConfig, tables: Path) -> str:
-    """The summary as Markdown."""
+def render(study: StudyConfig, tables: Path, missed: Sequence[str]) -> str:
+    """Write the summary as Markdown; `missed` as `find_missed` gives it."""
     environment = jinja2.Environment(
         trim_blocks=True,
         lstrip_blocks=True,
@@ -97,11 +104,14 @@ def render(study: StudyConfig, tables: Path) -> str:
     )
     environment.filters["names"] = _names
     environment.filters["listed"] = _listed
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(context(study, tables))
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        context(study, tables, missed)
+    )
 
 
 def _first(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
-    return {r["group"]: r for r in axes[axes["variant"] == variant].to_dict("records")}
+    rows = axes[axes["variant"] == variant].to_dict("records")
+    return {str(row["group"]): {str(column): value for column, value in row.items()} for row in rows}
 
 
 def _parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
@@ -114,8 +124,9 @@ def _parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
 def _volume(pareto: pd.DataFrame) -> str:
     if WHOLE not in pareto.index:
         return ""
-    row = pareto.loc[WHOLE]
-    return interval(row["hypervolume"], row["hypervolume_low"], row["hypervolume_high"])
+    columns = ["hypervolume", "hypervolume_low", "hypervolume_high"]
+    value, low, high = pareto.loc[[WHOLE], columns].to_numpy(float)[0]
+    return interval(float(value), float(low), float(high))
 
 
 def _tied(tied: pd.DataFrame) -> dict[str, list[str]]:
@@ -159,7 +170,8 @@ def _gaps(style: pd.DataFrame) -> list[dict[str, str]]:
     """Per group the smallest and the largest difference of the raw text's score to the extracted one."""
     gaps = []
     for group, rows in style.assign(gap=style["score_raw"] - style["score"]).groupby("group", sort=False):
-        least, most = rows.loc[rows["gap"].idxmax()], rows.loc[rows["gap"].idxmin()]
+        gap = rows["gap"].to_numpy()
+        least, most = rows.iloc[int(gap.argmax())], rows.iloc[int(gap.argmin())]
         gaps.append(
             {
                 "group": str(group),
@@ -190,7 +202,8 @@ def main(
 ) -> None:
     """Write the summary of a study."""
     begin("summary")
-    text = render(StudyConfig.read(study), study.parent / "tables")
+    config = StudyConfig.read(study)
+    text = render(config, study.parent / "tables", find_missed(config, study.parent))
     with atomic_write(out or study.parent / "summary.md") as path:
         path.write_text(text, encoding="utf-8")
 

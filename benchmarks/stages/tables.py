@@ -6,6 +6,7 @@ Reads scores/, text/, variants/ and costs/ under the results folder. Only costs.
 differ from run to run; it is left out of any comparison of bytes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +27,27 @@ from benchmarks.tables import (
     published_scores,
     ties,
 )
+from benchmarks.tables.cells import Column, Table, make_columns
 from benchmarks.tables.legends import legend
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import report_errors
+
+TABLES: dict[str, Sequence[Column]] = {
+    "benchmarks": comparisons.BENCHMARKS,
+    "axes": comparisons.AXES,
+    "contrasts": comparisons.CONTRASTS,
+    "text": comparisons.TEXT,
+    "tied": ties.COLUMNS,
+    "pareto": pareto.COLUMNS,
+    "flips": flips.COLUMNS,
+    "selection": comparisons.SELECTION,
+    "oracle": oracle.COLUMNS,
+    "style": comparisons.STYLE,
+    "official": official.OFFICIAL,
+    "judges": official.JUDGES,
+    "costs": costs.COLUMNS,
+    "published": published_scores.COLUMNS,
+}
 
 
 def build(results: Path, study: StudyConfig, out: Path) -> None:
@@ -39,7 +58,8 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
     kinds = [answers, said] if said.correct else [answers]
     choices = {v: read_choice(results, v) for v in study.variants}
     tied, flipped = ties.tied_rows(study, *kinds), flips.flip_rows(study, scores)
-    tables = {
+    selection = comparisons.selection_rows(study, dev, choices)
+    rows = {
         "benchmarks": comparisons.benchmark_rows(study, answers),
         "axes": comparisons.axis_rows(study, *kinds),
         "contrasts": comparisons.contrast_rows(study, *kinds),
@@ -47,34 +67,40 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         "tied": tied,
         "pareto": pareto.pareto_rows(study, answers),
         "flips": flipped,
-        "selection": comparisons.selection_rows(study, dev, choices),
+        "selection": selection,
         "oracle": oracle.oracle_rows(study, answers, dev, choices, read_points(results, study)),
         "style": comparisons.style_rows(study, scores, list(answers.by_heading())),
         "official": official.official_rows(results, study),
         "judges": official.judge_rows(study, scores),
         "costs": costs.cost_rows(results, study),
     }
-    tables["published"] = published_scores.published_rows(study, tables["benchmarks"], tables["axes"])
+    rows["published"] = published_scores.published_rows(study, rows["benchmarks"], rows["axes"])
     # In Markdown: the ties as one column a benchmark, the flips as counts instead of thousands of rows.
-    shown: dict[str, list[pd.DataFrame]] = {
+    shown: dict[str, list[Table]] = {
         "tied": [side_by_side(study, tied, over) for over in ("group", "benchmark")],
-        "flips": [flips.flip_counts(study, scores, flipped)],
+        "flips": [Table(flips.flip_counts(study, scores, flipped), flips.COUNTED)],
+        "selection": [comparisons.show_selection(selection)],
     }
     pairs = ties.pairs(study, *kinds)
-    for name, frame in tables.items():
-        cells.write(frame, out, name, *legend(name, study, pairs), shown=shown.get(name, ()))
+    for name, frame in rows.items():
+        # Text scores of an older version say nothing of how answers were cut off.
+        columns = [c for c in TABLES[name] if name != "text" or c.name in frame]
+        cells.write(Table(frame, columns), out, name, *legend(name, study, pairs), shown=shown.get(name, ()))
 
 
-def side_by_side(study: StudyConfig, tied: pd.DataFrame, over: str) -> pd.DataFrame:
-    """Variants by columns: score and letters, bold where tied with the best of the column."""
-    own = tied[tied["over"] == over]
+def side_by_side(study: StudyConfig, tied: pd.DataFrame, over: str) -> Table:
+    """Lay out variants by columns: score and letters, bold where tied with the best of the column."""
+    ranked = tied[tied["over"] == over]
     text = [
         f"**{score:.3f}** {letters}" if best else f"{score:.3f} {letters}"
-        for score, letters, best in zip(own["score"], own["letters"], own["tied_with_best"], strict=True)
+        for score, letters, best in zip(
+            ranked["score"], ranked["letters"], ranked["tied_with_best"], strict=True
+        )
     ]
-    names = list(dict.fromkeys(own["name"]))
-    wide = own.assign(text=text).pivot(index="variant", columns="name", values="text")
-    return wide.reindex(index=list(study.variants), columns=names).rename_axis(None, axis=1).reset_index()
+    names = list(dict.fromkeys(ranked["name"]))
+    wide = ranked.assign(text=text).pivot(index="variant", columns="name", values="text")
+    frame = wide.reindex(index=list(study.variants), columns=names).reset_index()
+    return Table(frame, [*make_columns("name", "variant"), *make_columns("mark", *names)])
 
 
 @report_errors()

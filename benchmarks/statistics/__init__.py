@@ -1,1 +1,1 @@
-"""Intervals and paired tests on per-question scores."""
+"""Compute intervals and paired tests on per-question scores."""

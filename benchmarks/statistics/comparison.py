@@ -1,4 +1,4 @@
-"""Two variants on the same questions: scores, paired difference, exact test, detectable difference.
+"""Compare two variants on the same questions: scores, paired difference, exact test, detectable difference.
 
 A score is one question's value in [0, 1]. A stratum is one benchmark: the questions that two variants
 both answered. A group's score is the plain mean of its strata's means, so that a benchmark with many
@@ -44,11 +44,11 @@ class Stratum:
 
     @property
     def changes(self) -> Floats:
-        """Variant minus reference, question by question."""
+        """Subtract the reference from the variant, question by question: (n,)."""
         return self.variant - self.reference
 
     def summed(self) -> Changes:
-        """Gains, losses and design effect, as `paired_tests.non_inferiority` takes them."""
+        """Sum gains and losses, with their design effect, as `paired_tests.non_inferiority` takes them."""
         rises, falls = np.maximum(self.changes, 0).sum(), np.maximum(-self.changes, 0).sum()
         effect = design_effect(self.changes, self.clusters)
         return Changes(float(rises), float(falls), len(self.changes), effect)
@@ -79,10 +79,10 @@ class Comparison:
 def detectable_difference(
     n: float, discordance: float, confidence: float = 0.95, power: float = 0.8
 ) -> float:
-    """Smallest true paired difference that a two-sided McNemar test on `n` pairs finds with `power`.
+    """Compute the smallest true paired difference that McNemar's test on `n` pairs finds with `power`.
 
-    Normal approximation (Connor 1987): d sqrt(n) = z_a sqrt(psi) + z_b sqrt(psi - d^2) solved for d,
-    psi = `discordance` (mean squared paired difference). As d cannot exceed psi, few flips leave a floor.
+    Two-sided, normal approximation (Connor 1987): d sqrt(n) = z_a sqrt(psi) + z_b sqrt(psi - d^2) solved for
+    d, psi = `discordance` (mean squared paired difference). As d cannot exceed psi, few flips leave a floor.
     Under clusters n is the effective number, questions over design effect.
     """
     z_a, z_b = norm.ppf((1 + confidence) / 2), norm.ppf(power)
@@ -92,7 +92,7 @@ def detectable_difference(
 
 
 def effective_size(strata: Sequence[Stratum]) -> tuple[float, float]:
-    """Questions that a group of benchmarks is worth, and the mean squared change of a question.
+    """Compute how many questions a group of benchmarks is worth, and a question's mean squared change.
 
     Equal, independent benchmarks are worth all their questions; unequal or clustered ones fewer.
     """
@@ -125,7 +125,7 @@ def paired(
         score_interval(s.variant, s.clusters, confidence=confidence, resamples=resamples, seed=seed)
         for s in strata
     ]
-    score, own_interval = mean_interval([s.variant.mean() for s in strata], limits)
+    score, interval = mean_interval([s.variant.mean() for s in strata], limits)
     reference = float(np.mean([s.reference.mean() for s in strata]))
     means = np.mean(
         [
@@ -147,12 +147,12 @@ def paired(
         difference_interval = newcombe(first.variant, first.reference, confidence, worth)
     else:
         difference_interval = percentiles(differences, confidence)
-    kept = means[:, 0] / np.where(means[:, 1] > 0, means[:, 1], np.nan)
+    retentions = means[:, 0] / np.where(means[:, 1] > 0, means[:, 1], np.nan)
     size, discordance = effective_size(strata)
     return Comparison(
         n=len(changes),
         score=score,
-        score_interval=own_interval,
+        score_interval=interval,
         reference=reference,
         difference=score - reference,
         difference_interval=difference_interval,
@@ -160,6 +160,8 @@ def paired(
         gained=int((changes > 0).sum()),
         lost=int((changes < 0).sum()),
         retention=score / reference if reference > 0 else math.nan,
-        retention_interval=(math.nan, math.nan) if np.isnan(kept).any() else percentiles(kept, confidence),
+        retention_interval=(math.nan, math.nan)
+        if np.isnan(retentions).any()
+        else percentiles(retentions, confidence),
         detectable=detectable_difference(size, discordance, confidence),
     )

@@ -1,4 +1,4 @@
-"""Intervals of scores and of paired differences: Wilson, Newcombe, bootstrap of questions or whole clusters.
+"""Compute intervals of scores and paired differences: Wilson, Newcombe, bootstrap of questions or clusters.
 
 Everything repeats bit for bit for a seed, whatever else is computed before it.
 """
@@ -16,7 +16,7 @@ Interval = tuple[float, float]
 
 
 def wilson(correct: float, n: float, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a share; conservative for fractional scores (`correct`: their sum)."""
+    """Compute Wilson's interval of a share; conservative for fractional scores (`correct`: their sum)."""
     low, high = proportion_confint(correct, n, alpha=1 - confidence, method="wilson")
     # The exact ends at 0 and n are 0 and 1; rounding leaves them a hair off, even outside.
     return (0.0 if correct == 0 else max(float(low), 0.0), 1.0 if correct == n else min(float(high), 1.0))
@@ -25,10 +25,11 @@ def wilson(correct: float, n: float, confidence: float = 0.95) -> Interval:
 def newcombe(
     variant: ArrayLike, reference: ArrayLike, confidence: float = 0.95, worth: float = 1.0
 ) -> Interval:
-    """Interval of a paired difference of shares of 0/1 scores: Newcombe 1998, Stat. Med. 17:2635, method 10.
+    """Compute the interval of a paired difference of shares of 0/1 scores by Newcombe's method 10.
 
-    Unlike the bootstrap it stays honest at the edges: two variants with no flip on 400 questions get an
-    interval of positive width. `worth`: what one question counts for, below 1 for dependent ones.
+    Newcombe 1998, Stat. Med. 17:2635. Unlike the bootstrap it stays honest at the edges: two variants with no
+    flip on 400 questions get an interval of positive width. `worth`: what one question counts for, below 1
+    for dependent ones.
     """
     a, b = np.asarray(variant, float), np.asarray(reference, float)
     n = worth * len(a)
@@ -49,7 +50,7 @@ def newcombe(
 
 
 def generator(seed: int, *key: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and the words of `key` alone, not on what was drawn before."""
+    """Make a generator whose numbers depend on the seed and the texts of `key` alone."""
     digest = hashlib.sha256("\0".join([str(seed), *key]).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
 
@@ -57,7 +58,7 @@ def generator(seed: int, *key: str) -> np.random.Generator:
 def resampled_means(
     values: ArrayLike, *, resamples: int, rng: np.random.Generator, clusters: ArrayLike | None = None
 ) -> Floats:
-    """Bootstrap means of the rows of `values` (n, k), drawn together: shape (resamples, k).
+    """Resample the means of `values` (n, k), whole rows at a time: shape (resamples, k).
 
     With `clusters` (n,) whole clusters are drawn. Rows that are alike are drawn by one multinomial count,
     which is the same distribution as drawing indices, and hundreds of times faster on 0/1 scores.
@@ -72,11 +73,11 @@ def resampled_means(
     kinds, counts = np.unique(units, axis=0, return_counts=True)
     draws = rng.multinomial(len(units), counts / len(units), size=resamples)
     sums = np.einsum("rk,kj->rj", draws, kinds)  # not BLAS, whose sums depend on its threads
-    return sums[:, :-1] / sums[:, -1:]
+    return np.asarray(sums[:, :-1] / sums[:, -1:])
 
 
 def design_effect(changes: ArrayLike, clusters: ArrayLike | None) -> float:
-    """By how much clusters widen the variance of a mean: cluster-robust over independent, at least 1.
+    """Compute by how much clusters widen the variance of a mean: cluster-robust over independent, at least 1.
 
     Values that do not vary tell nothing of their dependence: then the whole of a cluster counts as one.
     """
@@ -102,7 +103,7 @@ def score_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Interval of one benchmark's score: Wilson's; of clustered questions a percentile cluster bootstrap.
+    """Compute the interval of one benchmark's score: Wilson's, or a bootstrap of whole clusters.
 
     Where all clusters score alike the bootstrap would have no width: Wilson's, each cluster counted once.
     """
@@ -119,7 +120,7 @@ def score_interval(
 
 
 def mean_interval(shares: ArrayLike, limits: ArrayLike) -> tuple[float, Interval]:
-    """Mean of independent shares (k,) with an interval from theirs (k, 2), combined by square-and-add.
+    """Average independent shares (k,), and combine their intervals (k, 2) by square-and-add.
 
     MOVER (Zou and Donner 2008): the distance from the mean to each limit is the root of the summed
     squared distances of the benchmarks' own limits, over their number. One benchmark: its own limits.
@@ -134,12 +135,12 @@ def mean_interval(shares: ArrayLike, limits: ArrayLike) -> tuple[float, Interval
 def group_mean(
     correct: Sequence[float], n: Sequence[int], confidence: float = 0.95
 ) -> tuple[float, Interval]:
-    """Mean over benchmarks of independent questions, with its interval, from sums of scores and sizes."""
+    """Average over benchmarks of independent questions, with an interval, from sums of scores and sizes."""
     sizes = list(zip(correct, n, strict=True))
     return mean_interval([c / m for c, m in sizes], [wilson(c, m, confidence) for c, m in sizes])
 
 
 def percentiles(values: Floats, confidence: float) -> Interval:
-    """The middle `confidence` of resampled values (resamples,)."""
+    """Find the ends of the middle `confidence` of resampled values (resamples,)."""
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Tests of paired answers: exact McNemar, its form for clusters, non-inferiority, Holm's adjustment."""
+"""Test paired answers: exact McNemar, its form for clusters, non-inferiority, Holm's adjustment."""
 
 import math
 from collections.abc import Sequence
@@ -13,9 +13,7 @@ from scipy.stats import binom, norm
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 FINENESS = 8  # benchmarks of unequal size are weighed in steps of 1/8 of the largest one's weight
-SMALLEST = (
-    1e-12  # the transform below is exact to about 1e-13: smaller tail probabilities are reported as this
-)
+SMALLEST = 1e-12  # the transform below is exact to about 1e-13: smaller tails are reported as this
 NOTHING = 1e-20  # of a characteristic function: adds up to far less than SMALLEST
 EDGE = 1 - 1e-9  # a loss of this share is a loss of everything
 
@@ -35,12 +33,12 @@ class Changes:
 
     @property
     def difference(self) -> float:
-        """Observed difference of the scores, a share."""
+        """Compute the observed difference of the scores, a share."""
         return (self.gained - self.lost) / self.n
 
 
 def mcnemar(gained: ArrayLike, lost: ArrayLike) -> Floats:
-    """Exact two-sided McNemar p: a binomial test of the flips against one half (1 without flips).
+    """Compute the exact two-sided McNemar p: a binomial test of the flips against one half (1 without flips).
 
     Elementwise over arrays. Equal to `scipy.stats.binomtest` and to statsmodels' exact McNemar.
     """
@@ -49,7 +47,7 @@ def mcnemar(gained: ArrayLike, lost: ArrayLike) -> Floats:
 
 
 def weights(sizes: Sequence[int]) -> list[int]:
-    """Whole-numbered weights in inverse proportion to the sizes of benchmarks; all 1 for equal sizes.
+    """Compute whole-numbered weights in inverse proportion to the sizes of benchmarks; all 1 for equal sizes.
 
     Rounding (to at worst one part in 16) moves the weight that a benchmark has in the test a little; the
     test stays exact, as it is for any weights that do not look at the answers.
@@ -59,7 +57,7 @@ def weights(sizes: Sequence[int]) -> list[int]:
 
 
 def flip_units(changes: Sequence[ArrayLike], clusters: Sequence[Integers | None]) -> Integers:
-    """What a sign-flip test permutes: per cluster (or question) the weighted sum of the signs of its changes.
+    """Sum the signs of changes, weighted, per cluster (or question): the units of a sign-flip test.
 
     Args:
         changes: per benchmark the paired differences of the scores, shape (n,) or (n, k) for k comparisons.
@@ -68,10 +66,9 @@ def flip_units(changes: Sequence[ArrayLike], clusters: Sequence[Integers | None]
     Returns integers of shape (units,) or (units, k).
     """
     parts = []
-    for own, codes, weight in zip(
-        changes, clusters, weights([len(np.asarray(c)) for c in changes]), strict=True
-    ):
-        signs = np.sign(np.asarray(own)).astype(np.int64)
+    sizes = [len(np.asarray(c)) for c in changes]
+    for differences, codes, weight in zip(changes, clusters, weights(sizes), strict=True):
+        signs = np.sign(np.asarray(differences)).astype(np.int64)
         if codes is not None:
             order = np.argsort(codes, kind="stable")
             starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])
@@ -81,7 +78,7 @@ def flip_units(changes: Sequence[ArrayLike], clusters: Sequence[Integers | None]
 
 
 def sign_flip(units: ArrayLike) -> float:
-    """Exact two-sided p of a sum of independent units whose signs are fair coins if nothing differs.
+    """Compute the exact two-sided p of a sum of independent units whose signs are fair coins under the null.
 
     Units of one size (single questions): McNemar's exact test. Otherwise the distribution of the sum comes
     from its characteristic function, the product of cosines, by one Fourier transform: every sign pattern
@@ -112,7 +109,7 @@ def sign_flip(units: ArrayLike) -> float:
 
 
 def non_inferiority(benchmarks: Sequence[Changes], margin: float) -> float:
-    """One-sided p of "the mean over benchmarks fell by `margin` or more"; small: kept within the margin.
+    """Compute the one-sided p of "the mean over benchmarks fell by `margin` or more"; small: it did not.
 
     Score test for a paired difference of shares (Tango 1998, Stat. Med. 17:891): the variance is estimated
     under the hypothesis that it tests, so that few or no flips on few questions prove nothing. With several
@@ -130,7 +127,7 @@ def non_inferiority(benchmarks: Sequence[Changes], margin: float) -> float:
 
 
 def largest_loss(benchmarks: Sequence[Changes], confidence: float = 0.95) -> float:
-    """Upper one-sided limit of the loss: the smallest margin that `non_inferiority` would find kept."""
+    """Find the loss's upper one-sided limit: the smallest margin that `non_inferiority` would find kept."""
     start = -float(np.mean([b.difference for b in benchmarks]))
 
     def above(margin: float) -> float:
@@ -140,7 +137,7 @@ def largest_loss(benchmarks: Sequence[Changes], confidence: float = 0.95) -> flo
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """Holm's step-down adjusted p; NaN entries are no tests: they stay NaN and do not count."""
+    """Adjust p by Holm's step-down procedure; NaN entries are no tests: they stay NaN and do not count."""
     # statsmodels' multipletests gives the same, but collects garbage at every call: a tenth of a second.
     p = np.asarray(p_values, float)
     adjusted, tested = np.full(p.shape, np.nan), np.flatnonzero(~np.isnan(p))
@@ -151,7 +148,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def _restricted_gain(b: Changes, loss: float) -> float:
-    """Most likely share of gained questions if that of lost ones is larger by `loss`: a quadratic's root."""
+    """Find the likeliest share of gains if that of losses exceeds it by `loss`: a quadratic's root."""
     slope = (2 * b.n + b.gained - b.lost) * loss - b.gained - b.lost
     constant = -b.gained * loss * (1 - loss)
     root = math.sqrt(max(slope**2 - 8 * b.n * constant, 0.0))

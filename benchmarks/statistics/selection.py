@@ -1,4 +1,4 @@
-"""The choice of a grid point on dev: the best reasoning whose perception stays within a budget of the VLM's.
+"""Choose a grid point on dev: the best reasoning whose perception stays within a budget of the VLM's.
 
 A pure function of dev scores; no test score comes near it.
 """
@@ -40,7 +40,7 @@ class Choice:
     candidates: tuple[Candidate, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of choice.json: plain JSON types, the keys above."""
+        """Make the content of choice.json: plain JSON types, the keys above."""
         return asdict(self) | {"candidates": [asdict(c) for c in self.candidates]}
 
 
@@ -55,25 +55,25 @@ def choose(dev: pd.DataFrame, reference: pd.DataFrame, *, budget: float) -> Choi
 
     Rule: among the points whose perception is at least the reference's minus `budget`, the one with the
     best reasoning; of equals the first in grid order. If no point qualifies: the one with the best
-    perception, its rule marked `budget missed`.
+    perception, with `budget_missed`.
 
     Raises UserError for missing columns, an axis without benchmarks, or points scored on different ones.
     """
-    own = _points(reference, "the reference")
-    if len(own) != 1:
+    unmodified = _points(reference, "the reference")
+    if len(unmodified) != 1:
         raise UserError(
-            f"the reference's dev scores hold {len(own)} points, not one: score it without a grid."
+            f"the reference's dev scores hold {len(unmodified)} points, not one: score it without a grid."
         )
-    floor = own[0].perception - budget
+    floor = unmodified[0].perception - budget
     candidates = tuple(
         Candidate(c.point, c.params, c.perception, c.reasoning, c.perception >= floor - TIE)
         for c in _points(dev, "the variant")
     )
     _same_benchmarks(dev, reference)
-    kept = [c for c in candidates if c.within_budget]
-    if kept:
-        best = max(c.reasoning for c in kept)
-        chosen = next(c for c in kept if c.reasoning >= best - TIE)
+    qualified = [c for c in candidates if c.within_budget]
+    if qualified:
+        best = max(c.reasoning for c in qualified)
+        chosen = next(c for c in qualified if c.reasoning >= best - TIE)
         rule = f"best dev reasoning with dev perception at most {budget:g} below the reference; ties: first"
     else:
         best = max(c.perception for c in candidates)
@@ -81,22 +81,31 @@ def choose(dev: pd.DataFrame, reference: pd.DataFrame, *, budget: float) -> Choi
         rule = (
             f"budget missed: no point within {budget:g} of dev perception; best dev perception, ties: first"
         )
-    return Choice(chosen.point, chosen.params, rule, budget, not kept, own[0].perception, candidates)
+    return Choice(
+        point=chosen.point,
+        params=chosen.params,
+        rule=rule,
+        budget=budget,
+        budget_missed=not qualified,
+        reference_perception=unmodified[0].perception,
+        candidates=candidates,
+    )
 
 
 def axis_means(dev: pd.DataFrame) -> dict[str, float]:
-    """Mean share of correct answers by axis: a plain mean over the benchmarks of one point's dev scores."""
+    """Average one point's dev scores over the benchmarks of each axis, as shares of correct answers."""
     means = (dev["correct"] / dev["n"]).groupby(dev["axis"]).mean()
     return {str(axis): float(mean) for axis, mean in means.items()}
 
 
 def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
+    """Average the dev scores of every point over the benchmarks of each axis."""
     missing = [c for c in REQUIRED if c not in dev.columns]
     if missing or dev.empty:
         what = f"lack the column {missing[0]}" if missing else "are empty"
         raise UserError(f"the dev scores of {owner} {what}: delete its dev.csv and run again.")
     result = []
-    for point, rows in dev.groupby("point", sort=False):
+    for _, rows in dev.groupby("point", sort=False):
         means = axis_means(rows)
         for axis in ("perception", "reasoning"):
             if axis not in means:
@@ -105,11 +114,13 @@ def _points(dev: pd.DataFrame, owner: str) -> list[Candidate]:
                 )
         params = rows["params"].iloc[0]
         params = json.loads(params) if isinstance(params, str) else dict(params)
-        result.append(Candidate(int(point), params, means["perception"], means["reasoning"], True))
+        number = int(rows["point"].iloc[0])
+        result.append(Candidate(number, params, means["perception"], means["reasoning"], True))
     return result
 
 
 def _same_benchmarks(dev: pd.DataFrame, reference: pd.DataFrame) -> None:
+    """Raise UserError unless every point was scored once on each of the reference's benchmarks."""
     compared = ("perception", "reasoning")
     expected = set(reference.loc[reference["axis"].isin(compared), "benchmark"])
     for point, rows in dev[dev["axis"].isin(compared)].groupby("point", sort=False):

@@ -15,7 +15,7 @@ from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.engine_settings import LOCAL, EngineName, EngineSettings
 from benchmarks.study.entry import Entry, Name, names
 from benchmarks.study.explain_settings import ExplainSettings
-from benchmarks.study.extends import extended, read_yaml
+from benchmarks.study.extends import extended, merged, read_yaml
 from benchmarks.study.faults import sentence
 from benchmarks.study.judge_settings import JudgeSettings
 from benchmarks.study.question_settings import DataSettings, PromptingSettings, QuestionSettings
@@ -97,9 +97,15 @@ class StudyConfig(Section):
             raise UserError(f"{source}: {sentence(cls, json.loads(text), error)}") from None
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a config file, with what it extends. Raises UserError in one sentence."""
-        return cls.make(extended(read_yaml(path), path.parent), str(path))
+    def load(cls, *paths: Path) -> Self:
+        """Read a config from its file, with what it extends; later files go over earlier ones.
+
+        Raises UserError in one sentence.
+        """
+        whole: dict[str, Any] = {}
+        for path in paths:
+            whole = merged(whole, extended(read_yaml(path), path.parent))
+        return cls.make(whole, " + ".join(map(str, paths)))
 
     @classmethod
     def read(cls, record: Path) -> Self:

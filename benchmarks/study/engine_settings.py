@@ -86,7 +86,8 @@ class EngineSettings(Section):
         """The dtype as torch knows it."""
         import torch
 
-        return getattr(torch, self.dtype)
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
 
     @property
     def torch_device(self) -> "torch.device":

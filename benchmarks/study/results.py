@@ -95,8 +95,9 @@ def read_choice(results: Path, variant: str) -> dict[str, Any]:
     """The chosen parameters of a variant (choice.json); {} for one that had no choice to make."""
     path = results / "variants" / variant / "choice.json"
     choice = read_json(path) if path.exists() else {}
-    if choice and ("point" not in choice or "params" not in choice):
-        raise UserError(f"{path} lacks the chosen point or its params: delete it and run again.")
+    missing = {"point", "params", "budget_missed"} - choice.keys()
+    if choice and missing:
+        raise UserError(f"{path} lacks {min(missing)}: delete it and run again.")
     return choice
 
 

@@ -1,6 +1,7 @@
-"""Per-question scores to rows of numbers: every variant against the VLM, and the contrasts that matter.
+"""Compare per-question scores: every variant with the VLM, and the contrasts that matter, as rows of numbers.
 
-Each function returns one data frame with unformatted numbers; `benchmarks.stages.tables` writes them.
+Each function returns one data frame with unformatted numbers; `benchmarks.stages.tables` writes them, in the
+columns that stand beside the function.
 """
 
 import json
@@ -14,40 +15,70 @@ from benchmarks.statistics.intervals import group_mean
 from benchmarks.statistics.paired_tests import holm
 from benchmarks.study.config import PARENTS, StudyConfig
 from benchmarks.study.results import compact
+from benchmarks.tables.cells import Table, list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
 COMPARED = (
-    "n",
-    "score",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-    "p_holm",
-    "gained",
-    "lost",
-    "detectable",
+    *make_columns("count", "n"),
+    *make_estimate("score", "low", "high"),
+    *make_estimate("difference"),
+    *make_columns("p", "p", "p_holm"),
+    *make_columns("count", "gained", "lost"),
+    *make_columns("share", "detectable"),
 )
-
-RETENTION = ["retention", "retention_low", "retention_high"]
+BENCHMARKS = (*make_columns("name", "variant", "benchmark", "group"), *COMPARED)
+AXES = (
+    *make_columns("name", "variant", "group"),
+    *make_columns("count", "benchmarks"),
+    *COMPARED,
+    *make_estimate("retention"),
+)
+CONTRASTS = (
+    *make_columns("name", "variant", "against", "kind", "group"),
+    *make_estimate("other"),
+    *COMPARED,
+)
+TEXT = (
+    *make_columns("name", "variant", "task"),
+    *COMPARED,
+    *make_columns("share", "not_extracted", "truncated"),
+    *make_columns("two_decimals", "tokens_mean"),
+)
+SELECTION = (
+    *make_columns("name", "variant"),
+    *make_columns("count", "point"),
+    *make_columns("params", "params"),
+    *make_columns("count", "perception_n"),
+    *make_estimate("perception"),
+    *make_columns("count", "reasoning_n"),
+    *make_estimate("reasoning"),
+    *make_columns("name", "chosen", "rule"),
+)
+STYLE = (
+    *make_columns("name", "variant", "group"),
+    *make_columns("count", "n"),
+    *make_columns("share", "not_extracted", "truncated", "repeated"),
+    *make_columns("two_decimals", "tokens_mean", "tokens_p95"),
+    *make_columns("share", "score", "score_raw"),
+)
+# Columns of TEXT that a study of an older version lacks, by the column of its answers they are means of.
+FORM = {"not_extracted": "extracted", "truncated": "truncated", "tokens_mean": "tokens"}
 TESTED = ("difference", "difference_low", "difference_high", "p", "gained", "lost", "detectable", "retention",
           "retention_low", "retention_high")  # fmt: skip
 
 
 def benchmark_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
-    """One row per variant and benchmark. Holm over all of them."""
+    """Compare every variant with the VLM on each benchmark: one row each. Holm over all of them."""
     rows = []
     for variant in study.variants:
         for benchmark in answers.correct:
             names = {"benchmark": benchmark, "group": answers.headings[benchmark]}
             rows.append(row_against(study, answers, variant, study.reference, [benchmark], benchmark, names))
-    return with_holm(rows).drop(columns=RETENTION)
+    return with_holm(rows)[list_names(BENCHMARKS)]
 
 
 def axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
-    """One row per variant and group (perception, reasoning, others, text), with retention. Holm over all."""
+    """Compare every variant with the VLM on each group of benchmarks and on text. Holm over all of them."""
     rows: list[dict[str, Any]] = []
     for variant in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
         for answers in kinds:
@@ -61,7 +92,7 @@ def axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
 
 
 def contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
-    """Each learned variant against its controls and against plain injection, group by group. Holm over all.
+    """Compare each learned variant with its controls and plain injection, group by group. Holm over all.
 
     Which contrasts are made follows from the config alone (who names whom as `reference`, and
     `method: inject`), never from a score. `score` is the learned variant's, `other` the one it is
@@ -80,38 +111,40 @@ def contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
                     rows.append(
                         row_against(study, answers, variant, against, benchmarks, heading, names) | other
                     )
-    columns = ["variant", "against", "kind", "group", "other", "other_low", "other_high", *COMPARED]
-    return with_holm(rows).reindex(columns=columns)
+    return with_holm(rows).reindex(columns=list_names(CONTRASTS))
 
 
-def text_rows(study: StudyConfig, said: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
-    """One row per owner of text scores and task. Holm over all; empty without tasks.
+def text_rows(study: StudyConfig, answers: ScoreMatrix, text: pd.DataFrame) -> pd.DataFrame:
+    """Compare every model with text scores with the VLM on each task. Holm over all; empty without tasks.
 
     `text` is the frame of `study.read_text`: how answers were cut off stands beside the scores, where known.
     """
     rows = []
-    form = {"not_extracted": "extracted", "truncated": "truncated", "tokens_mean": "tokens"}
-    for owner in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
-        for task in said.correct:
-            if owner in said.correct[task]:
-                row = row_against(study, said, owner, study.reference, [task], task, {"task": task})
-                own = text[(text["variant"] == owner) & (text["benchmark"] == task)]
-                known = {name: own[column] for name, column in form.items() if column in own}
-                if "not_extracted" in known:
-                    known["not_extracted"] = known["not_extracted"].isna()
-                rows.append(row | {name: float(column.mean()) for name, column in known.items()})
-    columns = [c for c in with_holm(rows).columns if c not in RETENTION]
-    return with_holm(rows).reindex(columns=columns or ["variant", "task", *COMPARED])
+    for model in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
+        for task in answers.correct:
+            if model in answers.correct[task]:
+                row = row_against(study, answers, model, study.reference, [task], task, {"task": task})
+                texts = text[(text["variant"] == model) & (text["benchmark"] == task)]
+                form = {name: texts[column] for name, column in FORM.items() if column in texts}
+                if "not_extracted" in form:
+                    form["not_extracted"] = form["not_extracted"].isna()
+                rows.append(row | {name: float(column.mean()) for name, column in form.items()})
+    frame = with_holm(rows)
+    return frame.reindex(columns=[c for c in list_names(TEXT) if c in frame or c not in FORM])
 
 
 def selection_rows(study: StudyConfig, dev: pd.DataFrame, choices: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row per variant and grid point: dev scores with intervals, which one was chosen, by what rule."""
+    """List the dev scores of every variant's grid points, which one was chosen, and by what rule.
+
+    Beside SELECTION there is a column `budget_missed`: whether the point was chosen although none qualified.
+    """
     rows: list[dict[str, Any]] = []
-    for variant, own in dev.groupby("variant", sort=False):
+    for variant, dev_scores in dev.groupby("variant", sort=False):
         choice = choices.get(str(variant), {})
-        for point, part in own.groupby("point", sort=False):
+        for _, part in dev_scores.groupby("point", sort=False):
+            point = int(part["point"].iloc[0])
             params = json.loads(part["params"].iloc[0])
-            row: dict[str, Any] = {"variant": variant, "point": int(point), "params": compact(params)}
+            row: dict[str, Any] = {"variant": variant, "point": point, "params": compact(params)}
             for axis in ("perception", "reasoning"):
                 suites = part[part["axis"] == axis]
                 mean, (low, high) = group_mean(
@@ -123,19 +156,30 @@ def selection_rows(study: StudyConfig, dev: pd.DataFrame, choices: dict[str, dic
                     f"{axis}_low": low,
                     f"{axis}_high": high,
                 }
-            chosen = not choice or int(choice["point"]) == int(point)
-            row |= {"chosen": chosen, "rule": choice.get("rule", "one point") if chosen else ""}
+            chosen = not choice or int(choice["point"]) == point
+            row |= {
+                "chosen": chosen,
+                "rule": choice.get("rule", "one point") if chosen else "",
+                "budget_missed": chosen and choice.get("budget_missed", False),
+            }
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*list_names(SELECTION), "budget_missed"])
+
+
+def show_selection(selection: pd.DataFrame) -> Table:
+    """Prepare `selection_rows` for Markdown: a missed budget beside the choice instead of the rule."""
+    pairs = zip(selection["chosen"], selection["budget_missed"], strict=True)
+    chosen = [("yes" if taken else "no") + (" (budget missed)" if missed else "") for taken, missed in pairs]
+    return Table(selection.assign(chosen=chosen), [c for c in SELECTION if c.name != "rule"])
 
 
 def style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
-    """How each variant answers, per group: failures of form, and the raw text's score."""
+    """Count each variant's failures of form per group, and score its extracted and its raw answers."""
     rows = []
     for variant in study.variants:
-        own = scores[scores["variant"] == variant]
+        answers = scores[scores["variant"] == variant]
         for heading in headings:
-            part = own[own["heading"] == heading]
+            part = answers[answers["heading"] == heading]
             if part.empty:
                 continue
             tokens = part["tokens"].astype(float)
@@ -154,7 +198,7 @@ def style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) ->
                     "score_raw": float(suites["correct_raw"].mean().mean()),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list_names(STYLE))
 
 
 def row_against(
@@ -166,7 +210,7 @@ def row_against(
     heading: str,
     names: dict[str, Any],
 ) -> dict[str, Any]:
-    """One row: its words (variant first), its score, and unless it is the reference the paired comparison."""
+    """Make one row: variant and `names`, the score, and unless it is the reference the paired comparison."""
     c = answers.compare(study, variant, reference, benchmarks, heading)
     row: dict[str, Any] = {
         "variant": variant,
@@ -193,8 +237,8 @@ def row_against(
 
 
 def with_holm(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a frame, with Holm's p over all its tests beside p."""
+    """Turn rows into a frame, with Holm's p over all its tests beside p."""
     frame = pd.DataFrame(rows)
     if "p" in frame:
-        frame.insert(frame.columns.get_loc("p") + 1, "p_holm", holm(frame["p"]))
+        frame.insert(list(frame.columns).index("p") + 1, "p_holm", holm(frame["p"]))
     return frame

@@ -1,4 +1,4 @@
-"""What each variant's answers cost: seconds, generated tokens, peak memory."""
+"""Add up what each variant's answers cost: seconds, generated tokens, peak memory."""
 
 from pathlib import Path
 
@@ -6,13 +6,20 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns
 
-COLUMNS = ["variant", "n", "seconds", "tokens", "tokens_per_answer", "answers_per_second", "wall_seconds",
-           "tune_seconds", "peak_memory_mib"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "variant"),
+    *make_columns("count", "n"),
+    *make_columns("two_decimals", "seconds"),
+    *make_columns("count", "tokens"),
+    *make_columns("two_decimals", "tokens_per_answer", "answers_per_second", "wall_seconds", "tune_seconds",
+                  "peak_memory_mib"),
+)  # fmt: skip
 
 
 def cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
-    """One row per variant whose scores came with times.
+    """Add up the costs of every variant whose scores came with times: one row each.
 
     `seconds` of generation alone and `tokens` are summed over the test questions (scores/*.cost.csv).
     `wall_seconds`, `tune_seconds` and `peak_memory_mib` (largest resident memory of the host process, loading
@@ -40,13 +47,13 @@ def cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
                 "peak_memory_mib": float(np.fmax(answered["max_rss"], tuned["max_rss"])),
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def _measured(path: Path) -> dict[str, float]:
-    """Largest seconds and MiB of a Snakemake benchmark file; NaN where there is none."""
-    wanted = ["s", "max_rss"]
+    """Read the largest seconds and MiB from a Snakemake benchmark file; NaN where there is none."""
+    columns = ["s", "max_rss"]
     if not path.exists():
-        return dict.fromkeys(wanted, float("nan"))
-    frame = pd.read_csv(path, sep="\t").reindex(columns=wanted)
-    return {c: float(pd.to_numeric(frame[c], errors="coerce").max()) for c in wanted}
+        return dict.fromkeys(columns, float("nan"))
+    frame = pd.read_csv(path, sep="\t").reindex(columns=columns)
+    return {c: float(pd.to_numeric(frame[c], errors="coerce").max()) for c in columns}

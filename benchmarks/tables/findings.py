@@ -1,4 +1,4 @@
-"""What a test allows to be said: gain, loss or not shown; perception kept, or not shown to be."""
+"""Read verdicts off tests: gain, loss or not shown; perception kept, or not shown to be."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from benchmarks.tables.cells import interval, probability
 
 @dataclass(frozen=True)
 class Finding:
-    """One tested difference: who, against whom, in which group, and what may be said of it."""
+    """One tested difference of a variant to another in a group, and the verdict on it."""
 
     variant: str
     against: str
@@ -26,7 +26,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """`gain`, `loss` or `not shown`."""
+        """Say `gain`, `loss` or `not shown`."""
         if self.p_holm < self.alpha and self.low > 0:
             return "gain"
         if self.p_holm < self.alpha and self.high < 0:
@@ -35,19 +35,19 @@ class Finding:
 
     @property
     def number(self) -> str:
-        """`+0.120 [+0.080, +0.160]`."""
+        """Format `+0.120 [+0.080, +0.160]`."""
         return interval(self.difference, self.low, self.high, signed=True)
 
     @property
     def words(self) -> str:
-        """The number with all that belongs to it."""
+        """Format the difference with its interval, n and p."""
         p = probability(self.p_holm)
         return f"{self.number} (n = {self.n}, Holm p {p if p.startswith('<') else '= ' + p})"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What the non-inferiority test says of a variant's perception."""
+    """The non-inferiority test of a variant's perception."""
 
     loss: float
     limit: float
@@ -57,12 +57,12 @@ class Budget:
 
     @property
     def verdict(self) -> str:
-        """`kept`, `before Holm` (kept if it were the only variant), or `not shown`."""
+        """Say `kept`, `before Holm` (kept if it were the only variant), or `not shown`."""
         return "kept" if self.p_holm < self.alpha else "before Holm" if self.p < self.alpha else "not shown"
 
     @property
     def words(self) -> str:
-        """The loss with its limit and p."""
+        """Format the limit of the loss and p."""
         p = probability(self.p_holm)
         return f"at most {self.limit:.3f} lost, Holm p {p if p.startswith('<') else '= ' + p}"
 
@@ -76,12 +76,12 @@ class Duel:
     findings: dict[str, Finding]
 
     def groups(self, verdict: str) -> list[str]:
-        """The groups with this verdict."""
+        """List the groups with this verdict."""
         return [g for g, f in self.findings.items() if f.verdict == verdict]
 
 
 def finding(study: StudyConfig, row: dict[Any, Any], against: str) -> Finding:
-    """The finding of one row of the tables axes or contrasts."""
+    """Read the finding off one row of the tables axes or contrasts."""
     return Finding(
         variant=row["variant"],
         against=against,
@@ -97,16 +97,16 @@ def finding(study: StudyConfig, row: dict[Any, Any], against: str) -> Finding:
 
 
 def duels_of(study: StudyConfig, contrasts: pd.DataFrame) -> dict[str, list[Duel]]:
-    """Per learned variant its duels, in the order of the table contrasts."""
+    """List every learned variant's duels, in the order of the table contrasts."""
     duels: dict[str, dict[str, Duel]] = {v: {} for v in study.learned}
     for row in contrasts.to_dict("records"):
         duel = duels[row["variant"]].setdefault(row["against"], Duel(row["against"], row["kind"], {}))
         duel.findings[row["group"]] = finding(study, row, row["against"])
-    return {variant: list(found.values()) for variant, found in duels.items()}
+    return {variant: list(by_opponent.values()) for variant, by_opponent in duels.items()}
 
 
 def budgets_of(study: StudyConfig, pareto: pd.DataFrame) -> dict[str, Budget]:
-    """Per variant the test of its perception; empty without both axes."""
+    """Read the test of every variant's perception; empty without both axes."""
     alpha = 1 - study.statistics.confidence
     tested = pareto[pareto["p"].notna()]
     return {

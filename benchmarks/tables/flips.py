@@ -1,16 +1,25 @@
-"""Every question that a merge turned from right to wrong or back, and their numbers per benchmark."""
+"""List every question that a merge turned from right to wrong or back, and count them per benchmark."""
 
 import pandas as pd
 
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns
 
-COLUMNS = ["variant", "benchmark", "group", "index", "cluster", "flip", "answer", "reference_extracted",
-           "extracted", "reference_correct", "correct"]  # fmt: skip
-COUNTED = ["variant", "benchmark", "n", "gained", "lost", "unchanged", "flipped"]
+COLUMNS = (
+    *make_columns("name", "variant", "benchmark", "group"),
+    *make_columns("mark", "index", "cluster", "flip"),
+    *make_columns("answer", "answer", "reference_extracted", "extracted"),
+    *make_columns("share", "reference_correct", "correct"),
+)
+COUNTED = (
+    *make_columns("name", "variant", "benchmark"),
+    *make_columns("count", "n", "gained", "lost", "unchanged"),
+    *make_columns("share", "flipped"),
+)
 
 
 def flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per question and variant whose score differs from the reference's, in the config's order.
+    """List the questions whose score differs from the reference's: a row each, in the config's order.
 
     `flip` is gained or lost; `answer` the right one; `extracted` what each model answered.
 
@@ -19,9 +28,9 @@ def flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     """
     frame = scores.reindex(columns=[*dict.fromkeys([*scores.columns, "answer", "cluster"])])
     keys = ["benchmark", "index"]
-    own = frame[frame["variant"] == study.reference][[*keys, "extracted", "correct"]]
+    reference = frame[frame["variant"] == study.reference][[*keys, "extracted", "correct"]]
     pairs = frame[frame["variant"] != study.reference].merge(
-        own, on=keys, suffixes=("", "_of_reference"), validate="many_to_one"
+        reference, on=keys, suffixes=("", "_of_reference"), validate="many_to_one"
     )
     pairs = pairs[pairs["correct"] != pairs["correct_of_reference"]]
     rows = pd.DataFrame(
@@ -38,7 +47,7 @@ def flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
             "reference_correct": pairs["correct_of_reference"],
             "correct": pairs["correct"],
         },
-        columns=COLUMNS,
+        columns=list_names(COLUMNS),
     )
     order = rows.assign(
         variant=rows["variant"].map({v: i for i, v in enumerate(study.variants)}),
@@ -49,13 +58,13 @@ def flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def flip_counts(study: StudyConfig, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.DataFrame:
-    """Per variant and benchmark: questions, gained, lost, unchanged, and the share that flipped."""
+    """Count per variant and benchmark the questions gained, lost, unchanged, and the share that flipped."""
     asked = scores[scores["variant"] == study.reference].groupby("benchmark").size()
-    found = flips.groupby(["variant", "benchmark", "flip"]).size()
+    counts = flips.groupby(["variant", "benchmark", "flip"]).size()
     rows = []
     for variant in study.variants:
         for benchmark in study.benchmark_names if variant != study.reference else ():
             n = int(asked[benchmark])
-            gained, lost = (int(found.get((variant, benchmark, flip), 0)) for flip in ("gained", "lost"))
+            gained, lost = (int(counts.get((variant, benchmark, flip), 0)) for flip in ("gained", "lost"))
             rows.append((variant, benchmark, n, gained, lost, n - gained - lost, (gained + lost) / n))
-    return pd.DataFrame(rows, columns=COUNTED)
+    return pd.DataFrame(rows, columns=list_names(COUNTED))

@@ -1,4 +1,4 @@
-"""Title and legend of every table: what the numbers are, how they were tested, what they do not say."""
+"""Write title and legend of every table: what its numbers are, how they were tested, what they leave open."""
 
 from benchmarks.study.config import StudyConfig
 
@@ -158,14 +158,14 @@ NOTHING = "This study has nothing to put here."
 def legend(
     name: str, study: StudyConfig, pairs: tuple[int, int] = (0, 0), empty: bool = False
 ) -> tuple[str, str]:
-    """Title and legend of a table with the study's numbers in it.
+    """Write title and legend of a table with the study's numbers in it.
 
     `pairs`: tests of `tied`'s families; `empty`: whether the study has nothing to show in it.
     """
     title, text = LEGENDS[name]
     against = "the variant named under `against`" if name == "contrasts" else f"`{study.reference}`"
-    shown = {axis: getattr(study.explain, axis) for axis in ("perception", "reasoning")}
-    words = text.format(
+    benchmarks = {"perception": study.explain.perception, "reasoning": study.explain.reasoning}
+    legend_text = text.format(
         level=f"{study.statistics.confidence:.0%}",
         alpha=f"{1 - study.statistics.confidence:.3g}",
         resamples=study.statistics.resamples,
@@ -175,7 +175,7 @@ def legend(
         margin=f"{study.selection.tolerated:g}",
         group_pairs=pairs[0],
         benchmark_pairs=pairs[1],
-        axes=" and ".join(f"{axis} ({named or 'mean of the axis'})" for axis, named in shown.items()),
+        axes=" and ".join(f"{axis} ({named or 'mean of the axis'})" for axis, named in benchmarks.items()),
         none=NOTHING if empty else "",
     )
-    return title, " ".join(words.split())
+    return title, " ".join(legend_text.split())

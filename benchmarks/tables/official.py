@@ -1,4 +1,4 @@
-"""What others say of the same answers: VLMEvalKit's own totals, and a judge model beside the rule judge."""
+"""Compare our scores with others of the same answers: VLMEvalKit's own totals, and those of a judge model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,16 +8,25 @@ import pandas as pd
 
 from benchmarks.scoring import agreement
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
 from frism.files import read_json
 
 EVERYBODY = "all"
-OFFICIAL = ["variant", "benchmark", "metric", "extracted_total", "raw_total", "judge_total"]
-JUDGES = ["variant", *agreement.COLUMNS]
+OFFICIAL = (
+    *make_columns("name", "variant", "benchmark", "metric"),
+    *make_columns("share", "extracted_total", "raw_total", "judge_total"),
+)
+JUDGES = (
+    *make_columns("name", "variant", "benchmark"),
+    *make_columns("count", "n", "both_right", "rule_only", "judge_only", "both_wrong"),
+    *make_columns("share", "agreement"),
+    *make_estimate("kappa"),
+)
 
 
 def official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
-    """One row per variant, benchmark and total that VLMEvalKit prints: of extracted answers and of raw ones.
+    """List the totals that VLMEvalKit prints, per variant and benchmark, of extracted and of raw answers.
 
     From scores/VARIANT.official.json, {benchmark: {"extracted": {name: total}, "raw": {...}}}, with "judge"
     where a judge model judged; a variant without the file (scored by an older version) has no rows. Raises
@@ -28,24 +37,24 @@ def official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
         path = results / "scores" / f"{variant}.official.json"
         if not path.exists():
             continue
-        found = read_json(path)
+        official = read_json(path)
         for benchmark in study.benchmark_names:
-            if benchmark in found:
+            if benchmark in official:
                 readings = [
-                    _totals(path, benchmark, found[benchmark], k) for k in ("extracted", "raw", "judge")
+                    _totals(path, benchmark, official[benchmark], k) for k in ("extracted", "raw", "judge")
                 ]
                 for name in dict.fromkeys(name for reading in readings for name in reading):
                     rows.append((variant, benchmark, name, *(r.get(name, float("nan")) for r in readings)))
-    return pd.DataFrame(rows, columns=OFFICIAL)
+    return pd.DataFrame(rows, columns=list_names(OFFICIAL))
 
 
 def judge_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
-    """Agreement of both judges: a row per benchmark over all variants, then per variant."""
+    """Measure how far both judges agree: a row per benchmark over all variants, then per variant."""
     if "correct_judge" not in scores or scores["correct_judge"].isna().all():
-        return pd.DataFrame(columns=JUDGES)
+        return pd.DataFrame(columns=list_names(JUDGES))
     parts = {EVERYBODY: scores} | {v: scores[scores["variant"] == v] for v in study.variants}
     rows = [agreement.by_benchmark(part).assign(variant=name) for name, part in parts.items()]
-    return pd.concat(rows, ignore_index=True)[JUDGES]
+    return pd.concat(rows, ignore_index=True)[list_names(JUDGES)]
 
 
 def _totals(path: Path, benchmark: str, entry: Any, kind: str) -> Mapping[str, Any]:

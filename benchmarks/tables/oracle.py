@@ -1,4 +1,4 @@
-"""What a choice made by looking would have gained: the oracle on test, and the price of the budget on dev.
+"""Measure what a choice made by looking would have gained: on test, and on dev without the budget.
 
 An oracle is no result. It says how much the choice on dev left on the table, stands in a table of its own,
 and enters no comparison.
@@ -13,13 +13,20 @@ import pandas as pd
 from benchmarks.statistics.selection import Choice, choose
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import compact, words
+from benchmarks.tables.cells import list_names, make_columns
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import UserError
 
 AXES = ("perception", "reasoning")
 GRID, METHOD, PRICE = "grid on test", "one method's variants on test", "dev, budget ignored"
-COLUMNS = ["kind", "variant", "points", "evaluated", "chosen_params", "chosen_perception",
-           "chosen_reasoning", "oracle_params", "oracle_perception", "oracle_reasoning", "gap"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "kind", "variant"),
+    *make_columns("count", "points", "evaluated"),
+    *make_columns("name", "chosen_params"),
+    *make_columns("share", "chosen_perception", "chosen_reasoning"),
+    *make_columns("name", "oracle_params"),
+    *make_columns("share", "oracle_perception", "oracle_reasoning", "gap"),
+)
 
 
 def oracle_rows(
@@ -29,7 +36,7 @@ def oracle_rows(
     choices: Mapping[str, Mapping[str, Any]],
     points: Mapping[str, pd.DataFrame],
 ) -> pd.DataFrame:
-    """One row per choice that can be second-guessed. `gap`: oracle's reasoning minus that of the choice.
+    """Compare every choice that can be second-guessed with its oracle; `gap` is what reasoning it gives away.
 
     Kinds, by the data that exist:
     - GRID: `points[variant]` holds test scores of grid points (`selection.oracle`); the rule of
@@ -43,27 +50,27 @@ def oracle_rows(
         points: per variant a frame point, params, benchmark, axis, n, correct of test scores.
     """
     if not set(AXES) <= set(answers.by_heading()):
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=list_names(COLUMNS))
     rows = [
         *_grids(study, answers, choices, points),
         *_methods(study, answers, dev, choices),
         *_prices(study, dev, choices),
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def totals(answers: ScoreMatrix, variant: str, point: int, params: str) -> pd.DataFrame:
-    """A variant's test scores on the two axes in the shape of dev.csv."""
-    asked = [(a, b) for a in AXES for b in answers.by_heading()[a]]
-    own = [answers.correct[b][variant] for _, b in asked]
+    """Add up a variant's test scores on the two axes, in the shape of dev.csv."""
+    benchmarks = [(axis, b) for axis in AXES for b in answers.by_heading()[axis]]
+    scores = [answers.correct[b][variant] for _, b in benchmarks]
     return pd.DataFrame(
         {
             "point": point,
             "params": params,
-            "benchmark": [b for _, b in asked],
-            "axis": [a for a, _ in asked],
-            "n": [len(scores) for scores in own],
-            "correct": [float(scores.sum()) for scores in own],
+            "benchmark": [b for _, b in benchmarks],
+            "axis": [axis for axis, _ in benchmarks],
+            "n": [len(column) for column in scores],
+            "correct": [float(column.sum()) for column in scores],
         }
     )
 
@@ -80,17 +87,17 @@ def _grids(
         size = int(np.prod([len(values) for values in study.variants[variant].grid.values()]))
         if size < 2:
             continue
-        asked = frame["benchmark"].map(unmodified.set_index("benchmark")["n"])
-        if (frame.loc[asked.notna(), "n"] != asked.dropna()).any():
+        expected = frame["benchmark"].map(unmodified.set_index("benchmark")["n"])
+        if (frame.loc[expected.notna(), "n"] != expected.dropna()).any():
             raise UserError(
                 f"a test.csv in variants/{variant}/points holds other test questions than the reference"
                 " answered: answer and score that point again, or delete the file."
             )
         taken = int(choices.get(variant, {}).get("point", 0))
-        own = totals(answers, variant, taken, compact(_params(study, choices, variant)))
-        every = pd.concat([frame[frame["point"] != taken], own], ignore_index=True)
+        answered = totals(answers, variant, taken, compact(_params(study, choices, variant)))
+        every = pd.concat([frame[frame["point"] != taken], answered], ignore_index=True)
         best = choose(every, unmodified, budget=study.selection.perception_budget)
-        chosen = choose(own, unmodified, budget=study.selection.perception_budget)
+        chosen = choose(answered, unmodified, budget=study.selection.perception_budget)
         shown = list(study.variants[variant].grid)
         rows.append(_row(GRID, variant, size, every["point"].nunique(), chosen, best, shown))
     return rows
@@ -101,17 +108,18 @@ def _methods(
 ) -> list[dict[str, Any]]:
     families: dict[str, list[str]] = {}
     for name, variant in study.variants.items():
-        families.setdefault(variant.method, []).append(name)
+        if variant.method is not None:
+            families.setdefault(variant.method, []).append(name)
     budget, rows = study.selection.perception_budget, []
     unmodified = totals(answers, study.reference, 0, "{}")
     for members in families.values():
-        known = [_chosen_dev(dev, choices, m, k) for k, m in enumerate(members)]
-        if len(members) < 2 or study.reference in members or any(frame.empty for frame in known):
+        on_dev = [_chosen_dev(dev, choices, m, k) for k, m in enumerate(members)]
+        if len(members) < 2 or study.reference in members or any(frame.empty for frame in on_dev):
             continue
-        named = {k: compact({"variant": m} | _params(study, choices, m)) for k, m in enumerate(members)}
-        on_test = pd.concat(totals(answers, m, k, named[k]) for k, m in enumerate(members))
+        params = [compact({"variant": m} | _params(study, choices, m)) for m in members]
+        on_test = pd.concat(totals(answers, m, k, params[k]) for k, m in enumerate(members))
         reference = _chosen_dev(dev, choices, study.reference, 0)
-        by_dev = choose(pd.concat(known), reference, budget=budget)
+        by_dev = choose(pd.concat(on_dev), reference, budget=budget)
         by_test = choose(on_test, unmodified, budget=budget)
         chosen = choose(on_test[on_test["point"] == by_dev.point], unmodified, budget=budget)
         size, shown = len(members), ["variant"]
@@ -123,21 +131,22 @@ def _prices(
     study: StudyConfig, dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     rows, reference = [], dev[dev["variant"] == study.reference]
-    for variant, own in dev.groupby("variant", sort=False):
-        count = own["point"].nunique()
+    for variant, scores in dev.groupby("variant", sort=False):
+        count = scores["point"].nunique()
         if count < 2 or "point" not in choices.get(str(variant), {}) or reference.empty:
             continue
-        anything = choose(own, reference, budget=1.0)
-        chosen = choose(own[own["point"] == choices[str(variant)]["point"]], reference, budget=1.0)
+        anything = choose(scores, reference, budget=1.0)
+        taken = choices[str(variant)]["point"]
+        chosen = choose(scores[scores["point"] == taken], reference, budget=1.0)
         shown = list(study.variants[str(variant)].grid)
         rows.append(_row(PRICE, str(variant), count, count, chosen, anything, shown))
     return rows
 
 
 def _row(
-    kind: str, who: str, size: int, evaluated: int, chosen: Choice, oracle: Choice, shown: list[str]
+    kind: str, variant: str, size: int, evaluated: int, chosen: Choice, oracle: Choice, shown: list[str]
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {"kind": kind, "variant": who, "points": size, "evaluated": evaluated}
+    row: dict[str, Any] = {"kind": kind, "variant": variant, "points": size, "evaluated": evaluated}
     for name, choice in (("chosen", chosen), ("oracle", oracle)):
         taken = next(c for c in choice.candidates if c.point == choice.point)
         row |= {
@@ -151,8 +160,9 @@ def _row(
 def _chosen_dev(
     dev: pd.DataFrame, choices: Mapping[str, Mapping[str, Any]], variant: str, point: int
 ) -> pd.DataFrame:
-    own = dev[dev["variant"] == variant]
-    return own[own["point"] == choices.get(variant, {}).get("point", 0)].assign(point=point)
+    """Take a variant's dev scores at its chosen point, numbered `point`."""
+    taken: int = choices.get(variant, {}).get("point", 0)
+    return dev[(dev["variant"] == variant) & (dev["point"] == taken)].assign(point=point)
 
 
 def _params(study: StudyConfig, choices: Mapping[str, Mapping[str, Any]], variant: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The trade-off in numbers: Pareto front over (perception, reasoning), hypervolume, the perception budget.
+"""Measure the trade-off: Pareto front over (perception, reasoning), hypervolume, the perception budget.
 
 One bootstrap draws the same questions for all variants, so that what it says of several variants together
 (who is on the front, how large the front's area is) keeps the pairing.
@@ -15,21 +15,30 @@ from scipy.stats import norm
 from benchmarks.statistics.intervals import Floats, generator, percentiles
 from benchmarks.statistics.paired_tests import holm, largest_loss, non_inferiority
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
 AXES = ("perception", "reasoning")
 WHOLE = "all variants"
 BLOCK = 250  # resamples at once: bounds the memory for benchmarks of many thousand questions
-COLUMNS = ["variant", "perception", "perception_low", "perception_high", "reasoning", "reasoning_low",
-           "reasoning_high", "perception_sd", "reasoning_sd", "correlation", "front", "front_share",
-           "hypervolume", "hypervolume_low", "hypervolume_high", "loss", "loss_limit", "margin", "p",
-           "p_holm", "kept"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "variant"),
+    *make_estimate("perception"),
+    *make_estimate("reasoning"),
+    *make_columns("share", "perception_sd", "reasoning_sd", "correlation"),
+    *make_columns("mark", "front"),
+    *make_columns("share", "front_share"),
+    *make_estimate("hypervolume"),
+    *make_columns("share", "loss", "loss_limit", "margin"),
+    *make_columns("p", "p", "p_holm"),
+    *make_columns("mark", "kept"),
+)
 
 
 def joint_means(
     answers: ScoreMatrix, variants: Sequence[str], benchmarks: Sequence[str], *, resamples: int, seed: int
 ) -> Floats:
-    """Bootstrap means over benchmarks of all variants on the same drawn questions: (resamples, variants).
+    """Resample the mean over benchmarks of all variants on the same drawn questions: (resamples, variants).
 
     Questions are drawn within each benchmark, whole clusters where there are any.
     """
@@ -52,7 +61,7 @@ def joint_means(
 
 
 def on_front(x: Floats, y: Floats) -> NDArray[np.bool_]:
-    """Which points (..., V) no other point dominates: none is as good on both axes and better on one."""
+    """Find the points (..., V) that no other dominates, being as good on both axes and better on one."""
     result = np.empty(x.shape, bool)
     for j in range(x.shape[-1]):
         a, b = x[..., [j]], y[..., [j]]
@@ -61,7 +70,7 @@ def on_front(x: Floats, y: Floats) -> NDArray[np.bool_]:
 
 
 def hypervolume(x: Floats, y: Floats) -> Floats:
-    """Area that points (..., V) in [0, 1] squared dominate, from the origin (no ability at all): (...)."""
+    """Compute the area (...) that points (..., V) in [0, 1] squared dominate, seen from the origin."""
     order = np.argsort(-x, axis=-1, kind="stable")
     right = np.take_along_axis(x, order, -1)
     height = np.maximum.accumulate(np.take_along_axis(y, order, -1), axis=-1)
@@ -70,43 +79,44 @@ def hypervolume(x: Floats, y: Floats) -> Floats:
 
 
 def pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
-    """One row per variant, and one for all together; empty unless both axes have benchmarks.
+    """Measure the trade-off of every variant and of all together; empty unless both axes have benchmarks.
 
     `front`: not dominated; `front_share`: share of resamples in which it is not. `hypervolume`: of the whole
     front in the last row, else what the front would lose without that variant. `loss`: perception lost
     against the reference, `loss_limit`: its upper one-sided limit; `p`: non-inferiority at the margin.
     """
-    found = answers.by_heading()
-    if not set(AXES) <= set(found):
-        return pd.DataFrame(columns=COLUMNS)
+    by_axis = answers.by_heading()
+    if not set(AXES) <= set(by_axis):
+        return pd.DataFrame(columns=list_names(COLUMNS))
     variants, level = list(study.variants), study.statistics.confidence
-    drawn = [
-        joint_means(answers, variants, found[a], resamples=study.statistics.resamples, seed=study.seed)
+    resampled = [
+        joint_means(answers, variants, by_axis[a], resamples=study.statistics.resamples, seed=study.seed)
         for a in AXES
     ]
-    means = {a: [answers.mean(study, v, found[a]) for v in variants] for a in AXES}
+    means = {a: [answers.mean(study, v, by_axis[a]) for v in variants] for a in AXES}
     points = [np.array([mean for mean, _ in means[a]]) for a in AXES]
-    front, shares = on_front(*points), on_front(*drawn).mean(axis=0)
-    whole, whole_drawn = hypervolume(*points), hypervolume(*drawn)
+    front, shares = on_front(*points), on_front(*resampled).mean(axis=0)
+    whole, resampled_whole = hypervolume(*points), hypervolume(*resampled)
     rows: list[dict[str, Any]] = []
     for k, variant in enumerate(variants):
         row: dict[str, Any] = {"variant": variant, "front": bool(front[k]), "front_share": shares[k]}
         for axis in AXES:
             mean, (low, high) = means[axis][k]
             row |= {axis: mean, f"{axis}_low": low, f"{axis}_high": high}
-        spread = [_deviation(d[:, k], *means[a][k][1], level) for d, a in zip(drawn, AXES, strict=True)]
-        row |= {"perception_sd": spread[0], "reasoning_sd": spread[1]}
-        row["correlation"] = _correlation(drawn[0][:, k], drawn[1][:, k])
-        others = [np.delete(c, k, axis=-1) for c in (*points, *drawn)]
-        row |= _volume(float(whole - hypervolume(*others[:2])), whole_drawn - hypervolume(*others[2:]), level)
+        draws = [r[:, k] for r in resampled]
+        spread = [_deviation(d, *means[a][k][1], level) for d, a in zip(draws, AXES, strict=True)]
+        row |= {"perception_sd": spread[0], "reasoning_sd": spread[1], "correlation": _correlation(*draws)}
+        without = [np.delete(c, k, axis=-1) for c in (*points, *resampled)]
+        lost, resampled_lost = whole - hypervolume(*without[:2]), resampled_whole - hypervolume(*without[2:])
+        row |= _volume(float(lost), resampled_lost, level)
         if variant != study.reference:
-            row |= _budget(study, answers, variant, found["perception"])
+            row |= _budget(study, answers, variant, by_axis["perception"])
         rows.append(row)
     adjusted = holm([row.get("p", np.nan) for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row |= {"p_holm": p, "kept": "" if np.isnan(p) else bool(p < 1 - level)}
-    rows.append({"variant": WHOLE, "front": "", "kept": ""} | _volume(float(whole), whole_drawn, level))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    rows.append({"variant": WHOLE, "front": "", "kept": ""} | _volume(float(whole), resampled_whole, level))
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def _budget(
@@ -121,14 +131,14 @@ def _budget(
     }
 
 
-def _volume(value: float, drawn: Floats, level: float) -> dict[str, float]:
-    low, high = percentiles(drawn, level)
+def _volume(value: float, resampled: Floats, level: float) -> dict[str, float]:
+    low, high = percentiles(resampled, level)
     return {"hypervolume": value, "hypervolume_low": low, "hypervolume_high": high}
 
 
-def _deviation(drawn: Floats, low: float, high: float, level: float) -> float:
-    """Bootstrap standard deviation; where no resample differs (all right or all wrong), the interval's."""
-    spread = float(drawn.std())
+def _deviation(resampled: Floats, low: float, high: float, level: float) -> float:
+    """Compute the resamples' standard deviation; where all are alike (all right or wrong), the interval's."""
+    spread = float(resampled.std())
     return spread if spread > 0 else (high - low) / (2 * float(norm.ppf((1 + level) / 2)))
 
 

@@ -1,4 +1,4 @@
-"""A study's scores beside the published ones: paper, ours, and whether the difference is within our interval.
+"""Set a study's scores beside published ones: paper, ours, and whether the paper's lies in our interval.
 
 The numbers stand in results/reference/papers/NAME.yaml, a file per triple, each with its source and whether
 anybody checked it; `published: NAME` in a study's config makes the table. A published number has a sampling
@@ -6,7 +6,7 @@ error of its own, which is hardly ever stated, so "within" takes it as exact.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.variant_config import VariantConfig
+from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError, describe_first_fault, suggest
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "reference" / "papers"
-COLUMNS = ["source", "row", "variant", "name", "paper", "ours", "ours_low", "ours_high", "gap", "within",
-           "paper_gain", "gain", "gain_low", "gain_high", "gain_within", "verified", "note"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "source", "row", "variant", "name"),
+    *make_columns("share", "paper"),
+    *make_estimate("ours"),
+    *make_columns("share", "gap"),
+    *make_columns("mark", "within"),
+    *make_columns("share", "paper_gain"),
+    *make_estimate("gain"),
+    *make_columns("mark", "gain_within", "verified"),
+    *make_columns("name", "note"),
+)
 AXES = ("reasoning", "perception")
 
 
@@ -29,7 +39,7 @@ class _Strict(BaseModel):
 
 
 class Citation(_Strict):
-    """Where numbers come from.
+    """The paper that numbers come from.
 
     Attributes:
         citation: the paper and the table. read_in: what was really read.
@@ -78,7 +88,7 @@ class Published(_Strict):
 
 
 def names() -> list[str]:
-    """What `published` in a config may name."""
+    """List the papers that `published` in a config may name."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -99,7 +109,7 @@ def load(name: str) -> Published:
 
 
 def published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFrame) -> pd.DataFrame:
-    """One row per published number and variant that it belongs to; `variant` is "" where none does.
+    """Compare each published number with the variants that it belongs to; `variant` is "" where none does.
 
     Shares of 1, as everywhere. `paper_gain` and `gain` are differences to the unmodified model, the paper's
     and ours. Empty unless the study names published numbers.
@@ -108,51 +118,53 @@ def published_rows(study: StudyConfig, benchmarks: pd.DataFrame, axes: pd.DataFr
         benchmarks, axes: the tables of these names (`comparisons.benchmark_rows`, `.axis_rows`).
     """
     if study.published is None:
-        return pd.DataFrame(columns=COLUMNS)
-    found = load(study.published)
+        return pd.DataFrame(columns=list_names(COLUMNS))
+    paper = load(study.published)
     ours = {
         **{(r["variant"], r["benchmark"]): r for r in benchmarks.to_dict("records")},
         **{(r["variant"], r["group"]): r for r in axes.to_dict("records")},
     }
-    unmodified = {row.source: row.scores for row in found.scores if row.method == "vlm"}
+    unmodified = {row.source: row.scores for row in paper.scores if row.method == "vlm"}
     rows = []
-    for row in found.scores:
+    for row in paper.scores:
         for name, score in row.scores.items():
             reference = None if row.method == "vlm" else unmodified.get(row.source, {}).get(name)
             gain = math.nan if reference is None else (score - reference) / 100
             variants = [v for v in counterparts(study.variants, row) if (v, name) in ours]
             for variant in variants or [""]:
-                source = found.sources[row.source]
+                source = paper.sources[row.source]
                 rows.append(
                     {"source": row.source, "row": row.row, "variant": variant, "name": name}
                     | _beside(score / 100, gain, ours.get((variant, name)))
                     | {"verified": source.verified, "note": source.averages if name in AXES else ""}
                 )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list_names(COLUMNS))
 
 
 def counterparts(variants: Mapping[str, VariantConfig], row: Row) -> Iterator[str]:
-    """The study's variants that a published row is to be compared with.
+    """Find the study's variants that a published row is to be compared with.
 
     Of a row with parameters: those of the method that fix the same. Of one without: those that choose
     parameters on dev, or every one of the method where none does.
     """
-    own = {name: v for name, v in variants.items() if row.method is not None and v.method == row.method}
+    of_method = {name: v for name, v in variants.items() if row.method is not None and v.method == row.method}
     if row.params:
-        return (name for name, v in own.items() if row.params.items() <= v.params.items())
-    swept = [name for name, v in own.items() if v.grid]
-    return iter(swept or own)
+        return (name for name, v in of_method.items() if row.params.items() <= v.params.items())
+    swept = [name for name, v in of_method.items() if v.grid]
+    return iter(swept or of_method)
 
 
-def _beside(paper: float, gain: float, own: Mapping[str, Any] | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"paper": paper, "paper_gain": gain}
-    if own is None:
-        return found | {"within": "", "gain_within": ""}
-    return found | {
-        "ours": own["score"], "ours_low": own["low"], "ours_high": own["high"], "gap": own["score"] - paper,
-        "within": _within(paper, own["low"], own["high"]),
-        "gain": own["difference"], "gain_low": own["difference_low"], "gain_high": own["difference_high"],
-        "gain_within": _within(gain, own["difference_low"], own["difference_high"]),
+def _beside(paper: float, gain: float, ours: Mapping[Hashable, Any] | None) -> dict[str, Any]:
+    """Compare one published number, and its gain, with our row of the tables benchmarks or axes."""
+    published: dict[str, Any] = {"paper": paper, "paper_gain": gain}
+    if ours is None:
+        return published | {"within": "", "gain_within": ""}
+    low, high = ours["difference_low"], ours["difference_high"]
+    return published | {
+        "ours": ours["score"], "ours_low": ours["low"], "ours_high": ours["high"],
+        "gap": ours["score"] - paper, "within": _within(paper, ours["low"], ours["high"]),
+        "gain": ours["difference"], "gain_low": low, "gain_high": high,
+        "gain_within": _within(gain, low, high),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""All variants' scores side by side, question by question: what every comparison is made from."""
+"""Hold all variants' scores side by side, question by question: what every comparison is made from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class ScoreMatrix:
 
     @classmethod
     def of(cls, scores: pd.DataFrame, benchmarks: Iterable[str]) -> "ScoreMatrix":
-        """From the long frame of `study.read_scores` or `read_text` (optional column `cluster`)."""
+        """Make it from the long frame of `study.read_scores` or `read_text` (optional column `cluster`)."""
         correct: dict[str, pd.DataFrame] = {}
         clusters: dict[str, Codes | None] = {}
         headings: dict[str, str] = {}
@@ -35,16 +35,16 @@ class ScoreMatrix:
         return cls(correct, clusters, headings)
 
     def by_heading(self) -> dict[str, list[str]]:
-        """Benchmarks under each heading: perception, reasoning, the others as they come, text."""
+        """Group the benchmarks by heading: perception, reasoning, the others as they come, text."""
         order = dict.fromkeys(
-            [*("perception", "reasoning"), *(h for h in self.headings.values() if h != "text")]
+            ["perception", "reasoning", *(h for h in self.headings.values() if h != "text")]
         )
-        found = {h: [b for b in self.correct if self.headings[b] == h] for h in [*order, "text"]}
-        return {heading: benchmarks for heading, benchmarks in found.items() if benchmarks}
+        groups = {h: [b for b in self.correct if self.headings[b] == h] for h in [*order, "text"]}
+        return {heading: benchmarks for heading, benchmarks in groups.items() if benchmarks}
 
     def mean(self, study: StudyConfig, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
-        """A variant's score over `benchmarks`, with its interval."""
-        own = [self.correct[b][variant].to_numpy() for b in benchmarks]
+        """Average a variant's score over `benchmarks`, with its interval."""
+        by_benchmark = [self.correct[b][variant].to_numpy() for b in benchmarks]
         limits = [
             score_interval(
                 scores,
@@ -53,12 +53,12 @@ class ScoreMatrix:
                 resamples=study.statistics.resamples,
                 seed=study.seed,
             )
-            for b, scores in zip(benchmarks, own, strict=True)
+            for b, scores in zip(benchmarks, by_benchmark, strict=True)
         ]
-        return mean_interval([scores.mean() for scores in own], limits)
+        return mean_interval([scores.mean() for scores in by_benchmark], limits)
 
     def strata(self, variant: str, against: str, benchmarks: list[str]) -> list[Stratum]:
-        """Two variants' scores on the questions of `benchmarks`."""
+        """Pair two variants' scores on the questions of `benchmarks`."""
         return [
             Stratum(
                 self.correct[b][variant].to_numpy(), self.correct[b][against].to_numpy(), self.clusters[b]
@@ -69,7 +69,7 @@ class ScoreMatrix:
     def compare(
         self, study: StudyConfig, variant: str, against: str, benchmarks: list[str], heading: str
     ) -> Comparison:
-        """`variant` against another on the questions of `benchmarks` together."""
+        """Compare `variant` with another on the questions of `benchmarks` together."""
         return paired(
             self.strata(variant, against, benchmarks),
             confidence=study.statistics.confidence,
@@ -80,7 +80,7 @@ class ScoreMatrix:
 
 
 def cluster_codes(rows: pd.DataFrame, index: "pd.Index[str]") -> NDArray[np.int64] | None:
-    """Numbers that tell the clusters of the questions in `index` apart; None where each stands alone.
+    """Number the clusters of the questions in `index`; None where each question stands alone.
 
     A question without a label is a cluster of its own. Labels count as text: 1 and "1" are one cluster.
     """

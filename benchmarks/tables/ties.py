@@ -1,4 +1,4 @@
-"""Groups of variants that are statistically tied: every pair tested, Holm over the whole table, letters.
+"""Group variants that are statistically tied: every pair tested, Holm over the whole table, letters.
 
 Two variants share a letter if no test tells them apart. "Tied with the best" means sharing a letter with
 the variant of the highest score; since every pair is tested and adjusted, the choice of that variant by its
@@ -14,14 +14,21 @@ from numpy.typing import NDArray
 
 from benchmarks.statistics.paired_tests import Floats, flip_units, holm, mcnemar, sign_flip
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
-COLUMNS = ["over", "name", "variant", "n", "score", "low", "high", "letters", "tied_with_best", "better_than",
-           "worse_than"]  # fmt: skip
+COLUMNS = (
+    *make_columns("name", "over", "name", "variant"),
+    *make_columns("count", "n"),
+    *make_estimate("score", "low", "high"),
+    *make_columns("name", "letters"),
+    *make_columns("mark", "tied_with_best"),
+    *make_columns("count", "better_than", "worse_than"),
+)
 
 
 def pair_tests(answers: ScoreMatrix, variants: Sequence[str], benchmarks: Sequence[str]) -> Floats:
-    """Two-sided p of every pair of variants over `benchmarks`, shape (V, V), symmetric, NaN on the diagonal.
+    """Test every pair of variants over `benchmarks`: two-sided p, (V, V), symmetric, NaN on the diagonal.
 
     The test is that of `statistics.paired`: exact McNemar, or its sign-flip form for clusters.
     """
@@ -39,28 +46,28 @@ def pair_tests(answers: ScoreMatrix, variants: Sequence[str], benchmarks: Sequen
 
 
 def letters(different: NDArray[np.bool_]) -> list[str]:
-    """Compact letter display of items in order, best first: items share a letter unless they are `different`.
+    """Assign letters to items in order, best first, so that two share one unless they are `different`.
 
-    Insert and absorb (Piepho 2004, J. Comput. Graph. Stat. 13:456): start with one letter for all; a pair
-    that differs splits every letter that holds both; a letter within another is dropped.
+    Compact letter display by insert and absorb (Piepho 2004, J. Comput. Graph. Stat. 13:456): start with one
+    letter for all; a pair that differs splits every letter that holds both; one within another is dropped.
     """
     size = len(different)
     columns = [(1 << size) - 1] if size else []
     for i, j in zip(*np.nonzero(np.triu(different, 1)), strict=True):
         one, other = 1 << int(i), 1 << int(j)
-        kept = [c for c in columns if not (c & one and c & other)]
+        absorbed = [c for c in columns if not (c & one and c & other)]
         halves = {c & ~bit for c in columns if c & one and c & other for bit in (one, other)}
         for half in halves:
-            others = [*kept, *(h for h in halves if h != half)]
+            others = [*absorbed, *(h for h in halves if h != half)]
             if not any(half & c == half for c in others):
-                kept.append(half)
-        columns = kept
+                absorbed.append(half)
+        columns = absorbed
     members = sorted([k for k in range(size) if c >> k & 1] for c in columns)
     return [" ".join(_letter(n) for n, group in enumerate(members) if k in group) for k in range(size)]
 
 
 def tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
-    """One row per column of the results (groups, then benchmarks) and variant, best score first.
+    """Rank the variants by score in every group, then every benchmark, with the letters of their ties.
 
     Holm runs over all pairs of all groups, and apart from that over all pairs of all benchmarks.
     `letters`: see `letters`. `better_than`, `worse_than`: how many variants it is shown to differ from.
@@ -68,11 +75,11 @@ def tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> p
     groups = {h: (a, b) for a in (answers, *more) for h, b in a.by_heading().items()}
     singles = {b: (answers, [b]) for b in answers.correct}
     parts = [*_family(study, "group", groups), *_family(study, "benchmark", singles)]
-    return pd.DataFrame(parts, columns=COLUMNS)
+    return pd.DataFrame(parts, columns=list_names(COLUMNS))
 
 
 def pairs(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
-    """How many tests the two families of `tied_rows` hold."""
+    """Count the tests of the two families of `tied_rows`."""
     each = len(study.variants) * (len(study.variants) - 1) // 2
     return each * sum(len(a.by_heading()) for a in (answers, *more)), each * len(answers.correct)
 
@@ -80,6 +87,7 @@ def pairs(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple
 def _family(
     study: StudyConfig, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
 ) -> list[dict[str, Any]]:
+    """Test and rank the variants in every column, with one Holm adjustment over all of them."""
     variants = list(study.variants)
     upper = np.triu_indices(len(variants), 1)
     tests = {name: pair_tests(a, variants, b) for name, (a, b) in columns.items()}
@@ -92,7 +100,7 @@ def _family(
         means = [answers.mean(study, v, benchmarks) for v in variants]
         scores = np.array([mean for mean, _ in means])
         order = np.argsort(-scores, kind="stable")
-        shown = letters(different[np.ix_(order, order)])
+        by_rank = letters(different[np.ix_(order, order)])
         higher = scores[:, None] > scores[None, :]
         for position, k in enumerate(order):
             rows.append(
@@ -104,7 +112,7 @@ def _family(
                     "score": scores[k],
                     "low": means[k][1][0],
                     "high": means[k][1][1],
-                    "letters": shown[position],
+                    "letters": by_rank[position],
                     "tied_with_best": not different[order[0], k],
                     "better_than": int((different[k] & higher[k]).sum()),
                     "worse_than": int((different[k] & ~higher[k]).sum()),
@@ -114,6 +122,6 @@ def _family(
 
 
 def _letter(number: int) -> str:
-    """0 to a, 25 to z, 26 to aa."""
+    """Name a letter by its number: 0 is a, 25 is z, 26 is aa."""
     first, last = divmod(number, 26)
     return (_letter(first - 1) if first else "") + chr(ord("a") + last)

@@ -20,6 +20,7 @@ from frism.files import sha256_file
 
 if TYPE_CHECKING:  # lm-eval loads slowly
     from benchmarks.text.generated_task import Generated
+    from benchmarks.text.language_model import Journalled
 
 
 COLUMNS = ("variant", "benchmark", "index", "cluster", "answer", "raw", "extracted", "rule", "correct",
@@ -29,7 +30,7 @@ COLUMNS = ("variant", "benchmark", "index", "cluster", "answer", "raw", "extract
 def tasks_of(
     definitions: Sequence[Definition], questions: int | None, seed: int, mirror: Path | None
 ) -> "dict[str, Generated]":
-    """lm-eval's tasks of some benchmarks, by name. Raises UserError for what cannot be asked."""
+    """Make the lm-eval tasks of some benchmarks, by name. Raises UserError for what cannot be asked."""
     from benchmarks.text.generated_task import Generated
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -41,17 +42,19 @@ def tasks_of(
 
 
 def ask(
-    who: TextModel,
+    model: TextModel,
     tasks: "Mapping[str, Generated]",
     settings: EngineSettings,
     journal: Path,
     decided: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """One row per question (COLUMNS, and seconds). `correct` and `correct_raw` are the task's own metric on
-    the extracted answer and on what lm-eval's first pattern finds in the raw text.
+    """Ask every question and score the answers: a row each (COLUMNS, and seconds).
+
+    `correct` and `correct_raw` are the task's own metric on the extracted answer and on what lm-eval's first
+    pattern finds in the raw text.
 
     Args:
-        journal: the predictions file that answers are kept in; its provenance is written beside it.
+        journal: the predictions file that stores the answers; its provenance is written beside it.
         decided: the `fingerprint` of stored answers, where they are checked on another machine.
 
     Raises UserError when a metric is no number in [0, 1].
@@ -61,35 +64,36 @@ def ask(
 
     from benchmarks.text import language_model as lm
 
-    def tower() -> Any:
-        who.chat.tokenizer.padding_side = "left"
+    def load_tower() -> lm.Tower:
+        model.chat.tokenizer.padding_side = "left"
         return lm.Tower(
-            who.load(), who.ends, tokenizer=who.chat.tokenizer, batch_size=settings.batch_size,
+            model.load(), model.ends, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
             device=str(device_of(settings)),
         )  # fmt: skip
 
-    def named(task: str, place: int) -> tuple[str, str, str]:
-        found = tasks[task]
-        return found.definition.name, found.index(place), _target(found, place)
+    def name_question(task: str, position: int) -> tuple[str, str, str]:
+        asked = tasks[task]
+        return asked.definition.name, asked.index(position), _target(asked, position)
 
     language_model = lm.Journalled(
-        who.chat, tower, settings, who.origin, decided or fingerprint(who, settings), journal, named
-    )
+        model.chat, load_tower, settings, model.origin, decided or fingerprint(model, settings), journal,
+        name_question,
+    )  # fmt: skip
     manager = TaskManager(include_defaults=False)
     result = evaluate(
         language_model, manager.load(list(tasks.values())), apply_chat_template=True, bootstrap_iters=0,
         log_samples=True,
     )  # fmt: skip
     rows = [
-        _row(who.name, task, language_model, samples)
+        _row(model.name, task, language_model, samples)
         for name, task in tasks.items()
         for samples in _by_question(result["samples"][name])
     ]
     return pd.DataFrame(rows, columns=[*COLUMNS, "seconds"])
 
 
-def fingerprint(who: TextModel, settings: EngineSettings) -> dict[str, Any]:
-    """What decides, beside weights and prompts, which tokens come out."""
+def fingerprint(model: TextModel, settings: EngineSettings) -> dict[str, Any]:
+    """Describe what decides, beside weights and prompts, which tokens come out."""
     from benchmarks.text.language_model import VERSION
 
     device = device_of(settings)
@@ -97,35 +101,40 @@ def fingerprint(who: TextModel, settings: EngineSettings) -> dict[str, Any]:
         "engine": f"text {VERSION}",
         "dtype": settings.dtype,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "decoding": {"greedy": True, "ends": sorted(who.ends)},
+        "decoding": {"greedy": True, "ends": sorted(model.ends)},
         "libraries": {name: version(name) for name in ("torch", "transformers", "lm_eval")},
     }
 
 
-def _row(variant: str, task: "Generated", model: Any, samples: dict[str, Any]) -> tuple[Any, ...]:
+def _row(
+    variant: str, task: "Generated", language_model: "Journalled", samples: dict[str, dict[str, Any]]
+) -> tuple[object, ...]:
+    """Make one question's row from its stored answer and lm-eval's samples of it, by filter."""
     from benchmarks.text.generated_task import EXTRACTED
 
-    place = next(iter(samples.values()))["doc_id"]
-    line = model.lines[task.definition.name, task.index(place)]
-    answer, rule = task.found[place]
+    position = next(iter(samples.values()))["doc_id"]
+    index = task.index(position)
+    line = language_model.lines[task.definition.name, index]
+    answer, rule = task.extracted[position]
     raw_pattern = next(name for name in samples if name != EXTRACTED)
     correct, correct_raw = (_score(task, samples[name]) for name in (EXTRACTED, raw_pattern))
     return (
-        variant, task.definition.name, task.index(place), task.cluster(place), _target(task, place), line.raw,
+        variant, task.definition.name, index, task.cluster(position), _target(task, position), line.raw,
         answer, rule, correct, correct_raw, line.truncated, extraction.repeated(line.raw), line.tokens,
         line.seconds,
     )  # fmt: skip
 
 
-def _by_question(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The samples of every question by the name of lm-eval's filter, questions in order."""
-    grouped: dict[int, dict[str, Any]] = {}
+def _by_question(samples: Sequence[dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+    """Group the samples of every question by the name of lm-eval's filter, questions in order."""
+    grouped: dict[int, dict[str, dict[str, Any]]] = {}
     for sample in samples:
         grouped.setdefault(sample["doc_id"], {})[sample["filter"]] = sample
-    return [grouped[place] for place in sorted(grouped)]
+    return [grouped[position] for position in sorted(grouped)]
 
 
 def _score(task: "Generated", sample: Mapping[str, Any]) -> float:
+    """Read the task's metric off a sample. Raises UserError unless it is a number in [0, 1]."""
     try:
         score = float(sample[task.metric])
     except (KeyError, TypeError, ValueError):
@@ -138,13 +147,14 @@ def _score(task: "Generated", sample: Mapping[str, Any]) -> float:
     return score
 
 
-def _target(task: "Generated", place: int) -> str:
-    target = task.doc_to_target(task.eval_docs[place])
+def _target(task: "Generated", position: int) -> str:
+    """Write a question's gold answer as one text."""
+    target = task.doc_to_target(task.eval_docs[position])
     return " ".join(map(str, target)) if isinstance(target, list) else str(target)
 
 
 def check_data(tasks: "Mapping[str, Generated]") -> dict[str, Any]:
-    """Digests of what is asked: of the data files, and of every benchmark's questions and gold answers.
+    """Digest what is asked: the data files, and every benchmark's questions and gold answers.
 
     Raises UserError when a definition's `sha256` names one of them with another value.
     """
@@ -152,24 +162,24 @@ def check_data(tasks: "Mapping[str, Generated]") -> dict[str, Any]:
     asked: dict[str, list[Any]] = {}
     for task in tasks.values():
         files |= task.files
-        places = range(len(task.positions))
         asked.setdefault(task.definition.name, []).extend(
-            [task.index(p), task.doc_to_text(task.eval_docs[p]), _target(task, p)] for p in places
+            [task.index(p), task.doc_to_text(task.eval_docs[p]), _target(task, p)]
+            for p in range(len(task.positions))
         )
     questions = {name: keys.digest(rows) for name, rows in asked.items()}
     for task in tasks.values():
-        found = {**task.files, "questions": questions[task.definition.name]}
+        digests = {**task.files, "questions": questions[task.definition.name]}
         for label, expected in task.definition.sha256.items():
-            if label in found and found[label] != expected:
+            if label in digests and digests[label] != expected:
                 raise UserError(
-                    f"{task.definition.name}: {label} has sha256 {found[label]}, not {expected} as pinned:"
+                    f"{task.definition.name}: {label} has sha256 {digests[label]}, not {expected} as pinned:"
                     " restore the data, or pin the new ones."
                 )
     return {"files": files, "questions": questions}
 
 
 def provenance(tasks: "Mapping[str, Generated]", digests: Mapping[str, Any], journal: Path) -> dict[str, Any]:
-    """What the scores of a text file come from: predictions, questions, extractor, tasks and metrics."""
+    """Describe what the scores of a text file come from: predictions, extractor, tasks and metrics."""
     return {
         "predictions": sha256_file(journal),
         "extractor": extraction.VERSION,

@@ -1,4 +1,4 @@
-"""Chat templates: how a conversation becomes a prompt, and which tokens end an answer."""
+"""Apply chat templates: how a conversation becomes a prompt, and which tokens end an answer."""
 
 from pathlib import Path
 from typing import Any
@@ -20,37 +20,39 @@ class Chat:
         self.in_parts = _wants_parts(tokenizer)
 
     def prompt(self, turns: list[dict[str, Any]], add_generation_prompt: bool = True) -> str:
-        """The text of a conversation, whose turns' contents are texts."""
+        """Write the prompt of a conversation, whose turns' contents are texts."""
         if self.in_parts:
             turns = [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
-        return self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=add_generation_prompt
+        return str(
+            self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
         )
 
     def ends(self, folder: str | Path) -> frozenset[int]:
-        """Ids of the tokens that end an answer of the checkpoint in `folder`.
+        """Find the ids of the tokens that end an answer of the checkpoint in `folder`.
 
-        Its generation config's, the tokenizer's own, and the one with which the template closes an answer:
-        a base model's tokenizer names another, and its answers would run to the limit.
+        They are the generation config's, the tokenizer's, and the one with which the template closes an
+        answer: a base model's tokenizer names another, and its answers would run to the limit.
         """
         from transformers import GenerationConfig
 
-        found = {self.tokenizer.eos_token_id}
+        ends = {self.tokenizer.eos_token_id}
         try:
-            given = GenerationConfig.from_pretrained(folder).eos_token_id
-        except OSError:  # none was stored
-            given = None
-        found |= {given} if isinstance(given, int) else set(given or [])
+            stored = GenerationConfig.from_pretrained(folder).eos_token_id
+        except OSError:  # the checkpoint has no generation config
+            stored = None
+        ends |= {stored} if isinstance(stored, int) else set(stored or [])
         closing = self.prompt(
             [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}], False
         )
         after = self.tokenizer(closing.rpartition(_PROBE)[2], add_special_tokens=False).input_ids
-        found |= set(after[:1]) & {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
-        return frozenset(found - {None})
+        ends |= set(after[:1]) & {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        return frozenset(ends - {None})
 
 
 def _wants_parts(tokenizer: Any) -> bool:
-    """Whether the template takes a turn's content as a list of parts, as those of some VLMs do.
+    """Tell whether the template takes a turn's content as a list of parts, as those of some VLMs do.
 
     Given a text, such a template writes nothing and says nothing: the model would be asked an empty question.
     """
@@ -59,11 +61,14 @@ def _wants_parts(tokenizer: Any) -> bool:
     for parts in (False, True):
         content: Any = [{"type": "text", "text": _PROBE}] if parts else _PROBE
         try:
-            shown = tokenizer.apply_chat_template(
+            prompt = tokenizer.apply_chat_template(
                 [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
             )
         except Exception:  # whatever a template does with what it does not expect
             continue
-        if _PROBE in shown:
+        if _PROBE in prompt:
             return parts
-    raise UserError(f"the chat template of {tokenizer.name_or_path} leaves the question out: correct it.")
+    raise UserError(
+        f"the chat template of {tokenizer.name_or_path} leaves the question out: correct its"
+        " chat_template.jinja."
+    )

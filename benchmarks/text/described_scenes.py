@@ -1,4 +1,4 @@
-"""What the lm-eval task needs in Python: the described scenes."""
+"""Load the questions of the lm-eval task on described scenes, which its YAML calls by name."""
 
 from typing import Any
 
@@ -11,7 +11,9 @@ SPLIT = "test"
 
 
 def load(benchmark: str, questions: int, seed: int, **_: Any) -> dict[str, datasets.Dataset]:
-    """The first `questions` test questions of a benchmark, on the scenes that its pictures show."""
-    found = rows(find(benchmark), SPLIT, questions, seed)
-    content = [{"index": r.index, "question": r.described(), "answer": r.answer} for r in found]
+    """Describe the scenes of a benchmark's first `questions` test questions, with the questions."""
+    content = [
+        {"index": row.index, "question": row.described(), "answer": row.answer}
+        for row in rows(find(benchmark), SPLIT, questions, seed)
+    ]
     return {SPLIT: datasets.Dataset.from_list(content)}

@@ -1,4 +1,4 @@
-"""An lm-eval task asked the way reasoning models answer: one chat turn, free text, the answer extracted.
+"""Ask an lm-eval task the way reasoning models answer: one chat turn, free text, the answer extracted.
 
 Data, prompt, gold answers and metric stay lm-eval's. Replaced are the few-shot examples, the stop words and
 the budget of 256 tokens, which cut chains of thought; the patterns that look for an answer in the style of
@@ -40,7 +40,7 @@ class Generated(ConfigurableTask):
 
     Attributes:
         files: sha256 of the data files, by their path in the mirror.
-        found: per question (its place among those drawn) the extracted answer, or None, and the rule.
+        extracted: per question (its position among those drawn) the answer, or None, and the rule.
 
     Raises UserError when the data are missing or the task does not ask for an answer.
     """
@@ -56,15 +56,16 @@ class Generated(ConfigurableTask):
     ) -> None:
         self.definition, self.questions, self.seed, self.mirror = definition, questions, seed, mirror
         self.files: dict[str, str] = {}
-        self.found: dict[int, tuple[str | None, str]] = {}
+        self.extracted: dict[int, tuple[str | None, str]] = {}
         kind = config.get("output_type", "generate_until")
         if kind not in ("generate_until", "multiple_choice"):
             raise UserError(
                 f"lm-eval's task {name} asks for {kind.replace('_', ' ')}, not for an answer: choose another."
             )
         self.lettered = kind == "multiple_choice"
-        self.own = found if isinstance(found := config.get("metadata"), dict) else {}
-        self.budget = definition.max_new_tokens or int(self.own.get("max_new_tokens", BUDGET))
+        metadata = config.get("metadata")
+        self.metadata: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
+        self.budget = definition.max_new_tokens or int(self.metadata.get("max_new_tokens", BUDGET))
         matched = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
         super().__init__(
             config={
@@ -79,21 +80,22 @@ class Generated(ConfigurableTask):
                 "repeats": 1,
                 "generation_kwargs": {"until": [], "do_sample": False, "max_gen_toks": self.budget},
                 "metadata": {
-                    **self.own, "benchmark": definition.name, "questions": questions, "seed": seed,
+                    **self.metadata, "benchmark": definition.name, "questions": questions, "seed": seed,
                 },
             }
         )  # fmt: skip
-        self.metric = str(self.own.get("metric") or next(iter(self._metric_fn_list)))
+        self.metric = str(self.metadata.get("metric") or next(iter(self._metric_fn_list)))
 
     @property
-    def answers(self) -> Any:
-        """What an answer looks like, for the extractor."""
-        return "option" if self.lettered else self.own.get("answers", self.definition.answers)
+    def answers(self) -> extraction.Kind:
+        """The kind of an answer, for the extractor."""
+        kind: extraction.Kind = self.metadata.get("answers", self.definition.answers)
+        return "option" if self.lettered else kind
 
     @property
     def split(self) -> str:
         """The split whose questions are asked."""
-        split = self.config.test_split or self.config.validation_split
+        split: str | None = self.config.test_split or self.config.validation_split
         if split is None:
             raise UserError(f"lm-eval's task {self.config.task} has neither test nor validation questions.")
         return split
@@ -104,12 +106,15 @@ class Generated(ConfigurableTask):
         """Load the questions: from the task's own function, the mirror or the hub's cache."""
         if callable(self.config.custom_dataset):
             if self.questions is None:
-                raise UserError(f"{self.definition.name} has no last question: give questions.test a number.")
+                raise UserError(
+                    f"{self.definition.name} is generated on the fly: set questions.test to a number,"
+                    " not `all`."
+                )
             super().download(dataset_kwargs)
             return
         path, name = self.config.dataset_path, self.config.dataset_name
-        found, self.files = task_data.load(path, name, self.split, self.mirror, dataset_kwargs)
-        self.dataset = {self.split: found}
+        questions, self.files = task_data.load(path, name, self.split, self.mirror, dataset_kwargs)
+        self.dataset = {self.split: questions}
 
     @cached_property
     def eval_docs(self) -> Any:
@@ -123,7 +128,7 @@ class Generated(ConfigurableTask):
 
     @cached_property
     def positions(self) -> list[int]:
-        """The places of the drawn questions in the data, ascending: those of the smallest seeded hashes.
+        """The positions in the data of the drawn questions, ascending: those of the smallest seeded hashes.
 
         Another task's questions do not change the draw, and a smaller draw is part of a larger one.
         """
@@ -134,42 +139,42 @@ class Generated(ConfigurableTask):
         return sorted(lots[: self.questions])
 
     def index(self, position: int) -> str:
-        """The name of a drawn question within its benchmark: its place in the data."""
+        """Name a drawn question within its benchmark by its position in the data."""
         made = callable(self.config.custom_dataset)
-        own = str(self.eval_docs[position]["index"] if made else self.positions[position])
-        return own if self.config.task == self.definition.name else f"{self.config.task}/{own}"
+        index = str(self.eval_docs[position]["index"] if made else self.positions[position])
+        return index if self.config.task == self.definition.name else f"{self.config.task}/{index}"
 
     def cluster(self, position: int) -> str:
-        """The cluster of a drawn question, where the definition names a column of the data."""
+        """Read the cluster of a drawn question, where the definition names a column of the data."""
         column = self.definition.clusters
         return str(self.eval_docs[position][column]) if column in self.eval_docs.features else ""
 
     def fewshot_docs(self) -> None:
-        """No examples."""
+        """Give no examples."""
 
     # --- prompt -------------------------------------------------------------------------------------
 
     def doc_to_text(self, doc: Any, doc_to_text: Any = None) -> str:
-        """The user's turn: the task's question, without a cue to go on, its options, and the request."""
+        """Write the user's turn: the task's question without a cue to go on, its options, and the request."""
         text = super().doc_to_text(doc, doc_to_text)
         if not isinstance(text, str):
             raise UserError(
                 f"lm-eval's task {self.config.task} compares whole sentences instead of asking a question:"
                 " choose another."
             )
-        told = self.resolve_field(doc, self.config.description) or ""
-        parts = [told.strip(), _CUE.sub("", text)]
+        description = self.resolve_field(doc, self.config.description) or ""
+        parts = [description.strip(), _CUE.sub("", text)]
         if self.lettered and not self._lists_its_options(doc, text):
             parts.append("\n".join(f"{letter}. {text}" for letter, text in self._options(doc).items()))
-        parts.append(self.own.get("request", LETTER if self.lettered else STEPS))
+        parts.append(self.metadata.get("request", LETTER if self.lettered else STEPS))
         return "\n\n".join(part for part in parts if part)
 
     def doc_to_choice(self, doc: Any, doc_to_choice: Any = None) -> list[str]:
-        """The letters of the options."""
+        """List the letters of the options."""
         return list(LETTERS[: len(super().doc_to_choice(doc, doc_to_choice))])
 
     def doc_to_target(self, doc: Any, doc_to_target: Any = None) -> Any:
-        """The gold answer; for multiple choice the letters that are right."""
+        """Read the gold answer; for multiple choice the letters that are right."""
         target = super().doc_to_target(doc, doc_to_target)
         if not self.lettered:
             return target
@@ -182,11 +187,11 @@ class Generated(ConfigurableTask):
         if str(target).isdigit() and int(target) < len(options):
             return LETTERS[int(target)]
         if target in LETTERS[: len(options)]:
-            return target
+            return str(target)
         raise UserError(f"lm-eval's task {self.config.task}: {target!r} is none of the options {options}.")
 
     def _options(self, doc: Any) -> dict[str, str]:
-        """The options by letter. Where the task's choices are letters themselves, their texts are unknown."""
+        """Read the options by letter. Where the task's choices are letters themselves, texts are unknown."""
         return dict(zip(LETTERS, map(str, super().doc_to_choice(doc)), strict=False))
 
     def _lists_its_options(self, doc: Any, text: str) -> bool:
@@ -199,25 +204,26 @@ class Generated(ConfigurableTask):
     # --- answers ------------------------------------------------------------------------------------
 
     def apply_filters(self) -> None:
-        """lm-eval's own patterns on the raw text, and, under EXTRACTED, what our extractor finds."""
+        """Apply lm-eval's own patterns to the raw text, and, under EXTRACTED, our extractor."""
         super().apply_filters()
         for instance in self.instances:
             options = self._options(instance.doc) if self.lettered else None
             text = _with_thought(instance.args[0], instance.resps[0])
             answer, rule = extraction.extract(text, self.answers, options)
-            self.found[instance.doc_id] = (answer, rule)
-            shown = UNANSWERED if answer is None else self.own.get("present", "{}").replace("{}", answer)
-            instance.filtered_resps[EXTRACTED] = shown
+            self.extracted[instance.doc_id] = (answer, rule)
+            form = self.metadata.get("present", "{}")
+            instance.filtered_resps[EXTRACTED] = UNANSWERED if answer is None else form.replace("{}", answer)
 
     def process_results(self, doc: Any, results: Sequence[Any]) -> dict[str, Any]:
-        """The task's metrics for one answer."""
+        """Compute the task's metrics of one answer."""
         if self.lettered:
             return {"exact_match": float(str(results[0]).strip() in self.doc_to_target(doc))}
-        return super().process_results(doc, results)
+        scores: dict[str, Any] = super().process_results(doc, results)
+        return scores
 
 
 def _with_thought(prompt: str, raw: str) -> str:
-    """An answer with the beginning of its think block, which some chat templates write themselves."""
+    """Restore the beginning of an answer's think block, which some chat templates write themselves."""
     return f"<think>{raw}" if prompt.rstrip().endswith("<think>") else raw
 
 

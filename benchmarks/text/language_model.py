@@ -1,4 +1,4 @@
-"""A language tower as lm-eval's model: its HFLM on weights in memory, our greedy loop, a journal of answers.
+"""Run a language tower as lm-eval's model: its HFLM on weights in memory, our greedy loop, a journal.
 
 lm-eval's own cache returns one model's answers for another; the journal's keys cover the weights, the prompt,
 the decoding and the batch, so a run that was killed goes on, and what changed in any of them is asked again.
@@ -17,7 +17,6 @@ from lm_eval.models.huggingface import HFLM
 from benchmarks.answering import keys, predictions
 from benchmarks.answering.batching import Batch, batches
 from benchmarks.answering.decoding import decode
-from benchmarks.answering.greedy import greedy
 from benchmarks.answering.predictions import Prediction
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -28,12 +27,10 @@ from frism.progress import Progress
 log = logging.getLogger(__name__)
 VERSION = 1  # raised when the same model may give other answers
 SPLIT = "test"
-# Models of plain layers, whose towers our shortest loop carries; others go by their own rules of generation.
-FAST = ("qwen2", "qwen2_vl", "qwen2_5_vl", "qwen3", "llama", "mistral")
 
 
 class Tower(HFLM):
-    """lm-eval's model of weights that are loaded already; it drops finished rows and knows every length.
+    """Answers with weights that are loaded already; it drops finished rows and records every length.
 
     Args:
         model: a causal language model, or a VLM, which answers text with its language tower alone.
@@ -47,7 +44,7 @@ class Tower(HFLM):
         self.lengths: dict[tuple[int, ...], tuple[int, bool]] = {}
 
     def length(self, prompt: str) -> tuple[int, bool]:
-        """Tokens of the answer to `prompt`, without the end token, and whether it was cut off."""
+        """Look up the tokens of the answer to `prompt`, without the end token, and whether it was cut off."""
         return self.lengths[tuple(self.tok_encode(prompt))]
 
     def _model_generate(
@@ -63,12 +60,10 @@ class Tower(HFLM):
         return torch.cat([context, torch.tensor(padded, device=context.device)], dim=1)
 
     def _within_memory(self, ids: torch.Tensor, mask: torch.Tensor, room: int) -> list[list[int]]:
-        """New tokens of every row; a batch too large for the memory is halved."""
+        """Generate the new tokens of every row; a batch too large for the memory is halved."""
         try:
-            if self.model.config.model_type in FAST:
-                return greedy(self.model, ids, mask, max_new_tokens=room, ends=self.ends)
             inputs = {"input_ids": ids, "attention_mask": mask}
-            return decode(self.model, inputs, room=[room] * len(ids), ends=self.ends)
+            return decode(self.model, inputs, max_new_tokens=[room] * len(ids), ends=self.ends)
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise UserError(
@@ -83,7 +78,7 @@ class Tower(HFLM):
 
 
 class Journalled(LM):
-    """What lm-eval asks: answers from a journal, and from the model for what the journal lacks.
+    """Answers lm-eval from a journal, and with the model where the journal lacks an answer.
 
     Args:
         chat: the tokenizer and its template.
@@ -91,7 +86,7 @@ class Journalled(LM):
         settings: how many prompts at once.
         origin: what identifies the weights. fingerprint: what else decides which tokens come out.
         journal: JSON lines, appended to after every batch; their provenance is written beside them.
-        names: (lm-eval's task, place of the question) to (benchmark, index, gold answer).
+        names: (lm-eval's task, position of the question) to (benchmark, index, gold answer).
 
     Attributes:
         lines: after a run, the stored prediction of every question, by (benchmark, index).
@@ -120,30 +115,29 @@ class Journalled(LM):
         return str(self.tokenizer.name_or_path)
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """The answer to every request."""
+        """Answer every request."""
         items = [self._item(request) for request in requests]
-        asked = {(item.benchmark, item.index): r for item, r in zip(items, requests, strict=True)}
-        made = batches(items, self._settings, self._origin, self._fingerprint, self._length)
-        wanted = {key for batch in made for key in batch.keys}
-        with predictions.opened(self._journal, wanted) as store:
+        by_question = {(item.benchmark, item.index): r for item, r in zip(items, requests, strict=True)}
+        planned = batches(items, self._settings, self._origin, self._fingerprint, self._length)
+        with predictions.opened(self._journal, {key for batch in planned for key in batch.keys}) as store:
             if store.dropped:
                 log.info(
                     "%s: %d answers of another model, prompt or setting removed", self._journal, store.dropped
                 )
-            contents = {batch.digest: batch.contents for batch in made}
+            contents = {batch.digest: batch.contents for batch in planned}
             keys.write(self._journal, self._origin, self._fingerprint, contents)
             before = len(store.done)
             with Progress("text answers", len(items), "questions", before) as progress:
-                for batch in made:
+                for batch in planned:
                     missing = sum(key not in store.done for key in batch.keys)
                     if missing:
-                        store.append(self._answer(batch, asked))
+                        store.append(self._answer(batch, by_question))
                         progress.advance(missing)
         self.lines = {(line.benchmark, line.index): line for line in predictions.read(self._journal)}
         return [self.lines[item.benchmark, item.index].raw for item in items]
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-        """Not asked: `benchmarks.text.generated_task` turns every task into one that generates."""
+        """Refuse: `benchmarks.text.generated_task` turns every task into one that generates."""
         raise NotImplementedError
 
     loglikelihood_rolling = loglikelihood
@@ -165,7 +159,8 @@ class Journalled(LM):
     def _length(self, item: Item) -> int:
         return len(self.tokenizer(item.message[0]["value"]).input_ids)
 
-    def _answer(self, batch: Batch, asked: Mapping[tuple[str, str], Any]) -> list[Prediction]:
+    def _answer(self, batch: Batch, by_question: Mapping[tuple[str, str], Any]) -> list[Prediction]:
+        """Answer the questions of a batch with the tower; `by_question` holds lm-eval's requests."""
         if self._tower is None:
             self._tower = self._load()
         tower, start = self._tower, time.perf_counter()
@@ -176,7 +171,7 @@ class Journalled(LM):
                     f"{item.benchmark}: a prompt of {length} tokens and {room} new ones do not fit into the"
                     f" model's {tower.max_length} positions: lower the benchmark's max_new_tokens."
                 )
-        requests = [asked[item.benchmark, item.index] for item in batch.items]
+        requests = [by_question[item.benchmark, item.index] for item in batch.items]
         texts = tower.generate_until(requests, disable_tqdm=True)
         seconds = (time.perf_counter() - start) / len(requests)
         return [

@@ -1,4 +1,4 @@
-"""Whose text ability is measured: the triple's language models, V's own tower, and every merge in it."""
+"""Find the models whose text ability is measured: the triple's language models, V's tower, merges in it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from frism.triples.triple import Triple
 
 @dataclass(frozen=True)
 class TextModel:
-    """Whoever answers: a name, how its prompts are made, what identifies its weights, and how to load it."""
+    """A model that answers text: its name, its chat template, what identifies its weights, how to load it."""
 
     name: str
     chat: Chat
@@ -35,7 +35,7 @@ def find_model(
     settings: EngineSettings,
     spectra: Path | None = None,
 ) -> TextModel:
-    """A language model of the triple, V, or V with a variant merged in; nothing is loaded yet.
+    """Find a language model of the triple, V, or V with a variant merged in; nothing is loaded yet.
 
     A VLM answers text with its language tower alone. A base model without a chat template gets V's: they
     share the vocabulary. `spectra` is the folder that keeps spectra. Raises UserError for an unknown `model`.
@@ -43,7 +43,7 @@ def find_model(
     from transformers import AutoModelForCausalLM, AutoTokenizer, logging
 
     logging.disable_progress_bar()
-    placed: dict[str, Any] = {"dtype": settings.torch_dtype, "device_map": settings.device_map}
+    placement: dict[str, Any] = {"dtype": settings.torch_dtype, "device_map": settings.device_map}
     if model in ("base", "lrm"):
         folder = triple.base_folder if model == "base" else triple.lrm_folder
         tokenizer: Any = AutoTokenizer.from_pretrained(folder)
@@ -51,7 +51,7 @@ def find_model(
             tokenizer.chat_template = AutoTokenizer.from_pretrained(triple.vlm_folder).chat_template
 
         def load_parent() -> Any:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, **placed)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, **placement)
             return (loaded if settings.device_map else loaded.to(device_of(settings))).eval()
 
         chat = Chat(tokenizer)
@@ -66,12 +66,14 @@ def find_model(
         chat,
         chat.ends(home),
         origin(triple, recipe),
-        lambda: on_load.load(triple, recipe, fitted, device=device_of(settings), spectra=spectra, **placed),
+        lambda: on_load.load(
+            triple, recipe, fitted, device=device_of(settings), spectra=spectra, **placement
+        ),
     )
 
 
 def device_of(settings: EngineSettings) -> torch.device:
-    """Where the text column runs: in this process, whatever engine answers the questions with pictures."""
+    """Choose where the text column runs: in this process, whatever engine answers questions with pictures."""
     if settings.name not in LOCAL:
         settings = settings.model_copy(update={"device": "auto"})
     return settings.torch_device

@@ -1,7 +1,7 @@
-"""From a benchmark's definition to lm-eval's task configs: a small YAML of ours, or the installed task.
+"""Find the lm-eval task configs of a benchmark: a small YAML of ours, or the installed task.
 
 A file `<name>.yaml` in this folder stands for the lm-eval task or benchmark of that name. Its `include` is
-relative to lm-eval's own tasks, and what it says itself replaces what it includes. Beyond lm-eval's keys, its
+relative to lm-eval's own tasks, and its own keys replace those that it includes. Beyond lm-eval's keys, its
 `metadata` may hold `request` (the sentence appended to every question), `present` (how an extracted answer,
 put in for {}, is handed to the task's metric), `metric` (which of the task's metrics is the score), `answers`
 (the extractor's kind, in place of the definition's) and `max_new_tokens` (where the definition has none).
@@ -21,7 +21,7 @@ DESCRIBED = HERE / "described_scenes.yaml"
 
 
 def folder() -> Path:
-    """Where the installed lm-eval keeps its tasks. Raises UserError when lm-eval is missing."""
+    """Find where the installed lm-eval has its tasks. Raises UserError when lm-eval is missing."""
     spec = find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("lm-eval is not installed: pip install 'frism[text]'.")
@@ -29,7 +29,7 @@ def folder() -> Path:
 
 
 def own_file(definition: Definition) -> Path | None:
-    """Our YAML for a benchmark, if there is one: by the benchmark's name, else by its lm-eval task's."""
+    """Find our YAML for a benchmark, if there is one: by the benchmark's name, else by its lm-eval task's."""
     if definition.kind != "lm_eval":
         return DESCRIBED
     names = (definition.name, task_name(definition))
@@ -37,30 +37,30 @@ def own_file(definition: Definition) -> Path | None:
 
 
 def task_name(definition: Definition) -> str:
-    """The lm-eval task that a benchmark names."""
+    """Read the lm-eval task that a benchmark names."""
     source = definition.source.lm_eval
     return source.task if source is not None else definition.name
 
 
 def configs(definition: Definition) -> dict[str, dict[str, Any]]:
-    """lm-eval's config of every task that a benchmark consists of: one, unless it names a group or a tag.
+    """Load lm-eval's config of every task of a benchmark: one, unless it names a group or a tag.
 
     Keys are the tasks' names; the only task of a benchmark goes by the benchmark's own. Raises UserError for
     a task that lm-eval does not have, or that is written in Python and so cannot be asked differently.
     """
-    own = own_file(definition)
-    if own is not None:
-        return {definition.name: _with_included(own)}
+    path = own_file(definition)
+    if path is not None:
+        return {definition.name: _with_included(path)}
     from lm_eval.tasks._yaml_loader import load_yaml
 
     name = task_name(definition)
-    found = {leaf: load_yaml(path) for leaf, path in _leaves(name).items()}
-    for leaf, config in found.items():
+    by_task = {leaf: load_yaml(path) for leaf, path in _leaves(name).items()}
+    for leaf, config in by_task.items():
         if "class" in config:
             raise UserError(
                 f"benchmark {definition.name}: lm-eval's task {leaf} is written in Python: choose another."
             )
-    return {definition.name: found[name]} if list(found) == [name] else found
+    return {definition.name: by_task[name]} if list(by_task) == [name] else by_task
 
 
 def known(name: str) -> None:
@@ -71,22 +71,23 @@ def known(name: str) -> None:
 def _with_included(path: Path) -> dict[str, Any]:
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    own = load_yaml(path, recursive=False)
-    included = own.pop("include", None)
-    return {**(load_yaml(folder() / included) if included else {}), **own}
+    config = load_yaml(path, recursive=False)
+    included = config.pop("include", None)
+    return {**(load_yaml(folder() / included) if included else {}), **config}
 
 
 @cache
 def _index() -> dict[str, Any]:
     from lm_eval.tasks._index import TaskIndex
 
-    return TaskIndex.build([folder()])
+    index: dict[str, Any] = TaskIndex.build([folder()])
+    return index
 
 
 def _leaves(name: str) -> dict[str, Path]:
-    """The files of the single tasks behind a task's, group's or tag's name, by task, sorted."""
-    if (own := _single(name)) is not None:
-        return {name: own}
+    """List the files of the single tasks behind a task's, group's or tag's name, by task, sorted."""
+    if (path := _single(name)) is not None:
+        return {name: path}
     index = _index()
     if name not in index:
         raise UserError(f"lm-eval has no task '{name}'.{suggest(name, index)}")
@@ -107,6 +108,6 @@ def _leaves(name: str) -> dict[str, Path]:
 
 
 def _single(name: str) -> Path | None:
-    """The file that defines one task. Looking for a line takes a second, lm-eval's index of all tasks ten."""
+    """Find the file that defines one task: looking for a line takes a second, lm-eval's index of all ten."""
     line = re.compile(rf"^[\"']?task[\"']?:\s*[\"']?{re.escape(name)}[\"']?\s*$".encode(), re.MULTILINE)
     return next((p for p in sorted(folder().rglob("*.yaml")) if line.search(p.read_bytes())), None)

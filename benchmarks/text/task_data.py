@@ -1,4 +1,4 @@
-"""The data of an lm-eval task, from a local mirror or the hub's cache, never downloaded; files hashed.
+"""Load the data of an lm-eval task from a local mirror or the hub's cache, never downloaded; files hashed.
 
 A mirror is a folder with a folder per data set, laid out as on the hub:
     hf download --repo-type dataset openai/gsm8k --local-dir MIRROR/openai/gsm8k
@@ -19,7 +19,7 @@ from frism.files import sha256_file
 def load(
     path: str, name: str | None, split: str, mirror: Path | None, options: Mapping[str, Any] | None = None
 ) -> tuple[Any, dict[str, str]]:
-    """One split of a data set as a `datasets.Dataset`, and the sha256 of the files it came from.
+    """Load one split of a data set as a `datasets.Dataset`, with the sha256 of the files it came from.
 
     Args:
         path, name: the data set on the hub and its configuration: "openai/gsm8k", "main".
@@ -53,7 +53,7 @@ def load(
             builder = _builder(datasets, root, name, {**keywords, "cache_dir": cache})
             files = sorted({str(file) for file in builder.config.data_files[split]})
             # That split alone: MMLU's training questions take longer to unpack than its test to answer.
-            found = datasets.load_dataset(
+            dataset = datasets.load_dataset(
                 builder.name, data_files={split: files}, split=split, cache_dir=cache, keep_in_memory=True
             )
         except Exception as error:
@@ -61,12 +61,12 @@ def load(
                 f"{root} holds no readable split '{split}'{f' of {name}' if name else ''}"
                 f" ({_first_line(error)}): download the data set again."
             ) from error
-    return found, {str(Path(file).relative_to(mirror.resolve())): sha256_file(file) for file in files}
+    return dataset, {str(Path(file).relative_to(mirror.resolve())): sha256_file(file) for file in files}
 
 
 @contextmanager
 def _offline(datasets: Any) -> Iterator[None]:
-    """`datasets` looks into its cache alone, whatever the environment says."""
+    """Make `datasets` look into its cache alone, whatever the environment says."""
     before, datasets.config.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE, True
     try:
         yield
@@ -75,7 +75,7 @@ def _offline(datasets: Any) -> Iterator[None]:
 
 
 def _builder(datasets: Any, root: Path, name: str | None, keywords: dict[str, Any]) -> Any:
-    """The configuration `name` as the data set's card declares it, else the folder of that name."""
+    """Find the configuration `name` as the data set's card declares it, else the folder of that name."""
     root = root.resolve()
     try:
         return datasets.load_dataset_builder(str(root), name, **keywords)

@@ -35,7 +35,7 @@ def compare(reference: Path, fresh: Path) -> pd.DataFrame:
         old, new = (_read(folder / "tables" / f"{table}.csv", keys) for folder in (reference, fresh))
         names = old.index.append(new.index.difference(old.index, sort=False))
         both = old.reindex(names).join(new.reindex(names), lsuffix="_old", rsuffix="_new")
-        for name, row in both.iterrows():
+        for name, (_, row) in zip(both.index, both.iterrows(), strict=True):
             parts.append(
                 {
                     "table": table,

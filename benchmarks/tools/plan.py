@@ -6,29 +6,24 @@ their sizes are known (plan_checkpoints.yaml). What finished studies really took
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import typer
-import yaml
 from rich.table import Table
 
+from benchmarks.study.config import StudyConfig
 from benchmarks.tools import plan_machines
 from benchmarks.tools.plan_costs import LONGEST
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_stages import MEAN_ANSWER, PICTURE, Assumptions, Planner, Stage
 from frism.commands.console import Json, console
-from frism.errors import UserError, report_errors, suggest
-from frism.files import read_json
+from frism.errors import report_errors
 
 RESULTS = Path("results")
-NEEDED = ("triple.vlm", "engine", "benchmarks", "questions.dev", "questions.test", "variants")
-KEYS = ("study", "seed", "triple", "scope", "engine", "spectrum", "calibration", "benchmarks", "text", "data",
-        "prompting", "judge", "questions", "selection", "statistics", "explain", "published", "variants",
-)  # fmt: skip
 Took = dict[str, tuple[int, float]]  # by rule: jobs, and their wall seconds together
 
 
@@ -59,57 +54,18 @@ def main(
     if machine == "list":
         _list()
         return
-    config, assumed = read(configs), Assumptions(pixels, answer_tokens)
+    study, assumed = StudyConfig.load(*configs), Assumptions(pixels, answer_tokens)
     if measure is not None:
         machine, rates = measure, plan_machines.keep(measure, plan_machines.measure())
     else:
         rates = plan_machines.find(machine)
-    planner = Planner(config, rates, assumed)
-    stages, finished = planner.stages(), took(RESULTS / str(config.get("study")))
-    others = list(compare(RESULTS, config.get("study"), rates, assumed))
+    planner = Planner(study, rates, assumed)
+    stages, finished = planner.stages(), took(RESULTS / study.study)
+    others = list(compare(RESULTS, study.study, rates, assumed))
     if as_json:
         print(json.dumps(_plain(configs, machine, rates, stages, finished, others), indent=1))
     else:
         _show(configs, machine, planner, stages, finished, others)
-
-
-def read(configs: Iterable[Path]) -> dict[str, Any]:
-    """Return the configs as one, merged as Snakemake merges several --configfile: mappings key by key.
-
-    Raises UserError when a file cannot be read, and for a key that is unknown or missing.
-    """
-    merged: dict[str, Any] = {}
-    for path in (paths := list(configs)):
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            fault = " ".join(str(error).split())
-            raise UserError(f"{path} is not valid YAML ({fault}): correct it.") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{path} holds no mapping: give a study's config.")
-        update(merged, content)
-    named = " + ".join(map(str, paths))
-    for key in merged:
-        if key not in KEYS:
-            raise UserError(f"{named}: unknown key '{key}' (known: {', '.join(KEYS)}).{suggest(key, KEYS)}")
-    for key in NEEDED:
-        within: Any = merged
-        for part in key.split("."):
-            if not isinstance(within, dict) or part not in within:
-                raise UserError(f"{named}: the key '{key}' is missing: give a study's config.")
-            within = within[part]
-    return merged
-
-
-def update(merged: dict[str, Any], content: Mapping[str, Any]) -> None:
-    """Put one config into another: mappings key by key, all else in place of what was there."""
-    for key, value in content.items():
-        if isinstance(value, dict) and isinstance(merged.get(key), dict):
-            update(merged[key], value)
-        else:
-            merged[key] = value
 
 
 def took(study: Path) -> Took:
@@ -129,14 +85,14 @@ def took(study: Path) -> Took:
 
 
 def compare(
-    results: Path, study: str | None, machine: Machine, assumed: Assumptions
+    results: Path, study: str, machine: Machine, assumed: Assumptions
 ) -> Iterable[tuple[str, float, float]]:
     """Yield the name, predicted and real seconds of every other finished study, stages of which both know."""
     for path in sorted(results.glob("*/study.json")):
         other, found = path.parent, took(path.parent)
         if other.name == study or not found or not (other / "summary.md").is_file():
             continue
-        stages = Planner(read_json(path)["config"], machine, assumed).stages()
+        stages = Planner(StudyConfig.read(path), machine, assumed).stages()
         known = [stage for stage in stages if stage.name in found]
         yield (
             other.name,

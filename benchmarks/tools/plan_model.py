@@ -41,10 +41,10 @@ class Model:
 
         content = dict(_config(source))
         name = content.pop("model_type", None)
-        if name not in ARCHITECTURES or not ARCHITECTURES[name].sees:
+        if name not in ARCHITECTURES or not ARCHITECTURES[name].is_vlm:
             raise UserError(
                 f"{source} is of the type {name}, which is no vision-language model known here (known:"
-                f" {', '.join(n for n, a in ARCHITECTURES.items() if a.sees)}): name another as triple.vlm."
+                f" {', '.join(n for n, a in ARCHITECTURES.items() if a.is_vlm)}): name another as triple.vlm."
             )
         try:
             config = AutoConfig.for_model(name, **content)
@@ -55,19 +55,21 @@ class Model:
         self.text = model.get_submodule(ARCHITECTURES[name].module)
         text = config.get_text_config()
         self.head: int = model.get_output_embeddings().weight.numel()
-        self.values = sum(p.numel() for p in model.parameters())
+        self.values: int = sum(p.numel() for p in model.parameters())
         embedding, within = (
             model.get_input_embeddings().weight,
             sum(p.numel() for p in self.text.parameters()),
         )
         tied = model.get_output_embeddings().weight is embedding
         self.tower = self.values - within - (0 if tied else self.head)
-        self.body = within - embedding.numel()
+        self.body: int = within - embedding.numel()
         stored = BYTES.get(str(content.get("dtype") or content.get("torch_dtype") or "bfloat16"), 2)
         scoped = [(n, p) for n, p in self.text.named_parameters() if in_scope(n, scope)]
         self.merged = sum(p.numel() for _, p in scoped)
         self.bytes, self.merged_bytes = stored * self.values, stored * self.merged
-        self.matrices = [(p.shape[0], p.shape[1]) for n, p in scoped if classify(n) == "matrix"]
+        self.matrices: list[tuple[int, int]] = [
+            (p.shape[0], p.shape[1]) for n, p in scoped if classify(n) == "matrix"
+        ]
         self.layers, self.hidden = int(text.num_hidden_layers), int(text.hidden_size)
         heads = int(text.num_attention_heads)
         width = int(getattr(text, "head_dim", None) or self.hidden // heads)

@@ -3,24 +3,17 @@
 What no config says is assumed and shown with the plan: pixels of a picture and tokens of an answer.
 """
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from benchmarks.registry import lookup
 from benchmarks.study.calibration_settings import CalibrationSettings
-from benchmarks.study.config import Study
-from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.config import StudyConfig
 from benchmarks.tools.plan_costs import Cost, Counter, Questions
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_model import load
-from frism.errors import UserError, describe_first_fault
-from frism.spectra.settings import SpectrumSettings
 
 # Tokens of a mean answer by axis, but never more than half of the limit: perception asks for a word,
 # reasoning for steps (a 7B model's mean on MathVista is near 460).
@@ -30,7 +23,6 @@ MINIATURE = 168 * 168
 QUESTION, TEXT_QUESTION = 60, 120  # tokens of a prompt in words, beside a picture and alone
 UNKNOWN = 1000  # questions of a benchmark that nobody counted
 OTHERS = ("items", "questions", "tables", "explain", "figures", "summary")
-Settings = TypeVar("Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -60,34 +52,30 @@ class Assumptions:
 
 @dataclass
 class Planner:
-    """The stages of one config on one machine.
+    """The stages of one study on one machine.
 
-    Raises UserError for settings, methods or benchmarks that are unknown.
+    Raises UserError for methods or benchmarks that are unknown.
     """
 
-    config: Mapping[str, Any]
+    study: StudyConfig
     machine: Machine
     assumed: Assumptions = field(default_factory=Assumptions)
 
     def __post_init__(self) -> None:
-        config = self.config
-        self.study = _settings(Study, config, "the config")
-        self.engine = _settings(EngineSettings, config["engine"], "engine")
-        given = dict(config.get("spectrum") or {})
-        self.parts, self.factors = given.pop("parts", 1), given.pop("factors", "auto")
-        spectrum = _settings(SpectrumSettings, given, "spectrum")
-        self.calibration = _settings(CalibrationSettings, config.get("calibration") or {}, "calibration")
-        self.model = load(config["triple"]["vlm"], config.get("scope", "mat"))
+        study, spectrum = self.study, self.study.spectrum
+        self.engine, self.calibration = study.engine, study.calibration or CalibrationSettings()
+        self.parts, self.factors = spectrum.parts, spectrum.factors
+        self.model = load(study.triple.vlm, study.scope)
         self.counter = Counter(
             self.model, self.machine, self.engine.dtype, spectrum.rank, spectrum.solver, spectrum.dtype
         )
-        self.dev = [q for entry in config["benchmarks"] if (q := self.questions(entry, "dev")) is not None]
-        self.test = [q for entry in config["benchmarks"] if (q := self.questions(entry, "test")) is not None]
-        self.text = [self.questions_in_words(entry) for entry in config.get("text") or []]
+        self.dev = [q for entry in study.benchmarks if (q := self.questions(entry, "dev")) is not None]
+        self.test = [q for entry in study.benchmarks if (q := self.questions(entry, "test")) is not None]
+        self.text = [self.questions_in_words(entry) for entry in study.text]
 
     def stages(self) -> list[Stage]:
         """The stages in the order of the rules."""
-        from frism.method import method as methods
+        from frism.method.discovery import find
 
         counter, variants, start = self.counter, self.study.variants, Cost(self.machine.start)
         loaded = {"start": start, "load": counter.load()}
@@ -95,25 +83,28 @@ class Planner:
         tune, predict, oracle = _Sum(), _Sum(), _Sum()
         memory, learning, spectra, points = self._memory(self.test + self.dev), 0.0, False, 0
         for variant in variants.values():
-            method = methods.find(variant.method)
-            grid = [
-                method.validate({**variant.params, **dict(zip(variant.grid, values, strict=True))})
-                for values in product(*variant.grid.values())
-            ]
+            if variant.method is None:  # a checkpoint: loaded and asked, nothing else
+                points += 1
+                tune.add(loaded | self._answers(self.dev))
+                predict.add(loaded | test)
+                oracle.add(loaded | test)
+                continue
+            method = find(variant.method)
+            grid = [method.validate(values) for values in variant.points]
             points += len(grid)
-            spectra = spectra or method.needs_spectrum
+            spectra = spectra or "spectrum" in method.needs
             merge = counter.merge(
-                len({*method.sources, "vlm"}),
-                on_spectrum="spectrum" in method.merge_names,
-                svds=getattr(importlib.import_module(method.module), "SVDS", 0),
+                len({*method.reads, "vlm"}), on_spectrum="spectrum" in method.needs, svds=method.svds
             )
             tune.add(loaded | {"merge": merge * len(grid)})
             tune.add(self._answers(self.dev), len(grid))
-            if method.fit is not None and not method.needs_calibration:
-                tune.add(
-                    {"fit": merge * len(grid)}
-                )  # without data it passes over the tensors, as a merge does
-            if method.needs_calibration:
+            if "dev" in method.needs:  # every candidate is merged and asked
+                candidates = sum(int(params.get("evaluations", 1)) for params in grid)
+                tune.add({"search": merge} | self._answers(self.dev), candidates)
+            elif method.fit is not None and "calibration" not in method.needs:
+                # Without data it passes over the tensors, as a merge does.
+                tune.add({"fit": merge * len(grid)})
+            if "calibration" in method.needs:
                 asked, *_ = fits = [self.fit(params) for params in grid]
                 learn = sum((counter.fit(*fit) for fit in fits), Cost())
                 tune.add({"teach": counter.teach(asked[0]), "learn": learn})
@@ -165,24 +156,23 @@ class Planner:
 
     def questions(self, entry: Any, split: str) -> Questions | None:
         """One benchmark's questions of a split; None where dev has none."""
-        definition, numbers = lookup.find(entry), self.config["questions"]
+        definition, numbers = lookup.find(entry), self.study.questions
         if split == "dev" and not definition.on_dev:
             return None
-        wanted = numbers[split]
+        wanted = numbers.dev if split == "dev" else numbers.test
         if wanted == "all":
-            wanted = (definition.n or UNKNOWN) - (numbers["dev"] if definition.on_dev else 0)
+            wanted = (definition.n or UNKNOWN) - (numbers.dev if definition.on_dev else 0)
         count = max(1, min(wanted, definition.n or wanted))
-        prompting = self.config.get("prompting") or {}
-        pixels = max(PICTURE, prompting.get("min_pixels") or 0)
-        pixels = min(pixels, prompting.get("max_pixels") or pixels)
+        prompting = self.study.prompting
+        pixels = max(PICTURE, prompting.min_pixels or 0)
+        pixels = min(pixels, prompting.max_pixels or pixels)
         patches = self.patches(MINIATURE if definition.source.miniature else pixels)
         prompt = patches // self.model.merge + QUESTION
         return self._questions(count, patches, prompt, definition.axis, definition.max_new_tokens)
 
     def questions_in_words(self, entry: Any) -> Questions:
         """One benchmark's questions without a picture."""
-        definition, numbers = lookup.find(entry), self.config["questions"]
-        wanted = numbers.get("text", numbers["test"])
+        definition, wanted = lookup.find(entry), self.study.questions.text
         count = (definition.n or UNKNOWN) if wanted == "all" else wanted
         return self._questions(count, 0, TEXT_QUESTION, "text", definition.max_new_tokens)
 
@@ -220,10 +210,3 @@ class _Sum:
     def add(self, parts: Mapping[str, Cost], times: int = 1) -> None:
         for name, cost in parts.items():
             self.parts[name] = self.parts.get(name, Cost()) + cost * times
-
-
-def _settings(kind: type[Settings], content: Mapping[str, Any], key: str) -> Settings:
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{key}: {describe_first_fault(error)}.") from None

@@ -1,12 +1,13 @@
 """What is known of each baseline without running it: exact identities and limits."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from baselines import dare_linear, inject, interp, layer_range, layer_swap, ta_sym, ties, vlm
-from baselines._trimming import cut
+from baselines._trimming import largest
 from frism.method import discovery
 from frism.method.site import Site
 
@@ -132,15 +133,29 @@ def test_ties_entry_by_entry(
     torch.testing.assert_close(result, b + torch.tensor(expected).view(shape), atol=1e-5, rtol=1e-4)
 
 
-@given(seeds, densities)
-def test_ties_trim_keeps_the_largest_share(seed: int, density: float) -> None:
-    delta = draw(seed, (16, 16))[0]
-    trimmed = cut(delta, 0 * delta, density, exact=False).keep(delta)
-    kept = trimmed != 0
-    assert int(kept.sum()) == max(1, round(density * delta.numel()))
-    assert torch.equal(trimmed[kept], delta[kept])
-    if not kept.all():
-        assert delta[kept].abs().min() >= delta[~kept].abs().max()
+@given(
+    st.lists(st.floats(-10, 10, width=32) | st.sampled_from([0.0, 1.0, -1.0, 0.5]), min_size=1, max_size=60),
+    st.floats(0.01, 1.0),
+    st.booleans(),
+)
+def test_ties_trims_as_sorting_would(entries: list[float], density: float, exact: bool) -> None:
+    delta = torch.tensor(entries)
+    order = sorted(range(len(entries)), key=lambda i: (-abs(delta[i].item()), i))
+    wanted = max(1, int(density * len(entries)) if exact else round(density * len(entries)))
+    stays = set(order[:wanted])
+    if not exact:
+        smallest = abs(delta[order[wanted - 1]])
+        stays |= {i for i in order if abs(delta[i]) == smallest}
+    expected = delta * torch.tensor([float(i in stays) for i in range(len(entries))])
+    assert torch.equal(delta * largest(delta.abs(), density, exact), expected)
+
+
+@pytest.mark.parametrize("trimming", ["threshold", "exact"])
+def test_ties_in_parts_is_ties_of_the_whole(trimming: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    b, v, r = ((8 * tensor).round() for tensor in draw(0, (16, 16)))  # many equal magnitudes
+    whole = ties.merge(Site.of(b, v, r), density=0.3, trimming=trimming)
+    monkeypatch.setattr(ties, "PART", 37)
+    assert torch.equal(ties.merge(Site.of(b, v, r), density=0.3, trimming=trimming), whole)
 
 
 def test_ties_of_an_unchanged_donor_is_v_and_opposite_entries_cancel() -> None:

@@ -28,6 +28,22 @@ def test_methods_are_listed_as_table_and_json() -> None:
         assert name in table.stdout
         assert set(row["parameters"]) == set(discovery.find(name).parameters)
     assert rows["layer_range"]["parameters"]["part"]["choices"] == ["early", "middle", "late"]
+    assert rows["ties"]["parameters"]["density"] == {"type": "float", "default": 0.2, "gt": 0, "le": 1}
+    assert rows["interp"]["reads"] == ["vlm", "lrm"]
+
+
+def test_methods_are_a_table_in_markdown() -> None:
+    head, line, *rows = frism("methods", "--markdown").stdout.splitlines()
+    assert head.count("|") == line.count("|") == 5
+    names = [row.split("`")[1] for row in rows]
+    assert names == discovery.available()
+    (row,) = [row for row in rows if row.startswith("| `interp` |")]
+    assert row == (
+        "| `interp` | Interpolation (BR2V): vlm_weight * V + (1 - vlm_weight) * R. | `vlm_weight` 0.9 | - |"
+    )
+    (row,) = [row for row in rows if row.startswith("| `frism` |")]
+    assert "`steps` 300" in row
+    assert row.endswith("| calibration, spectrum |")
 
 
 def test_inspect_shows_every_layer(triple_folders: dict[str, Path]) -> None:

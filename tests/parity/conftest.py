@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import logging
 
 from frism.method.discovery import find
+from frism.method.site import Site
 from tests.support import architectures
 
 logging.disable_progress_bar()
@@ -51,8 +52,11 @@ def merge_all() -> Callable[..., dict[str, Tensor]]:
         complete = found.validate(params)
         return {
             name: found.run_merge(
-                {role: weights[role][name].float() for role in found.sources},
-                complete, name=name, layer=None, layers=architectures.LAYERS, seed=0, fitted={},
+                Site.of(
+                    **{role: weights[role][name].float() for role in found.reads},
+                    name=name, layer=None, layers=architectures.LAYERS,
+                ),
+                complete,
             )
             for name in weights["vlm"]
         }  # fmt: skip

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from baselines import _sparsify
 from frism.method.discovery import find
+from frism.method.site import Site
 from tests.parity import br2v_cases, peers
 from tests.parity.br2v_cases import (
     ALPHA,
@@ -72,9 +73,12 @@ def ours(stored: dict[str, dict[str, Tensor]], method: str, **params: object) ->
     complete = found.validate(params)
     return {
         name: found.run_merge(
-            {role: stored[role][name].float() for role in found.sources}, complete, name=name,
-            layer=int(name.split(".")[1]) if name.startswith("layers.") else None,
-            layers=architectures.LAYERS, seed=0, fitted={},
+            Site.of(
+                **{role: stored[role][name].float() for role in found.reads}, name=name,
+                layer=int(name.split(".")[1]) if name.startswith("layers.") else None,
+                layers=architectures.LAYERS,
+            ),
+            complete,
         )
         for name in stored["vlm"]
     }  # fmt: skip

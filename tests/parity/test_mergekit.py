@@ -14,7 +14,7 @@ from torch import Tensor
 
 from baselines import _sparsify, slerp
 from baselines._election import consensus
-from baselines._trimming import cut
+from baselines._trimming import largest
 from frism.method.discovery import find
 from tests.parity import peers
 from tests.parity.conftest import Weights
@@ -104,7 +104,7 @@ def test_bfloat16_ties_differ_among_equal_magnitudes_alone(
         kept_or_not = []
         for role in (V, R):
             tau = stored[role][key].float() - base
-            exact = cut(tau, params["density"], exact=True).keep(tau)
+            exact = tau * largest(tau.abs(), params["density"], exact=True)
             smallest = exact[exact != 0].abs().min()
             kept_or_not.append([tau * (tau.abs() >= smallest), tau * (tau.abs() > smallest)])
         explained, agreed = torch.zeros_like(base, dtype=torch.bool), torch.ones_like(base, dtype=torch.bool)
@@ -142,8 +142,7 @@ def test_arithmetic_in_bfloat16_is_coarser(
 
 def test_slerp_cases_take_both_branches(weights: dict[str, Weights]) -> None:
     stored = weights["float32"]
-    pairs = [{V: tensor, R: stored[R][key]} for key, tensor in stored[V].items()]
-    straight = {abs(slerp.measure(lambda pair=pair: iter([pair]))) > 0.9995 for pair in pairs}
+    straight = {abs(slerp.cosine(tensor, stored[R][key])) > 0.9995 for key, tensor in stored[V].items()}
     assert straight == {True, False}
 
 

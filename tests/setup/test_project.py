@@ -63,7 +63,7 @@ def test_one_version_everywhere():
 
 
 @pytest.mark.parametrize(
-    "target", ["help", "run", "test", "slow", "parity", "lint", "check", "models", "install", "clean"]
+    "target", ["help", "run", "test", "slow", "parity", "lint", "docs", "check", "models", "install", "clean"]
 )
 def test_make_knows(target):
     shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
@@ -88,16 +88,24 @@ def test_make_says_which_python_it_needs(python, sentence, tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-@pytest.mark.parametrize("failing", ["", "lint", "test"])
-def test_ci_runs_the_checks_and_the_tests(failing, tmp_path):
-    """With a `make` that notes its targets: both run, and a failure of either is the run's own."""
+@pytest.mark.parametrize("failing", ["", "lint", "docs", "test"])
+def test_ci_runs_the_checks_the_docs_and_the_tests(failing, tmp_path):
+    """With a `make` that notes its targets: all run, and a failure of one is the run's own."""
     (tmp_path / "make").write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/targets"\n[ "$1" != "{failing}" ]\n')
     (tmp_path / "make").chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     run = subprocess.run(["bash", ROOT / ".ci/run"], env=environment, stdin=subprocess.DEVNULL)
     assert (run.returncode == 0) == (not failing)
     targets = (tmp_path / "targets").read_text().split()
-    assert targets == (["lint"] if failing == "lint" else ["lint", "test"])
+    every = ["lint", "docs", "test"]
+    assert targets == every[: every.index(failing) + 1 if failing else None]
+
+
+def test_the_code_host_runs_the_same():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    (steps,) = [job["steps"] for job in jobs.values()]
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    assert any(step.get("with", {}).get("python-version") == "3.11" for step in steps)
 
 
 def test_no_file_names_a_machine_or_an_index():

@@ -46,4 +46,4 @@ def extracted(raws: list[str], path: Path, definition: Definition) -> list[str]:
         extract(raw, e.kind, e.options, longest=e.longest, json=e.json)[0]
         for raw, e in zip(raws, wanted, strict=True)
     ]
-    return [e.told(text) for e, text in zip(wanted, found, strict=True)]
+    return [e.phrase(text) for e, text in zip(wanted, found, strict=True)]

@@ -74,7 +74,9 @@ def make(folder: Path, args: argparse.Namespace) -> dict:
         groups = frame.groupby(["benchmark", "axis", "group"], as_index=False)
         totals = groups.agg(n=("index", "size"), correct=("correct", "sum"))
         totals.assign(variant=variant, point=0, params="{}").to_csv(home / "dev.csv", index=False)
-        (home / "choice.json").write_text(json.dumps({"point": 0, "params": {}, "rule": "one point"}))
+        (home / "choice.json").write_text(
+            json.dumps({"point": 0, "params": {}, "rule": "one point", "budget_missed": False})
+        )
     return {"benchmarks": names, "variants": variants, "statistics": {"resamples": 2000}}
 
 

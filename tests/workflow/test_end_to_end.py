@@ -20,12 +20,12 @@ METHOD = '''"""Half way: V + strength * tau_R / 2.
 A method that a test drops in.
 """
 
-from torch import Tensor
+from frism.method import Array, Site
 
 
-def merge(base: Tensor, vlm: Tensor, lrm: Tensor, *, strength: float = 1.0) -> Tensor:
+def merge(site: Site, *, strength: float = 1.0) -> Array:
     """One tensor, fp32."""
-    return vlm + strength * (lrm - base) / 2
+    return site.vlm + strength * site.tau_r / 2
 '''
 STUDY = {
     "engine": {"name": "transformers", "max_new_tokens": 6, "batch_size": 16},
@@ -47,6 +47,9 @@ STUDY = {
         },
         "frism_layer": {"method": "frism_layer", "params": {"steps": 2, "batch": 4, "max_new_tokens": 3}},
         "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
+        "metagpt": {"method": "metagpt"},
+        "layer_search": {"method": "layer_search", "params": {"evaluations": 2}},
+        "released": {"checkpoint": "weights/vlm"},
         "rank_block": {"method": "rank_block", "params": {"blocks": 2}, "grid": {"block": [0, 1]}},
     },
 }
@@ -103,10 +106,28 @@ def test_spectra_are_decomposed_once_for_all(finished):
     kept = list((results / "spectra").rglob("*.safetensors"))
     recipe, fitted = Recipe.load(results / "variants/frism")
     assert recipe.spectrum is not None and recipe.spectrum.rank == 24
-    opened = {name.removesuffix("/open"): found for name, found in fitted.items() if name.endswith("/open")}
-    assert sorted(path.stem for path in kept) == sorted(opened)
-    assert {len(found) for found in opened.values()} == {24}
-    assert all(f"{name}/open_tail" in fitted for name in opened)
+    assert sorted(path.stem for path in kept) == sorted(fitted.tensors)
+    assert {len(own["open"]) for own in fitted.tensors.values()} == {24}
+    assert all("open_tail" in own for own in fitted.tensors.values())
+
+
+def test_every_kind_of_method_has_its_row_and_its_recipe(finished):
+    """Whole-model numbers, a search, and a checkpoint, which answers as the model that it is."""
+    results = finished.folder / "results/tiny"
+    for name in ("tables/benchmarks.md", "tables/axes.md", "figures/trade_off.svg"):
+        text = (results / name).read_text()
+        assert all(variant in text for variant in ("metagpt", "layer_search", "released")), name
+    _, numbers = Recipe.load(results / "variants/metagpt")
+    assert numbers.flat().keys() == {"lrm", "vlm"}
+    _, searched = Recipe.load(results / "variants/layer_search")
+    assert searched.flat().keys() == {"layers"}
+    recipe, nothing = Recipe.load(results / "variants/released")
+    assert recipe.checkpoint is not None and not nothing
+    columns = ["benchmark", "index", "raw"]
+    released, vlm = (pd.read_csv(results / f"scores/{v}.csv")[columns] for v in ("released", "vlm"))
+    pd.testing.assert_frame_equal(released, vlm)
+    told = finished.python("-m", "frism", "methods", "--markdown").stdout
+    assert "| `half_way` | Half way: V + strength * tau_R / 2. | `strength` 1.0 | - |" in told
 
 
 def test_a_finished_fit_leaves_its_curve_and_no_working_state(finished):

@@ -34,7 +34,7 @@ def test_tokens_are_those_of_generate(kind: str) -> None:
     expected = [_generated(model, row, n, sorted(ends)) for row, n in zip(rows, room, strict=True)]
     assert len({len(row) for row in expected}) > 1
     pad = processor.tokenizer.pad_token_id
-    assert decode(model, collate(rows, pad), room=room, ends=ends) == expected
+    assert decode(model, collate(rows, pad), max_new_tokens=room, ends=ends) == expected
 
 
 @torch.inference_mode()

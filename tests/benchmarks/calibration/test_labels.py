@@ -13,9 +13,9 @@ import torch
 from benchmarks.calibration.calibration_set import CalibrationSet
 from benchmarks.calibration.load import load
 from benchmarks.study.calibration_settings import CalibrationSettings
-from frism.method import discovery
 from frism.triples.triple import Triple
 from tests.support import calibration_folders
+from tests.support.fits import fit
 
 N = 6
 # What stands for `answers`, `answer_type` and `answerable`, as JSON text.
@@ -119,7 +119,7 @@ class Poisoned:
 
 
 def gates(triple: Triple, data: Any) -> dict[str, torch.Tensor]:
-    return discovery.find("frism").run_fit(triple, PARAMS, calibration=data, seed=0)
+    return fit("frism", triple, PARAMS, calibration=data)
 
 
 def test_gates_are_equal_whatever_the_labels_say(

@@ -80,15 +80,15 @@ def test_a_benchmark_that_is_used_up_is_named() -> None:
 )  # fmt: skip
 def test_what_belongs_together(tmp_path: Path, name: str, sizes: set[int]) -> None:
     table = tsv.read(tsvs.make(name, tmp_path, 24))
-    labels = clusters.of(find(name), table.frame, table.prints)
+    labels = clusters.of(find(name), table.frame, table.picture_digests)
     assert {labels.count(label) for label in labels if label} | ({1} if "" in labels else set()) == sizes
 
 
 def test_versions_without_a_column_follow_the_numbering(tmp_path: Path) -> None:
     table = tsv.read(tsvs.make("MathVerse_MINI", tmp_path, 20))
-    labels = clusters.of(find("MathVerse_MINI"), table.frame, table.prints)
+    labels = clusters.of(find("MathVerse_MINI"), table.frame, table.picture_digests)
     without = table.frame.drop(columns="problem_index")
-    assert clusters.of(find("MathVerse_MINI"), without, table.prints) == labels
+    assert clusters.of(find("MathVerse_MINI"), without, table.picture_digests) == labels
 
 
 def test_clusters_that_do_not_fit_are_named(tmp_path: Path) -> None:
@@ -98,4 +98,4 @@ def test_clusters_that_do_not_fit_are_named(tmp_path: Path) -> None:
         ("hallusion_set", "clusters by hallusion_set do not fit"),
     ):
         with pytest.raises(UserError, match=f"benchmark POPE: .*{complaint}"):
-            clusters.of(find({"name": "POPE", "clusters": rule}), table.frame, table.prints)
+            clusters.of(find({"name": "POPE", "clusters": rule}), table.frame, table.picture_digests)

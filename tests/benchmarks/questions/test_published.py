@@ -183,7 +183,7 @@ def test_a_changed_file_stops_before_anything_is_asked(tmp_path: Path) -> None:
 def test_benchmarks_without_questions_here(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gsm8k has no pictures: name it under `text`"):
         writing.write(tmp_path / "items", [find("gsm8k")], {"test": "all"})
-    with pytest.raises(UserError, match="mini_add has no end of questions"):
+    with pytest.raises(UserError, match=r"mini_add is generated on the fly: set questions\.test to a number"):
         writing.write(tmp_path / "items", [find("mini_add")], {"test": "all"})
     path = tsvs.make("MMStar", tmp_path, 3)
     other = find(tsvs.pinned(path)).model_copy(update={"name": "again"})

@@ -20,11 +20,11 @@ def test_texts_and_pictures_are_those_of_the_file(tmp_path: Path, name: str) -> 
     by_index = {row["index"]: row for row in rows}
     assert [str(index) for index in table.frame["index"]] == [row["index"] for row in rows]
     assert [str(answer) for answer in table.frame["answer"]] == [row["answer"] for row in rows]
-    for row, stand_in, mark in zip(rows, table.frame["image"], table.prints, strict=True):
+    for row, stand_in, mark in zip(rows, table.frame["image"], table.picture_digests, strict=True):
         cell = row["image"] if len(row["image"]) > tsv.REFERENCE else by_index[row["image"]]["image"]
         found = table.pictures(stand_in)
         assert (str(found) if isinstance(found, list) else found) == cell
-        assert (mark == table.prints[0]) == (cell == by_index[rows[0]["index"]]["image"])
+        assert (mark == table.picture_digests[0]) == (cell == by_index[rows[0]["index"]]["image"])
     plain = pd.read_csv(path, sep="\t").drop(columns="image")
     texts = table.frame.drop(columns=["image", "answer"])
     pd.testing.assert_frame_equal(texts, plain.drop(columns="answer"), check_dtype=False)

@@ -73,9 +73,9 @@ def test_same_survives_any_formula(text: str, truth: str) -> None:
 def test_the_rule_judge_says_what_the_row_says() -> None:
     judge = RuleJudge("logicvista")
     assert judge.working() and judge.generate("anything") == "Z"
-    judge.about = pd.Series({"prediction": "A, C"})
+    judge.row = pd.Series({"prediction": "A, C"})
     assert judge.generate("anything", temperature=2.0) == "AC"
-    judge.about = pd.Series({"prediction": "First A, then C."})
+    judge.row = pd.Series({"prediction": "First A, then C."})
     assert judge.generate("anything") == "Z"
 
 
@@ -98,7 +98,7 @@ def test_a_judge_model_is_asked_once_for_what_rules_cannot_read(
     with served(reads_letters) as (address, requests):
         judge = ChatJudge(judged_by(address, key_variable="JUDGE_KEY"), cache)
         first = evaluation.evaluate(definition, path.parent, raws, judge)
-        assert first.scores == [1.0] * 12 and judge.asked == 12 and not judge.unread
+        assert first.scores == [1.0] * 12 and judge.requests == 12 and not judge.unread
         asked = len(requests)
         assert asked == 12
         assert {r["temperature"] for r in requests} == {0.0} and {r["model"] for r in requests} == {
@@ -107,11 +107,11 @@ def test_a_judge_model_is_asked_once_for_what_rules_cannot_read(
         assert {r["authorization"] for r in requests} == {"Bearer secret"}
         again = ChatJudge(judged_by(address), cache)
         assert evaluation.evaluate(definition, path.parent, raws, again) == first
-        assert len(requests) == asked and again.asked == 0, "the second scoring asks nothing"
+        assert len(requests) == asked and again.requests == 0, "the second scoring asks nothing"
         for other in ({"model": "judge-72b"}, {"temperature": 0.5}, {"address": address + "/"}):
             different = ChatJudge(judged_by(address).model_copy(update=other), cache)
             different.ask("a prompt")
-            assert different.asked == 1, other
+            assert different.requests == 1, other
     assert "secret" not in cache.read_text()
 
 
@@ -131,7 +131,9 @@ def test_a_judge_that_fails_is_an_error_and_its_replies_stay(table: Any, tmp_pat
     left = iter(range(5))
     with served(lambda body: reads_letters(body) if next(left, None) is not None else None) as (address, _):
         judge = ChatJudge(judged_by(address).model_copy(update={"workers": 1}), cache)
-        with pytest.raises(UserError, match=r"the judge judge-7b at http://127.* does not answer .* is kept"):
+        with pytest.raises(
+            UserError, match=r"the judge judge-7b at http://127.* does not answer .* are kept"
+        ):
             evaluation.evaluate(definition, path.parent, raws, judge)
     assert len(cache.read_text().splitlines()) == 5
     with pytest.raises(UserError, match="does not answer"):

@@ -83,7 +83,7 @@ def test_half_right_is_half_right_question_by_question(made: Made, name: str) ->
     right = answered(path, definition, "plain")
     wanted = [random.Random(name).random() < 0.5 for _ in right]
     wrong = expected.expected_answers(definition, path.parent)
-    given = [r if ok else e.told(None) for r, ok, e in zip(right, wanted, wrong, strict=True)]
+    given = [r if ok else e.phrase(None) for r, ok, e in zip(right, wanted, wrong, strict=True)]
     assert evaluation.evaluate(definition, path.parent, given).scores == [float(ok) for ok in wanted]
 
 

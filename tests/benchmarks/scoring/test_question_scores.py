@@ -12,12 +12,12 @@ import pytest
 from benchmarks.answering.predictions import Line, Prediction, checksum
 from benchmarks.questions import item, reading, writing
 from benchmarks.registry.lookup import find
+from benchmarks.registry.vlmevalkit_package import get_version, hash_installation
 from benchmarks.scoring import extraction
 from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.question_scores import COLUMNS, JUDGED, score, score_all, totals
 from benchmarks.stages.score import main, run
 from benchmarks.study.judge_settings import JudgeSettings
-from benchmarks.vlmevalkit import loading
 from frism.errors import UserError
 from frism.files import sha256_file
 from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
@@ -103,7 +103,7 @@ def test_command_line_gives_the_same_bytes_twice(items_folder: Path, tmp_path: P
     assert about["predictions"] == sha256_file(predictions)
     assert about["items"] == sha256_file(items_folder / "manifest.json")
     assert about["extractor"] == extraction.VERSION and about["judge"] is None
-    assert about["vlmevalkit"] == {"version": loading.version(), "tree": loading.tree_hash()}
+    assert about["vlmevalkit"] == {"version": get_version(), "tree": hash_installation()}
     costs = pd.read_csv(tmp_path / "scores" / "v.cost.csv")
     assert costs["seconds"].tolist() == [9.0] * len(lines)
     command[3] = "w"

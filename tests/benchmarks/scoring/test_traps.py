@@ -138,7 +138,7 @@ os.environ["PRED_FORMAT"] = "tsv"
 import vlmeval.dataset
 from vlmeval.inference import infer_data_job
 from vlmeval.vlm.base import BaseModel
-from benchmarks import vlmevalkit
+from benchmarks.vlmevalkit import loading
 from benchmarks.registry.lookup import find
 
 class Constant(BaseModel):
@@ -151,7 +151,7 @@ class Constant(BaseModel):
 
 definition = find({"name": "MMStar", "sha256": {}})
 for said in "AB":
-    infer_data_job(Constant(said), sys.argv[2], "model", vlmevalkit.build(definition, sys.argv[1]))
+    infer_data_job(Constant(said), sys.argv[2], "model", loading.build(definition, sys.argv[1]))
 """
 
 

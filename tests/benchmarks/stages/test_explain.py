@@ -141,7 +141,7 @@ def test_words(results, study):
 
 
 def test_the_summary_says_it(results, study):
-    text = render(study, results / "tables")
+    text = render(study, results / "tables", ())
     for title in (
         "Other gates against FRISM's",
         "Inside the gates",
@@ -163,7 +163,7 @@ def test_a_study_without_gates(settings, results, tmp_path):
         assert table(tmp_path, name).empty, name
         assert "This study has nothing to put here." in (tmp_path / "tables" / f"{name}.md").read_text()
     assert not any(explained(lines, tmp_path / "tables").values())
-    assert "Inside the gates" not in render(lines, tmp_path / "tables")
+    assert "Inside the gates" not in render(lines, tmp_path / "tables", ())
     figures.build(tmp_path, lines, tmp_path / "figures")
     for name in FIGURES:
         assert (tmp_path / "figures" / f"{name}.png").exists()

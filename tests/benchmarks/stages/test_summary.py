@@ -1,5 +1,6 @@
 """The summary says what the tables allow and nothing else."""
 
+import json
 import math
 import re
 import shutil
@@ -10,7 +11,7 @@ import pytest
 
 from benchmarks.gate_tables.bimodality import UNIFORM
 from benchmarks.stages import explain
-from benchmarks.stages.summary import main, render
+from benchmarks.stages.summary import find_missed, main, render
 from benchmarks.stages.tables import build
 from benchmarks.tables.findings import Budget, Finding
 from tests.support.studies import record, study_of
@@ -93,7 +94,7 @@ def section(text, title):
 
 
 def test_sections_and_every_variant(results, study):
-    text = render(study, results / "tables")
+    text = render(study, results / "tables", ())
     for title in (
         "Setting",
         "Reasoning, steps asked for",
@@ -112,7 +113,7 @@ def test_sections_and_every_variant(results, study):
 
 
 def test_every_number_is_in_the_tables(results, study):
-    text = render(study, results / "tables")
+    text = render(study, results / "tables", ())
     known = set()
     tables = ["axes", "contrasts", "style", "pareto", "oracle", "selection", *explain.TABLES]
     frames = [pd.read_csv(results / "tables" / f"{name}.csv") for name in tables]
@@ -130,10 +131,10 @@ def test_every_number_is_in_the_tables(results, study):
 def test_gain_only_after_holm(own, study):
     where = {"variant": "inject", "group": "reasoning"}
     change(own, "axes", where, difference=0.1, difference_low=0.05, difference_high=0.15, p_holm=0.001)
-    gained = section(render(study, own), "Reasoning, steps asked for").splitlines()
+    gained = section(render(study, own, ()), "Reasoning, steps asked for").splitlines()
     assert "`inject`" in next(line for line in gained if line.startswith("- Gain shown"))
     change(own, "axes", where, p_holm=0.2)
-    text = section(render(study, own), "Reasoning, steps asked for").splitlines()
+    text = section(render(study, own, ()), "Reasoning, steps asked for").splitlines()
     assert "`inject`" not in next(line for line in text if line.startswith("- Gain shown"))
     assert "`inject`" in next(line for line in text if line.startswith("- No difference shown"))
 
@@ -143,14 +144,14 @@ def test_a_null_against_plain_injection_is_said(own, study):
     null = {"difference": 0.0, "difference_low": -0.02, "difference_high": 0.02, "p_holm": 1}
     for group in ("perception", "reasoning"):
         change(own, "contrasts", {"against": "inject", "group": group}, **null)
-    text = section(render(study, own), title)
+    text = section(render(study, own, ()), title)
     for group in ("perception", "reasoning"):
         assert (
             f"An advantage of `frism` over plain injection in {group} is **not shown** by this study." in text
         )
     worse = {"difference": -0.1, "difference_low": -0.12, "difference_high": -0.08, "p_holm": 0.001}
     change(own, "contrasts", {"against": "inject", "group": "reasoning"}, **worse)
-    text = section(render(study, own), title)
+    text = section(render(study, own, ()), title)
     assert "In reasoning, against plain injection: better than none, worse than `inject`, of 1." in text
 
 
@@ -159,7 +160,7 @@ def shown_budget(own, study, **values):
     shown = {"difference": 0.2, "difference_low": 0.1, "difference_high": 0.3, "p_holm": 0.001}
     change(own, "axes", {"variant": "inject", "group": "reasoning"}, **shown)
     change(own, "pareto", {"variant": "inject"}, **values)
-    return {line.split(":")[0]: line for line in section(render(study, own), "Perception").splitlines()}
+    return {line.split(":")[0]: line for line in section(render(study, own, ()), "Perception").splitlines()}
 
 
 def test_kept_takes_the_test_and_holm(own, study):
@@ -176,7 +177,7 @@ def test_kept_takes_the_test_and_holm(own, study):
 
 
 def test_front_and_ties(results, own, study):
-    text = section(render(study, own), "Front and ties")
+    text = section(render(study, own, ()), "Front and ties")
     pareto = pd.read_csv(own / "pareto.csv")
     for variant in FEW:
         on_front = (pareto["variant"] == variant) & (pareto["front"] == "yes")
@@ -185,21 +186,21 @@ def test_front_and_ties(results, own, study):
 
 
 def test_oracles_are_no_results(own, study):
-    text = section(render(study, own), "Oracles, which are no results")
+    text = section(render(study, own, ()), "Oracles, which are no results")
     assert "nothing above uses it" in text and " choices" in text
-    assert "Oracle" not in render(study, own).split("## Oracles")[0]
+    assert "Oracle" not in render(study, own, ()).split("## Oracles")[0]
 
 
 def test_judges_are_told_when_there_are_two(own, study):
-    assert "## Judges" not in render(study, own)
+    assert "## Judges" not in render(study, own, ())
     columns = pd.read_csv(own / "judges.csv").columns
     row = dict.fromkeys(columns, 0) | {"variant": "all", "benchmark": "mini_total", "n": 900, "kappa": 0.8125}
     pd.DataFrame([row]).to_csv(own / "judges.csv", index=False)
-    assert "over all variants: mini_total 0.812 (n = 900)." in section(render(study, own), "Judges")
+    assert "over all variants: mini_total 0.812 (n = 900)." in section(render(study, own, ()), "Judges")
 
 
 def test_tokens_are_told(own, study):
-    text = section(render(study, own), "Cost")
+    text = section(render(study, own, ()), "Cost")
     assert re.search(r"first: `vlm` \d+\.\d, `\w+` \d+\.\d", text) and "tables/costs.md" in text
 
 
@@ -208,29 +209,47 @@ def test_habit_is_told_from_ability(own, study):
     null = {"difference": 0.0, "difference_low": -0.1, "difference_high": 0.1, "p_holm": 1}
     change(own, "axes", {"variant": "inject", "group": "reasoning"}, **null)
     change(own, "axes", {"variant": "inject", "group": "unasked"}, **shown)
-    habit = section(render(study, own), "Habit or ability").splitlines()
+    habit = section(render(study, own, ()), "Habit or ability").splitlines()
     assert "`inject`" in next(line for line in habit if line.startswith("- Only when not asked"))
 
 
 def test_failures_of_form_are_told(own, study):
-    assert "In no variant and group" in section(render(study, own), "Style")
+    assert "In no variant and group" in section(render(study, own, ()), "Style")
     change(own, "style", {"variant": "inject", "group": "reasoning"}, truncated=0.31)
     assert "`inject`, reasoning (n = 300): cut at the token limit 31.0%" in section(
-        render(study, own), "Style"
+        render(study, own, ()), "Style"
     )
 
 
 def test_a_study_without_learned_variants_or_text(results, study, tmp_path):
     plain = study.model_copy(
-        update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": [], "calibration": {}}
+        update={"variants": {v: study.variants[v] for v in FEW[:3]}, "text": (), "calibration": None}
     )
     build(results, plain, tmp_path / "tables")
     explain.build(results, plain, tmp_path / "tables")
-    text = render(plain, tmp_path / "tables")
+    text = render(plain, tmp_path / "tables", ())
     assert "against its controls" not in text and "Text only" not in text and "synthetic" not in text
 
 
 def test_command_line_writes_the_file(results, study, tmp_path):
-    shutil.copytree(results / "tables", tmp_path / "tables")
+    for folder in ("tables", "variants"):
+        shutil.copytree(results / folder, tmp_path / folder)
     main(record(tmp_path, study.model_dump(mode="json")))
-    assert (tmp_path / "summary.md").read_text() == render(study, results / "tables")
+    assert (tmp_path / "summary.md").read_text() == render(
+        study, results / "tables", find_missed(study, results)
+    )
+
+
+def test_a_missed_budget_is_noted_whatever_the_rule_says(results, study, tmp_path):
+    folder = shutil.copytree(results, tmp_path / "study")
+    path = folder / "variants" / "inject" / "choice.json"
+    choice = json.loads(path.read_text()) | {"rule": "budget missed, says a sentence that nothing reads"}
+    for missed in (True, False):
+        path.write_text(json.dumps(choice | {"budget_missed": missed}))
+        build(folder, study, folder / "tables")
+        main(record(folder, study.model_dump(mode="json")))
+        rows = (folder / "tables" / "selection.md").read_text().splitlines()
+        noted = [row.split()[1] for row in rows if row.endswith("yes (budget missed) |")]
+        summary = (folder / "summary.md").read_text().splitlines()
+        line = next((line for line in summary if line.startswith("No point of")), "")
+        assert ("inject" in noted) is missed and ("`inject`" in line) is missed

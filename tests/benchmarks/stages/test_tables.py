@@ -15,7 +15,6 @@ from benchmarks.stages.tables import build
 from benchmarks.statistics.comparison import Stratum
 from benchmarks.statistics.paired_tests import holm, mcnemar, non_inferiority
 from benchmarks.study import results as study
-from benchmarks.tables.cells import interval, probability
 from frism.errors import UserError
 from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
@@ -324,13 +323,6 @@ def test_command_line(results, settings, tmp_path):
     failed = subprocess.run(command(damaged), capture_output=True, text=True)
     assert failed.returncode == 2
     assert failed.stderr == f"error: {damaged}: the key 'triple' is missing.\n"
-
-
-def test_cells():
-    assert interval(0.51234, 0.47, 0.554) == "0.512 [0.470, 0.554]"
-    assert interval(-0.00001, -0.02, 0.02, signed=True) == "+0.000 [-0.020, +0.020]"
-    assert interval(np.nan, np.nan, np.nan) == ""
-    assert [probability(p) for p in (0.0004, 0.012, np.nan)] == ["<0.001", "0.012", ""]
 
 
 def test_answers_with_any_line_break_stay_one_row(tmp_path: Path) -> None:

@@ -12,15 +12,21 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.answering import predictions
+from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import writing
 from benchmarks.registry.lookup import find
 from benchmarks.stages import tune
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.tune_slice import TuneSlice
-from benchmarks.tuning import dev_scores, points
+from benchmarks.tuning import dev_scores, points, search
 from frism.errors import UserError
+from frism.merging.export import Job, export
 from frism.method import discovery
+from frism.method.fitting import DevScores
+from frism.method.method import Method
 from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
 from tests.support.studies import record, study_of
 
 BENCHMARKS = ["mini_number", "mini_total"]
@@ -128,9 +134,9 @@ FILES = ("dev.csv", "choice.json", "recipe.json", "coefficients.safetensors", "l
 
 def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the methods that are fitted from now on."""
-    original, fits = method.Method.run_fit, []
+    original, fits = Method.run_fit, []
     monkeypatch.setattr(
-        method.Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
+        Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
     )
     return fits
 
@@ -139,28 +145,28 @@ def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same inputs, the same folder, whatever the parameters; with other inputs what was there goes."""
-    original, given = method.Method.run_fit, []
+    original, given = Method.run_fit, []
 
-    def interrupted(self, *arguments, workspace: Path, **supplied):
-        given.append(workspace)
-        workspace.mkdir(parents=True, exist_ok=True)
-        (workspace / "state").touch()
+    def interrupted(self, fitting, params):
+        given.append(fitting.workspace)
+        fitting.workspace.mkdir(parents=True, exist_ok=True)
+        (fitting.workspace / "state").touch()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(method.Method, "run_fit", interrupted)
+        patch.setattr(Method, "run_fit", interrupted)
         for params, seed in ((FIT, 1), (FIT, 0), (FIT | {"steps": 5}, 0), (FIT, 0)):
             with pytest.raises(KeyboardInterrupt):
                 run("study", "frism", {"method": "frism", "params": params}, seed=seed)
     assert given[1] == given[2] == given[3] != given[0]
     assert given[1].exists() and not given[0].exists()
 
-    def whole(self, *arguments, workspace: Path, **supplied):
-        given.append(workspace)
-        (workspace / "state").unlink()  # of the stand-in above, not of a learner
-        return original(self, *arguments, workspace=workspace, **supplied)
+    def whole(self, fitting, params):
+        given.append(fitting.workspace)
+        (fitting.workspace / "state").unlink()  # of the stand-in above, not of a learner
+        return original(self, fitting, params)
 
-    monkeypatch.setattr(method.Method, "run_fit", whole)
+    monkeypatch.setattr(Method, "run_fit", whole)
     out = run("study", "frism", {"method": "frism", "params": FIT})
     assert given[4] == given[1]
     assert not list(out.rglob("work"))
@@ -179,7 +185,7 @@ def test_what_a_fit_depends_on_makes_it_anew(run: Run, monkeypatch: pytest.Monke
     assert len(fits) == 3
     recipe, fitted = Recipe.load(out)
     assert recipe.spectrum is not None and recipe.spectrum.rank == 16
-    assert len(fitted["layers.0.mlp.up_proj.weight/open"]) == 16
+    assert len(fitted.tensors["layers.0.mlp.up_proj.weight"]["open"]) == 16
     plain = run("study", "inject", {"method": "inject"}, calibration=None)
     assert Recipe.load(plain)[0].spectrum is None
 
@@ -204,7 +210,7 @@ def test_what_learns_and_what_answers_are_not_in_memory_together(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened = []
-    for owner, name in ((method.Method, "run_fit"), (tune, "open_engine")):
+    for owner, name in ((Method, "run_fit"), (tune, "open_engine")):
         original = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *a, n=name, o=original, **k: happened.append(n) or o(*a, **k))
     run("study", "frism", {"method": "frism", "params": FIT, "grid": {"strength": [0.5, 1.0]}})
@@ -251,3 +257,95 @@ def test_log_lines_carry_the_variants_name(
     lines = done.stderr.splitlines()
     assert "vlm: point 1 of 1: {}" in lines
     assert all(line.startswith("vlm: ") for line in lines), done.stderr
+
+
+SEARCH = {
+    "method": "layer_search", "params": {"evaluations": 9, "start": 0.5}, "grid": {"spread": [0.2, 0.1]},
+}  # fmt: skip
+ANY_LOSS = {"perception_budget": 1.0}
+
+
+def test_a_search_takes_the_candidate_that_dev_likes_best(
+    run: Run, unmodified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its dev score is the best that any candidate had; killed and started again, it asks nothing twice."""
+    seen: list[DevScores] = []
+    make = search.make_scorer
+
+    def watched(*given: Any) -> Any:
+        score = make(*given)
+
+        def watch(*candidate: Any) -> DevScores:
+            seen.append(score(*candidate))
+            if len(seen) == 12:
+                raise KeyboardInterrupt
+            return seen[-1]
+
+        return watch
+
+    monkeypatch.setattr(tune, "make_scorer", watched)
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            "search",
+            "searched",
+            SEARCH | {"grid": {"spread": [0.2, 0.1]}},
+            selection={"perception_budget": 1.0},
+        )
+    asked: list[str] = []
+    answers = TransformersEngine.answers
+
+    def counted(self: TransformersEngine, batches: Any) -> Any:
+        asked.extend(batch.digest for batch in batches)
+        return answers(self, batches)
+
+    monkeypatch.setattr(TransformersEngine, "answers", counted)
+    before = len(seen) - 1
+    out = run("search", "searched", SEARCH, selection=ANY_LOSS)
+    assert len(set(asked)) == len(asked) > 0
+    _, fitted = Recipe.load(out)
+    assert fitted.flat().keys() == {"layers"}
+    choice = json.loads((out / "choice.json").read_text())
+    assert before > 0
+    assert max(c["reasoning"] for c in choice["candidates"]) == max(scores.reasoning for scores in seen)
+    assert not (out / "work").exists()
+
+
+def test_a_search_keeps_to_the_perception_budget() -> None:
+    within, without = DevScores(0.5, 0.3, floor=0.5), DevScores(0.4, 0.9, floor=0.5)
+    nothing = DevScores(0.0, 1.0, floor=0.5)
+    assert within.objective > without.objective > nothing.objective
+
+
+def test_numbers_of_the_whole_model_are_fitted_without_questions(run: Run) -> None:
+    out = run("study", "metagpt", {"method": "metagpt"}, calibration=None)
+    _, fitted = Recipe.load(out)
+    assert sum(value.item() for value in fitted.model.values()) == pytest.approx(1)
+    assert not fitted.tensors
+    assert len(pd.read_csv(out / "norms.csv")) == 42
+
+
+def test_a_checkpoint_is_asked_as_it_is(
+    run: Run, items: Path, unmodified: Path, triple_settings: dict[str, str], tmp_path: Path
+) -> None:
+    """V itself as a checkpoint answers like V; another folder of weights like a merge that equals it."""
+    own = unmodified / "items_of"
+    own.mkdir(exist_ok=True)
+    for name in ("same", "other"):
+        (own / name).symlink_to(items)
+    same = run("study", "same", {"checkpoint": triple_settings["vlm"]})
+    assert (same / "dev.csv").read_text().replace("same", "vlm") == (
+        unmodified / "variants/vlm/dev.csv"
+    ).read_text()
+    recipe, fitted = Recipe.load(same)
+    assert recipe.checkpoint is not None
+    assert recipe.checkpoint.folder == triple_settings["vlm"]
+    assert not fitted
+    triple = Triple.open(**triple_settings)
+    merged = Recipe.make(triple, "inject", {"strength": 3.0})
+    export(Job.of(triple, merged, fitted, tmp_path / "merged"))
+    other = run("study", "other", {"checkpoint": str(tmp_path / "merged")})
+    injected = run("study", "inject", {"method": "inject", "params": {"strength": 3.0}})
+    scores = [pd.read_csv(folder / "dev.csv")["correct"].tolist() for folder in (other, injected)]
+    assert scores[0] == scores[1]
+    answers = [predictions.read(folder / "points/0/dev.jsonl") for folder in (other, injected)]
+    assert [line.raw for line in answers[0]] == [line.raw for line in answers[1]]

@@ -44,7 +44,7 @@ def test_ties_take_the_least_injection():
 
 def test_nothing_qualifies():
     choice = choose(dev((50, 20), (90, 15), (90, 40)), VLM, budget=0.02)
-    assert choice.point == 1 and choice.budget_missed and choice.rule.startswith("budget missed")
+    assert choice.point == 1 and choice.budget_missed
 
 
 def test_other_axes_do_not_count():

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
+from benchmarks.study.config import StudyConfig
 from benchmarks.tools import plan_machines
-from benchmarks.tools.plan import read
 from benchmarks.tools.plan_costs import Counter, Questions
 from benchmarks.tools.plan_model import Model
 from benchmarks.tools.plan_stages import Planner
 from frism.errors import UserError
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
+from tests.support.studies import study_of
 
 ROOT = Path(__file__).resolve().parents[3]
 MINIATURE = ROOT / "config" / "miniature.yaml"
@@ -109,7 +110,7 @@ def test_factors_that_do_not_fit_beside_the_weights_are_streamed(seven):
 def test_the_miniatures_jobs_and_tokens(monkeypatch):
     """By hand: limits are 48, so reasoning and other answers are 24 tokens, perception 8."""
     monkeypatch.chdir(ROOT)
-    stages = {stage.name: stage for stage in Planner(read([MINIATURE]), MACHINES["cpu1"]).stages()}
+    stages = {stage.name: stage for stage in Planner(StudyConfig.load(MINIATURE), MACHINES["cpu1"]).stages()}
     assert {name: stage.jobs for name, stage in stages.items()} == {
         "spectrum": 1, "tune": 16, "predict": 16, "score": 16, "text": 18, "others": 6,
     }  # fmt: skip
@@ -129,15 +130,16 @@ def tuning(monkeypatch):
     monkeypatch.chdir(ROOT)
 
     def parts(method):
-        config = read([MINIATURE]) | {"variants": {"x": {"method": method}}}
-        stages = {stage.name: stage for stage in Planner(config, MACHINES["cpu1"]).stages()}
+        settings = StudyConfig.load(MINIATURE).model_dump(mode="json")
+        study = study_of(settings | {"variants": {"vlm": {"method": "vlm"}, "x": {"method": method}}})
+        stages = {stage.name: stage for stage in Planner(study, MACHINES["cpu1"]).stages()}
         return stages["tune"].parts
 
     return parts
 
 
 def test_a_method_says_how_many_decompositions_it_makes(tuning):
-    svd = Planner(read([MINIATURE]), MACHINES["cpu1"]).counter.svd().seconds
+    svd = Planner(StudyConfig.load(MINIATURE), MACHINES["cpu1"]).counter.svd().seconds
     extra = tuning("ip_released")["merge"].seconds - tuning("ties")["merge"].seconds
     assert extra == pytest.approx(2 * svd, rel=1e-6)
 

@@ -72,7 +72,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
         "data": {"folder": "data"},
         "benchmarks": [*CONFIG["benchmarks"], published],
     }
-    (root / "small.yaml").write_text(yaml.safe_dump(config))
+    (root / "small.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     layout, here = Layout(Path("results/small")), Path.cwd()
     results = layout.root
     os.chdir(root)
@@ -93,7 +93,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
         answers_table.write(results, study, results)
         tables.build(results, study, results / "tables")
         explain.build(results, study, results / "tables", layout.spectra)
-        (results / "summary.md").write_text(summary.render(study, results / "tables"))
+        (results / "summary.md").write_text(
+            summary.render(study, results / "tables", summary.find_missed(study, results))
+        )
     finally:
         os.chdir(here)
     return root
@@ -351,7 +353,7 @@ def test_a_swapped_checkpoint_is_named(project, edit_weights):
 def test_a_config_that_was_not_run_is_refused(project):
     config = yaml.safe_load(Path("small.yaml").read_text())
     config["statistics"]["confidence"] = 0.9
-    Path("small.yaml").write_text(yaml.safe_dump(config))
+    Path("small.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     done = invoke(verify.main, "small.yaml")
     assert done.exit_code == 2
     assert "small.yaml is not what results/small was run with (statistics.confidence differs)" in done.stderr

@@ -191,14 +191,4 @@ def test_a_curve_has_equal_columns(tmp_path: Any) -> None:
         curve.append({"kl": 0.4})
     curve.write(tmp_path / "learning.csv")
     assert (tmp_path / "learning.csv").read_text() == "step,kl,x\n0,0.5,1\n"
-    assert curve.tensors()["curve/kl"].tolist() == [0.5]
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "wanted"),
-    [("steps", 0, "at least 1"), ("lr", 0.0, "above 0"), ("temperature", -1.0, "above 0"),
-     ("held_out", -1, "0 or more"), ("top_k", -2, "0 or more"), ("tail_every", 0, "at least 1")],
-)  # fmt: skip
-def test_values_out_of_range_are_one_sentence(field: str, value: float, wanted: str) -> None:
-    with pytest.raises(UserError, match=f"parameter '{field}' is {value}, but must be {wanted}"):
-        Learning(**{field: value})  # type: ignore[arg-type]
+    assert curve.tensors()["kl"].tolist() == [0.5]

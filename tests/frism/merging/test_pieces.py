@@ -177,27 +177,6 @@ def test_norms_and_counts_agree_between_backends(given_values: np.ndarray) -> No
         assert not torches.norm(torch.from_numpy(broken)) < float("inf")
 
 
-@settings(deadline=None)
-@given(
-    st.lists(st.floats(-10, 10, width=32) | st.sampled_from([0.0, 1.0, -1.0, 0.5]), min_size=1, max_size=60),
-    st.floats(0.01, 1.0),
-    st.booleans(),
-)
-def test_cuts_are_those_of_sorting(entries: list[float], density: float, exact: bool) -> None:
-    from baselines._trimming import cut
-
-    delta = torch.tensor(entries)
-    kept = cut(delta, 0 * delta, density, exact).keep(delta)
-    order = sorted(range(len(entries)), key=lambda i: (-abs(delta[i].item()), i))
-    wanted = max(1, int(density * len(entries)) if exact else round(density * len(entries)))
-    stays = set(order[:wanted])
-    if not exact:
-        smallest = abs(delta[order[wanted - 1]])
-        stays |= {i for i in order if abs(delta[i]) == smallest}
-    expected = delta * torch.tensor([float(i in stays) for i in range(len(entries))])
-    assert kept.numpy().tobytes() == expected.numpy().tobytes()
-
-
 def test_fitted_numbers_are_the_same_in_numpy_and_torch(mixed: Triple) -> None:
     found, results = find("metagpt"), []
     fitted = found.run_fit(Fitting(mixed, scope="all"), {})

@@ -1,0 +1,72 @@
+"""Add pages that live elsewhere in the repository to the documentation site, and point links at them.
+
+README, CHANGELOG and the reference results are read on the code host as well, so they stay where they are and
+their links are written for there. mkdocs calls `on_files` and `on_page_markdown`.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from posixpath import dirname, join, normpath, relpath
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = "results/reference"
+PAGES = {  # file of the repository: page of the site
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "LICENSE": "LICENSE.txt",
+    "CITATION.cff": "CITATION.cff",
+    "config/README.md": "configs.md",
+    "benchmarks/miniature/weights/README.md": "miniature.md",
+}
+LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)(?=[)#])")
+METHODS = "<!-- the output of `frism methods --markdown` -->"
+
+
+def site_pages() -> dict[str, str]:
+    """Return the site's place of every repository file that the site takes in, `docs/` apart."""
+    results = (
+        path.relative_to(ROOT).as_posix()
+        for study in ("miniature", "miniature_full")
+        for path in sorted((ROOT / REFERENCE / study).rglob("*.*"))
+    )
+    return PAGES | {name: name.replace(REFERENCE, "results") for name in results}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the files of `site_pages` to the site."""
+    for name, place in site_pages().items():
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn links between files of the repository into links between pages; fill in the table of methods."""
+    sources = {place: name for name, place in site_pages().items()}
+    place = page.file.src_uri
+    here = dirname(sources.get(place, f"docs/{place}"))
+    pages = site_pages()
+
+    def replace(match: re.Match[str]) -> str:
+        target = normpath(join(here, match[1]))
+        there = pages.get(target) or target.removeprefix("docs/")
+        return relpath(there, dirname(place) or ".")
+
+    markdown = LINK.sub(replace, markdown)
+    return markdown.replace(METHODS, methods_table()) if METHODS in markdown else markdown
+
+
+def methods_table() -> str:
+    """Return what `frism methods --markdown` prints. Raises PluginError when the command fails."""
+    command = [sys.executable, "-m", "frism", "methods", "--markdown"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if run.returncode:
+        raise PluginError(f"`frism methods --markdown` failed: {run.stderr.strip()}")
+    return run.stdout
