@@ -200,7 +200,7 @@ def test_offloaded_weights_are_used_while_they_are_there_and_refused_where_a_tai
     for mine, reference in zip((got[0], *got[1]), (wanted[0], *wanted[1]), strict=True):
         torch.testing.assert_close(mine, reference)
     case.spectra = {name: spectrum(tau, 5) for name, tau in case.tau.items()}
-    with pytest.raises(UserError, match="is offloaded, and a truncated spectrum writes to it"):
+    with pytest.raises(UserError, match="is offloaded, but a truncated spectrum writes to it"):
         case.injection()
 
 

@@ -102,5 +102,5 @@ def test_a_text_model_has_no_pictures_to_learn_from(
     triple_folders: dict[str, Path], calibration: SimpleNamespace
 ) -> None:
     folders = triple_folders | {"vlm": triple_folders["base"]}
-    with pytest.raises(UserError, match="is a text model: gates are learned on pictures"):
+    with pytest.raises(UserError, match="is a text model, but gates are learned on pictures"):
         fit(Triple.open(**folders, text_receiver=True), calibration)
