@@ -22,6 +22,7 @@ from frism.merging.backends import Array, Backend, NumpyBackend, TorchBackend
 from frism.method.fitted import Fitted
 from frism.method.method import Method
 from frism.method.parameters import Value
+from frism.method.site import Site
 from frism.seeds import make_generator
 from frism.triples.triple import Triple
 
@@ -133,18 +134,27 @@ class Merger:
             return self.triple.header("vlm", name).values
         return PIECE if "seed" in self.method.needs else self.backend.piece
 
-    def merge(self, piece: Piece, desk: Desk) -> Result:
+    def measure(self, name: str, desk: Desk) -> Any:
+        """Return what the method has to know of the whole tensor before its pieces can be merged, or None."""
+        return self.method.run_measure(
+            lambda: (self._site(piece, desk) for piece in self.pieces(name)), self.params
+        )
+
+    def _site(self, piece: Piece, desk: Desk, measured: Any = None) -> Site:
+        name = piece.name
+        return self.method.site(
+            partial(self._read, piece=piece, desk=desk), name=name, layer=self.triple.layer(name),
+            layers=self.triple.layers, fitted=self._fitted_of(name), start=piece.first, measured=measured,
+            spectrum=partial(self._spectrum, name),
+            rng=partial(make_generator, self.seed, name if piece.first == 0 else f"{name}@{piece.first}"),
+        )  # fmt: skip
+
+    def merge(self, piece: Piece, desk: Desk, measured: Any = None) -> Result:
         """Merge one piece. The arrays may share the desk's memory: use them before its next piece.
 
         Raises UserError when a file or the method's result is bad.
         """
-        name = piece.name
-        site = self.method.site(
-            partial(self._read, piece=piece, desk=desk), name=name, layer=self.triple.layer(name),
-            layers=self.triple.layers, fitted=self._fitted_of(name),
-            spectrum=partial(self._spectrum, name),
-            rng=partial(make_generator, self.seed, name if piece.first == 0 else f"{name}@{piece.first}"),
-        )  # fmt: skip
+        site = self._site(piece, desk, measured)
         merged, original = self.method.run_merge(site, self.params, finite=False), site.vlm
         # Also for V itself: the norm of its zeros is NaN where V is not finite.
         injected = self.backend.norm(merged - original)
@@ -160,17 +170,21 @@ class Merger:
         return self._placed[name]
 
     def work(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
-        """Tasks that merge one tensor and hand every piece to `use` (in any order, from any thread)."""
+        """Tasks that merge one tensor and hand every piece to `use` (in any order, from any thread).
+
+        One task where something has to be measured first, else one for every run of pieces.
+        """
         # Tasks hold indices, not pieces: a large model has tens of thousands of them.
         step = self._step(name)
         count = _count(self.triple.header("vlm", name).values, step)
-        together = max(1, RUN // max(step, 1))
+        together = count if self.method.measure else max(1, RUN // max(step, 1))
         for start in range(0, count, together):
             yield partial(self._work, name, range(start, min(start + together, count)), use)
 
     def _work(self, name: str, runs: range, use: Callable[[Piece, Result], None], desk: Desk) -> None:
+        measured = self.measure(name, desk)
         for piece in self.pieces(name, runs):
-            use(piece, self.merge(piece, desk))
+            use(piece, self.merge(piece, desk, measured))
 
     def _spectrum(self, name: str) -> "Spectrum | None":
         """What a method that asks for it gets; None for tensors without singular directions."""

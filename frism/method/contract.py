@@ -141,7 +141,11 @@ def _broken_runs(
             flat = {role: tensor.flatten() for role, tensor in arrays.items()}
             half = len(flat["vlm"]) // 2
             halves = [{r: t[part] for r, t in flat.items()} for part in (slice(half), slice(half, None))]
-            merged = torch.cat([method.run_merge(make(piece), params, finite=False) for piece in halves])
+            cut = [make(piece, start=start) for piece, start in zip(halves, (0, half), strict=True)]
+            measured = method.run_measure(partial(iter, cut), params)
+            for site in cut:
+                site.measured = measured
+            merged = torch.cat([method.run_merge(site, params, finite=False) for site in cut])
             if not torch.equal(merged, first.flatten()):
                 yield "merge in flat pieces differs from merge of the whole: drop ELEMENTWISE"
         if method.arithmetic:
@@ -172,10 +176,12 @@ def _at_limits(
             yield f"at {parameter.name} = {value}, which its range allows: {str(error).rstrip('.')}"
 
 
-def _site(method: Method, plain: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array]) -> Site:
+def _site(
+    method: Method, plain: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array], start: int = 0
+) -> Site:
     return method.site(
         arrays.__getitem__, spectrum=lambda: plain.spectrum, rng=lambda: make_generator(0, plain.name),
-        name=plain.name, layer=plain.layer, layers=plain.layers, fitted=fitted,
+        name=plain.name, layer=plain.layer, layers=plain.layers, fitted=fitted, start=start,
     )  # fmt: skip
 
 

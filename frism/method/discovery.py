@@ -93,7 +93,7 @@ def read_module(module: ModuleType, name: str) -> Method:
                 raise UserError(f"{where}: {constant} is '{one}': choose from {options}.")
         return value
 
-    merge, fit = getattr(module, "merge", None), getattr(module, "fit", None)
+    merge, fit, measure = (getattr(module, function, None) for function in ("merge", "fit", "measure"))
     if not callable(merge):
         raise UserError(
             f"{where} has no function merge(site, *, ...): write one or prefix the file with '_'."
@@ -104,12 +104,15 @@ def read_module(module: ModuleType, name: str) -> Method:
         raise UserError(f"{where} has no docstring: its first line, up to ':' or '.', is the method's label.")
     merging = read_signature(merge, where)
     fitting = read_signature(fit, where) if fit is not None else None
+    measuring = read_signature(measure, where) if measure is not None else None
     parameters = dict(merging.parameters)
-    for parameter in fitting.parameters.values() if fitting else ():
-        if parameters.setdefault(parameter.name, parameter) != parameter:
-            raise UserError(
-                f"{where}: parameter '{parameter.name}' differs between merge and fit: make them equal."
-            )
+    for function, signature in (("fit", fitting), ("measure", measuring)):
+        for parameter in signature.parameters.values() if signature else ():
+            if parameters.setdefault(parameter.name, parameter) != parameter:
+                raise UserError(
+                    f"{where}: parameter '{parameter.name}' differs between merge and {function}: make them"
+                    " equal."
+                )
     pieces = getattr(module, "ELEMENTWISE", False)
     identity = getattr(module, "IDENTITY", None)
     for constant, values in (("ELEMENTWISE", pieces), ("IDENTITY", identity)):
@@ -133,6 +136,8 @@ def read_module(module: ModuleType, name: str) -> Method:
         merging=merging,
         fit=fit,
         fitting=fitting,
+        measure=measure,
+        measuring=measuring,
         mergekit=getattr(module, "mergekit", None),
         mergekit_difference=fact("MERGEKIT_DIFFERENCE", ""),
         pieces=pieces or arithmetic,

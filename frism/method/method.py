@@ -4,6 +4,8 @@ The file's name is the method's name, the first line of its docstring (up to ":"
 
     merge(site, *, ...) -> Array     one tensor; see `frism.method.site.Site`
     fit(fitting, *, ...) -> Fitted   optional, once per combination of parameters; see `frism.method.fitting`
+    measure(pieces, *, ...) -> Any   optional: a few numbers of a whole tensor, read piece by piece, given
+                                     which `merge` is ELEMENTWISE; they arrive as `site.measured`
     mergekit(names, *, ...) -> dict  optional: the merge as a mergekit configuration (`frism.method.mergekit`)
 
 Every keyword is a parameter (`frism.method.parameters`). Optional constants:
@@ -33,7 +35,7 @@ from frism.method import parameters as schema
 from frism.method.fitted import Fitted
 from frism.method.fitting import Fitting
 from frism.method.parameters import Parameter, Signature, Value
-from frism.method.site import Array, Site
+from frism.method.site import Array, Pieces, Site
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +71,8 @@ class Method:
     merging: Signature
     fit: Callable[..., Fitted] | None
     fitting: Signature | None
+    measure: Callable[..., Any] | None
+    measuring: Signature | None
     mergekit: "Callable[..., Config] | None"
     mergekit_difference: str
     pieces: bool | Mapping[str, Value]  # ELEMENTWISE
@@ -109,7 +113,7 @@ class Method:
         """
         where = f"method {self.name}"
         complete = schema.validate(params, self.parameters, where)
-        for signature in filter(None, (self.merging, self.fitting)):
+        for signature in filter(None, (self.merging, self.fitting, self.measuring)):
             try:
                 signature.arguments(complete)
             except ValueError as error:
@@ -146,12 +150,20 @@ class Method:
             raise UserError(f"method {self.name}: fit gave {type(fitted).__name__}, not Fitted.")
         return fitted.checked(self.name)
 
+    def run_measure(self, pieces: Pieces, params: Mapping[str, Value]) -> Any:
+        """Run `measure` over the pieces of one tensor; None for a method without it."""
+        if self.measure is None or self.measuring is None:
+            return None
+        return self.measure(pieces, **self.measuring.arguments(params))
+
     def run_merge(self, site: Site, params: Mapping[str, Value], *, finite: bool = True) -> Array:
         """Merge one tensor or piece; `params` is complete.
 
         Raises UserError when the result is not an fp32 array of V's shape, or, with `finite`, when a value of
         it is not finite.
         """
+        if self.measure is not None and site.measured is None:  # the site is the whole tensor
+            site.measured = self.run_measure(lambda: iter([site]), params)
         try:
             merged = self.merge(site, **self.merging.arguments(params))
         except KeyError as error:

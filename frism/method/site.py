@@ -1,6 +1,6 @@
 """Give `merge` one tensor of the language tower: everything that a method may read of it, on first access."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +27,8 @@ class Site:
         name: canonical, such as "layers.0.self_attn.q_proj.weight".
         layer: the decoder layer, None outside the layers. layers: how many there are.
         fitted: what `fit` found, by key: this tensor's own entries over those of the whole model.
+        start: position of a piece's first entry in the flattened tensor.
+        measured: what `measure` returned for the whole tensor, for a method that has it.
     """
 
     def __init__(
@@ -39,9 +41,12 @@ class Site:
         layer: int | None = 0,
         layers: int = 1,
         fitted: Mapping[str, Array] | None = None,
+        start: int = 0,
+        measured: Any = None,
     ) -> None:
         self.name, self.layer, self.layers = name, layer, layers
         self.fitted: Mapping[str, Array] = fitted or {}
+        self.start, self.measured = start, measured
         self.arrays: dict[str, Array] = {}  # what was read so far, by role
         self._read, self._spectrum, self._rng = read, spectrum, rng
 
@@ -57,7 +62,7 @@ class Site:
         name: str = "tensor",
         **place: Any,
     ) -> Self:
-        """Make a site of arrays at hand; `place` holds layer, layers and fitted."""
+        """Make a site of arrays at hand; `place` holds layer, layers, fitted, start and measured."""
         given = {"base": base, "vlm": vlm, "lrm": lrm}
         arrays = {role: array for role, array in given.items() if array is not None}
         return cls(
@@ -111,3 +116,6 @@ class Site:
         Needs "seed" in NEEDS.
         """
         return self._rng()
+
+
+Pieces = Callable[[], Iterator[Site]]  # the pieces of one tensor in order, as often as it is called
