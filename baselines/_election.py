@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def consensus(
+def sum_elected(
     taus: tuple[Tensor, Tensor], weights: tuple[float, float], election: str, zero_sum: str, divide_by: str
 ) -> tuple[Tensor, Tensor]:
     """The weighted sum of the entries whose sign was elected, and what to divide it by, entry by entry."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 
-def largest(sizes: Tensor, density: float, exact: bool) -> Tensor:
+def mark_largest(sizes: Tensor, density: float, exact: bool) -> Tensor:
     """True for the share `density` of the entries with the largest magnitudes `sizes` (fp32), at least one.
 
     `exact` keeps int(density * count) entries, of equal ones the first; otherwise round(density * count) and

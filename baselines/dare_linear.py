@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from baselines._sparsify import dare
 from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, task_vectors
+from frism.method.mergekit import Config, Names, write_task_vectors
 
 NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
@@ -51,4 +51,6 @@ def mergekit(
 ) -> Config:
     """As mergekit's dare_linear."""
     vlm = {"weight": vlm_weight, "density": density} if drop_vlm else {"weight": 1.0, "density": 1.0}
-    return task_vectors("dare_linear", names, vlm, {"weight": strength, "density": density}, rescale=rescale)
+    return write_task_vectors(
+        "dare_linear", names, vlm, {"weight": strength, "density": density}, rescale=rescale
+    )

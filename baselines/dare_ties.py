@@ -9,10 +9,10 @@ mergekit: l1, weighted, positive, one. Bring Reason to Vision's code: no rescale
 
 from typing import Any, Literal
 
-from baselines._election import consensus
+from baselines._election import sum_elected
 from baselines._sparsify import dare
 from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, elected
+from frism.method.mergekit import Config, Names, write_election
 
 NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
@@ -38,10 +38,10 @@ def merge(
     """One tensor, fp32. `density` 1 is `ties` without trimming."""
     thinning = (density, site.rng, rescale, restore)
     taus = dare(site.tau_v, *thinning), dare(site.tau_r, *thinning)
-    total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+    total, divisor = sum_elected(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
     return site.base + strength * total / divisor
 
 
 def mergekit(names: Names, **params: Any) -> Config:
     """As mergekit's dare_ties."""
-    return elected("dare_ties", names, params, "rescale")
+    return write_election("dare_ties", names, params, "rescale")

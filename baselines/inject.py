@@ -6,7 +6,7 @@ This is what FRISM (arXiv 2601.21187) and IP-Merging (arXiv 2510.14387) compare 
 """
 
 from frism.method import Array, Site
-from frism.method.mergekit import Config, Names, task_vectors
+from frism.method.mergekit import Config, Names, write_task_vectors
 
 ARITHMETIC = True
 IDENTITY = {"strength": 0.0}
@@ -20,4 +20,4 @@ def merge(site: Site, *, strength: float = 0.3) -> Array:
 
 def mergekit(names: Names, *, strength: float) -> Config:
     """As mergekit's task_arithmetic."""
-    return task_vectors("task_arithmetic", names, {"weight": 1.0}, {"weight": strength})
+    return write_task_vectors("task_arithmetic", names, {"weight": 1.0}, {"weight": strength})

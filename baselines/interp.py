@@ -6,7 +6,7 @@ mat+bias+norm here) and subtracts in the checkpoint's dtype; here fp32.
 """
 
 from frism.method import Array, Site
-from frism.method.mergekit import Config, Names, linear
+from frism.method.mergekit import Config, Names, write_linear
 
 ARITHMETIC = True
 IDENTITY = {"vlm_weight": 1.0}
@@ -21,4 +21,4 @@ def merge(site: Site, *, vlm_weight: float = 0.9) -> Array:
 
 def mergekit(names: Names, *, vlm_weight: float) -> Config:
     """As mergekit's linear."""
-    return linear(names, {"vlm": vlm_weight, "lrm": 1 - vlm_weight}, normalize=False)
+    return write_linear(names, {"vlm": vlm_weight, "lrm": 1 - vlm_weight}, normalize=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from frism.method import Array, Site
 from frism.method.mergekit import Config, Names
-from frism.method.mergekit import linear as weighted_sum
+from frism.method.mergekit import write_linear as weighted_sum
 
 ARITHMETIC = True
 

@@ -22,7 +22,7 @@ SMALL = 1e-8  # a norm below this has no direction
 PART = 1 << 19  # entries at a time, so that float64 takes little memory
 
 
-def cosine(vlm: Tensor, lrm: Tensor) -> float:
+def compute_cosine(vlm: Tensor, lrm: Tensor) -> float:
     """The cosine of the angle between V and R, summed in float64; 0 when one of them has no direction."""
     sums = torch.zeros(3, dtype=torch.float64)
     for one, other in zip(vlm.flatten().split(PART), lrm.flatten().split(PART), strict=True):
@@ -35,7 +35,7 @@ def cosine(vlm: Tensor, lrm: Tensor) -> float:
 
 def merge(site: Site, *, t: float = 0.1, straight: float = 0.9995) -> Array:
     """One tensor, fp32. `t` 0 is V, 1 is R."""
-    similarity = cosine(site.vlm, site.lrm)
+    similarity = compute_cosine(site.vlm, site.lrm)
     if abs(similarity) > straight:
         return (1 - t) * site.vlm + t * site.lrm
     angle = math.acos(similarity)

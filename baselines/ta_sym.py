@@ -6,7 +6,7 @@ usual library default. Deviation: embeddings and lm_head always come from V.
 """
 
 from frism.method import Array, Site
-from frism.method.mergekit import Config, Names, task_vectors
+from frism.method.mergekit import Config, Names, write_task_vectors
 
 ARITHMETIC = True
 
@@ -18,4 +18,4 @@ def merge(site: Site, *, strength: float = 0.3) -> Array:
 
 def mergekit(names: Names, *, strength: float) -> Config:
     """As mergekit's task_arithmetic."""
-    return task_vectors("task_arithmetic", names, {"weight": strength}, {"weight": strength})
+    return write_task_vectors("task_arithmetic", names, {"weight": strength}, {"weight": strength})

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import torch
 
-from baselines._election import consensus
-from baselines._trimming import largest
+from baselines._election import sum_elected
+from baselines._trimming import mark_largest
 from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, elected
+from frism.method.mergekit import Config, Names, write_election
 
 SWEPT = True
 MERGEKIT_DIFFERENCE = (
@@ -41,18 +41,18 @@ def merge(
     """One tensor, fp32. `density`: the fraction kept of each task vector."""
     base, vlm, lrm = site.base, site.vlm, site.lrm
     merged = torch.empty_like(base)
-    keeps = [largest((tuned - base).abs_(), density, trimming == "exact") for tuned in (vlm, lrm)]
+    keeps = [mark_largest((tuned - base).abs_(), density, trimming == "exact") for tuned in (vlm, lrm)]
     for b, v, r, keep_v, keep_r, out in zip(
         *(tensor.flatten().split(PART) for tensor in (base, vlm, lrm, *keeps)),
         merged.view(-1).split(PART),
         strict=True,
     ):
         taus = (v - b) * keep_v, (r - b) * keep_r
-        total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+        total, divisor = sum_elected(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
         torch.add(b, strength * total / divisor, out=out)
     return merged
 
 
 def mergekit(names: Names, **params: Any) -> Config:
     """As mergekit's ties."""
-    return elected("ties", names, params)
+    return write_election("ties", names, params)

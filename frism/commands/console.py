@@ -8,7 +8,7 @@ from rich.console import Console
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def console() -> Console:
+def make_console() -> Console:
     """A console on stdout; a pipe has no width of its own, so tables there do not fold to 80 columns."""
     found = Console()
     return found if found.is_terminal else Console(width=140)

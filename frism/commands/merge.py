@@ -72,25 +72,25 @@ def merge(
     dry_run: DryRun = False,
 ) -> None:
     """Merge a reasoning model into a vision-language model and write the checkpoint."""
-    settle()
+    configure_process()
     from frism.merging.export import Job
     from frism.method.discovery import find
     from frism.triples.scopes import check_scope
     from frism.triples.triple import Triple
 
     found = find(method)
-    params = found.validate(dict(map(_assignment, assignments or [])))
+    params = found.validate(dict(map(_parse_assignment, assignments or [])))
     scope = scope or found.scope
     check_scope(scope)  # before anything is opened
     triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     job = Job(
         triple, method, params, scope, out, seed,
-        spectra=spectra, **writing(dtype, shard_size, device, threads, no_sync),
+        spectra=spectra, **parse_write_options(dtype, shard_size, device, threads, no_sync),
     )  # fmt: skip
-    perform(job, dry_run)
+    run_job(job, dry_run)
 
 
-def settle() -> None:
+def configure_process() -> None:
     """Before anything large is imported: set what only a whole process can set.
 
     Linear algebra is not to start threads of its own beside ours; and memory that an array gave back is kept
@@ -104,22 +104,22 @@ def settle() -> None:
             mallopt(option, value)
 
 
-def writing(
+def parse_write_options(
     dtype: str | None, shard_size: str | None, device: str | None, threads: int | None, no_sync: bool
 ) -> dict[str, Any]:
     """The options on how to write as `Job` takes them. Raises UserError for a bad one."""
-    from frism.merging.sharding import bytes_from, dtype_from
+    from frism.merging.sharding import parse_dtype, parse_size
 
     return {
-        "dtype": dtype_from(dtype) if dtype else None,
-        "shard_size": bytes_from(shard_size) if shard_size else None,
-        "device": checked(device),
+        "dtype": parse_dtype(dtype) if dtype else None,
+        "shard_size": parse_size(shard_size) if shard_size else None,
+        "device": check_device(device),
         "threads": threads,
         "sync": not no_sync,
     }
 
 
-def checked(device: str | None) -> str | None:
+def check_device(device: str | None) -> str | None:
     """The device, None for the CPU. Raises UserError when torch cannot use it."""
     if device in (None, "cpu"):
         return None
@@ -133,7 +133,7 @@ def checked(device: str | None) -> str | None:
     return device
 
 
-def perform(job: "Job", dry_run: bool) -> None:
+def run_job(job: "Job", dry_run: bool) -> None:
     """Show the plan, or write the checkpoint with a progress bar and say what was done."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -157,10 +157,10 @@ def perform(job: "Job", dry_run: bool) -> None:
 def _show_plan(job: "Job") -> None:
     from rich.table import Table
 
-    from frism.commands.console import console
+    from frism.commands.console import make_console
     from frism.triples.accounting import tally
 
-    plan, out = job.plan(), console()
+    plan, out = job.plan(), make_console()
     fates = Table(title="What happens to V's tensors")
     fates.add_column("fate")
     fates.add_column("tensors", justify="right")
@@ -188,7 +188,7 @@ def _show_outcome(outcome: "Outcome", out: Path) -> None:
     )
 
 
-def _assignment(text: str) -> "tuple[str, Value]":
+def _parse_assignment(text: str) -> "tuple[str, Value]":
     """Read NAME=VALUE: a number, true, false, or else a text."""
     name, equals, value = text.partition("=")
     if not (name and equals):

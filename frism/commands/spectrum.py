@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from frism.commands.console import Json, console
-from frism.commands.merge import AllowPickle, TextReceiver, Threads, checked
+from frism.commands.console import Json, make_console
+from frism.commands.merge import AllowPickle, TextReceiver, Threads, check_device
 from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def spectrum(
         settings = SpectrumSettings.model_validate({"rank": rank, "dtype": dtype, "solver": solver})
     except ValidationError as error:
         raise UserError(f"--{describe_first_fault(error)}.") from error
-    on = checked(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
+    on = check_device(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
     triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     names = [name for name in triple.names() if len(triple.header("lrm", name).shape) == 2]
     if layers is not None:
@@ -72,14 +72,14 @@ def spectrum(
     from frism.spectra.spectra import Spectra
 
     spectra = Spectra(triple, settings, out)
-    report = _run(spectra, names, on)
+    report = _decompose_matrices(spectra, names, on)
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        _show(report)
+        _print_report(report)
 
 
-def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
+def _decompose_matrices(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
     """Decompose what is not kept yet; return what `--json` prints."""
     from frism.spectra.store import count_bytes
 
@@ -105,7 +105,7 @@ def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
         "kept": len(kept),
         "bytes": count_bytes(spectra.settings, shapes.values()),
         "digest": store.digest(shapes),
-        "shapes": _by_shape(list(facts.values())),
+        "shapes": _summarise_by_shape(list(facts.values())),
     }
 
 
@@ -121,7 +121,7 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _by_shape(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _summarise_by_shape(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Time and quality of all matrices of one shape, solver and device, largest first."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for one in facts:
@@ -142,8 +142,8 @@ def _by_shape(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _show(report: dict[str, Any]) -> None:
-    out, kept = console(), report["kept"]
+def _print_report(report: dict[str, Any]) -> None:
+    out, kept = make_console(), report["kept"]
     table = Table(
         title="Singular directions of tau_R by shape",
         caption="seconds of decomposition in all, when each was made; residual, departure from orthogonality "

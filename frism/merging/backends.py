@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Array = Any  # numpy.ndarray or torch.Tensor
 
 
-def _bytes(array: Any) -> Buffer:
+def _view_bytes(array: Any) -> Buffer:
     """The memory of a contiguous numpy array, byte by byte."""
     return memoryview(array.reshape(-1).view(np.uint8))
 
@@ -29,13 +29,13 @@ class Backend(Protocol):
 
     piece: int  # values at a time, where the method does not care
 
-    def buffer(self, size: int) -> tuple[Buffer, Any]:
+    def allocate(self, size: int) -> tuple[Buffer, Any]:
         """A reusable block of `size` bytes, and the backend's own handle of it."""
 
     def widen(self, handle: Any, dtype: str, shape: tuple[int, ...]) -> Array:
         """The first values of a block as fp32; may share the block's memory."""
 
-    def place(self, coefficient: "torch.Tensor") -> Array:
+    def to_array(self, coefficient: "torch.Tensor") -> Array:
         """A fitted tensor as an array of the backend's own."""
 
     def narrow(self, values: Array, dtype: str) -> tuple[Buffer, Array]:
@@ -47,7 +47,7 @@ class Backend(Protocol):
     def largest(self, values: Array) -> float:
         """Largest magnitude."""
 
-    def bad(self, values: Array) -> int:
+    def count_not_finite(self, values: Array) -> int:
         """How many values are NaN or infinite."""
 
 
@@ -56,10 +56,10 @@ class NumpyBackend:
 
     piece = 1 << 18  # half a dozen fp32 arrays of it fit into the caches
 
-    def buffer(self, size: int) -> tuple[Buffer, np.ndarray]:
+    def allocate(self, size: int) -> tuple[Buffer, np.ndarray]:
         """A block of bytes."""
         block = np.empty(size, np.uint8)
-        return _bytes(block), block
+        return _view_bytes(block), block
 
     def widen(self, handle: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         """fp32 values; those stored as fp32 share the block's memory."""
@@ -71,7 +71,7 @@ class NumpyBackend:
         kind = {"F64": np.float64, "F32": np.float32, "F16": np.float16}[dtype]
         return stored.view(kind).astype(np.float32, copy=False).reshape(shape)
 
-    def place(self, coefficient: "torch.Tensor") -> np.ndarray:
+    def to_array(self, coefficient: "torch.Tensor") -> np.ndarray:
         """Shares the tensor's memory."""
         return coefficient.numpy()
 
@@ -87,11 +87,11 @@ class NumpyBackend:
             np.right_shift(rounded, 16, out=rounded)
             stored = rounded.astype(np.uint16)
             np.left_shift(rounded, 16, out=rounded)
-            return _bytes(stored), rounded.view(np.float32)
+            return _view_bytes(stored), rounded.view(np.float32)
         kind = {"F64": np.float64, "F32": np.float32, "F16": np.float16}[dtype]
         with np.errstate(over="ignore"):
             result = values.astype(kind, copy=False)
-        return _bytes(result), result.astype(np.float32, copy=False)
+        return _view_bytes(result), result.astype(np.float32, copy=False)
 
     def norm(self, values: np.ndarray) -> float:
         """Summed in fp32 over one piece, in fp64 where that overflows."""
@@ -104,7 +104,7 @@ class NumpyBackend:
         """Largest magnitude."""
         return max(float(values.max()), -float(values.min())) if values.size else 0.0
 
-    def bad(self, values: np.ndarray) -> int:
+    def count_not_finite(self, values: np.ndarray) -> int:
         """How many values are NaN or infinite."""
         return int(values.size - np.isfinite(values).sum())
 
@@ -123,24 +123,24 @@ class TorchBackend:
             self.piece = 1 << 23
         self._dtypes = {short: getattr(torch, name) for name, short in NAMES.items()}
 
-    def buffer(self, size: int) -> "tuple[Buffer, torch.Tensor]":
+    def allocate(self, size: int) -> "tuple[Buffer, torch.Tensor]":
         """A block of bytes; page-locked where it is to travel to a GPU."""
         block = self.torch.empty(size, dtype=self.torch.uint8, pin_memory=self.device.type == "cuda")
-        return _bytes(block.numpy()), block
+        return _view_bytes(block.numpy()), block
 
     def widen(self, handle: "torch.Tensor", dtype: str, shape: tuple[int, ...]) -> "torch.Tensor":
         """fp32 values on the device; those stored as fp32 on the CPU share the block's memory."""
         stored = handle[: math.prod(shape) * FLOATS[dtype]].view(self._dtypes[dtype]).view(shape)
         return stored.to(self.device).to(self.torch.float32)
 
-    def place(self, coefficient: "torch.Tensor") -> "torch.Tensor":
+    def to_array(self, coefficient: "torch.Tensor") -> "torch.Tensor":
         """On the device."""
         return coefficient.to(self.device)
 
     def narrow(self, values: "torch.Tensor", dtype: str) -> "tuple[Buffer, torch.Tensor]":
         """Bytes on the CPU, and their values on the device."""
         result = values.to(self._dtypes[dtype]).contiguous()
-        return _bytes(result.cpu().view(-1).view(self.torch.uint8).numpy()), result.float()
+        return _view_bytes(result.cpu().view(-1).view(self.torch.uint8).numpy()), result.float()
 
     def norm(self, values: "torch.Tensor") -> float:
         """In fp32; in fp64 where that overflows."""
@@ -154,6 +154,6 @@ class TorchBackend:
         low, high = self.torch.aminmax(values)
         return max(float(high), -float(low))
 
-    def bad(self, values: "torch.Tensor") -> int:
+    def count_not_finite(self, values: "torch.Tensor") -> int:
         """How many values are NaN or infinite."""
         return int(values.numel() - self.torch.isfinite(values).sum())

@@ -26,13 +26,13 @@ from frism.files import explain_refusal, read_json, synchronise
 from frism.merging.model_card import Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
-from frism.merging.streaming import RECEIPTS, Progress, Writer
+from frism.merging.streaming import RECEIPTS, Progress, ShardWriter
 from frism.merging.warnings import find_warnings
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.fitting import ABSENT, Fitting
 from frism.method.parameters import Value
-from frism.method.recipe import Recipe, coefficients_digest
+from frism.method.recipe import Recipe, digest_coefficients
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
 from frism.triples.triple import ROLES, Triple
@@ -84,7 +84,7 @@ class Job:
         return SpectrumSettings() if "spectrum" in find(self.method).needs else None
 
     @classmethod
-    def of(cls, triple: Triple, recipe: Recipe, fitted: Fitted, out: Path, **how: object) -> "Job":
+    def from_recipe(cls, triple: Triple, recipe: Recipe, fitted: Fitted, out: Path, **how: object) -> "Job":
         """The job of a recipe. Raises UserError when it was made for other checkpoints or coefficients."""
         if recipe.method is None:
             raise UserError(f"variant {recipe.name} is a checkpoint already: copy its folder.")
@@ -100,13 +100,13 @@ class Job:
         entries = account(self.triple, self.scope)
         return make_plan(self.triple, entries, dtype=self.dtype, shard_size=self.shard_size)
 
-    def key(self, plan: Plan) -> str:
+    def compute_key(self, plan: Plan) -> str:
         """What a half-done folder must agree on to be taken up again."""
         files = [path for role in ROLES for path in self.triple.checkpoints[role].shards()]
         content = {
             "version": __version__,
             "method": [self.method, dict(self.params), self.scope, self.seed],
-            "coefficients": coefficients_digest(self.fitted),
+            "coefficients": digest_coefficients(self.fitted),
             "spectrum": self.spectrum.model_dump() if self.spectrum else None,
             "files": [[str(p), (s := p.stat()).st_size, s.st_mtime_ns, s.st_ino] for p in files],
             "layout": [[shard.file, shard.layout.head[8:].decode()] for shard in plan.shards],
@@ -116,7 +116,7 @@ class Job:
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def companions(folder: Path) -> Iterator[Path]:
+def list_companions(folder: Path) -> Iterator[Path]:
     """The files of V, relative to its folder, that a merged checkpoint takes over as they are."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in _OURS or path.name.endswith(".index.json"):
@@ -142,7 +142,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
     job = _fit(job, spectra)
     plan, method = job.plan(), find(job.method)
     scratch = job.out.with_name(f".{job.out.name}.partial")
-    with _digesting(job) as digests, _held(scratch, job.key(plan)):
+    with _hash_in_background(job) as digests, _lock_scratch(scratch, job.compute_key(plan)):
         with Merger(
             job.triple,
             method,
@@ -153,8 +153,8 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             spectra=spectra,
             device=job.device,
         ) as merger:
-            writer = Writer(plan, merger, scratch, threads=job.threads, sync=job.sync, progress=progress)
-            others = list(companions(job.triple.vlm_folder))
+            writer = ShardWriter(plan, merger, scratch, threads=job.threads, sync=job.sync, progress=progress)
+            others = list(list_companions(job.triple.vlm_folder))
             _check_space(scratch, writer.remaining() + _CARD_BYTES, job)
             changes = writer.run()
         recipe = job.recipe or Recipe(
@@ -164,11 +164,11 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             seed=job.seed,
             spectrum=job.spectrum,
             triple=digests.result(),
-            coefficients=coefficients_digest(job.fitted),
+            coefficients=digest_coefficients(job.fitted),
         )
         outcome = Outcome(job.triple, recipe, plan, changes, job.dtype, job.fitted or Fitted(), job.warnings)
         try:
-            _write_others(job, plan, outcome, scratch, others)
+            _write_other_files(job, plan, outcome, scratch, others)
         except OSError as error:
             raise explain_refusal(scratch, error) from error
         _publish(scratch, job, plan)
@@ -198,7 +198,7 @@ def _refuse_taken(out: Path) -> None:
 
 
 @contextmanager
-def _digesting(job: Job) -> Iterator[Future[dict[str, str]]]:
+def _hash_in_background(job: Job) -> Iterator[Future[dict[str, str]]]:
     """Hash the three checkpoints while the merge runs (a recipe that is known was checked against them)."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         digests = pool.submit(lambda: {} if job.recipe else job.triple.digest)
@@ -209,7 +209,7 @@ def _digesting(job: Job) -> Iterator[Future[dict[str, str]]]:
 
 
 @contextmanager
-def _held(scratch: Path, key: str) -> Iterator[None]:
+def _lock_scratch(scratch: Path, key: str) -> Iterator[None]:
     """The scratch folder, ours alone; emptied first unless it was begun for the same job."""
     try:
         (scratch / RECEIPTS).mkdir(parents=True, exist_ok=True)
@@ -225,8 +225,8 @@ def _held(scratch: Path, key: str) -> Iterator[None]:
             ) from None
         except OSError:
             pass  # a file system without locks
-        if not _begun(scratch, key):
-            _empty(scratch)
+        if not _was_begun_for(scratch, key):
+            _clear(scratch)
             (scratch / PLAN).write_text(json.dumps({"key": key}), encoding="utf-8")
         for left in scratch.glob("*.part"):  # of a run that was killed
             left.unlink()
@@ -235,14 +235,14 @@ def _held(scratch: Path, key: str) -> Iterator[None]:
         os.close(lock)
 
 
-def _begun(scratch: Path, key: str) -> bool:
+def _was_begun_for(scratch: Path, key: str) -> bool:
     try:
         return read_json(scratch / PLAN).get("key") == key
     except UserError:
         return False
 
 
-def _empty(scratch: Path) -> None:
+def _clear(scratch: Path) -> None:
     for path in scratch.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -260,7 +260,7 @@ def _check_space(scratch: Path, needed: int, job: Job) -> None:
         )
 
 
-def _write_others(job: Job, plan: Plan, outcome: Outcome, scratch: Path, others: list[Path]) -> None:
+def _write_other_files(job: Job, plan: Plan, outcome: Outcome, scratch: Path, others: list[Path]) -> None:
     for path in others:
         (scratch / path).parent.mkdir(exist_ok=True)
         (scratch / path).write_bytes((job.triple.vlm_folder / path).read_bytes())

@@ -6,7 +6,7 @@ from frism.method.discovery import find
 from frism.method.recipe import Recipe
 
 
-def mergekit_config(recipe: Recipe, names: Mapping[str, str], dtype: str | None = None) -> str:
+def format_mergekit_config(recipe: Recipe, names: Mapping[str, str], dtype: str | None = None) -> str:
     """The text of mergekit_config.yml.
 
     Args:

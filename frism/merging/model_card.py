@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frism import __version__
-from frism.merging.mergekit_config import mergekit_config
+from frism.merging.mergekit_config import format_mergekit_config
 from frism.merging.sharding import Plan
 from frism.merging.streaming import Change
 from frism.method.discovery import find
@@ -82,24 +82,24 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     recipe, plan, triple = outcome.recipe, outcome.plan, outcome.triple
-    found = {role: parent(triple, role, recipe) for role in ROLES}
+    found = {role: describe_parent(triple, role, recipe) for role in ROLES}
     method = find(recipe.method or "")
-    config = mergekit_config(recipe, {role: found[role].name for role in ROLES}, outcome.dtype)
+    config = format_mergekit_config(recipe, {role: found[role].name for role in ROLES}, outcome.dtype)
     card = environment.get_template(TEMPLATE.name).render(
         title=title, recipe=recipe, method=method, parents=found, tally=tally(plan.entries),
         counts=plan.counts(), total=outcome.total, lost=outcome.lost, dtype=outcome.dtype,
         text=triple.text_receiver, version=__version__, roles=ROLES,
-        command=command(recipe, bool(method.fit and method.missing_needs), outcome),
+        command=format_command(recipe, bool(method.fit and method.missing_needs), outcome),
         warnings=outcome.warnings,
         notes=[d.sentence for d in triple.differences() if not d.rotary],
         tags=dict.fromkeys(("merge", "frism", recipe.name)),
-        learning=how_fitted(method, outcome.fitted),
+        learning=describe_fitting(method, outcome.fitted),
     )  # fmt: skip
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "mergekit_config.yml").write_text(config, encoding="utf-8")
 
 
-def how_fitted(method: Method, fitted: Fitted) -> str:
+def describe_fitting(method: Method, fitted: Fitted) -> str:
     """Where the merge's coefficients come from, to follow "by <method>, "."""
     if method.fit is None:
         return "without training"
@@ -110,21 +110,21 @@ def how_fitted(method: Method, fitted: Fitted) -> str:
     return f"with {what} computed from the three checkpoints, without training"
 
 
-def command(recipe: Recipe, fitted: bool, outcome: Outcome) -> str:
+def format_command(recipe: Recipe, fitted: bool, outcome: Outcome) -> str:
     """The command line that makes this folder again."""
     places = "--vlm VLM --lrm LRM --base BASE"
     dtype = f" --dtype {outcome.dtype}" if outcome.dtype else ""
     receiver = " --text-receiver" if outcome.triple.text_receiver else ""
     if fitted:
         return f"frism export FOLDER_OF_THIS_RECIPE {places}{receiver}{dtype} --out OUT"
-    values = "".join(f" --set {name}={_spelled(value)}" for name, value in recipe.params.items())
+    values = "".join(f" --set {name}={_format_value(value)}" for name, value in recipe.params.items())
     return (
         f"frism merge {places}{receiver} --method {recipe.method}{values} --scope {recipe.scope} "
         f"--seed {recipe.seed}{dtype} --out OUT"
     )
 
 
-def parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
+def describe_parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
     """What is known of one checkpoint; a machine's own paths are nobody's business."""
     folder = triple.checkpoints[role].folder
     places = (str(folder.absolute()), str(folder.resolve()))
@@ -162,5 +162,5 @@ def licence(folder: Path) -> str:
     return NOT_STATED
 
 
-def _spelled(value: object) -> str:
+def _format_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

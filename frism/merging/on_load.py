@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frism.errors import UserError
-from frism.merging.pieces import Merger, Piece, Result, for_each, total_norm
+from frism.merging.pieces import Merger, Piece, Result, combine_norms, run_tasks
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
@@ -38,14 +38,14 @@ def merge(
     """
     import torch
 
-    with _merger(triple, recipe, fitted, device, spectra) as merger:
+    with _open_merger(triple, recipe, fitted, device, spectra) as merger:
         for name in merger.names:
             filled = torch.empty(triple.header("vlm", name).shape, device=device)
             _fill(merger, {name: filled})
             yield name, filled
 
 
-def injected_norms(
+def measure_injected_norms(
     triple: Triple,
     recipe: Recipe,
     fitted: Fitted | None = None,
@@ -58,7 +58,7 @@ def injected_norms(
     """
     if recipe.checkpoint is not None:
         return {}
-    with _merger(triple, recipe, fitted, device, spectra) as merger:
+    with _open_merger(triple, recipe, fitted, device, spectra) as merger:
         return _fill(merger, dict.fromkeys(merger.names))
 
 
@@ -78,14 +78,16 @@ def apply(
     """
     import torch
 
-    parameters = {name: _parameter(model, triple, name) for name in triple.tower_names(triple.widest_scope)}
+    parameters = {
+        name: _find_parameter(model, triple, name) for name in triple.tower_names(triple.widest_scope)
+    }
     norms: dict[str, float] = {}
     with torch.no_grad():
         if recipe is not None:
             names = triple.names(recipe.scope)
             for device in dict.fromkeys(parameters[name].device for name in names):
                 own = [name for name in names if parameters[name].device == device]
-                with _merger(triple, recipe, fitted, device, spectra) as merger:
+                with _open_merger(triple, recipe, fitted, device, spectra) as merger:
                     norms |= _fill(merger, {name: parameters[name].data for name in own})
         untouched = [name for name in parameters if name not in norms]
         for device in dict.fromkeys(parameters[name].device for name in untouched):
@@ -122,7 +124,7 @@ def load(
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     auto = AutoModelForCausalLM if triple.text_receiver else AutoModelForImageTextToText
-    folder = folder_of(triple, recipe)
+    folder = find_folder(triple, recipe)
     if recipe is not None and recipe.checkpoint is not None:
         recipe.check(triple, fitted)
         recipe = None
@@ -143,12 +145,12 @@ def load(
     return model
 
 
-def folder_of(triple: Triple, recipe: Recipe | None) -> Path:
+def find_folder(triple: Triple, recipe: Recipe | None) -> Path:
     """The folder that a variant's config, tokenizer and processor lie in: V's, or the checkpoint's own."""
     return Path(recipe.checkpoint.folder) if recipe and recipe.checkpoint else triple.vlm_folder
 
 
-def _merger(
+def _open_merger(
     triple: Triple,
     recipe: Recipe,
     fitted: Fitted | None,
@@ -186,11 +188,11 @@ def _fill(merger: Merger, targets: Mapping[str, Tensor | None]) -> dict[str, flo
             target.view(-1)[piece.first : piece.last].copy_(result.merged.reshape(-1))
         norms[piece.name][piece.index] = result.injected
 
-    for_each((task for name in targets for task in merger.work(name, use)), merger)
-    return {name: total_norm([parts[i] for i in sorted(parts)]) for name, parts in norms.items()}
+    run_tasks((task for name in targets for task in merger.make_tasks(name, use)), merger)
+    return {name: combine_norms([parts[i] for i in sorted(parts)]) for name, parts in norms.items()}
 
 
-def _parameter(model: nn.Module, triple: Triple, name: str) -> nn.Parameter:
+def _find_parameter(model: nn.Module, triple: Triple, name: str) -> nn.Parameter:
     path = triple.parameter_name(name)
     try:
         parameter = model.get_parameter(path)

@@ -54,7 +54,7 @@ class Result:
     injected: float
 
 
-class Desk:
+class ScratchBuffers:
     """One thread's reusable blocks of bytes, a block per role."""
 
     def __init__(self, backend: Backend) -> None:
@@ -65,7 +65,7 @@ class Desk:
         """A block of at least `size` bytes (cut to it) and the backend's handle."""
         if role not in self._blocks or len(self._blocks[role][0]) < size:
             self._blocks.pop(role, None)  # before the larger one is made
-            self._blocks[role] = self._backend.buffer(size)
+            self._blocks[role] = self._backend.allocate(size)
         block, handle = self._blocks[role]
         return block[:size], handle
 
@@ -117,14 +117,14 @@ class Merger:
     def __exit__(self, *_: object) -> None:
         self.files.__exit__()
 
-    def desk(self) -> Desk:
+    def buffers(self) -> ScratchBuffers:
         """Blocks for one thread."""
-        return Desk(self.backend)
+        return ScratchBuffers(self.backend)
 
     def pieces(self, name: str, runs: range | None = None) -> Iterator[Piece]:
         """The pieces of one tensor, or those of some indices; one for a method that needs it whole."""
         size, step = self.triple.header("vlm", name).values, self._step(name)
-        for index in runs if runs is not None else range(_count(size, step)):
+        for index in runs if runs is not None else range(_count_pieces(size, step)):
             yield Piece(name, index, index * step, min((index + 1) * step, size))
 
     def _step(self, name: str) -> int:
@@ -133,14 +133,14 @@ class Merger:
             return self.triple.header("vlm", name).values
         return PIECE if "seed" in self.method.needs else self.backend.piece
 
-    def merge(self, piece: Piece, desk: Desk) -> Result:
-        """Merge one piece. The arrays may share the desk's memory: use them before its next piece.
+    def merge(self, piece: Piece, buffers: ScratchBuffers) -> Result:
+        """Merge one piece. The arrays may share the buffers's memory: use them before its next piece.
 
         Raises UserError when a file or the method's result is bad.
         """
         name = piece.name
-        site = self.method.site(
-            partial(self._read, piece=piece, desk=desk), name=name, layer=self.triple.layer(name),
+        site = self.method.make_site(
+            partial(self._read, piece=piece, buffers=buffers), name=name, layer=self.triple.layer(name),
             layers=self.triple.layers, fitted=self._fitted_of(name),
             spectrum=partial(self._spectrum, name),
             rng=partial(make_generator, self.seed, name if piece.first == 0 else f"{name}@{piece.first}"),
@@ -155,22 +155,24 @@ class Merger:
     def _fitted_of(self, name: str) -> Mapping[str, Array]:
         """What was fitted for one tensor, as the backend's arrays."""
         if name not in self._placed:
-            entries = self._fitted.of(name)
-            self._placed[name] = {key: self.backend.place(value) for key, value in entries.items()}
+            entries = self._fitted.select(name)
+            self._placed[name] = {key: self.backend.to_array(value) for key, value in entries.items()}
         return self._placed[name]
 
     def work(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
         """Tasks that merge one tensor and hand every piece to `use` (in any order, from any thread)."""
         # Tasks hold indices, not pieces: a large model has tens of thousands of them.
         step = self._step(name)
-        count = _count(self.triple.header("vlm", name).values, step)
+        count = _count_pieces(self.triple.header("vlm", name).values, step)
         together = max(1, RUN // max(step, 1))
         for start in range(0, count, together):
             yield partial(self._work, name, range(start, min(start + together, count)), use)
 
-    def _work(self, name: str, runs: range, use: Callable[[Piece, Result], None], desk: Desk) -> None:
+    def _work(
+        self, name: str, runs: range, use: Callable[[Piece, Result], None], buffers: ScratchBuffers
+    ) -> None:
         for piece in self.pieces(name, runs):
-            use(piece, self.merge(piece, desk))
+            use(piece, self.merge(piece, buffers))
 
     def _spectrum(self, name: str) -> "Spectrum | None":
         """What a method that asks for it gets; None for tensors without singular directions."""
@@ -180,10 +182,10 @@ class Merger:
         assert isinstance(self.backend, TorchBackend)
         return self._spectra.load(name, self.backend.device)
 
-    def _read(self, role: str, piece: Piece, desk: Desk) -> Array:
+    def _read(self, role: str, piece: Piece, buffers: ScratchBuffers) -> Array:
         header = self.triple.header(role, piece.name)
         start, size = byte_range(header, piece.first, piece.last)
-        block, handle = desk.block(role, size)
+        block, handle = buffers.block(role, size)
         self.files.read(header.file, start, block)
         shape = (piece.last - piece.first,) if self.elementwise else header.shape
         return self.backend.widen(handle, header.dtype, shape)
@@ -191,53 +193,53 @@ class Merger:
     def _explain(self, piece: Piece, tensors: Mapping[str, Array]) -> None:
         """Raise for the source that is not finite, or else for the method."""
         for role, values in tensors.items():
-            if bad := self.backend.bad(values):
+            if bad := self.backend.count_not_finite(values):
                 header = self.triple.header(role, piece.name)
                 raise UserError(
                     f"{header.file}: tensor {self.triple.stored(piece.name, role)} has {bad} NaN or infinite "
                     f"values of {piece.last - piece.first}: download the checkpoint again or export it again "
                     "from training."
                 )
-        raise self.method.not_finite(piece.name)
+        raise self.method.explain_not_finite(piece.name)
 
 
-def _count(size: int, step: int) -> int:
+def _count_pieces(size: int, step: int) -> int:
     """How many pieces of `step` entries a tensor has; one if it is empty."""
     return max(1, -(-size // max(step, 1)))
 
 
-def cores() -> int:
+def count_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-Task = Callable[[Desk], None]
+Task = Callable[[ScratchBuffers], None]
 
 
-def for_each(tasks: Iterable[Task], merger: Merger, threads: int | None = None) -> None:
-    """Run tasks in threads, each with its own desk, beginning in their order; stop at the first error.
+def run_tasks(tasks: Iterable[Task], merger: Merger, threads: int | None = None) -> None:
+    """Run tasks in threads, each with its own buffers, beginning in their order; stop at the first error.
 
     `threads` (default: all cores) share the work of a method that is ELEMENTWISE, each with one of torch's;
     others run one task at a time, with all of torch's threads.
     """
-    threads = (threads or cores()) if merger.elementwise else 1
-    with _one_torch_thread(merger):
+    threads = (threads or count_cores()) if merger.elementwise else 1
+    with _limit_torch_threads(merger):
         if threads == 1:
-            desk = merger.desk()
+            buffers = ScratchBuffers(merger.backend)
             for task in tasks:
-                task(desk)
+                task(buffers)
             return
         source, lock, failed = iter(tasks), threading.Lock(), threading.Event()
 
         def run() -> None:
-            desk = merger.desk()
+            buffers = ScratchBuffers(merger.backend)
             try:
                 while not failed.is_set():
                     with lock:
                         task = next(source, None)
                     if task is None:
                         return
-                    task(desk)
+                    task(buffers)
             except BaseException:
                 failed.set()
                 raise
@@ -252,7 +254,7 @@ def for_each(tasks: Iterable[Task], merger: Merger, threads: int | None = None) 
 
 
 @contextmanager
-def _one_torch_thread(merger: Merger) -> Iterator[None]:
+def _limit_torch_threads(merger: Merger) -> Iterator[None]:
     """Inside, torch computes with one thread per operation where our own threads share the pieces."""
     if not isinstance(merger.backend, TorchBackend) or not merger.elementwise:
         yield
@@ -267,6 +269,6 @@ def _one_torch_thread(merger: Merger) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def total_norm(parts: Sequence[float]) -> float:
+def combine_norms(parts: Sequence[float]) -> float:
     """The norm of the whole from the norms of its pieces, in their order."""
     return math.hypot(*parts)

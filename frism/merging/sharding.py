@@ -12,7 +12,7 @@ from frism.checkpoints.headers import Header
 from frism.checkpoints.index import INDEX, WEIGHTS
 from frism.errors import UserError
 from frism.files import read_json
-from frism.merging.tensor_files import Layout, Slot
+from frism.merging.tensor_files import FileLayout, Slot
 from frism.triples.accounting import Entry
 from frism.triples.triple import Triple
 
@@ -25,7 +25,7 @@ class Shard:
     """One weight file to be written."""
 
     file: str
-    layout: Layout
+    layout: FileLayout
 
 
 @dataclass(frozen=True)
@@ -73,21 +73,21 @@ def make_plan(
             by_file[header.file.name].append(described(name))
         groups = list(by_file.values())
     else:
-        groups = _filled([described(name) for name in vlm.tensors], shard_size)
+        groups = _group_by_size([described(name) for name in vlm.tensors], shard_size)
         count = len(groups)
         files = [
             WEIGHTS if count == 1 else f"model-{number:05}-of-{count:05}.safetensors"
             for number in range(1, count + 1)
         ]
     shards = tuple(
-        Shard(file, Layout.of(group, _metadata(vlm.shards()[0])))
+        Shard(file, FileLayout.arrange(group, _read_metadata(vlm.shards()[0])))
         for file, group in zip(files, groups, strict=True)
     )
     entries = tuple(entries)
-    return Plan(entries, shards, None if files == [WEIGHTS] else _index(shards, vlm.folder))
+    return Plan(entries, shards, None if files == [WEIGHTS] else _make_index(shards, vlm.folder))
 
 
-def bytes_from(text: str) -> int:
+def parse_size(text: str) -> int:
     """Read "5GB" or "500MiB". Raises UserError for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if match is None or match[2].upper() not in _UNITS or not float(match[1]):
@@ -95,7 +95,7 @@ def bytes_from(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
-def dtype_from(text: str) -> str:
+def parse_dtype(text: str) -> str:
     """Return safetensors' name of "bfloat16" or "BF16". Raises UserError for anything else."""
     name = NAMES.get(text.lower(), text.upper())
     if name not in NAMES.values():
@@ -103,31 +103,31 @@ def dtype_from(text: str) -> str:
     return name
 
 
-def source(triple: Triple, slot: Slot) -> Header:
+def find_source(triple: Triple, slot: Slot) -> Header:
     """Where V holds the tensor that a slot is for."""
     return triple.checkpoints["vlm"].header(slot.name)
 
 
-def _size(tensor: Described) -> int:
+def _count_bytes(tensor: Described) -> int:
     bits = BITS[tensor[1]]
     for length in tensor[2]:
         bits *= length
     return bits // 8
 
 
-def _filled(tensors: Iterable[Described], limit: int) -> list[list[Described]]:
+def _group_by_size(tensors: Iterable[Described], limit: int) -> list[list[Described]]:
     groups: list[list[Described]] = [[]]
     filled = 0
     for tensor in tensors:
-        if groups[-1] and filled + _size(tensor) > limit:
+        if groups[-1] and filled + _count_bytes(tensor) > limit:
             groups.append([])
             filled = 0
         groups[-1].append(tensor)
-        filled += _size(tensor)
+        filled += _count_bytes(tensor)
     return groups
 
 
-def _index(shards: Iterable[Shard], folder: Path) -> dict[str, object]:
+def _make_index(shards: Iterable[Shard], folder: Path) -> dict[str, object]:
     """The index of the files; what V's own index says beside sizes and places is kept."""
     own = read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
     placed = {slot.name: shard.file for shard in shards for slot in shard.layout.slots}
@@ -137,7 +137,7 @@ def _index(shards: Iterable[Shard], folder: Path) -> dict[str, object]:
     return {"metadata": {**kept, "total_size": total}, "weight_map": dict(sorted(placed.items()))}
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def _read_metadata(path: Path) -> dict[str, str]:
     """What V's file says of itself; transformers wants to know the framework."""
     with path.open("rb") as stream:
         table = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))

@@ -28,7 +28,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """A safetensors file before its first byte is written."""
 
     head: bytes
@@ -40,7 +40,9 @@ class Layout:
         return self.slots[-1].end if self.slots else len(self.head)
 
     @classmethod
-    def of(cls, tensors: Iterable[tuple[str, str, tuple[int, ...]]], metadata: Mapping[str, str]) -> "Layout":
+    def of(
+        cls, tensors: Iterable[tuple[str, str, tuple[int, ...]]], metadata: Mapping[str, str]
+    ) -> "FileLayout":
         """Lay out (name, dtype, shape) in the given order, except that wide values come first.
 
         So every tensor starts at a multiple of its values' size, as readers that map the file expect; a file

@@ -10,12 +10,12 @@ from frism.triples.triple import Triple
 def find_warnings(triple: Triple, scope: str) -> list[str]:
     """Find other RoPE frequencies, and R equal to B: a sentence each. Reads no further than it must."""
     found = [difference.explained for difference in triple.differences() if difference.rotary]
-    if _equal(triple, scope):
+    if _lrm_equals_base(triple, scope):
         found.append("R equals B in every tensor of the scope: there is no task vector tau_R to merge.")
     return found
 
 
-def _equal(triple: Triple, scope: str) -> bool:
+def _lrm_equals_base(triple: Triple, scope: str) -> bool:
     """Whether R has B's values in every tensor of the scope."""
     backend = NumpyBackend()
     with SourceFiles() as files:
@@ -23,17 +23,17 @@ def _equal(triple: Triple, scope: str) -> bool:
             size = triple.header("lrm", name).values
             for first in range(0, size, backend.piece):
                 piece = (name, first, min(first + backend.piece, size))
-                one, other = (_read(files, backend, triple, role, *piece) for role in ("base", "lrm"))
+                one, other = (_read_piece(files, backend, triple, role, *piece) for role in ("base", "lrm"))
                 if not np.array_equal(one, other):
                     return False
     return True
 
 
-def _read(
+def _read_piece(
     files: SourceFiles, backend: NumpyBackend, triple: Triple, role: str, name: str, first: int, last: int
 ) -> np.ndarray:
     header = triple.header(role, name)
     start, size = byte_range(header, first, last)
-    block, handle = backend.buffer(size)
+    block, handle = backend.allocate(size)
     files.read(header.file, start, block)
     return backend.widen(handle, header.dtype, (last - first,))

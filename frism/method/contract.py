@@ -51,16 +51,16 @@ class TrialFitting(Fitting):
             tau = roles["lrm"] - base
             yield Site(
                 {"base": base, **roles}.__getitem__, name=name, layer=layer, layers=LAYERS,
-                spectrum=partial(_spectrum, tau), rng=partial(make_generator, self.seed, name),
+                spectrum=partial(_decompose_matrix, tau), rng=partial(make_generator, self.seed, name),
             )  # fmt: skip
 
     def score(self, fitted: Fitted) -> DevScores:
         """The closer the coefficients to 0.4, the better."""
-        values = torch.cat([value.double().flatten() for value in fitted.checked("trial").flat().values()])
+        values = torch.cat([value.double().flatten() for value in fitted.validate("trial").flatten().values()])
         return DevScores(1.0, float((1 - (values - 0.4).abs()).mean().clamp(0, 1)))
 
 
-def _spectrum(tau: Tensor) -> Spectrum | None:
+def _decompose_matrix(tau: Tensor) -> Spectrum | None:
     return decompose(tau) if tau.ndim == 2 else None
 
 
@@ -74,7 +74,7 @@ def check(
             be fitted than it offers is not run.
         params: to run with, the defaults otherwise.
     """
-    trial, found = fitting or TrialFitting(), list(_undocumented(method))
+    trial, found = fitting or TrialFitting(), list(_find_undocumented(method))
     if fitting is None:
         trial = replace(trial, scorer=trial.score)
     if not can_run(method, trial):
@@ -84,9 +84,9 @@ def check(
     try:
         fitted = method.run_fit(trial, params or {})
         again = method.run_fit(trial, params or {})
-        if not _same(fitted.flat(), again.flat()):
+        if not _are_equal(fitted.flatten(), again.flatten()):
             found.append("fit gives another result when it is run again with the same seed")
-        found += _broken_runs(method, method.validate(params or {}), fitted, trial)
+        found += _find_broken_runs(method, method.validate(params or {}), fitted, trial)
     except UserError as error:
         found.append(str(error).rstrip("."))
     except Exception as error:
@@ -102,7 +102,7 @@ def can_run(method: Method, fitting: Fitting) -> bool:
     return not (method.needs & unmet or (method.fit and spectra and "spectrum" in method.needs))
 
 
-def _undocumented(method: Method) -> Iterator[str]:
+def _find_undocumented(method: Method) -> Iterator[str]:
     if len(method.label) > 60:
         yield f"its label, the first line up to ':' or '.', has {len(method.label)} characters: at most 60"
     if len(method.doc.splitlines()) < 3:
@@ -117,14 +117,14 @@ def _undocumented(method: Method) -> Iterator[str]:
             yield f"{function.__name__} has no return type"
 
 
-def _broken_runs(
+def _find_broken_runs(
     method: Method, params: Mapping[str, Value], fitted: Fitted, fitting: Fitting
 ) -> Iterator[str]:
     for plain in islice(fitting.sites(), SITES):
         arrays = {role: plain.array(role) for role in method.reads}
         arrays.setdefault("vlm", plain.vlm)
-        own = fitted.of(plain.name)
-        make = partial(_site, method, plain, own)
+        own = fitted.select(plain.name)
+        make = partial(_make_site, method, plain, own)
         before = [tensor.clone() for tensor in (*arrays.values(), *own.values())]
         torch.manual_seed(0)
         first = method.run_merge(make(arrays), params).clone()
@@ -147,14 +147,14 @@ def _broken_runs(
         if method.arithmetic:
             numpy: dict[str, Any] = {role: tensor.numpy() for role, tensor in arrays.items()}
             coefficients = {key: value.numpy() for key, value in own.items()}
-            result: Any = method.run_merge(_site(method, plain, coefficients, numpy), params)
+            result: Any = method.run_merge(_make_site(method, plain, coefficients, numpy), params)
             if result.tobytes() != first.numpy().tobytes():
                 yield "merge of numpy arrays has other bits than that of torch tensors: drop ARITHMETIC"
         for parameter in method.merging.parameters.values():
-            yield from _at_limits(method, params, parameter, partial(make, arrays))
+            yield from _try_limits(method, params, parameter, partial(make, arrays))
 
 
-def _at_limits(
+def _try_limits(
     method: Method,
     params: Mapping[str, Value],
     parameter: Parameter,
@@ -172,12 +172,12 @@ def _at_limits(
             yield f"at {parameter.name} = {value}, which its range allows: {str(error).rstrip('.')}"
 
 
-def _site(method: Method, plain: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array]) -> Site:
-    return method.site(
+def _make_site(method: Method, plain: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array]) -> Site:
+    return method.make_site(
         arrays.__getitem__, spectrum=lambda: plain.spectrum, rng=lambda: make_generator(0, plain.name),
         name=plain.name, layer=plain.layer, layers=plain.layers, fitted=fitted,
     )  # fmt: skip
 
 
-def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+def _are_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

@@ -19,7 +19,7 @@ PACKAGES = ["frism.methods", "baselines"]
 DIRECTIONS = ("singular", "random")
 
 
-def modules() -> dict[str, str]:
+def find_modules() -> dict[str, str]:
     """Map every method's name to its module, without importing any method.
 
     Modules whose name starts with "_" are no methods.
@@ -37,9 +37,9 @@ def modules() -> dict[str, str]:
     return found
 
 
-def available() -> list[str]:
+def list_names() -> list[str]:
     """Names of all methods, sorted."""
-    return sorted(modules())
+    return sorted(find_modules())
 
 
 def find(name: str) -> Method:
@@ -49,7 +49,7 @@ def find(name: str) -> Method:
     """
     if name.endswith(".py"):
         return read_file(name)
-    known = modules()
+    known = find_modules()
     if name not in known:
         raise UserError(
             f"unknown method '{name}' (available: {', '.join(sorted(known))}).{suggest(name, known)}"
@@ -57,7 +57,7 @@ def find(name: str) -> Method:
     try:
         module = importlib.import_module(known[name])
     except Exception as error:
-        raise _unimportable(name, known[name], error) from error
+        raise _explain_import_failure(name, known[name], error) from error
     return read_module(module, name)
 
 
@@ -73,11 +73,11 @@ def read_file(file: str | Path) -> Method:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise _unimportable(path.stem, str(path), error) from error
+        raise _explain_import_failure(path.stem, str(path), error) from error
     return read_module(module, str(file))
 
 
-def _unimportable(name: str, where: str, error: Exception) -> UserError:
+def _explain_import_failure(name: str, where: str, error: Exception) -> UserError:
     return UserError(f"method {name} ({where}) fails to import: {type(error).__name__}: {error}.")
 
 
@@ -122,7 +122,7 @@ def read_module(module: ModuleType, name: str) -> Method:
     return Method(
         name=name,
         label=label,
-        doc="\n\n".join([doc, *_group_docs(merging, fitting)]),
+        doc="\n\n".join([doc, *_read_group_docs(merging, fitting)]),
         module=module.__name__,
         file=where,
         scope=fact("SCOPE", DEFAULT_SCOPE, SCOPES),
@@ -146,7 +146,7 @@ def read_module(module: ModuleType, name: str) -> Method:
     )
 
 
-def _group_docs(*signatures: Signature | None) -> list[str]:
+def _read_group_docs(*signatures: Signature | None) -> list[str]:
     """The docstrings of the dataclasses among the parameters, and of those that they extend."""
     groups = [group for signature in signatures if signature for group in signature.groups.values()]
     kinds = dict.fromkeys(kind for group in groups for kind in group.__mro__ if is_dataclass(kind))

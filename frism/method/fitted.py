@@ -32,11 +32,11 @@ class Fitted:
     def __bool__(self) -> bool:
         return bool(self.model or self.tensors or self.curve)
 
-    def of(self, name: str) -> "dict[str, Tensor]":
+    def select(self, name: str) -> "dict[str, Tensor]":
         """What `merge` gets for one tensor: its own entries over those of the whole model."""
         return {**self.model, **self.tensors.get(name, {})}
 
-    def flat(self) -> "dict[str, Tensor]":
+    def flatten(self) -> "dict[str, Tensor]":
         """Everything by name, as a file holds it: "key", "tensor/key", "curve/quantity"; sorted."""
         entries = dict(self.model)
         for name, own in self.tensors.items():
@@ -57,12 +57,12 @@ class Fitted:
                 model[name] = value
         return cls(model, tensors, tensors.pop(CURVE, {}), params or {})
 
-    def checked(self, method: str) -> Self:
+    def validate(self, method: str) -> Self:
         """The same as contiguous CPU tensors. Raises UserError for a value that is not finite."""
         import torch
 
         entries = {}
-        for key, value in self.flat().items():
+        for key, value in self.flatten().items():
             if not isinstance(value, torch.Tensor):
                 raise UserError(f"method {method} fitted {type(value).__name__} for {key}, not a tensor.")
             tensor = value.detach().cpu().contiguous()

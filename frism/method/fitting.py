@@ -95,7 +95,7 @@ class Fitting:
         """Merge on load with `fitted` and answer the dev questions; kept answers are not asked again."""
         if self.scorer is None:
             raise UserError("fitting.score is called: add 'dev' to the method's NEEDS.")
-        return self.scorer(fitted.checked(self.label))
+        return self.scorer(fitted.validate(self.label))
 
     def _read(self, name: str, role: str) -> "Tensor":
         return self.triple.read(role, name, self.compute.torch_device)

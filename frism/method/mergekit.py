@@ -14,7 +14,7 @@ Params = Mapping[str, Value]
 Config = dict[str, Any]
 
 
-def task_vectors(method: str, names: Names, vlm: Params, lrm: Params, **options: Value) -> Config:
+def write_task_vectors(method: str, names: Names, vlm: Params, lrm: Params, **options: Value) -> Config:
     """A method on task vectors; `vlm` and `lrm` are the parameters of each model."""
     return {
         "merge_method": method,
@@ -27,14 +27,14 @@ def task_vectors(method: str, names: Names, vlm: Params, lrm: Params, **options:
     }
 
 
-def linear(names: Names, weights: Mapping[str, float], normalize: bool) -> Config:
+def write_linear(names: Names, weights: Mapping[str, float], normalize: bool) -> Config:
     """A weighted sum; models of weight 0 are left out."""
     models = [{"model": names[role], "parameters": {"weight": w}} for role, w in weights.items() if w]
     return {"merge_method": "linear", "models": models, "parameters": {"normalize": normalize}}
 
 
-def elected(method: str, names: Names, p: Params, *more: str) -> Config:
+def write_election(method: str, names: Names, p: Params, *more: str) -> Config:
     """TIES' election, with the options that `more` names."""
     vlm, lrm = ({"weight": p[f"{role}_weight"], "density": p["density"]} for role in ("vlm", "lrm"))
     options = {"normalize": p["divide_by"] != "one", "lambda": p["strength"]} | {n: p[n] for n in more}
-    return task_vectors(method, names, vlm, lrm, **options)
+    return write_task_vectors(method, names, vlm, lrm, **options)

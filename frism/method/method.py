@@ -111,7 +111,7 @@ class Method:
         complete = schema.validate(params, self.parameters, where)
         for signature in filter(None, (self.merging, self.fitting)):
             try:
-                signature.arguments(complete)
+                signature.build_arguments(complete)
             except ValueError as error:
                 raise UserError(f"{where}: {error}") from None
         return complete
@@ -141,10 +141,10 @@ class Method:
                 raise UserError(
                     f"method {self.name} needs {NEEDS[need]} to be fitted, and none were given.{hint}"
                 )
-        fitted = self.fit(fitting, **self.fitting.arguments(complete))
+        fitted = self.fit(fitting, **self.fitting.build_arguments(complete))
         if not isinstance(fitted, Fitted):
             raise UserError(f"method {self.name}: fit gave {type(fitted).__name__}, not Fitted.")
-        return fitted.checked(self.name)
+        return fitted.validate(self.name)
 
     def run_merge(self, site: Site, params: Mapping[str, Value], *, finite: bool = True) -> Array:
         """Merge one tensor or piece; `params` is complete.
@@ -153,7 +153,7 @@ class Method:
         it is not finite.
         """
         try:
-            merged = self.merge(site, **self.merging.arguments(params))
+            merged = self.merge(site, **self.merging.build_arguments(params))
         except KeyError as error:
             if self.fit is None:
                 raise
@@ -168,10 +168,10 @@ class Method:
                 f"method {self.name} gave {got} for {site.name}, not {list(expected.shape)} {expected.dtype}."
             )
         if finite and 0 not in expected.shape and not math.isfinite(float(abs(merged).max())):
-            raise self.not_finite(site.name)
+            raise self.explain_not_finite(site.name)
         return merged
 
-    def site(
+    def make_site(
         self,
         read: Callable[[str], Array],
         *,
@@ -197,7 +197,7 @@ class Method:
             **place,
         )  # fmt: skip
 
-    def not_finite(self, name: str) -> UserError:
+    def explain_not_finite(self, name: str) -> UserError:
         """What to say when finite tensors were merged into one that is not."""
         return UserError(f"method {self.name} gave NaN or infinite values for {name}: check its parameters.")
 

@@ -57,7 +57,7 @@ class Parameter:
         return [self.plain(limit) for key, limit in self.bounds.items() if key in ("ge", "le")]
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What values it takes, in words: "a number above 0 and at most 1"."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
@@ -79,7 +79,7 @@ class Parameter:
             found: Value = self._adapter.validate_python(value)
         except ValidationError:
             raise UserError(
-                f"{where}: parameter '{self.name}' must be {self.words}, not {value!r}."
+                f"{where}: parameter '{self.name}' must be {self.description}, not {value!r}."
             ) from None
         return found
 
@@ -98,7 +98,7 @@ class Signature:
     groups: dict[str, type]
     plain: tuple[str, ...]
 
-    def arguments(self, values: Mapping[str, Value]) -> dict[str, Any]:
+    def build_arguments(self, values: Mapping[str, Value]) -> dict[str, Any]:
         """The function's keyword arguments from complete parameters. ValueError: of a group that refuses."""
         groups = {
             name: group(**{field.name: values[field.name] for field in fields(group)})
@@ -133,14 +133,14 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
             for field in fields(annotation):
                 default = getattr(argument.default, field.name, field.default)
                 what = f"{where}: field '{field.name}' of {annotation.__name__}"
-                parameters[field.name] = _parameter(field.name, hints[field.name], default, what)
+                parameters[field.name] = _make_parameter(field.name, hints[field.name], default, what)
         else:
             plain.append(argument.name)
-            parameters[argument.name] = _parameter(argument.name, annotation, argument.default, what)
+            parameters[argument.name] = _make_parameter(argument.name, annotation, argument.default, what)
     return Signature(parameters, groups, tuple(plain))
 
 
-def _parameter(name: str, annotation: Any, default: Any, what: str) -> Parameter:
+def _make_parameter(name: str, annotation: Any, default: Any, what: str) -> Parameter:
     if default in (inspect.Parameter.empty, MISSING):
         raise UserError(f"{what} needs a default.")
     made = Parameter(name, annotation, default)

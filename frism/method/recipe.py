@@ -89,11 +89,11 @@ class Recipe(BaseModel):
             spectrum=(spectrum or SpectrumSettings()) if "spectrum" in found.needs else None,
             triple=triple.digest,
             code=code,
-            coefficients=coefficients_digest(fitted),
+            coefficients=digest_coefficients(fitted),
         )
 
     @classmethod
-    def of_checkpoint(cls, triple: Triple, folder: str | Path, *, seed: int = 0, code: str = "") -> Self:
+    def from_checkpoint(cls, triple: Triple, folder: str | Path, *, seed: int = 0, code: str = "") -> Self:
         """The recipe of a variant that is a checkpoint. Raises UserError when the folder holds none."""
         digest = Checkpoint.open(folder).digest
         reference = Reference(folder=str(folder), digest=digest)
@@ -138,7 +138,7 @@ class Recipe(BaseModel):
         """
         folder = Path(folder)
         packed = _pack(fitted) if fitted else None
-        if coefficients_digest(fitted) != self.coefficients:
+        if digest_coefficients(fitted) != self.coefficients:
             raise ValueError("these coefficients are not the ones the recipe was made of")
         # Coefficients first: a recipe that can be read always finds them.
         if packed:
@@ -185,7 +185,7 @@ class Recipe(BaseModel):
             raise UserError(f"{path} is not a safetensors file ({error}): make the variant again.") from error
 
 
-def coefficients_digest(fitted: Fitted | None) -> str | None:
+def digest_coefficients(fitted: Fitted | None) -> str | None:
     """sha256 of the file that holds what was fitted; None when nothing was."""
     return hashlib.sha256(_pack(fitted)).hexdigest() if fitted else None
 
@@ -196,5 +196,5 @@ def _pack(fitted: Fitted) -> bytes:
 
     # Clones: safetensors refuses tensors that share memory.
     return save_tensors(
-        {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in fitted.flat().items()}
+        {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in fitted.flatten().items()}
     )

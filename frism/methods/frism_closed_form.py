@@ -76,8 +76,8 @@ def fit(
         checkpointer.save_if_due(lambda: vars(found))
     else:
         found = Curvature(**state)
-    _decide(gates, found, alpha)
-    kl, energy = _measured(receiver, gates, examples), gates.injected_energy().item()
+    _open_gates(gates, found, alpha)
+    kl, energy = _measure_kl(receiver, gates, examples), gates.injected_energy().item()
     quantiles = zip(("gate_q10", "gate_q50", "gate_q90"), gates.quantiles(0.1, 0.5, 0.9), strict=True)
     _report(gates, found, kl, energy)
     tensors = {name: dict(own) for name, own in gates.coefficients().items()}
@@ -103,7 +103,7 @@ def _estimate(
 
 
 @torch.no_grad()
-def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
+def _open_gates(gates: GatedInjection, found: Curvature, alpha: float) -> None:
     """Open the gates whose KL costs less than their energy earns."""
     with torch.enable_grad():
         shares = measure_energy_shares(gates)
@@ -112,7 +112,7 @@ def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
 
 
 @torch.no_grad()
-def _measured(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
+def _measure_kl(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
     """KL of the merge that the gates make, mean over the examples' answer tokens."""
     with gates.apply():
         parts = [(example.divergence(receiver).item(), len(example.tokens)) for example in examples]

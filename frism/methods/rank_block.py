@@ -40,14 +40,14 @@ def merge(site: Site, *, part: Part, strength: float = 0.1) -> Tensor:
     spectrum = site.spectrum
     if spectrum is None:
         return site.vlm
-    inside = places(spectrum, part.blocks, part.split) == part.block
+    inside = assign_blocks(spectrum, part.blocks, part.split) == part.block
     fitted = {"open": inside.to(spectrum.s.dtype)}
     if spectrum.tail is not None:
         fitted["open_tail"] = spectrum.s.new_tensor(float(part.block == part.blocks - 1))
     return merge_gated(site, spectrum, fitted, strength)
 
 
-def places(spectrum: Spectrum, blocks: int, split: str) -> Tensor:
+def assign_blocks(spectrum: Spectrum, blocks: int, split: str) -> Tensor:
     """The block of every direction, int64 (k,), from 0 to `blocks` - 1 and never falling."""
     if split == "count":
         return torch.arange(len(spectrum.s), device=spectrum.s.device) * blocks // len(spectrum.s)

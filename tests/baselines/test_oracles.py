@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from baselines import dare_linear, inject, interp, layer_range, layer_swap, ta_sym, ties, vlm
-from baselines._trimming import largest
+from baselines._trimming import mark_largest
 from frism.method import discovery
 from frism.method.site import Site
 
@@ -147,7 +147,7 @@ def test_ties_trims_as_sorting_would(entries: list[float], density: float, exact
         smallest = abs(delta[order[wanted - 1]])
         stays |= {i for i in order if abs(delta[i]) == smallest}
     expected = delta * torch.tensor([float(i in stays) for i in range(len(entries))])
-    assert torch.equal(delta * largest(delta.abs(), density, exact), expected)
+    assert torch.equal(delta * mark_largest(delta.abs(), density, exact), expected)
 
 
 @pytest.mark.parametrize("trimming", ["threshold", "exact"])

@@ -44,7 +44,7 @@ def test_filled_model_holds_the_streamed_tensors(triple: Triple, model: nn.Modul
         assert torch.equal(model.model.language_model.get_parameter(name), tensor)
         delta = tensor.double() - triple.read("vlm", name).double()
         assert norms[name] == pytest.approx(delta.norm().item(), rel=1e-5)
-    assert norms == on_load.injected_norms(triple, recipe)
+    assert norms == on_load.measure_injected_norms(triple, recipe)
 
 
 def test_switching_restores_the_vlm_first(triple: Triple, model: nn.Module) -> None:

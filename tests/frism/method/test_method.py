@@ -45,10 +45,10 @@ def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drop]:
 
 
 def test_a_dropped_file_is_a_method(drop: Drop, triple: Triple) -> None:
-    before = methods.available()
+    before = methods.list_names()
     drop("half_way_a", TEN_LINES)
     drop("_helper", "")
-    assert methods.available() == sorted([*before, "half_way_a"])
+    assert methods.list_names() == sorted([*before, "half_way_a"])
     method = methods.find("half_way_a")
     assert (method.label, method.reads, method.scope) == ("Half way", ("vlm", "lrm"), "mat")
     assert method.validate({}) == {"half": 0.5}
@@ -155,7 +155,7 @@ def test_postponed_annotations_are_read(drop: Drop) -> None:
 def test_two_methods_of_one_name(drop: Drop) -> None:
     drop("frism", TEN_LINES)
     with pytest.raises(UserError, match="two methods are named 'frism'"):
-        methods.available()
+        methods.list_names()
 
 
 @pytest.mark.parametrize("result", ["site.vlm[:1]", "site.vlm.double()", "site.vlm / 0", "None"])

@@ -51,9 +51,9 @@ def test_fitted_tensors_come_back_bit_for_bit(triple: Triple, tmp_path: Path) ->
     recipe.save(tmp_path, fitted)
     loaded, again = Recipe.load(tmp_path)
     assert loaded == recipe
-    assert list(again.flat()) == ["a/gate", "b/gate", "c", "curve/kl"]
-    assert {n: t.tolist() for n, t in again.flat().items()} == {
-        n: t.tolist() for n, t in fitted.flat().items()
+    assert list(again.flatten()) == ["a/gate", "b/gate", "c", "curve/kl"]
+    assert {n: t.tolist() for n, t in again.flatten().items()} == {
+        n: t.tolist() for n, t in fitted.flatten().items()
     }
     assert again.of("a").keys() == {"gate", "c"}
 
@@ -124,8 +124,8 @@ def test_unwritable_folder(triple: Triple, tmp_path: Path) -> None:
 def test_a_checkpoint_is_a_variant_by_its_content_wherever_it_lies(
     triple: Triple, triple_folders: dict[str, Path], copied_folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = Recipe.of_checkpoint(triple, triple_folders["vlm"])
-    moved = Recipe.of_checkpoint(triple, copied_folders["vlm"])
+    recipe = Recipe.from_checkpoint(triple, triple_folders["vlm"])
+    moved = Recipe.from_checkpoint(triple, copied_folders["vlm"])
     assert recipe.key == moved.key != Recipe.make(triple, "vlm").key
     recipe.save(tmp_path)
     loaded, fitted = Recipe.load(tmp_path)

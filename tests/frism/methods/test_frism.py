@@ -17,7 +17,7 @@ PARAMS = {"strength": 1.2}
 
 
 def learned(triple: Triple, calibration: SimpleNamespace, **params: float) -> dict[str, torch.Tensor]:
-    return fit("frism", triple, params, calibration=calibration).flat()
+    return fit("frism", triple, params, calibration=calibration).flatten()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def control(kind: str, triple: Triple, fitted: dict[str, torch.Tensor]) -> Fitte
 
 def test_uniform_control_has_the_same_norm(triple: Triple, fitted: dict) -> None:
     own = control("frism_uniform", triple, fitted)
-    assert own.flat().keys() == {"factor"}, "one number of the whole model"
+    assert own.flatten().keys() == {"factor"}, "one number of the whole model"
     deltas: list[list[torch.Tensor]] = [[], []]
     for name in triple.names("mat"):
         t = tensors(triple, name)
