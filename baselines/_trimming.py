@@ -1,4 +1,4 @@
-"""TIES' trimming: which entries of a task vector are its largest, by one selection over the whole tensor."""
+"""Find the largest entries of a task vector, as TIES trims, by one selection over the whole tensor."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def mark_largest(sizes: Tensor, density: float, exact: bool) -> Tensor:
-    """True for the share `density` of the entries with the largest magnitudes `sizes` (fp32), at least one.
+    """Mark the share `density` of the entries with the largest magnitudes `sizes` (fp32), at least one.
 
     `exact` keeps int(density * count) entries, of equal ones the first; otherwise round(density * count) and
     all that equal the smallest of them.

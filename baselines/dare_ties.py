@@ -12,7 +12,7 @@ from typing import Any, Literal
 from baselines._election import sum_elected
 from baselines._sparsify import dare
 from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, write_election
+from frism.method.mergekit import Config, Names, configure_election
 
 NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
@@ -35,7 +35,7 @@ def merge(
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
 ) -> Array:
-    """One tensor, fp32. `density` 1 is `ties` without trimming."""
+    """Merge one tensor, fp32. `density` 1 is `ties` without trimming."""
     thinning = (density, site.rng, rescale, restore)
     taus = dare(site.tau_v, *thinning), dare(site.tau_r, *thinning)
     total, divisor = sum_elected(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
@@ -43,5 +43,5 @@ def merge(
 
 
 def mergekit(names: Names, **params: Any) -> Config:
-    """As mergekit's dare_ties."""
-    return write_election("dare_ties", names, params, "rescale")
+    """Write the merge as mergekit's dare_ties."""
+    return configure_election("dare_ties", names, params, "rescale")

@@ -23,10 +23,10 @@ PART = 1 << 19  # entries at a time, so that float64 takes little memory
 
 
 def compute_cosine(vlm: Tensor, lrm: Tensor) -> float:
-    """The cosine of the angle between V and R, summed in float64; 0 when one of them has no direction."""
+    """Compute the cosine of the angle between V and R, summed in float64; 0 when one has no direction."""
     sums = torch.zeros(3, dtype=torch.float64)
-    for one, other in zip(vlm.flatten().split(PART), lrm.flatten().split(PART), strict=True):
-        v, r = one.double(), other.double()
+    for vlm_part, lrm_part in zip(vlm.flatten().split(PART), lrm.flatten().split(PART), strict=True):
+        v, r = vlm_part.double(), lrm_part.double()
         sums += torch.stack((v @ v, r @ r, v @ r)).cpu()
     v_square, r_square, product = (float(value) for value in sums)
     norms = [math.sqrt(square) if square > SMALL**2 else 1.0 for square in (v_square, r_square)]
@@ -34,7 +34,7 @@ def compute_cosine(vlm: Tensor, lrm: Tensor) -> float:
 
 
 def merge(site: Site, *, t: float = 0.1, straight: float = 0.9995) -> Array:
-    """One tensor, fp32. `t` 0 is V, 1 is R."""
+    """Merge one tensor, fp32. `t` 0 is V, 1 is R."""
     similarity = compute_cosine(site.vlm, site.lrm)
     if abs(similarity) > straight:
         return (1 - t) * site.vlm + t * site.lrm
@@ -44,6 +44,6 @@ def merge(site: Site, *, t: float = 0.1, straight: float = 0.9995) -> Array:
 
 
 def mergekit(names: Names, *, t: float, **_: Any) -> Config:
-    """As mergekit's slerp."""
+    """Write the merge as mergekit's slerp."""
     return {"merge_method": "slerp", "base_model": names["vlm"], "models": [{"model": names["lrm"]}],
             "parameters": {"t": t}}  # fmt: skip

@@ -16,7 +16,7 @@ import torch
 from baselines._election import sum_elected
 from baselines._trimming import mark_largest
 from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, write_election
+from frism.method.mergekit import Config, Names, configure_election
 
 SWEPT = True
 MERGEKIT_DIFFERENCE = (
@@ -38,7 +38,7 @@ def merge(
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
 ) -> Array:
-    """One tensor, fp32. `density`: the fraction kept of each task vector."""
+    """Merge one tensor, fp32. `density`: the fraction kept of each task vector."""
     base, vlm, lrm = site.base, site.vlm, site.lrm
     merged = torch.empty_like(base)
     keeps = [mark_largest((tuned - base).abs_(), density, trimming == "exact") for tuned in (vlm, lrm)]
@@ -54,5 +54,5 @@ def merge(
 
 
 def mergekit(names: Names, **params: Any) -> Config:
-    """As mergekit's ties."""
-    return write_election("ties", names, params)
+    """Write the merge as mergekit's ties."""
+    return configure_election("ties", names, params)

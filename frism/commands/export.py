@@ -1,4 +1,4 @@
-"""`frism export`: the folder of a fitted variant becomes a merged checkpoint."""
+"""Run `frism export`: write the folder of a fitted variant as a merged checkpoint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -51,5 +51,5 @@ def export(
 
     recipe, fitted = Recipe.load(variant)
     triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
-    how = parse_write_options(dtype, shard_size, device, threads, no_sync)
-    run_job(Job.from_recipe(triple, recipe, fitted, out, spectra=spectra, **how), dry_run)
+    options = parse_write_options(dtype, shard_size, device, threads, no_sync)
+    run_job(Job.from_recipe(triple, recipe, fitted, out, spectra=spectra, **options), dry_run)

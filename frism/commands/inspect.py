@@ -1,4 +1,4 @@
-"""`frism inspect`: can these three be merged, what would be, and how do their task vectors lie?"""
+"""Run `frism inspect`: report whether three checkpoints can be merged, and how their task vectors lie."""
 
 import json
 from pathlib import Path
@@ -75,10 +75,10 @@ def _print_report(report: "Report") -> None:
     if report.costs is not None:
         out.print(_tabulate_costs(report))
     verdict = report.verdict
-    found = (("Refused", verdict.refusals), ("Warning", verdict.warnings), ("Note", verdict.notes))
-    for word, sentences in found:
+    groups = (("Refused", verdict.refusals), ("Warning", verdict.warnings), ("Note", verdict.notes))
+    for heading, sentences in groups:
         for sentence in sentences:
-            out.print(f"{word}: {sentence}", highlight=False, markup=False)
+            out.print(f"{heading}: {sentence}", highlight=False, markup=False)
     out.print(f"Verdict: {verdict.status}.", highlight=False)
 
 

@@ -74,7 +74,7 @@ def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
         seconds = _trial(method.name)
     except UserError as error:
         return Estimate(method.name, None, None, str(error))
-    pieces = method.elementwise(method.validate({}))
+    pieces = method.is_elementwise(method.validate({}))
     arrays = (len({*method.reads, "vlm"}) + 2) * (count_cores() if pieces else 1)
     process, backend = (_PLAIN_PROCESS, NumpyBackend) if method.arithmetic else (_PROCESS, TorchBackend)
     piece = PIECE if "seed" in method.needs else backend.piece

@@ -7,7 +7,7 @@ from frism.method.recipe import Recipe
 
 
 def format_mergekit_config(recipe: Recipe, names: Mapping[str, str], dtype: str | None = None) -> str:
-    """The text of mergekit_config.yml.
+    """Format the text of mergekit_config.yml.
 
     Args:
         names: what the checkpoints are called, by role.

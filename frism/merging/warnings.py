@@ -8,15 +8,15 @@ from frism.triples.triple import Triple
 
 
 def find_warnings(triple: Triple, scope: str) -> list[str]:
-    """Find other RoPE frequencies, and R equal to B: a sentence each. Reads no further than it must."""
-    found = [difference.explained for difference in triple.differences() if difference.rotary]
+    """Return a sentence for RoPE frequencies that differ and for R equal to B; stop reading early."""
+    sentences = [difference.explained for difference in triple.differences() if difference.rotary]
     if _lrm_equals_base(triple, scope):
-        found.append("R equals B in every tensor of the scope: there is no task vector tau_R to merge.")
-    return found
+        sentences.append("R equals B in every tensor of the scope: there is no task vector tau_R to merge.")
+    return sentences
 
 
 def _lrm_equals_base(triple: Triple, scope: str) -> bool:
-    """Whether R has B's values in every tensor of the scope."""
+    """Tell whether R has B's values in every tensor of the scope."""
     backend = NumpyBackend()
     with SourceFiles() as files:
         for name in triple.names(scope):
@@ -34,6 +34,6 @@ def _read_piece(
 ) -> np.ndarray:
     header = triple.header(role, name)
     start, size = byte_range(header, first, last)
-    block, handle = backend.allocate(size)
-    files.read(header.file, start, block)
+    buffer, handle = backend.allocate(size)
+    files.read(header.file, start, buffer)
     return backend.widen(handle, header.dtype, (last - first,))

@@ -22,7 +22,7 @@ BOUNDS = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a method: its annotation says what values it takes."""
+    """Describe one parameter of a method: its annotation says what values it takes."""
 
     name: str
     annotation: Any
@@ -48,8 +48,8 @@ class Parameter:
         """The range's ends: "ge", "gt", "le", "lt", those that are given."""
         extras = get_args(self.annotation)[1:] if self.plain is not self.annotation else ()
         single = [bound for extra in extras for bound in getattr(extra, "metadata", [extra])]
-        found = [(key, getattr(bound, key, None)) for key in BOUNDS for bound in single]
-        return {key: limit for key, limit in found if limit is not None}
+        limits = [(key, getattr(bound, key, None)) for key in BOUNDS for bound in single]
+        return {key: limit for key, limit in limits if limit is not None}
 
     @property
     def ends(self) -> list[Value]:
@@ -58,7 +58,7 @@ class Parameter:
 
     @property
     def description(self) -> str:
-        """What values it takes, in words: "a number above 0 and at most 1"."""
+        """What values it takes, as a message says it: "a number above 0 and at most 1"."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         limits = {key: f"{limit:g}" for key, limit in self.bounds.items()}
@@ -71,22 +71,22 @@ class Parameter:
         return TypeAdapter(self.annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
 
     def check(self, value: object, where: str) -> Value:
-        """Return `value` in the parameter's type (an int becomes a float where a float is asked for).
+        """Return `value` in the parameter's type (an int becomes a float where the type is float).
 
         Raises UserError, beginning with `where`, for one of another type or out of range.
         """
         try:
-            found: Value = self._adapter.validate_python(value)
+            checked: Value = self._adapter.validate_python(value)
         except ValidationError:
             raise UserError(
                 f"{where}: parameter '{self.name}' must be {self.description}, not {value!r}."
             ) from None
-        return found
+        return checked
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters of one function.
+    """Describe the parameters of one function.
 
     Attributes:
         parameters: by name; the fields of a dataclass count one by one.
@@ -99,7 +99,7 @@ class Signature:
     plain: tuple[str, ...]
 
     def build_arguments(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """The function's keyword arguments from complete parameters. ValueError: of a group that refuses."""
+        """Build the function's keyword arguments from complete parameters. A group may raise ValueError."""
         groups = {
             name: group(**{field.name: values[field.name] for field in fields(group)})
             for name, group in self.groups.items()
@@ -141,12 +141,14 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
 
 
 def _make_parameter(name: str, annotation: Any, default: Any, what: str) -> Parameter:
+    """Make one parameter. Raises UserError when it has no default or a type that is not allowed."""
     if default in (inspect.Parameter.empty, MISSING):
-        raise UserError(f"{what} needs a default.")
-    made = Parameter(name, annotation, default)
-    if made.plain not in KINDS and not (made.choices and all(isinstance(c, str) for c in made.choices)):
+        raise UserError(f"{what} has no default: give it one.")
+    parameter = Parameter(name, annotation, default)
+    choices = parameter.choices
+    if parameter.plain not in KINDS and not (choices and all(isinstance(c, str) for c in choices)):
         raise UserError(f"{what} needs a type: int, float, str, bool (with a range) or a Literal of strings.")
-    return Parameter(name, annotation, made.check(default, what))
+    return Parameter(name, annotation, parameter.check(default, what))
 
 
 def validate(

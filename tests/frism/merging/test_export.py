@@ -108,7 +108,7 @@ def test_every_architecture_merges_reloads_and_generates(
     triple = Triple.open(**{role: tmp_path / role for role in ROLES})
     recipe = Recipe.make(triple, "inject", {"strength": 0.7}, scope=WIDEST_SCOPE)
     outcome = export(Job.from_recipe(triple, recipe, Fitted(), tmp_path / "out"))
-    counts = outcome.plan.counts()
+    counts = outcome.plan.count_fates()
     assert counts["merged"] == len(triple.names(WIDEST_SCOPE))
     assert sum(counts.values()) == len(triple.checkpoints["vlm"].tensors)
     assert (counts["skipped"] > 0) == (family == "mllama")
@@ -260,7 +260,7 @@ def test_a_value_out_of_range_is_named(
         tensors["model.layers.1.self_attn.q_proj.weight"][0, 0] = 1e30
 
     edit_weights(copied_folders["vlm"], large)
-    with pytest.raises(UserError, match=r"layers\.1\.self_attn\.q_proj\.weight .*out of F16's range"):
+    with pytest.raises(UserError, match=r"layers\.1\.self_attn\.q_proj\.weight .*outside the range of F16"):
         export(make_job(Triple.open(**copied_folders), tmp_path / "out", dtype="F16"))
     assert not (tmp_path / "out").exists()
 
@@ -435,12 +435,12 @@ def test_command_merges_and_a_dry_run_writes_nothing(triple: Triple, tmp_path: P
     [
         (["--method", "injct"], "unknown method 'injct'"),
         (["--method", "inject", "--set", "strenght=1"], "no parameter 'strenght'"),
-        (["--method", "inject", "--set", "strength"], "--set strength is no assignment"),
+        (["--method", "inject", "--set", "strength"], "--set strength is not an assignment"),
         (["--method", "inject", "--set", "strength=high"], "must be a number, not 'high'"),
         (["--method", "inject", "--scope", "everything"], "unknown scope 'everything'"),
         (["--method", "inject", "--scope", "all"], "scope 'all' is for text models"),
         (["--method", "inject", "--dtype", "int8"], "--dtype int8 is unknown"),
-        (["--method", "inject", "--shard-size", "big"], "--shard-size big is no size"),
+        (["--method", "inject", "--shard-size", "big"], "--shard-size big is not a size"),
         (["--method", "inject", "--device", "cuda:7"], "--device cuda:7 cannot be used"),
         (["--method", "frism"], "`frism export`"),
     ],
@@ -540,7 +540,7 @@ def test_numbers_that_follow_from_the_weights_are_fitted_on_the_spot(triple: Tri
 def test_what_needs_more_than_the_weights_is_refused(
     triple: Triple, tmp_path: Path, method: str, needed: str
 ) -> None:
-    with pytest.raises(UserError, match=f"method {method} is fitted with {needed}, which `frism merge`"):
+    with pytest.raises(UserError, match=f"method {method} must be fitted with {needed} before it can merge"):
         export(make_job(triple, tmp_path / "out", method, params=find(method).validate({})))
     assert not (tmp_path / "out").exists()
 

@@ -14,7 +14,7 @@ from frism.checkpoints.dtypes import FLOATS
 from frism.errors import UserError
 from frism.merging import pieces as merging
 from frism.merging.backends import NumpyBackend, TorchBackend
-from frism.merging.pieces import Merger, Piece, Result, run_tasks
+from frism.merging.pieces import Merger, Piece, Result, ScratchBuffers, run_tasks
 from frism.method.discovery import find, list_names
 from frism.method.fitting import Fitting
 from frism.triples.triple import Triple
@@ -183,6 +183,6 @@ def test_fitted_numbers_are_the_same_in_numpy_and_torch(mixed: Triple) -> None:
     for device in (None, "cpu"):
         with Merger(mixed, found, {}, scope="all", fitted=fitted, device=device) as merger:
             buffers = ScratchBuffers(merger.backend)
-            pieces = [merger.merge(p, buffers).merged for n in merger.names for p in merger.pieces(n)]
+            pieces = [merger.merge(p, buffers).merged for n in merger.names for p in merger.split(n)]
             results.append(b"".join(np.asarray(piece).tobytes() for piece in pieces))
     assert results[0] == results[1]

@@ -164,7 +164,9 @@ def test_bad_results_of_a_method_are_named(
 ) -> None:
     name = f"bad_result_{request.node.callspec.indices['result']}"
     drop(name, f'"""X."""\ndef merge(site): return {result}\n')
-    with pytest.raises(UserError, match=rf"method {name} gave .* for layers\.0\.self_attn\.q_proj\.weight"):
+    with pytest.raises(
+        UserError, match=rf"method {name} returned .* for layers\.0\.self_attn\.q_proj\.weight"
+    ):
         list(merge(triple, Recipe.make(triple, name)))
 
 
@@ -210,7 +212,9 @@ def test_fit_gets_what_it_needs_and_merge_gets_it_back(drop: Drop, triple: Tripl
     for name, tensor in merge(triple, recipe, fitted):
         own = -1.0 if name == first else 2.0  # a tensor's own entry over that of the whole model
         assert torch.equal(tensor, triple.read("vlm", name) + own + 4.0)
-    with pytest.raises(UserError, match=r"fitted no 'part' for .*bias: choose a smaller scope"):
+    with pytest.raises(
+        UserError, match=r"has no fitted 'part' for .*bias: .* the scope that it was fitted for"
+    ):
         list(merge(triple, Recipe.make(triple, "fitted_a", scope="mat+bias", fitted=fitted), fitted))
 
 

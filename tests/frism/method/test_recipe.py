@@ -133,7 +133,7 @@ def test_a_checkpoint_is_a_variant_by_its_content_wherever_it_lies(
     moved.check(triple, None)
     config = copied_folders["vlm"] / "config.json"
     config.write_text(config.read_text() + "\n")
-    with pytest.raises(UserError, match=r"made of another checkpoint than .* holds now"):
+    with pytest.raises(UserError, match=r"made from another checkpoint than .* holds now"):
         moved.check(triple, None)
 
 
