@@ -104,10 +104,10 @@ def describe_fitting(method: Method, fitted: Fitted) -> str:
     if method.fit is None:
         return "without training"
     has_gates = any("open" in entries for entries in fitted.tensors.values())
-    what = "gates" if has_gates else "coefficients"
+    noun = "gates" if has_gates else "coefficients"
     if method.missing_needs:
-        return f"with {what} learned from {' and '.join(method.missing_needs)}"
-    return f"with {what} computed from the three checkpoints, without training"
+        return f"with {noun} learned from {' and '.join(method.missing_needs)}"
+    return f"with {noun} computed from the three checkpoints, without training"
 
 
 def format_command(recipe: Recipe, from_study: bool, outcome: Outcome) -> str:

@@ -156,7 +156,7 @@ class Merger:
             }
         return self._coefficients[name]
 
-    def work(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
+    def make_tasks(self, name: str, use: Callable[[Piece, Result], None]) -> Iterator["Task"]:
         """Make tasks that merge one tensor and hand every piece to `use` (in any order, from any thread)."""
         # Tasks hold indices, not pieces: a large model has tens of thousands of them.
         step = self._choose_piece_size(name)
@@ -165,7 +165,7 @@ class Merger:
         for start in range(0, count, pieces_per_task):
             yield partial(self._merge_pieces, name, range(start, min(start + pieces_per_task, count)), use)
 
-    def _work(
+    def _merge_pieces(
         self, name: str, indices: range, use: Callable[[Piece, Result], None], buffers: ScratchBuffers
     ) -> None:
         for piece in self.split(name, indices):

@@ -23,8 +23,8 @@ def _lrm_equals_base(triple: Triple, scope: str) -> bool:
             size = triple.header("lrm", name).values
             for first in range(0, size, backend.piece):
                 piece = (name, first, min(first + backend.piece, size))
-                one, other = (_read_piece(files, backend, triple, role, *piece) for role in ("base", "lrm"))
-                if not np.array_equal(one, other):
+                base, lrm = (_read_piece(files, backend, triple, role, *piece) for role in ("base", "lrm"))
+                if not np.array_equal(base, lrm):
                     return False
     return True
 

@@ -151,8 +151,8 @@ class Method:
         if self.missing_needs:
             raise UserError(
                 f"method {self.name} must be fitted with {' and '.join(self.missing_needs)} before it can"
-                " merge: fit it in a study, then `frism export` the variant's folder, or pass what `Recipe.load`"
-                " reads there to `merge`."
+                " merge: fit it in a study, then `frism export` its folder, or pass what `Recipe.load` reads"
+                " there to `merge`."
             )
         return self.run_fit(fitting, params)
 

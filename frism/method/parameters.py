@@ -119,11 +119,11 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     if not arguments or arguments[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
         raise UserError(f"{where}: {function.__name__} must take one positional argument, then `*`.")
     for argument in arguments[1:]:
-        what = f"{where}: argument '{argument.name}' of {function.__name__}"
+        label = f"{where}: argument '{argument.name}' of {function.__name__}"
         if argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            raise UserError(f"{what} is positional: put parameters after `*`.")
+            raise UserError(f"{label} is positional: put parameters after `*`.")
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise UserError(f"{what} must be a named argument: the signature is the parameter schema.")
+            raise UserError(f"{label} must be a named argument: the signature is the parameter schema.")
         annotation = argument.annotation
         if isinstance(annotation, str):  # postponed
             annotation = eval(annotation, getattr(function, "__globals__", {}))
@@ -132,23 +132,25 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
             hints = get_type_hints(annotation, include_extras=True)
             for field in fields(annotation):
                 default = getattr(argument.default, field.name, field.default)
-                what = f"{where}: field '{field.name}' of {annotation.__name__}"
-                parameters[field.name] = _make_parameter(field.name, hints[field.name], default, what)
+                label = f"{where}: field '{field.name}' of {annotation.__name__}"
+                parameters[field.name] = _make_parameter(field.name, hints[field.name], default, label)
         else:
             plain.append(argument.name)
-            parameters[argument.name] = _make_parameter(argument.name, annotation, argument.default, what)
+            parameters[argument.name] = _make_parameter(argument.name, annotation, argument.default, label)
     return Signature(parameters, groups, tuple(plain))
 
 
-def _make_parameter(name: str, annotation: Any, default: Any, what: str) -> Parameter:
+def _make_parameter(name: str, annotation: Any, default: Any, label: str) -> Parameter:
     """Make one parameter. Raises UserError when it has no default or a type that is not allowed."""
     if default in (inspect.Parameter.empty, MISSING):
-        raise UserError(f"{what} has no default: give it one.")
+        raise UserError(f"{label} has no default: give it one.")
     parameter = Parameter(name, annotation, default)
     choices = parameter.choices
     if parameter.plain not in KINDS and not (choices and all(isinstance(c, str) for c in choices)):
-        raise UserError(f"{what} needs a type: int, float, str, bool (with a range) or a Literal of strings.")
-    return Parameter(name, annotation, parameter.check(default, what))
+        raise UserError(
+            f"{label} needs a type: int, float, str, bool (with a range) or a Literal of strings."
+        )
+    return Parameter(name, annotation, parameter.check(default, label))
 
 
 def validate(

@@ -14,6 +14,7 @@ from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import WIDEST_SCOPE, Triple
 from tests.support import architectures
+from tests.support.fits import fit
 
 
 @pytest.fixture
@@ -114,6 +115,18 @@ def test_coefficients_must_belong(triple: Triple) -> None:
         list(on_load.merge(triple, Recipe.make(triple, "inject", fitted=Fitted({"a": torch.tensor(1.0)}))))
 
 
+def test_a_method_that_fits_on_weights_is_fitted_first(triple: Triple) -> None:
+    fitted = fit("metagpt", triple, {})
+    expected = dict(on_load.merge(triple, Recipe.make(triple, "metagpt", fitted=fitted), fitted))
+    merged = dict(on_load.merge(triple, Recipe.make(triple, "metagpt")))
+    assert merged.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in merged.items())
+    with pytest.raises(
+        UserError, match="frism must be fitted with calibration questions before it can merge"
+    ):
+        list(on_load.merge(triple, Recipe.make(triple, "frism")))
+
+
 def test_dtype_and_device_map_are_respected(triple: Triple) -> None:
     recipe = Recipe.make(triple, "ties", scope=WIDEST_SCOPE)
     model = on_load.load(triple, recipe, dtype="auto", device_map={"": "cpu"})
@@ -169,5 +182,5 @@ def test_text_models_are_merged_whole(tmp_path: Path, tied: bool) -> None:
 
 def test_model_of_another_kind_is_refused(triple: Triple) -> None:
     lrm = Qwen2ForCausalLM.from_pretrained(triple.lrm_folder)
-    with pytest.raises(UserError, match=r"Qwen2ForCausalLM has no model\.language_model"):
+    with pytest.raises(UserError, match=r"Qwen2ForCausalLM has no parameter model\.language_model"):
         on_load.apply(lrm, triple, None)

@@ -130,7 +130,7 @@ def test_an_int_serves_as_float_and_defaults_fill_in() -> None:
         ('"""X."""\ndef merge(site, **rest): pass\n', "must be a named argument"),
         ('"""X."""\ndef merge(site, *, a=1): pass\n', "'a' of merge needs a type"),
         ('"""X."""\ndef merge(site, *, a: list = []): pass\n', "'a' of merge needs a type"),
-        ('"""X."""\ndef merge(site, *, a: int): pass\n', "'a' of merge needs a default"),
+        ('"""X."""\ndef merge(site, *, a: int): pass\n', "'a' of merge has no default"),
         ('"""X."""\ndef merge(site, *, a: int = 0.5): pass\n', "'a' must be a whole number"),
         (
             '"""X."""\ndef merge(site, *, a: int = 1): pass\ndef fit(fitting, *, a: int = 2): pass\n',

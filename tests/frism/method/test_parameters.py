@@ -61,7 +61,7 @@ def test_a_field_without_a_default_is_named() -> None:
 
     def bare(site: object, *, shared: Bare) -> None: ...
 
-    with pytest.raises(UserError, match="here: field 'rate' of Bare needs a default"):
+    with pytest.raises(UserError, match="here: field 'rate' of Bare has no default"):
         read_signature(bare, "here")
 
 

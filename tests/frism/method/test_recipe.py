@@ -55,7 +55,7 @@ def test_fitted_tensors_come_back_bit_for_bit(triple: Triple, tmp_path: Path) ->
     assert {n: t.tolist() for n, t in again.flatten().items()} == {
         n: t.tolist() for n, t in fitted.flatten().items()
     }
-    assert again.of("a").keys() == {"gate", "c"}
+    assert again.select("a").keys() == {"gate", "c"}
 
 
 def test_saving_over_a_fitted_variant_removes_its_coefficients(triple: Triple, tmp_path: Path) -> None:
