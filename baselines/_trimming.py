@@ -1,4 +1,4 @@
-"""Where to cut a task vector that is read in pieces, so that its largest entries stay: exact, in two passes.
+"""Find where to cut a task vector that is read in pieces, so that its largest entries stay, in two passes.
 
 The bits of a positive fp32 number grow with the number. A first pass counts magnitudes by their upper 16
 bits, a second one counts, within the one bin where the cut falls, by their lower 16: two histograms instead

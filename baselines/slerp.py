@@ -33,7 +33,7 @@ def measure(pieces: Pieces) -> float:
 
 
 def merge(site: Site, *, t: float = 0.1, straight: float = 0.9995) -> Array:
-    """One tensor, fp32. `t` 0 is V, 1 is R."""
+    """Merge one tensor, fp32. `t` 0 is V, 1 is R."""
     if abs(site.measured) > straight:
         return (1 - t) * site.vlm + t * site.lrm
     angle = math.acos(site.measured)
@@ -42,6 +42,6 @@ def merge(site: Site, *, t: float = 0.1, straight: float = 0.9995) -> Array:
 
 
 def mergekit(names: Names, *, t: float, **_: Any) -> Config:
-    """As mergekit's slerp."""
+    """Write the merge as mergekit's slerp."""
     return {"merge_method": "slerp", "base_model": names["vlm"], "models": [{"model": names["lrm"]}],
             "parameters": {"t": t}}  # fmt: skip

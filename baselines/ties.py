@@ -11,10 +11,10 @@ weights. Bring Reason to Vision's code: exact, plain, positive, count (its point
 
 from typing import Any, Literal
 
-from baselines._election import consensus
+from baselines._election import sum_elected
 from baselines._trimming import Cut, cuts
 from frism.method import Array, Pieces, Share, Site
-from frism.method.mergekit import Config, Names, elected
+from frism.method.mergekit import Config, Names, configure_election
 
 SWEPT = True
 MERGEKIT_DIFFERENCE = (
@@ -36,10 +36,10 @@ def merge(
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
 ) -> Array:
-    """One tensor, fp32. `density`: the fraction kept of each task vector."""
+    """Merge one tensor, fp32. `density`: the fraction kept of each task vector."""
     first, second = site.measured
     taus = first.keep(site.tau_v, site.start), second.keep(site.tau_r, site.start)
-    total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+    total, divisor = sum_elected(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
     return site.base + strength * total / divisor
 
 
@@ -53,5 +53,5 @@ def measure(
 
 
 def mergekit(names: Names, **params: Any) -> Config:
-    """As mergekit's ties."""
-    return elected("ties", names, params)
+    """Write the merge as mergekit's ties."""
+    return configure_election("ties", names, params)

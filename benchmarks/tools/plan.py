@@ -20,7 +20,7 @@ from benchmarks.tools import plan_machines
 from benchmarks.tools.plan_costs import LONGEST
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_stages import MEAN_ANSWER, PICTURE, Assumptions, Planner, Stage
-from frism.commands.console import Json, console
+from frism.commands.console import Json, make_console
 from frism.errors import report_errors
 
 RESULTS = Path("results")
@@ -108,7 +108,7 @@ def _list() -> None:
     for name, found in plan_machines.data_sheets().items():
         table.add_row(name, found.title, found.source)
     table.add_row(plan_machines.THIS, "where the command runs", "measured once, and kept in the cache folder")
-    console().print(table)
+    make_console().print(table)
 
 
 def _plain(
@@ -160,7 +160,7 @@ def _show(
         "in all", "", duration(total.seconds), *all_took, count(total.products), count(total.tokens),
         size(max(stage.memory for stage in stages)), size(sum(stage.disk for stage in stages)), "",
     )  # fmt: skip
-    console().print(table)
+    make_console().print(table)
 
 
 def _taken(stage: Stage, finished: Took) -> tuple[str, ...]:

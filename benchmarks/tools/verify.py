@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frism.commands.console import Json, console
+from frism.commands.console import Json, make_console
 from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _show(name: str, held: list[tuple[str, str]]) -> None:
         table.add_column(column)
     for row in held:
         table.add_row(*row)
-    console().print(table)
+    make_console().print(table)
 
 
 if __name__ == "__main__":

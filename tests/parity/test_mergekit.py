@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines import _sparsify, slerp
-from baselines._election import consensus
+from baselines._election import sum_elected
 from baselines._trimming import cut
 from frism.method.discovery import find
 from frism.method.site import Site
@@ -110,7 +110,7 @@ def test_bfloat16_ties_differ_among_equal_magnitudes_alone(
             kept_or_not.append([tau * (tau.abs() >= smallest), tau * (tau.abs() > smallest)])
         explained, agreed = torch.zeros_like(base, dtype=torch.bool), torch.ones_like(base, dtype=torch.bool)
         for taus in itertools.product(*kept_or_not):
-            total, divisor = consensus(taus, pair, "weighted", "positive", params["divide_by"])
+            total, divisor = sum_elected(taus, pair, "weighted", "positive", params["divide_by"])
             fits = one_rounding(base + params["strength"] * total / divisor, tensor, stored, key)
             explained, agreed = explained | fits, agreed & fits
         assert explained.all(), key
