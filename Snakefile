@@ -29,7 +29,7 @@ wildcard_constraints:
 onstart:
     with report_errors():
         work_alone()
-        JOBS.record()
+        JOBS.write_record()
 
 
 rule all:

@@ -1,4 +1,4 @@
-"""Digests of source code, so that results follow the code that made them.
+"""Digest source code, so that results follow the code that made them.
 
 Snakemake sees a rule's parameters but not the modules behind `python -m ...`. The digest of a module
 covers the module, everything of this project that it imports (anywhere in the file, relative or not,
@@ -23,18 +23,21 @@ PACKAGES = ("frism", "baselines", "benchmarks")
 PROSE = ("description", "help")  # keywords that only say what a setting or an option means
 
 
-def code_digest(
+def digest_code(
     *modules: str, data: Iterable[str] = (), without: Iterable[str] = (), root: Path = ROOT
 ) -> str:
-    """16 hex digits for `modules` with all that they import, and for the bytes of the files in `data`.
+    """Return 16 hex digits for `modules` with all that they import, and for the bytes of the files in `data`.
 
     `data` holds glob patterns relative to `root`. `without` names modules and packages that are imported
     on the way but do nothing for the job. Raises FileNotFoundError for a module that is not there and for a
     pattern that matches nothing: a digest of nothing would never change.
     """
-    sources, libraries = closure(modules, root, without)
+    sources, libraries = trace_imports(modules, root, without)
     lines = [f"python {sys.version_info.major}.{sys.version_info.minor}"]
-    lines += [f"{name} {_content(path)}" for name, path in sorted(sources.items())]
+    lines += [
+        f"{name} {_digest_meaning(path.read_text(encoding='utf-8'))}"
+        for name, path in sorted(sources.items())
+    ]
     lines += [f"{library} {version(library)}" for library in sorted(libraries)]
     for pattern in data:
         files = sorted(root.glob(pattern))
@@ -44,10 +47,10 @@ def code_digest(
     return _sha256("\n".join(lines).encode())[:16]
 
 
-def closure(
+def trace_imports(
     modules: Iterable[str], root: Path = ROOT, without: Iterable[str] = ()
 ) -> tuple[dict[str, Path], set[str]]:
-    """The project's modules that `modules` import, directly or not, and the distributions they use.
+    """Return the project's modules that `modules` import, directly or not, and the distributions they use.
 
     What `without` names, its submodules included, is left out, and so is what only they import.
     """
@@ -68,11 +71,11 @@ def closure(
         if path is None:
             continue
         sources[module] = path
-        names = set(_imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"))
+        names = set(_list_imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"))
         waiting += [name for name in names if name.split(".")[0] in PACKAGES]
-        waiting += [parent for name in (module, *names) for parent in _parents(name)]
+        waiting += [parent for name in (module, *names) for parent in _list_parents(name)]
         imported |= {name.split(".")[0] for name in names}
-    installed = _distributions()
+    installed = _map_distributions()
     return sources, {d for name in imported if name not in PACKAGES for d in installed.get(name, ())}
 
 
@@ -83,15 +86,15 @@ def _locate(module: str, root: Path) -> Path | None:
     return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
 
 
-def _parents(module: str) -> Iterator[str]:
+def _list_parents(module: str) -> Iterator[str]:
     while "." in module:
         module = module.rpartition(".")[0]
         yield module
 
 
 @cache
-def _imports(source: str, module: str, is_package: bool) -> tuple[str, ...]:
-    """Absolute names of what a source imports: `from a import b` names a and a.b, which may be a module."""
+def _list_imports(source: str, module: str, is_package: bool) -> tuple[str, ...]:
+    """List absolute names of what a source imports: `from a import b` names a and a.b, maybe a module."""
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -100,19 +103,15 @@ def _imports(source: str, module: str, is_package: bool) -> tuple[str, ...]:
             origin = node.module or ""
             if node.level:
                 package = module.split(".")[: None if is_package else -1]
-                kept = package[: len(package) - (node.level - 1)]
-                origin = ".".join([*kept, *filter(None, [node.module])])
+                parents = package[: len(package) - (node.level - 1)]
+                origin = ".".join([*parents, *filter(None, [node.module])])
             names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
     return tuple(names)
 
 
-def _content(path: Path) -> str:
-    return _meaning(path.read_text(encoding="utf-8"))
-
-
 @cache
-def _meaning(source: str) -> str:
-    """sha256 of a source without comments, layout, docstrings and the descriptions of settings."""
+def _digest_meaning(source: str) -> str:
+    """Return the sha256 of a source without comments, layout, docstrings and the descriptions of settings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
@@ -129,9 +128,9 @@ def _sha256(content: bytes) -> str:
 
 
 @cache
-def _distributions() -> dict[str, list[str]]:
+def _map_distributions() -> dict[str, list[str]]:
     return {
-        name: sorted(set(found))
-        for name, found in packages_distributions().items()
+        name: sorted(set(distributions))
+        for name, distributions in packages_distributions().items()
         if name not in sys.stdlib_module_names
     }

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.questions import tsv_files
 from benchmarks.registry import lookup
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.extends import extended
+from benchmarks.study.extends import resolve_extends
 from frism.errors import UserError, suggest
 from workflow import resolve
 from workflow.code_digest import ROOT
@@ -25,7 +25,7 @@ def load(content: Mapping[str, Any], source: str, folder: Path) -> StudyConfig:
 
     Raises UserError for its first fault, in one sentence that begins with `source`, the file's name.
     """
-    study = StudyConfig.make(extended(content, folder), source)
+    study = StudyConfig.make(resolve_extends(content, folder), source)
     for fault in _faults(study):
         raise UserError(f"{source}: {fault}")
     return study
@@ -35,7 +35,7 @@ def _faults(study: StudyConfig) -> Iterator[str]:
     try:
         yield from _benchmark_faults(study)
         yield from _data_faults(study)
-        learning = [name for name, needs in resolve.needs(study).items() if "calibration" in needs]
+        learning = [name for name, needs in resolve.find_needs(study).items() if "calibration" in needs]
     except UserError as error:
         yield str(error)
         return
@@ -47,7 +47,7 @@ def _faults(study: StudyConfig) -> Iterator[str]:
     yield from _checkpoint_faults(study)
     for axis in AXES:
         name = getattr(study.explain, axis)
-        known = [d["name"] for d in resolve.definitions(study.benchmarks) if d["axis"] == axis]
+        known = [d["name"] for d in resolve.load_definitions(study.benchmarks) if d["axis"] == axis]
         if name is not None and name not in known:
             yield (
                 f"explain.{axis} is '{name}', which is no benchmark of this config on that axis (there are:"
@@ -65,7 +65,7 @@ def _benchmark_faults(study: StudyConfig) -> Iterator[str]:
     defined: dict[str, list[dict[str, Any]]] = {}
     for key, entries in (("benchmarks", study.benchmarks), ("text", study.text)):
         try:
-            defined[key] = resolve.definitions(entries)
+            defined[key] = resolve.load_definitions(entries)
         except UserError as error:
             yield f"{key}: {error}"
     for definition in defined["benchmarks"]:
@@ -79,7 +79,7 @@ def _benchmark_faults(study: StudyConfig) -> Iterator[str]:
         if not any(d["on_dev"] for d in on_axis):
             split = " that can be split into dev and test" if on_axis else ""
             yield (
-                f"benchmarks holds none on the axis '{axis}'{split}: coefficients cannot be chosen without"
+                f"benchmarks names none on the axis '{axis}'{split}, so coefficients cannot be chosen: add"
                 " one."
             )
     for key, split in (("benchmarks", "test"), ("text", "text")):
@@ -92,7 +92,9 @@ def _benchmark_faults(study: StudyConfig) -> Iterator[str]:
 
 def _data_faults(study: StudyConfig) -> Iterator[str]:
     folder = study.data.folder
-    tables = [d["name"] for d in resolve.definitions(study.benchmarks) if d["source"].get("tsv") is not None]
+    tables = [
+        d["name"] for d in resolve.load_definitions(study.benchmarks) if d["source"].get("tsv") is not None
+    ]
     if folder is None and tables:
         yield f"benchmarks: {tables[0]} needs a TSV: name the folder that holds it as data.folder."
     if folder is not None and not Path(folder).is_dir():

@@ -15,17 +15,17 @@ from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
 from frism.errors import UserError, report_errors
 from workflow import resolve
-from workflow.code_digest import code_digest
-from workflow.remember import remembered, states
+from workflow.code_digest import digest_code
+from workflow.remember import read_states, remember
 
 # What only some variants' jobs go by; a change in it concerns nobody else.
 OPTIONAL = {"spectrum": "frism.spectra", "calibration": "benchmarks.calibration"}
 
 
 @cache
-def code(*modules: str, data: Sequence[str] = (), without: Sequence[str] = ()) -> str:
+def digest_modules(*modules: str, data: Sequence[str] = (), without: Sequence[str] = ()) -> str:
     """Return a digest of what a job's Python does, and of the project's data files that it goes by."""
-    return code_digest(*modules, data=data, without=without)
+    return digest_code(*modules, data=data, without=without)
 
 
 def check_writable(folder: Path) -> None:
@@ -36,7 +36,7 @@ def check_writable(folder: Path) -> None:
 
 
 class Jobs:
-    """The jobs of one study.
+    """Describes the jobs of one study.
 
     Attributes:
         study: the checked config.
@@ -47,43 +47,43 @@ class Jobs:
     def __init__(self, study: StudyConfig) -> None:
         self.study = study
         self.layout = Layout(Path("results", study.study))
-        self.needs = resolve.needs(study)
+        self.needs = resolve.find_needs(study)
 
-    def record(self) -> None:
+    def write_record(self) -> None:
         """Write what the study is run with, which every job reads, before any of them starts."""
-        from benchmarks.stages.record import write
+        from benchmarks.stages.record import write_record
 
-        write(self.study, self.layout.record)
+        write_record(self.study, self.layout.record)
 
     # --- files that jobs wait for ---
 
     def items(self, variant: str) -> str:
-        """The folder of the questions that a variant answers."""
-        return str(self.layout.items(variant if self.study.variants[variant].own_items else None))
+        """Return the folder of the questions that a variant answers."""
+        return str(self.layout.items(variant if self.study.variants[variant].needs_own_items else None))
 
-    def made_before(self, variant: str) -> list[str]:
-        """The unmodified model, whose perception sets the budget, and the variant to start from, if any."""
+    def list_prerequisites(self, variant: str) -> list[str]:
+        """List dev.csv of the unmodified model, which sets the budget, and of the variant to start from."""
         before = {self.study.reference, self.study.variants[variant].reference} - {variant, None}
         return [f"{self.layout.variant(name)}/dev.csv" for name in sorted(filter(None, before))]
 
     def spectra(self, variant: str) -> list[str]:
-        """What a job reads the spectra after: their parts, for a variant that needs any."""
+        """List the parts of the spectra that a variant's jobs wait for; none where it needs none."""
         return self.all_spectra if "spectrum" in self.needs.get(variant, ()) else []
 
     @cached_property
     def all_spectra(self) -> list[str]:
-        """The parts of the spectra; none where no variant needs them."""
+        """List the parts of the spectra; none where no variant needs them."""
         wanted = any("spectrum" in needs for needs in self.needs.values())
         parts = self.study.spectrum.parts if wanted else 0
         return [f"{self.layout.spectra}/part{part}of{parts}.json" for part in range(1, parts + 1)]
 
     def recipe(self, owner: str) -> list[str]:
-        """The recipe of a variant; none for a language model of the triple."""
+        """List the recipe of a variant; none for a language model of the triple."""
         return [f"{self.layout.variant(owner)}/recipe.json"] if owner in self.study.variants else []
 
     @property
     def oracle(self) -> list[str]:
-        """Test scores of every grid point, where the study asks for them."""
+        """List test scores of every grid point, where the study asks for them."""
         variants = self.study.variants if self.study.selection.oracle else {}
         return [
             f"{self.layout.variant(name, point)}/test.csv"
@@ -93,86 +93,89 @@ class Jobs:
 
     @property
     def papers(self) -> tuple[str, ...]:
-        """The published numbers that the study's are put beside."""
+        """List the published numbers that the study's are put beside."""
         return (f"results/reference/papers/{self.study.published}.yaml",) if self.study.published else ()
 
     # --- resources ---
 
     @property
     def gpus(self) -> int:
-        """GPUs of a job that fits or answers."""
+        """Return the GPUs of a job that fits or answers."""
         return self.study.engine.devices * (self.study.engine.device != "cpu")
 
     # --- values that make a job run again ---
 
-    def asked(self, variant: str | None) -> str:
-        """What questions depend on; None: those that most variants share."""
+    def describe_questions(self, variant: str | None) -> str:
+        """Return what questions depend on; None: those that most variants share."""
         model = self.study.variants[variant].checkpoint if variant else None
-        settings = ItemsSlice.of(self.study).asked_of(variant).model_dump_json()
-        return f"{settings} {_model_type(model or self.study.triple.vlm)} {self.definitions('benchmarks')}"
+        settings = ItemsSlice.of(self.study).of_variant(variant).model_dump_json()
+        return (
+            f"{settings} {_read_model_type(model or self.study.triple.vlm)} {self.definitions('benchmarks')}"
+        )
 
-    def tuned(self, variant: str) -> str:
-        """What a fit and its choice on dev depend on."""
-        settings = TuneSlice.of(self.study).used_by(variant, self.needs[variant])
-        benchmarks = resolve.on_dev(self.study.benchmarks)
+    def describe_fit(self, variant: str) -> str:
+        """Return what a fit and its choice on dev depend on."""
+        settings = TuneSlice.of(self.study).describe_fit(variant, self.needs[variant])
+        benchmarks = resolve.select_on_dev(self.study.benchmarks)
         learned_from = self.calibration_digest if "calibration" in self.needs[variant] else ""
         return f"{settings} {json.dumps(benchmarks)} {self.definitions('benchmarks')} {learned_from}"
 
-    def predicted(self, variant: str) -> str:
-        """What a variant's answers depend on, beside its recipe."""
+    def describe_answers(self, variant: str) -> str:
+        """Return what a variant's answers depend on, beside its recipe."""
         content = PredictSlice.of(self.study)
         return content.model_copy(update={"variants": {variant: content.variants[variant]}}).model_dump_json()
 
-    def scored(self, variant: str) -> str:
-        """What a variant's scores depend on, beside its answers."""
+    def describe_scores(self, variant: str) -> str:
+        """Return what a variant's scores depend on, beside its answers."""
         content = ScoreSlice.of(self.study)
-        own = content.model_copy(update={"variants": {variant: content.variants[variant]}})
-        return f"{own.model_dump_json()} {self.definitions('benchmarks')}"
+        alone = content.model_copy(update={"variants": {variant: content.variants[variant]}})
+        return f"{alone.model_dump_json()} {self.definitions('benchmarks')}"
 
     @cached_property
     def text(self) -> str:
-        """What the text column depends on, beside a variant's recipe."""
+        """Return what the text column depends on, beside a variant's recipe."""
         return f"{TextSlice.of(self.study).model_dump_json()} {self.definitions('text')}"
 
     @cached_property
     def whole(self) -> str:
-        """The whole config: tables, figures and the summary may say anything of it."""
+        """Return the whole config: tables, figures and the summary may say anything of it."""
         return self.study.model_dump_json()
 
     @cache  # noqa: B019 (one object, as long as the process)
     def definitions(self, key: str) -> str:
-        """A digest of what the definitions of the benchmarks under a key say."""
-        return resolve.definitions_digest(getattr(self.study, key))
+        """Digest what the definitions of the benchmarks under a key say."""
+        return resolve.digest_definitions(getattr(self.study, key))
 
     def method_code(self, variant: str) -> list[str]:
-        """The module of a variant's method; none for a checkpoint."""
+        """List the module of a variant's method; none for a checkpoint."""
         method = self.study.variants[variant].method
-        return [resolve.method_modules()[method]] if method is not None else []
+        return [resolve.list_method_modules()[method]] if method is not None else []
 
     def code(self, variant: str, *modules: str, data: Sequence[str] = ()) -> str:
-        """A digest of what a job that makes or asks this variant does; what only others need is left out."""
-        own = self.needs.get(variant, ())
-        unused = tuple(module for need, module in OPTIONAL.items() if need not in own)
-        return code(*modules, data=tuple(data), without=unused)
+        """Digest what a job that makes or asks this variant does; what only others need is left out."""
+        needs = self.needs.get(variant, ())
+        unused = tuple(module for need, module in OPTIONAL.items() if need not in needs)
+        return digest_modules(*modules, data=tuple(data), without=unused)
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """Digests of the three checkpoints' content.
+        """Digest the three checkpoints' content.
 
         The files are no inputs: a clone or a checkout renews their times, which would start everything again.
         Alignment and completeness of the triple are checked on the way.
         """
         triple, scope = self.study.triple, self.study.scope
         folders = triple.folders
-        made_by = code("frism.triples.triple")
+        made_by = digest_modules("frism.triples.triple")
         with report_errors():
-            digests: dict[str, str] = remembered(
-                [folders, scope, states(folders.values()), made_by], lambda: dict(triple.open(scope).digest)
+            digests: dict[str, str] = remember(
+                [folders, scope, read_states(folders.values()), made_by],
+                lambda: dict(triple.open(scope).digest),
             )
         return digests
 
-    def own_weights(self, variant: str) -> str:
-        """A digest of the checkpoint that a variant is; empty for a merge."""
+    def digest_checkpoint(self, variant: str) -> str:
+        """Digest the checkpoint that a variant is; empty for a merge."""
         folder = self.study.variants[variant].checkpoint
         if folder is None:
             return ""
@@ -183,13 +186,13 @@ class Jobs:
             return Checkpoint.open(folder).digest
 
         with report_errors():
-            made_by = code("frism.checkpoints.checkpoint")
-            digest: str = remembered([folder, states([folder]), made_by], inspect)
+            made_by = digest_modules("frism.checkpoints.checkpoint")
+            digest: str = remember([folder, read_states([folder]), made_by], inspect)
         return digest
 
     @cached_property
     def calibration_digest(self) -> str:
-        """A digest of the calibration's pictures and questions; its own memory makes it cheap."""
+        """Digest the calibration's pictures and questions; its own memory makes it cheap."""
         from benchmarks.calibration import load
 
         assert self.study.calibration is not None, "checked with the config"
@@ -197,27 +200,27 @@ class Jobs:
             return load.load_calibration(self.study.calibration, self.study.seed).digest
 
 
-def _model_type(folder: str) -> str:
-    """The architecture that a checkpoint's config names: prompts follow it, whatever the weights."""
+def _read_model_type(folder: str) -> str:
+    """Read the architecture that a checkpoint's config names: prompts follow it, whatever the weights."""
     try:
         content = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""  # what is wrong with the folder is said by whoever opens it
+        return ""  # the stage that opens the folder says what is wrong with it
     return str(content.get("model_type", ""))
 
 
-def asked_of(items: str) -> str | None:
-    """The variant whose own questions a folder of items holds; None for those that most variants share."""
+def get_variant(items: str) -> str | None:
+    """Return the variant whose own questions a folder holds; None for those that most variants share."""
     return items.partition("/")[2] or None
 
 
-def variant_option(items: str) -> str:
-    """The option of the stage `items` that names the variant of a folder of items."""
-    variant = asked_of(items)
+def format_variant_option(items: str) -> str:
+    """Return the option of the stage `items` that names the variant of a folder of items."""
+    variant = get_variant(items)
     return f"--variant {variant}" if variant else ""
 
 
-def spectrum_options(study: StudyConfig) -> Iterable[str]:
+def list_spectrum_options(study: StudyConfig) -> Iterable[str]:
     """Yield the words of `frism spectrum` that say how to decompose."""
     for name, value in study.spectrum.settings.model_dump().items():
         if value is not None:

@@ -10,19 +10,19 @@ from typing import Any
 
 from benchmarks.registry import lookup
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.entry import Entry, names
+from benchmarks.study.entry import Entry, list_names
 from benchmarks.study.variant_config import VariantConfig
 from frism.errors import UserError
-from workflow.code_digest import ROOT, code_digest
-from workflow.remember import remembered
+from workflow.code_digest import ROOT, digest_code
+from workflow.remember import remember
 
 # Where frism.method.discovery looks; importing a method may import torch.
 METHODS = ("frism.methods", "baselines")
-# No number of a study comes of these.
+# No number of a study depends on these.
 PROSE = ("title", "n", "licence", "download_mb", "unverified", "notes", "stock_judge")
 
 
-def method_modules() -> dict[str, str]:
+def list_method_modules() -> dict[str, str]:
     """Return the module of every method, by name."""
     return {
         file.stem: f"{package}.{file.stem}"
@@ -31,15 +31,17 @@ def method_modules() -> dict[str, str]:
     }
 
 
-def needs(study: StudyConfig) -> dict[str, list[str]]:
+def find_needs(study: StudyConfig) -> dict[str, list[str]]:
     """Return by variant the NEEDS of its method; a checkpoint needs nothing.
 
     Raises UserError for the first fault of a variant: an unknown method or parameter, a value of the wrong
     type at any grid point, a needless or missing reference.
     """
-    code = code_digest("frism.method.discovery", *method_modules().values())
-    given = {name: variant.model_dump(mode="json") for name, variant in study.variants.items()}
-    answer: dict[str, list[str]] = remembered(["variants", code, given], lambda: _ask_methods(study.variants))
+    code = digest_code("frism.method.discovery", *list_method_modules().values())
+    variants = {name: variant.model_dump(mode="json") for name, variant in study.variants.items()}
+    answer: dict[str, list[str]] = remember(
+        ["variants", code, variants], lambda: _ask_methods(study.variants)
+    )
     return answer
 
 
@@ -73,7 +75,7 @@ def _method_faults(variant: VariantConfig, variants: Mapping[str, VariantConfig]
     if reference is not None and not needs_reference:
         yield f"method {method.name} uses no reference: drop `reference: {reference}`."
     if reference is not None and not _learns(variants[reference].method):
-        yield f"reference '{reference}' learns nothing to start from: name a variant that does."
+        yield f"reference '{reference}' learns no coefficients: name a variant whose method learns some."
 
 
 def _learns(name: str | None) -> bool:
@@ -82,16 +84,16 @@ def _learns(name: str | None) -> bool:
     return name in methods.find_modules() and methods.find(name).fit is not None
 
 
-def definitions(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def load_definitions(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Return the definitions of a list, as JSON, with `on_dev`: whether coefficients are chosen by it.
 
     Raises UserError for a name that is unknown, and for a faulty mapping.
     """
-    code = code_digest(
+    code = digest_code(
         "benchmarks.registry.lookup",
         data=("benchmarks/registry/catalogue.yaml", "benchmarks/definitions/*.yaml"),
     )
-    answer: list[dict[str, Any]] = remembered(
+    answer: list[dict[str, Any]] = remember(
         ["benchmarks", str(ROOT), code, list(entries)], lambda: [_define(entry) for entry in entries]
     )
     return answer
@@ -107,13 +109,13 @@ def _define(entry: Entry) -> dict[str, Any]:
     return {**definition.model_dump(mode="json"), "on_dev": definition.on_dev}
 
 
-def definitions_digest(entries: Sequence[Entry]) -> str:
+def digest_definitions(entries: Sequence[Entry]) -> str:
     """Return 16 hex digits for what the definitions of a list say, prose left out."""
-    content = [{k: v for k, v in d.items() if k not in PROSE} for d in definitions(entries)]
+    content = [{k: v for k, v in d.items() if k not in PROSE} for d in load_definitions(entries)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def on_dev(entries: Sequence[Entry]) -> list[Entry]:
+def select_on_dev(entries: Sequence[Entry]) -> list[Entry]:
     """Return the benchmarks that coefficients are chosen by: those that count and can be split."""
-    chosen = {d["name"] for d in definitions(entries) if d["on_dev"]}
-    return [entry for entry, name in zip(entries, names(entries), strict=True) if name in chosen]
+    chosen = {d["name"] for d in load_definitions(entries) if d["on_dev"]}
+    return [entry for entry, name in zip(entries, list_names(entries), strict=True) if name in chosen]

@@ -39,15 +39,15 @@ def predict(
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
     engine = open_engine(triple, recipe, fitted, settings, folder, spectra)
-    whence = describe_origin(triple, recipe)
-    batches = engine.batches([i for group in items.values() for i in group], whence)
+    origin = describe_origin(triple, recipe)
+    batches = engine.batches([i for group in items.values() for i in group], origin)
     batches = batches[part[0] :: part[1]]
     wanted = {key for batch in batches for key in batch.keys}
     with open_store(out, wanted) as store:
         if store.dropped and part == (0, 1):
             log.info("%s: %d answers of another variant, prompt or setting removed", out, store.dropped)
         keys.write_provenance(
-            out, whence, engine.fingerprint, {batch.digest: batch.contents for batch in batches}
+            out, origin, engine.fingerprint, {batch.digest: batch.contents for batch in batches}
         )
         before = len(store.done)
         with Progress("answers", len(wanted), "questions", before) as progress:
@@ -59,9 +59,9 @@ def predict(
 def answer_missing(engine: Engine, batches: Sequence[Batch], store: PredictionStore) -> Iterator[int]:
     """Answer the batches that the store does not hold completely; yield how many answers each adds."""
     incomplete = [batch for batch in batches if any(key not in store.done for key in batch.keys)]
-    for batch, found in zip(incomplete, engine.answers(incomplete), strict=True):
+    for batch, answers in zip(incomplete, engine.answers(incomplete), strict=True):
         before = len(store.done)
-        store.append(found)
+        store.append(answers)
         cost.append_costs(store.path, engine.costs[-1:])
         if engine.costs[-1].parts > 1:
             size = len(batch.items)

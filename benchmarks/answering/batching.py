@@ -1,4 +1,4 @@
-"""Which questions are answered together: a function of the benchmark's own items and nothing else.
+"""Group questions that are answered together: a function of the benchmark's own items and nothing else.
 
 What was answered before a kill, or stands beside a benchmark in the config, changes no batch, so it changes
 no answer either.
@@ -23,7 +23,7 @@ class Batch:
 
     @property
     def contents(self) -> list[str]:
-        """The content of every item."""
+        """Return the content of every item."""
         return [item.content for item in self.items]
 
 
@@ -46,7 +46,7 @@ def make_batches(
         by_benchmark.setdefault(item.benchmark, []).append(item)
     result = []
     for group in by_benchmark.values():
-        for chunk in _chunks(group, settings, length):
+        for chunk in _split_group(group, settings, length):
             contents = [item.content for item in chunk]
             digest = keys.digest_batch(origin, fingerprint, contents)
             result.append(Batch(tuple(chunk), keys.make_keys(digest, contents), digest))
@@ -54,11 +54,11 @@ def make_batches(
 
 
 def get_token_limit(item: Item, settings: EngineSettings) -> int:
-    """The most tokens that an item's answer may have."""
+    """Return the most tokens that an item's answer may have."""
     return getattr(item, "max_new_tokens", None) or settings.max_new_tokens
 
 
-def _chunks(
+def _split_group(
     group: Sequence[Item], settings: EngineSettings, length: Callable[[Item], int] | None
 ) -> Iterator[Sequence[Item]]:
     if settings.token_budget is None or length is None:

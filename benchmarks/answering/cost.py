@@ -1,4 +1,4 @@
-"""What answering a batch cost, and the file beside the predictions that says so."""
+"""Record what answering a batch cost, in a file beside the predictions."""
 
 import json
 from collections.abc import Sequence
@@ -10,8 +10,11 @@ from frism.files import explain_refusal
 
 @dataclass(frozen=True)
 class Cost:
-    """One batch: seconds, new tokens, peak memory of the device (bytes; of the process on a CPU, 0 where it
-    is another machine's), and in how many parts it was answered (more than one: memory ran out)."""
+    """Holds the cost of one batch: seconds, new tokens, peak memory and parts.
+
+    Peak memory is in bytes: of the device, of the process on a CPU, 0 where it is another machine's. More
+    than one part means that memory ran out.
+    """
 
     digest: str
     questions: int
@@ -22,7 +25,7 @@ class Cost:
 
 
 def get_costs_path(predictions: str | Path) -> Path:
-    """Where the costs of a predictions file lie: V.jsonl has V.batches.jsonl beside it."""
+    """Return where the costs of a predictions file lie: V.jsonl has V.batches.jsonl beside it."""
     return Path(predictions).with_suffix(".batches.jsonl")
 
 
@@ -40,7 +43,7 @@ def append_costs(predictions: str | Path, costs: Sequence[Cost]) -> None:
 
 
 def read_costs(predictions: str | Path) -> list[Cost]:
-    """The costs of a predictions file, as far as they were written; none where there are none."""
+    """Read the costs of a predictions file, as far as they were written; none where there are none."""
     path = get_costs_path(predictions)
     lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
     return [Cost(**json.loads(line)) for line in lines if line.endswith("}")]

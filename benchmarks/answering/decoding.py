@@ -1,4 +1,4 @@
-"""Greedy decoding of a batch for any model of transformers, by the model's own rules for generation.
+"""Decode a batch greedily with any model of transformers, following the model's own rules.
 
 Token for token what `generate` gives, but finished rows leave the batch, and appending to the cache copies
 nothing. How positions are counted and masks extended is asked of the model, so families that do it in their
@@ -71,15 +71,16 @@ def decode(
                 if name in _EVERY_STEP or name in ("past_key_values", "use_cache", "logits_to_keep")
             }
         if running <= KEEP * len(done):
-            kept = (~done).nonzero().squeeze(-1)
-            cache.batch_select_indices(kept)
-            state = {name: _select(name, value, kept) for name, value in state.items()}
-            ids, done, rows = ids[kept], done[kept], [rows[i] for i in kept.tolist()]
+            unfinished = (~done).nonzero().squeeze(-1)
+            cache.batch_select_indices(unfinished)
+            state = {name: _select(name, value, unfinished) for name, value in state.items()}
+            ids, done = ids[unfinished], done[unfinished]
+            rows = [rows[i] for i in unfinished.tolist()]
     return answers
 
 
 def _select(name: str, value: Any, rows: Tensor) -> Any:
-    """Some rows of an input; positions have theirs in the last but one dimension, all others in the first."""
+    """Select rows of an input; positions have theirs in the last but one dimension, others in the first."""
     if not isinstance(value, Tensor):
         return value
     return value[..., rows, :] if name == "position_ids" else value[rows]

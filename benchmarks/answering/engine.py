@@ -1,4 +1,4 @@
-"""The engine: turns a variant and items into predictions; one interface, several ways behind it."""
+"""Open the engine that turns a variant and items into predictions: one interface, several backends."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,14 +20,14 @@ from frism.triples.triple import Triple
 
 
 class Engine(Protocol):
-    """What every engine does; `Engine` is the default one."""
+    """Answers items in batches; `TransformersEngine` is the default one."""
 
     settings: EngineSettings
     costs: list[Cost]
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What decides, beside weights and items, which answers come out."""
+        """Identify what decides, beside weights and items, which answers come out."""
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
         """Group items into batches and key their predictions."""
@@ -53,15 +53,19 @@ def open_engine(
         items: the items folder; it says how the items were prompted, and below it prepared batches are kept.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
+<<<<<<< HEAD
     own, home = _read_family(triple, recipe, items), on_load.find_folder(triple, recipe)
+=======
+    family, home = _read_family(triple, recipe, items), on_load.folder_of(triple, recipe)
+>>>>>>> wordsb
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIServer
 
-        return OpenAIServer(settings, own)
+        return OpenAIServer(settings, family)
     if settings.name == "vllm":
         from benchmarks.answering.vllm_engine import VllmEngine
 
-        return VllmEngine.open(triple, recipe, fitted, settings, own, spectra)
+        return VllmEngine.open(triple, recipe, fitted, settings, family, spectra)
     from transformers import AutoProcessor, logging
 
     logging.disable_progress_bar()
@@ -78,21 +82,25 @@ def open_engine(
     if settings.name == "vlmeval":
         from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
 
-        return VlmevalkitLoop(model, processor, settings, own)
+        return VlmevalkitLoop(model, processor, settings, family)
     folder = Path(items) / "prepared" if items else None
     weights = recipe.checkpoint.digest if recipe and recipe.checkpoint else triple.digest["vlm"]
-    return TransformersEngine(model, processor, settings, weights=weights, folder=folder, own=own)
+    return TransformersEngine(model, processor, settings, weights=weights, folder=folder, family=family)
 
 
 def describe_origin(triple: Triple, recipe: Recipe | None) -> dict[str, Any]:
-    """What identifies a variant's weights: the three checkpoints' digests and the recipe's key."""
+    """Identify a variant's weights: the three checkpoints' digests and the recipe's key."""
     return {"triple": triple.digest, "recipe": recipe.key if recipe else None}
 
 
 def _read_family(triple: Triple, recipe: Recipe | None, items: str | Path | None) -> families.Family:
-    """The family that the items were made for; else that of the model's type."""
+    """Read the family that the items were made for; else find it by the model's type."""
     manifest = Path(items) / MANIFEST if items else None
-    found = read_json(manifest).get("family") if manifest and manifest.is_file() else None
+    stored = read_json(manifest).get("family") if manifest and manifest.is_file() else None
     return (
+<<<<<<< HEAD
         families.restore_family(found) if found else families.read_family(on_load.find_folder(triple, recipe))
+=======
+        families.restore_family(stored) if stored else families.read_family(on_load.folder_of(triple, recipe))
+>>>>>>> wordsb
     )

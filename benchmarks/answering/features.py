@@ -1,4 +1,4 @@
-"""What the vision tower gives for a batch of pictures, as language towers read it and as files hold it."""
+"""Hold what the vision tower gives for a batch of pictures, as language towers read it and files store it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Features:
-    """Projected pictures of a batch, for `mm_encoder_outputs={"image": ...}` of a model's forward pass.
+    """Holds projected pictures of a batch, for `mm_encoder_outputs={"image": ...}` of a model's forward pass.
 
     Attributes:
         pooler_output: all pictures in one tensor, or a list of tensors, which the models concatenate.
@@ -29,12 +29,12 @@ def flatten_outputs(outputs: Sequence[Any]) -> dict[str, Tensor]:
     else:
         tensors = {"list": torch.cat([picture for pictures in pooled for picture in pictures])}
     layers = [getattr(output, "deepstack_features", None) or [] for output in outputs]
-    for place, parts in enumerate(zip(*layers, strict=True)):
-        tensors[f"deepstack.{place}"] = torch.cat([picture for part in parts for picture in part])
+    for number, parts in enumerate(zip(*layers, strict=True)):
+        tensors[f"deepstack.{number}"] = torch.cat([picture for part in parts for picture in part])
     return tensors
 
 
 def restore_features(tensors: dict[str, Tensor]) -> Features:
     """Make what a forward pass takes of what `flatten_outputs` named."""
-    deepstack = [[tensors[f"deepstack.{place}"]] for place in range(len(tensors) - 1)]
+    deepstack = [[tensors[f"deepstack.{number}"]] for number in range(len(tensors) - 1)]
     return Features([tensors["list"]] if "list" in tensors else tensors["tensor"], deepstack or None)

@@ -1,4 +1,4 @@
-"""A batch's model inputs, made once: token ids, positions, and what the vision tower gives for the pictures.
+"""Make a batch's model inputs once: token ids, positions, and what the vision tower gives for the pictures.
 
 Called once per question, a processor gives exactly what VLMEvalKit's loop feeds the model. None of it depends
 on the merged variant, since vision tower and projector always come from V, so it is kept for the next one.
@@ -89,7 +89,7 @@ class Preparer:
         return {**inputs, **encoded}
 
     def _keys(self, items: Sequence[Item]) -> tuple[str, str]:
-        """The key of a batch, and that of its pictures, which other questions may show too ("": none)."""
+        """Return the keys of a batch and of its pictures, which other questions may show too ("": none)."""
         tower = [str(self.model.dtype), self._weights, torch.__version__, torch.get_num_threads()]
         rules = [VERSION, self.fingerprint, self.family.fingerprint(), tower]
         key = digest_json([rules, [item.content for item in items]])[:16]
@@ -120,19 +120,19 @@ class Preparer:
         pictures = resize_pictures(self.family, item.pictures(), item.benchmark)
         further = processor_options(self.family, self.processor, text, len(pictures), item.benchmark)
         try:
-            given = self.processor(text=text, images=pictures or None, return_tensors="pt", **further)
+            outputs = self.processor(text=text, images=pictures or None, return_tensors="pt", **further)
         except ValueError as error:
             raise UserError(
                 f"{type(self.processor).__name__} refuses question {item.index} of {item.benchmark}, because"
                 f" {str(error).rstrip('.')}: use the chat template that belongs to the checkpoint."
             ) from error
-        row = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+        row = {name: value for name, value in outputs.items() if isinstance(value, Tensor)}
         row.setdefault("attention_mask", torch.ones_like(row["input_ids"]))
         return row
 
 
 def _group_rows(rows: Iterable[ModelInputs]) -> Iterator[list[ModelInputs]]:
-    """Successive rows of at most PIXEL_VALUES values together: a vision tower's memory grows with them."""
+    """Yield groups of successive rows of at most PIXEL_VALUES values, which bounds the tower's memory."""
     group: list[ModelInputs] = []
     size = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Keys and values of the tokens so far, in buffers that hold the whole answer from the start."""
+"""Keep keys and values of the tokens so far in buffers that hold the whole answer from the start."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def make_cache(model: Any, max_new_tokens: int) -> DynamicCache:
 
 
 class PreallocatedLayer(DynamicLayer):
-    """Keys and values of one layer with room for the tokens to come: appending copies nothing else.
+    """Holds keys and values of one layer with room for the tokens to come: appending copies nothing else.
 
     The layer of transformers concatenates, which is half of a small model's time per token.
 

@@ -1,4 +1,4 @@
-"""Keys of predictions, and the file beside them from which every key can be computed again without a model.
+"""Make keys of predictions, and the file from which every key can be computed again without a model.
 
 A key covers the weights (`origin`), the engine (`fingerprint`) and the contents of all items of its batch,
 because neighbours in a batch may change an answer's last bits.
@@ -17,22 +17,22 @@ VERSION = 1
 
 
 def digest_json(value: Any) -> str:
-    """sha256 of a JSON value, 64 hex digits."""
+    """Return the sha256 of a JSON value, 64 hex digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def digest_batch(origin: Mapping[str, Any], fingerprint: Mapping[str, Any], contents: Sequence[str]) -> str:
-    """What identifies a batch: 64 hex digits."""
+    """Identify a batch: return 64 hex digits."""
     return digest_json([origin, fingerprint, list(contents)])
 
 
 def make_keys(batch: str, contents: Iterable[str]) -> tuple[str, ...]:
-    """The key of each item of a batch with digest `batch`: 16 hex digits."""
+    """Return the key of each item of a batch with digest `batch`: 16 hex digits."""
     return tuple(digest_json([batch, content])[:16] for content in contents)
 
 
 def get_provenance_path(predictions: str | Path) -> Path:
-    """Where the provenance of a predictions file lies: V.jsonl has V.provenance.json beside it."""
+    """Return where a predictions file's provenance lies: V.jsonl has V.provenance.json beside it."""
     return Path(predictions).with_suffix(".provenance.json")
 
 
@@ -54,7 +54,7 @@ def write_provenance(
 
 
 def recompute_keys(predictions: str | Path) -> dict[str, str]:
-    """The content of the item that each key of a predictions file stands for, from its provenance alone.
+    """Return the item's content that each key of a predictions file stands for, from its provenance alone.
 
     Raises UserError when the provenance is missing, of another version, or contradicts itself.
     """
@@ -64,12 +64,12 @@ def recompute_keys(predictions: str | Path) -> dict[str, str]:
         raise UserError(
             f"{path} is not a provenance of version {VERSION}: run python -m benchmarks.stages.predict."
         )
-    found: dict[str, str] = {}
+    item_by_key: dict[str, str] = {}
     for name, contents in stored["batches"].items():
         if digest_batch(stored["origin"], stored["engine"], contents) != name:
             raise UserError(
-                f"{path}: batch {name[:12]}... is not that of its origin, engine and items: it was changed;"
-                " delete it and run python -m benchmarks.stages.predict again."
+                f"{path}: batch {name[:12]}... does not follow from its origin, engine and items, so it was"
+                " changed: delete it and run python -m benchmarks.stages.predict again."
             )
-        found.update(zip(make_keys(name, contents), contents, strict=True))
-    return found
+        item_by_key.update(zip(make_keys(name, contents), contents, strict=True))
+    return item_by_key

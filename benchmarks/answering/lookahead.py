@@ -1,4 +1,4 @@
-"""Work on items done ahead in threads, while the model is busy with the batch before."""
+"""Work on items ahead of time in threads, while the model is busy with the batch before."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +32,6 @@ class Lookahead(Generic[Result]):
                 self._waiting[item.content] = self._pool.submit(self.work, item)
 
     def take(self, item: Item) -> Result:
-        """The result for an item; whatever its work raised is raised here."""
+        """Return the result for an item. Raises whatever its work raised."""
         future = self._waiting.pop(item.content, None)
         return self.work(item) if future is None else future.result()

@@ -11,7 +11,7 @@ from frism.errors import UserError
 def match_predictions(
     items: Mapping[str, Sequence[Item]], lines: Sequence[prediction_files.StoredPrediction], path: Path
 ) -> dict[str, list[prediction_files.StoredPrediction]]:
-    """The prediction of every item. Raises UserError when one is missing, doubled or of another question."""
+    """Return every item's prediction. Raises UserError for one missing, doubled or of another item."""
     by_question: dict[tuple[str, str], prediction_files.StoredPrediction] = {}
     for line in lines:
         if by_question.setdefault((line.benchmark, line.index), line) is not line:
@@ -28,8 +28,8 @@ def match_predictions(
             line = by_question[name, item.index]
             if line.item != item.content:
                 raise UserError(
-                    f"{path} answers another question {item.index} of {name} than {item.folder} asks:"
-                    " run python -m benchmarks.stages.predict again."
+                    f"{path} answers a question {item.index} of {name} that differs from the one in"
+                    f" {item.folder}: run python -m benchmarks.stages.predict again."
                 )
             result[name].append(line)
     return result

@@ -1,4 +1,4 @@
-"""One process per GPU: each answers every n-th batch into a file of its own, which are then joined.
+"""Answer with one process per GPU: each takes every n-th batch into a file of its own, which are then joined.
 
 A batch is answered whole by one process, and batches do not depend on how many processes there are, so
 neither do the answers. Each part resumes from its own file.
@@ -20,53 +20,53 @@ from frism.files import atomic_write, read_json
 
 
 def parse_share(text: str) -> tuple[int, int]:
-    """(i, n) of "i/n". Raises UserError."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not found or int(found[1]) >= int(found[2]):
+    """Return (i, n) of "i/n". Raises UserError for another text."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or int(match[1]) >= int(match[2]):
         raise UserError(f"--part must be i/n with i below n, not {text!r}.")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def predict_in_parts(options: Mapping[str, Any], settings: EngineSettings, out: Path) -> None:
     """Run `benchmarks.stages.predict` in `settings.devices` processes and join what they wrote in `out`.
 
     Raises UserError when there are fewer GPUs than processes, or a process fails; the others finish what
-    they began, and what was answered is kept.
+    they began, and finished answers are kept.
     """
     total = settings.devices
-    visible = _devices(settings)
+    visible = _list_devices(settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = [out.with_name(f"{out.stem}.part{i}of{total}{out.suffix}") for i in range(total)]
     for path in parts:
         if out.is_file() and not path.exists():
             shutil.copyfile(out, path)  # each takes up what is its own
     running = []
-    for place, path in enumerate(parts):
-        given = {**options, "out": path, "part": f"{place}/{total}"}
-        named = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
-        environment = {**os.environ, **({"CUDA_VISIBLE_DEVICES": visible[place]} if visible else {})}
-        command = [sys.executable, "-m", "benchmarks.stages.predict", *named]
+    for number, path in enumerate(parts):
+        arguments = {**options, "out": path, "part": f"{number}/{total}"}
+        words = [str(word) for name, value in arguments.items() for word in (f"--{name}", value)]
+        environment = {**os.environ, **({"CUDA_VISIBLE_DEVICES": visible[number]} if visible else {})}
+        command = [sys.executable, "-m", "benchmarks.stages.predict", *words]
         running.append(subprocess.Popen(command, env=environment))
     try:
-        failed = [place for place, process in enumerate(running) if process.wait() != 0]
+        failed = [number for number, process in enumerate(running) if process.wait() != 0]
     finally:
         for process in running:
             process.terminate()  # does nothing to one that has ended
     if failed:
         raise UserError(
-            f"process {failed[0]} of {total} failed (its message is above): mend that and run again; what"
-            " was answered is kept."
+            f"process {failed[0]} of {total} failed (its error is above): fix it and run again; finished"
+            " answers are kept."
         )
-    _join(parts, out)
+    _join_parts(parts, out)
 
 
-def _join(parts: list[Path], out: Path) -> None:
-    """Lines, provenance and costs of all parts under `out`'s names; the parts then go."""
+def _join_parts(parts: list[Path], out: Path) -> None:
+    """Write lines, provenance and costs of all parts under `out`'s names, and delete the parts."""
     with atomic_write(out) as temporary:
         lines = [line.text() for part in parts for line in predictions.read_predictions(part)]
         temporary.write_text("".join(lines), encoding="utf-8")
     stored = [read_json(keys.get_provenance_path(part)) for part in parts]
-    batches = {digest: contents for own in stored for digest, contents in own["batches"].items()}
+    batches = {digest: contents for record in stored for digest, contents in record["batches"].items()}
     keys.write_provenance(out, stored[0]["origin"], stored[0]["engine"], batches)
     cost.get_costs_path(out).unlink(missing_ok=True)
     for part in parts:
@@ -75,15 +75,17 @@ def _join(parts: list[Path], out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _devices(settings: EngineSettings) -> list[str]:
-    """A GPU for every process, as CUDA_VISIBLE_DEVICES names it; none on a CPU."""
+def _list_devices(settings: EngineSettings) -> list[str]:
+    """List a GPU for every process, as CUDA_VISIBLE_DEVICES names it; none on a CPU."""
     import torch
 
     if settings.torch_device.type != "cuda":
         return []
     count = torch.cuda.device_count()
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    found = named.split(",") if named else [str(place) for place in range(count)]
-    if len(found) < settings.devices:
-        raise UserError(f"engine.devices is {settings.devices}, but torch sees {len(found)} GPUs: lower it.")
-    return found
+    visible = named.split(",") if named else [str(number) for number in range(count)]
+    if len(visible) < settings.devices:
+        raise UserError(
+            f"engine.devices is {settings.devices}, but torch sees {len(visible)} GPUs: lower it."
+        )
+    return visible

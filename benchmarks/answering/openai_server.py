@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible server as an engine: the exported checkpoint answers behind an address.
+"""Answer through any OpenAI-compatible server: the exported checkpoint answers behind an address.
 
 Pictures go as PNG data URLs, brought within the family's limits; temperature 0. What the server runs is the
 user's word: predictions are keyed by the variant's weights and by address and model name.
@@ -33,14 +33,14 @@ class OpenAIServer:
     know the model.
     """
 
-    def __init__(self, settings: EngineSettings, own: Family) -> None:
+    def __init__(self, settings: EngineSettings, family: Family) -> None:
         try:
             import openai
         except ImportError:
             raise UserError(
                 "engine.name is openai, but its client is not installed: pip install openai."
             ) from None
-        self.settings, self.family, self.costs = settings, own, []
+        self.settings, self.family, self.costs = settings, family, []
         self._failure = openai.OpenAIError
         self._client = openai.OpenAI(
             base_url=settings.address,
@@ -55,7 +55,7 @@ class OpenAIServer:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What decides, beside weights and items, which answers come out."""
+        """Identify what decides, beside weights and items, which answers come out."""
         return {
             "engine": f"openai {VERSION}",
             "address": self.settings.address,
@@ -70,7 +70,7 @@ class OpenAIServer:
         }
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """How many questions are answered before their answers are stored."""
+        """Group questions whose answers are stored together."""
         return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
@@ -78,11 +78,11 @@ class OpenAIServer:
         with ThreadPoolExecutor(max(1, self.settings.workers)) as pool:
             for batch in batches:
                 start = time.perf_counter()
-                found = list(pool.map(self._ask, batch.items, batch.keys))
-                tokens = sum(prediction.tokens for prediction in found)
+                answers = list(pool.map(self._ask, batch.items, batch.keys))
+                tokens = sum(prediction.tokens for prediction in answers)
                 seconds = round(time.perf_counter() - start, 6)
-                self.costs.append(Cost(batch.digest, len(found), tokens, seconds, 0, 1))
-                yield found
+                self.costs.append(Cost(batch.digest, len(answers), tokens, seconds, 0, 1))
+                yield answers
 
     def _ask(self, item: Item, key: str) -> Prediction:
         start = time.perf_counter()
@@ -98,7 +98,7 @@ class OpenAIServer:
         except self._failure as error:
             raise UserError(
                 f"{self.settings.address} did not answer question {item.index} of {item.benchmark}"
-                f" ({_first_line(error)}): see to the server and run again."
+                f" ({_take_first_line(error)}): check the server and run again."
             ) from None
         if not reply.choices or reply.usage is None:
             raise UserError(
@@ -115,14 +115,14 @@ class OpenAIServer:
         return Prediction(item, key, text, reply.usage.completion_tokens, truncated, seconds)
 
     def _conversation(self, item: Item) -> tuple[list[Any], dict[str, Any] | None]:
-        """The messages, and what makes the server go on with an answer that is already begun."""
-        asked, begun = list_parts(item)
+        """Return the messages, and what makes the server go on with an answer that is already begun."""
+        question, begun = list_parts(item)
         pictures = iter(resize_pictures(self.family, item.pictures(), item.benchmark))
         content = [
-            {"type": "image_url", "image_url": {"url": _data_url(next(pictures))}}
+            {"type": "image_url", "image_url": {"url": _encode_picture(next(pictures))}}
             if part["type"] == "image"
             else {"type": "text", "text": part["value"]}
-            for part in asked
+            for part in question
         ]
         messages: list[Any] = [{"role": "user", "content": content}]
         if self.family.system_prompt is not None:
@@ -139,7 +139,7 @@ class OpenAIServer:
             return  # a server without a list of models
         except self._failure as error:
             raise UserError(
-                f"no OpenAI-compatible server answers at {self.settings.address} ({_first_line(error)}):"
+                f"no OpenAI-compatible server answers at {self.settings.address} ({_take_first_line(error)}):"
                 " start it, or correct engine.address."
             ) from None
         if self.settings.model not in known:
@@ -149,11 +149,11 @@ class OpenAIServer:
             )
 
 
-def _data_url(picture: Any) -> str:
+def _encode_picture(picture: Any) -> str:
     stream = io.BytesIO()
     picture.save(stream, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def _first_line(error: Exception) -> str:
+def _take_first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]

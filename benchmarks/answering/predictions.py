@@ -1,4 +1,4 @@
-"""Predictions on disk: JSON lines, only ever appended to, on the disk after every batch."""
+"""Store predictions on disk: JSON lines, only ever appended to, on the disk after every batch."""
 
 import json
 import os
@@ -18,7 +18,7 @@ AGAIN = "delete it and run python -m benchmarks.stages.predict again"
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer: the text as decoded, its length in tokens (without the end token), whether it was cut
+    """Holds one answer: the text as decoded, its length in tokens (without the end token), whether it was cut
     at the token limit, and its share of the batch's wall time."""
 
     item: Item
@@ -31,8 +31,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """One stored prediction. `key` identifies everything that it depends on, `item` the question; `sum` is
-    16 hex digits of all other fields."""
+    """Holds one stored prediction.
+
+    `key` identifies everything that it depends on, `item` the question; `sum` is 16 hex digits of all other
+    fields.
+    """
 
     key: str
     benchmark: str
@@ -46,7 +49,7 @@ class StoredPrediction:
 
     @classmethod
     def of(cls, prediction: Prediction) -> "StoredPrediction":
-        """The line of an engine's prediction."""
+        """Make the line of an engine's prediction."""
         item, seconds = prediction.item, round(prediction.seconds, 6)
         fields = {
             "key": prediction.key,
@@ -61,25 +64,25 @@ class StoredPrediction:
         return cls(**fields, sum=compute_checksum(fields))  # type: ignore[arg-type]
 
     def text(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return json.dumps(vars(self), ensure_ascii=False) + "\n"
 
 
 def compute_checksum(fields: Mapping[str, Any]) -> str:
-    """16 hex digits of a line's fields; `sum` itself does not count."""
+    """Return 16 hex digits of a line's fields; `sum` itself does not count."""
     return digest_json({name: value for name, value in fields.items() if name != "sum"})[:16]
 
 
 def read_predictions(path: str | Path) -> list[StoredPrediction]:
-    """All predictions of a file, in its order; a last line that was cut short is left out.
+    """Return all predictions of a file, in its order; a last line that was cut short is left out.
 
     Raises UserError when the file is missing or another line is broken.
     """
-    return list(_parse(Path(path), _content(Path(path))))
+    return list(_parse(Path(path), _read_text(Path(path))))
 
 
 class PredictionStore:
-    """The predictions of one run. Use `opened`.
+    """Holds the predictions of one run. Use `open_store`.
 
     Attributes:
         done: keys that are already stored.
@@ -88,14 +91,14 @@ class PredictionStore:
 
     def __init__(self, path: Path, wanted: Collection[str]) -> None:
         self.path = path
-        content = _content(path) if path.is_file() else ""  # a device would be read for ever
-        kept: dict[str, StoredPrediction] = {}
+        content = _read_text(path) if path.is_file() else ""  # a device would be read for ever
+        wanted_lines: dict[str, StoredPrediction] = {}
         lines = list(_parse(path, content))
         for line in lines:
             if line.key in wanted:
-                kept.setdefault(line.key, line)
-        self.done, self.dropped = set(kept), len(lines) - len(kept)
-        text = "".join(line.text() for line in kept.values())
+                wanted_lines.setdefault(line.key, line)
+        self.done, self.dropped = set(wanted_lines), len(lines) - len(wanted_lines)
+        text = "".join(line.text() for line in wanted_lines.values())
         if text != content:
             with atomic_write(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -124,7 +127,7 @@ class PredictionStore:
 
 @contextmanager
 def open_store(path: str | Path, wanted: Collection[str]) -> Iterator[PredictionStore]:
-    """The store in `path` for predictions of the keys `wanted`.
+    """Open the store in `path` for predictions of the keys `wanted`.
 
     Lines of other keys (other weights, recipe, prompt, data, decoding) are removed, and so are doubles
     and a cut last line. Raises UserError when the file is broken or cannot be written.
@@ -143,7 +146,7 @@ def open_store(path: str | Path, wanted: Collection[str]) -> Iterator[Prediction
         store.close()
 
 
-def _content(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:

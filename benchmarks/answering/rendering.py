@@ -1,4 +1,4 @@
-"""From a question's parts to what a processor takes: one text, and pictures within the family's limits."""
+"""Render a question's parts as what a processor takes: one text, and pictures within the family's limits."""
 
 import math
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ Part = dict[str, Any]
 
 
 def render_text(processor: Any, family: Family, item: Item) -> str:
-    """The prompt as text, a placeholder for every picture, up to where the answer begins."""
-    asked, begun = list_parts(item)
+    """Return the prompt as text, a placeholder for every picture, up to where the answer begins."""
+    question, begun = list_parts(item)
     match family.layout:
         case "bare":
-            return "".join(part["value"] for part in asked if part["type"] == "text")
+            return "".join(part["value"] for part in question if part["type"] == "text")
         case "framed":
-            body = "".join(IMAGE if part["type"] == "image" else part["value"] for part in asked)
+            body = "".join(IMAGE if part["type"] == "image" else part["value"] for part in question)
             return f"{family.frame[0]}{body}{family.frame[1]}{begun}"
         case "inline":
-            body = "".join(family.marker if part["type"] == "image" else part["value"] for part in asked)
+            body = "".join(family.marker if part["type"] == "image" else part["value"] for part in question)
             content = [{"type": "text", "text": body}]
         case "chat":
             content = [
                 {"type": "image"} if part["type"] == "image" else {"type": "text", "text": part["value"]}
-                for part in asked
+                for part in question
             ]
     conversation: list[Part] = [{"role": "user", "content": content}]
     if family.system_prompt is not None:
@@ -40,18 +40,18 @@ def render_text(processor: Any, family: Family, item: Item) -> str:
 
 
 def list_parts(item: Item) -> tuple[list[dict[str, str]], str]:
-    """The parts of the question, and how the answer begins ("" unless the family prescribes it)."""
-    asked = [part for part in item.message if part.get("role") != "assistant"]
-    return asked, "".join(part["value"] for part in item.message if part.get("role") == "assistant")
+    """Return the parts of the question, and how the answer begins ("" unless the family prescribes it)."""
+    question = [part for part in item.message if part.get("role") != "assistant"]
+    return question, "".join(part["value"] for part in item.message if part.get("role") == "assistant")
 
 
 def resize_pictures(family: Family, pictures: Sequence[Image], dataset: str) -> list[Image]:
-    """Pictures within the family's pixel limits, as qwen-vl-utils brings them there for VLMEvalKit."""
+    """Bring pictures within the family's pixel limits, as qwen-vl-utils brings them there for VLMEvalKit."""
     return [picture.resize(compute_size(family, picture.size, dataset)) for picture in pictures]
 
 
 def compute_size(family: Family, size: tuple[int, int], dataset: str) -> tuple[int, int]:
-    """Width and height of a picture within the family's limits, in pixels: `smart_resize` of qwen-vl-utils.
+    """Return a picture's width and height within the family's limits: qwen-vl-utils' `smart_resize`.
 
     Raises UserError for a picture more than 200 times as long as wide, which the models refuse.
     """
@@ -76,15 +76,15 @@ def compute_size(family: Family, size: tuple[int, int], dataset: str) -> tuple[i
 def processor_options(
     family: Family, processor: Any, text: str, pictures: int, dataset: str
 ) -> dict[str, Any]:
-    """Further arguments of the processor's call, as VLMEvalKit's class for the family has them."""
-    found: dict[str, Any] = {}
+    """Return further arguments of the processor's call, as VLMEvalKit's class for the family has them."""
+    options: dict[str, Any] = {}
     if family.resized and pictures:
-        found["do_resize"] = False
+        options["do_resize"] = False
     if family.tiles is not None and pictures:
         most = family.limit(dataset, family.tiles)
         # VLMEvalKit shows at most 64 tiles at once.
-        found |= {"crop_to_patches": True, "max_patches": max(1, min(most or 1, 64 // pictures))}
+        options |= {"crop_to_patches": True, "max_patches": max(1, min(most or 1, 64 // pictures))}
     start = processor.tokenizer.bos_token
     if family.bos_in_template and start and text.startswith(start):
-        found["add_special_tokens"] = False
-    return found
+        options["add_special_tokens"] = False
+    return options

@@ -1,4 +1,4 @@
-"""Named tensors under a key, in memory up to a limit and in files that later processes find."""
+"""Store named tensors under a key, in memory up to a limit and in files that later processes find."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -29,7 +29,7 @@ class TensorStore:
         self._memory: OrderedDict[str, Tensors] = OrderedDict()
 
     def __contains__(self, key: str) -> bool:
-        """Whether an entry is there, in memory or in a file."""
+        """Return whether an entry is there, in memory or in a file."""
         return key in self._memory or bool(self.folder and self._path(self.folder, key).exists())
 
     def get(self, key: str) -> Tensors | None:
@@ -44,7 +44,7 @@ class TensorStore:
     def put(self, key: str, tensors: Tensors) -> None:
         """Keep an entry; a folder that cannot be written costs later processes time, nothing else."""
         self._remember(key, tensors)
-        if self.folder and _size(tensors) <= FILE_LIMIT:
+        if self.folder and _count_bytes(tensors) <= FILE_LIMIT:
             try:
                 with atomic_write(self._path(self.folder, key)) as temporary:
                     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
@@ -53,7 +53,7 @@ class TensorStore:
 
     def _remember(self, key: str, tensors: Tensors) -> None:
         self._memory[key] = tensors
-        while sum(map(_size, self._memory.values())) > MEMORY_LIMIT and len(self._memory) > 1:
+        while sum(map(_count_bytes, self._memory.values())) > MEMORY_LIMIT and len(self._memory) > 1:
             self._memory.popitem(last=False)
 
     @staticmethod
@@ -61,5 +61,5 @@ class TensorStore:
         return folder / f"{key}.safetensors"
 
 
-def _size(tensors: Tensors) -> int:
+def _count_bytes(tensors: Tensors) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())

@@ -1,4 +1,4 @@
-"""The engine of default: batches through a model of transformers in this process, greedily."""
+"""Decode greedily in batches with a local transformers model: the default engine."""
 
 import resource
 import time
@@ -32,7 +32,7 @@ class TransformersEngine:
         settings: how to generate; dtype and device must be the model's.
         weights: digest of V's checkpoint. With it, prepared batches are kept in files in `folder`.
         folder: usually `<items>/prepared`.
-        own: the model's family as the items were made for; the default is that of its type.
+        family: the model's family as the items were made for; the default is that of its type.
 
     Attributes:
         costs: of every batch answered so far, in order.
@@ -46,10 +46,10 @@ class TransformersEngine:
         *,
         weights: str | None = None,
         folder: Path | None = None,
-        own: Family | None = None,
+        family: Family | None = None,
     ) -> None:
         self.model, self.processor, self.settings = model, processor, settings
-        self.family = own or find_family(model.config.model_type)
+        self.family = family or find_family(model.config.model_type)
         self.preparer = Preparer(
             model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
         )
@@ -60,7 +60,7 @@ class TransformersEngine:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What decides, beside weights and items, which tokens come out."""
+        """Identify what decides, beside weights and items, which tokens come out."""
         device = self.model.device
         return {
             "engine": f"{self.settings.name} {VERSION}",
@@ -88,8 +88,8 @@ class TransformersEngine:
         start = time.perf_counter()
         if self.model.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        tokens, parts = self._within_memory(batch.items)
-        texts = self._decoded(tokens)
+        tokens, parts = self._answer_in_memory(batch.items)
+        texts = self._decode(tokens)
         seconds = time.perf_counter() - start
         new = [len(row) - (row[-1] in self.ends) for row in tokens]
         self.costs.append(
@@ -109,8 +109,8 @@ class TransformersEngine:
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order; the next one's pictures are prepared meanwhile."""
-        for place, batch in enumerate(batches):
-            for following in batches[place + 1 : place + 2]:
+        for number, batch in enumerate(batches):
+            for following in batches[number + 1 : number + 2]:
                 self.preparer.announce(following.items)
             yield self.answer(batch)
 
@@ -123,10 +123,10 @@ class TransformersEngine:
     def _length(self, item: Item) -> int:
         return count_prompt_tokens(self.processor, self.family, item)
 
-    def _within_memory(self, items: Sequence[Item]) -> tuple[list[list[int]], int]:
-        """New tokens of every item, and in how many parts: a batch too large for the memory is halved."""
+    def _answer_in_memory(self, items: Sequence[Item]) -> tuple[list[list[int]], int]:
+        """Return every item's new tokens, and the number of parts: too large a batch is halved."""
         try:
-            return self._tokens(items), 1
+            return self._generate_tokens(items), 1
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _memory_ran_out(error):
                 raise
@@ -140,23 +140,23 @@ class TransformersEngine:
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         half = len(items) // 2
-        first, second = self._within_memory(items[:half]), self._within_memory(items[half:])
+        first, second = self._answer_in_memory(items[:half]), self._answer_in_memory(items[half:])
         return [*first[0], *second[0]], first[1] + second[1]
 
-    def _tokens(self, items: Sequence[Item]) -> list[list[int]]:
+    def _generate_tokens(self, items: Sequence[Item]) -> list[list[int]]:
         answers: dict[int, list[int]] = {}
         # Questions without a picture go apart: some families count pictures by rows.
         for with_pictures in (True, False):
-            places = [i for i, item in enumerate(items) if bool(item.images) is with_pictures]
-            if places:
-                part = [items[i] for i in places]
+            indices = [i for i, item in enumerate(items) if bool(item.images) is with_pictures]
+            if indices:
+                part = [items[i] for i in indices]
                 limits = [batching.get_token_limit(item, self.settings) for item in part]
                 inputs = self.preparer.prepare(part)
                 rows = decode(self.model, inputs, max_new_tokens=limits, ends=self.ends)
-                answers.update(zip(places, rows, strict=True))
+                answers.update(zip(indices, rows, strict=True))
         return [answers[i] for i in range(len(items))]
 
-    def _decoded(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+    def _decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}
         texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True, **tidy)
         return [text.strip() for text in texts] if self.family.stripped else texts
@@ -172,7 +172,7 @@ def _memory_ran_out(error: BaseException) -> bool:
 
 
 def measure_peak_memory(device: torch.device) -> int:
-    """Bytes: of the device since the last reset, on a CPU of this process since its start."""
+    """Return bytes: of the device since the last reset, on a CPU of this process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

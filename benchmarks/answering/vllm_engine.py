@@ -1,4 +1,4 @@
-"""vLLM as an engine: the exported variant, continuous batching, prompts as the default engine renders them.
+"""Answer with vLLM: the exported variant, continuous batching, prompts as the default engine renders them.
 
 Written to vLLM's documented interface (`LLM.generate` with `multi_modal_data`); not run on the machine that
 this was written on.
@@ -41,11 +41,11 @@ class VllmEngine:
         sampling: Any,
         processor: Any,
         settings: EngineSettings,
-        own: Family,
+        family: Family,
         exported: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
         self.model, self.sampling, self.processor = model, sampling, processor
-        self.settings, self.family, self._exported = settings, own, exported
+        self.settings, self.family, self._exported = settings, family, exported
         self.costs: list[Cost] = []
 
     @classmethod
@@ -53,9 +53,9 @@ class VllmEngine:
         cls,
         triple: Any,
         recipe: Any,
-        fitted_: Any,
+        fitted: Any,
         settings: EngineSettings,
-        own: Family,
+        family: Family,
         spectra: Path | None,
     ) -> "VllmEngine":
         """Load a variant (None: V itself) into vLLM, exported for the run or from `settings.checkpoint`.
@@ -80,7 +80,11 @@ class VllmEngine:
         else:
             exported = tempfile.TemporaryDirectory(prefix="exported-")
             folder = Path(exported.name) / "variant"
+<<<<<<< HEAD
             export(Job.from_recipe(triple, recipe, fitted_, folder, spectra=spectra))
+=======
+            export(Job.of(triple, recipe, fitted, folder, spectra=spectra))
+>>>>>>> wordsb
         model = vllm.LLM(
             model=str(folder),
             dtype=settings.dtype,
@@ -89,11 +93,11 @@ class VllmEngine:
             limit_mm_per_prompt={"image": PICTURES},
         )
         processor = AutoProcessor.from_pretrained(folder)
-        return cls(model, vllm.SamplingParams, processor, settings, own, exported)
+        return cls(model, vllm.SamplingParams, processor, settings, family, exported)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What decides, beside weights and items, which answers come out."""
+        """Identify what decides, beside weights and items, which answers come out."""
         return {
             "engine": f"vllm {VERSION}",
             "dtype": self.settings.dtype,
@@ -104,7 +108,7 @@ class VllmEngine:
         }
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """How many questions vLLM gets at a time, and are answered before their answers are stored."""
+        """Group the questions that vLLM gets at a time and whose answers are stored together."""
         return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:

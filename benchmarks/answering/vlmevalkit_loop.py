@@ -1,4 +1,4 @@
-"""VLMEvalKit's own inference loop with its own model class: the reference that other engines must agree with.
+"""Answer by VLMEvalKit's own inference loop and model class: the reference that other engines must match.
 
 One question at a time, prompts and inputs made by VLMEvalKit alone. Its classes want a GPU, sample, and carry
 token limits of their own; `vlmevalkit_wrappers` puts them around the same weights on any device.
@@ -33,18 +33,18 @@ class VlmevalkitLoop(TransformersEngine):
         model: Any,
         processor: Any,
         settings: EngineSettings,
-        own: Family | None = None,
+        family: Family | None = None,
     ) -> None:
-        super().__init__(model, processor, settings.model_copy(update={"workers": 0}), own=own)
-        self.speaker = ModelWrapper.of(model, processor, self.family, self.ends)
+        super().__init__(model, processor, settings.model_copy(update={"workers": 0}), family=family)
+        self.wrapper = ModelWrapper.of(model, processor, self.family, self.ends)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """As the default engine's; VLMEvalKit's source decides too."""
+        """Identify what decides the answers: all that the default engine names, and VLMEvalKit's source."""
         return {**super().fingerprint, "vlmeval": vlmevalkit_package.hash_installation()}
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """How many questions are done before their answers are stored; it changes none of them."""
+        """Group questions whose answers are stored together; it changes none of them."""
         return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
@@ -56,28 +56,28 @@ class VlmevalkitLoop(TransformersEngine):
         start = time.perf_counter()
         inference = vlmevalkit_models.import_package("inference")
         dataset = self._dataset(batch.items)
-        self.speaker.begin([batching.get_token_limit(item, self.settings) for item in batch.items])
+        self.wrapper.begin([batching.get_token_limit(item, self.settings) for item in batch.items])
         with tempfile.TemporaryDirectory(prefix="loop-") as folder, set_environment(PRED_FORMAT="tsv"):
-            inference.infer_data_job(self.speaker.model, folder, "reference", dataset)
-        said = self.speaker.said
+            inference.infer_data_job(self.wrapper.model, folder, "reference", dataset)
+        replies = self.wrapper.replies
         seconds = time.perf_counter() - start
-        tokens = sum(reply.tokens for reply in said)
+        tokens = sum(reply.tokens for reply in replies)
         memory = measure_peak_memory(self.model.device)
-        self.costs.append(Cost(batch.digest, len(said), tokens, round(seconds, 6), memory, 1))
+        self.costs.append(Cost(batch.digest, len(replies), tokens, round(seconds, 6), memory, 1))
         return [
-            Prediction(item, key, reply.text, reply.tokens, reply.truncated, seconds / len(said))
-            for item, key, reply in zip(batch.items, batch.keys, said, strict=True)
+            Prediction(item, key, reply.text, reply.tokens, reply.truncated, seconds / len(replies))
+            for item, key, reply in zip(batch.items, batch.keys, replies, strict=True)
         ]
 
     def _dataset(self, items: Sequence[Item]) -> Any:
         definition = read_definition(items[0])
         dataset = loading.build_dataset(definition, items[0].folder / items[0].split)
-        places = {str(index): place for place, index in enumerate(dataset.data["index"])}
-        missing = [item.index for item in items if item.index not in places]
+        row_by_index = {str(index): row for row, index in enumerate(dataset.data["index"])}
+        missing = [item.index for item in items if item.index not in row_by_index]
         if missing:
             raise UserError(
                 f"{definition.dataset}.tsv lacks question {missing[0]} of {definition.name}: run"
                 " python -m benchmarks.stages.items again."
             )
-        dataset.data = dataset.data.iloc[[places[item.index] for item in items]]
+        dataset.data = dataset.data.iloc[[row_by_index[item.index] for item in items]]
         return dataset

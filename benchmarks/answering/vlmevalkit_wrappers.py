@@ -1,4 +1,4 @@
-"""VLMEvalKit's model classes around weights that are already loaded, on any device, decoding greedily.
+"""Put VLMEvalKit's model classes around weights that are already loaded, on any device, decoding greedily.
 
 Their constructors insist on a GPU, flash attention and weights of their own. Everything else of a class is
 its own code: how it lays out a prompt, calls the processor, and tidies what comes back.
@@ -24,7 +24,7 @@ _ATTRIBUTES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer, with its length in tokens (without the end token) and whether it was cut at the limit."""
+    """Holds one answer, with its length in tokens (without the end token) and whether the limit cut it."""
 
     text: str
     tokens: int
@@ -32,21 +32,21 @@ class Reply:
 
 
 class ModelWrapper:
-    """A model object of VLMEvalKit that remembers what it said.
+    """Wraps a model object of VLMEvalKit and records its replies.
 
     Attributes:
-        model: the object. greedy: what it takes for its weights. said: its replies since `begin`.
+        model: the object. greedy: what it takes for its weights. replies: its answers since `begin`.
     """
 
-    def __init__(self, model: Any, greedy: "Greedy") -> None:
+    def __init__(self, model: Any, greedy: "GreedyModel") -> None:
         self.model, self.greedy = model, greedy
-        self.said: list[Reply] = []
+        self.replies: list[Reply] = []
         inner = model.generate
 
         def generate(message: Any, dataset: str | None = None) -> str:
-            greedy.room = self._rooms[len(self.said)]
+            greedy.room = self._rooms[len(self.replies)]
             text: str = inner(message=message, dataset=dataset)
-            self.said.append(Reply(text, greedy.tokens, greedy.truncated))
+            self.replies.append(Reply(text, greedy.tokens, greedy.truncated))
             return text
 
         model.generate = generate
@@ -54,13 +54,13 @@ class ModelWrapper:
 
     @classmethod
     def of(cls, model: Any, processor: Any, family: Family, ends: frozenset[int]) -> "ModelWrapper":
-        """VLMEvalKit's class for a family around a loaded model and its processor."""
-        found = _interface(family)
-        speaker, greedy = found.__new__(found), Greedy(model, ends)
-        vars(speaker).update(
+        """Put VLMEvalKit's class for a family around a loaded model and its processor."""
+        wrapper_class = _make_class(family)
+        wrapped, greedy = wrapper_class.__new__(wrapper_class), GreedyModel(model, ends)
+        vars(wrapped).update(
             _ATTRIBUTES,
             model=greedy,
-            processor=_Here(processor, model),
+            processor=_PlacedProcessor(processor, model),
             device=model.device,
             kwargs={},
             generate_kwargs={},
@@ -70,28 +70,31 @@ class ModelWrapper:
             _use_custom_prompt=family.custom_prompts,
             **dict(family.attributes),
         )
-        return cls(speaker, greedy)
+        return cls(wrapped, greedy)
 
     def begin(self, rooms: Sequence[int]) -> None:
-        """Forget what was said; the next answers may be `rooms` tokens long, in their order."""
+        """Forget earlier replies; the next answers may be `rooms` tokens long, in their order."""
         self._rooms = rooms
-        self.said = []
+        self.replies = []
 
 
-def _interface(family: Family) -> Any:
-    """The class, with what it needs to run: where prompts are off in the family they are off in the class,
-    and InternVL's talks to converted checkpoints instead of remote code."""
-    found = load_model_class(family.reference)
+def _make_class(family: Family) -> Any:
+    """Derive from VLMEvalKit's class one that runs here.
+
+    Where prompts are off in the family they are off in the class, and InternVL's talks to converted
+    checkpoints instead of remote code.
+    """
+    original = load_model_class(family.reference)
     changed: dict[str, Any] = {}
     if not family.custom_prompts:
         changed["use_custom_prompt"] = lambda self, dataset: False
     if family.name == "internvl":
-        changed["generate_inner"] = _converted_internvl
-    return type(found.__name__, (found,), changed)
+        changed["generate_inner"] = _generate_internvl
+    return type(original.__name__, (original,), changed)
 
 
-def _converted_internvl(self: Any, message: list[dict[str, str]], dataset: str | None = None) -> str:
-    """As InternVLChat.generate_v2 with a processor of transformers in place of `model.chat`."""
+def _generate_internvl(self: Any, message: list[dict[str, str]], dataset: str | None = None) -> str:
+    """Answer as InternVLChat.generate_v2 does, with a processor of transformers in place of `model.chat`."""
     from PIL import Image
 
     self.set_max_num(dataset)
@@ -112,10 +115,10 @@ def _converted_internvl(self: Any, message: list[dict[str, str]], dataset: str |
     return str(self.processor.tokenizer.decode(answer, skip_special_tokens=True))
 
 
-class Greedy:
-    """A model whose `generate` decodes greedily up to `room` tokens, whatever it is asked."""
+class GreedyModel:
+    """Wraps a model so that `generate` decodes greedily up to `room` tokens, whatever it is asked."""
 
-    _ASKED = ("max_new_tokens", "do_sample", "temperature", "top_p", "top_k", "num_beams",
+    _IGNORED = ("max_new_tokens", "do_sample", "temperature", "top_p", "top_k", "num_beams",
               "repetition_penalty", "use_cache")  # fmt: skip
 
     def __init__(self, model: Any, ends: frozenset[int]) -> None:
@@ -127,19 +130,19 @@ class Greedy:
 
     @torch.inference_mode()
     def generate(self, **inputs: Any) -> Any:
-        """Token ids, the prompt's included, as transformers' own `generate` gives them."""
-        given = {name: value for name, value in inputs.items() if name not in self._ASKED}
+        """Return token ids, the prompt's included, as transformers' own `generate` gives them."""
+        model_inputs = {name: value for name, value in inputs.items() if name not in self._IGNORED}
         output = self.model.generate(
-            **given, max_new_tokens=self.room, do_sample=False, eos_token_id=sorted(self.ends) or None
+            **model_inputs, max_new_tokens=self.room, do_sample=False, eos_token_id=sorted(self.ends) or None
         )
-        new = output[0, given["input_ids"].shape[1] :].tolist()
+        new = output[0, model_inputs["input_ids"].shape[1] :].tolist()
         ended = bool(new) and new[-1] in self.ends
         self.tokens, self.truncated = len(new) - ended, not ended
         return output
 
 
-class _Here:
-    """A processor whose inputs go where the model is, in its dtype, when they are sent to "cuda"."""
+class _PlacedProcessor:
+    """Wraps a processor so that inputs sent to "cuda" go where the model is, in its dtype."""
 
     def __init__(self, processor: Any, model: Any) -> None:
         self.processor, self.model = processor, model
@@ -147,29 +150,29 @@ class _Here:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.processor, name)
 
-    def __call__(self, *parts: Any, **named: Any) -> "_Inputs":
+    def __call__(self, *parts: Any, **named: Any) -> "_PlacedInputs":
         # Some classes give text and pictures in the order of an older transformers.
         for part in parts:
             named["text" if isinstance(part, str) else "images"] = part
         if not named.get("images"):
             named["images"] = None
-        return _Inputs(self.processor(**named), self.model)
+        return _PlacedInputs(self.processor(**named), self.model)
 
-    def apply_chat_template(self, *given: Any, **named: Any) -> Any:
-        """The processor's; where it makes inputs, they are placed too."""
-        made = self.processor.apply_chat_template(*given, **named)
-        return _Inputs(made, self.model) if isinstance(made, BatchFeature) else made
+    def apply_chat_template(self, *args: Any, **named: Any) -> Any:
+        """Apply the processor's template; where it makes inputs, they are placed too."""
+        output = self.processor.apply_chat_template(*args, **named)
+        return _PlacedInputs(output, self.model) if isinstance(output, BatchFeature) else output
 
 
-class _Inputs(BatchFeature):
-    """Inputs for `model` alone."""
+class _PlacedInputs(BatchFeature):
+    """Holds inputs for `model` alone."""
 
-    def __init__(self, given: Any, model: Any) -> None:
-        super().__init__(dict(given))
+    def __init__(self, inputs: Any, model: Any) -> None:
+        super().__init__(dict(inputs))
         self._model = model
 
-    def to(self, *_: Any, **__: Any) -> "_Inputs":
-        """On the model's device, in its dtype, whatever was asked for."""
+    def to(self, *_: Any, **__: Any) -> "_PlacedInputs":
+        """Move all to the model's device, in its dtype, whatever was asked for."""
         model = self._model
         for name, value in list(self.data.items()):
             if isinstance(value, torch.Tensor):

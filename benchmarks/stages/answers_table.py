@@ -1,4 +1,4 @@
-"""One tidy table of every answer: a row per variant and question, as parquet and CSV.
+"""Write one tidy table of every answer: a row per variant and question, as parquet and CSV.
 
 python -m benchmarks.stages.answers_table --study results/miniature/study.json
 writes questions.parquet and questions.csv. It joins what scoring (scores/, text/) and generation (seconds)
@@ -38,24 +38,26 @@ ALWAYS = ["benchmark", "index", "answer", "raw", "extracted", "correct", "trunca
 DTYPES = {"string": "str", "double": "float64", "bool": "boolean", "int64": "Int64"}
 
 
-def rows(results: Path, study: StudyConfig) -> Iterator[pd.DataFrame]:
-    """Frames with the columns of SCHEMA: every variant's test answers, then every owner's text answers.
+def iterate_rows(results: Path, study: StudyConfig) -> Iterator[pd.DataFrame]:
+    """Yield frames with the columns of SCHEMA: every variant's test answers, then every owner's text answers.
 
     A text answer has the axis `text`; what its scoring does not know (a raw score) is missing.
     Raises UserError for a missing or broken file, or for times that belong to other questions.
     """
     for variant in study.variants:
         frame = _read(results / "scores" / f"{variant}.csv", study.benchmark_names)
-        yield _typed(frame.assign(variant=variant))
+        yield _convert_types(frame.assign(variant=variant))
     owners = [*study.variants, *(p for p in PARENTS if p not in study.variants)]
     for owner in owners if study.text else []:
         path = results / "text" / f"{owner}.csv"
         if owner in study.variants or path.exists():
-            yield _typed(_read(path, study.text_names).assign(variant=owner, axis="text", group="text"))
+            yield _convert_types(
+                _read(path, study.text_names).assign(variant=owner, axis="text", group="text")
+            )
 
 
-def write(results: Path, study: StudyConfig, out: Path) -> int:
-    """Write questions.parquet and questions.csv into the folder `out`; returns the number of rows."""
+def write_answers(results: Path, study: StudyConfig, out: Path) -> int:
+    """Write questions.parquet and questions.csv into the folder `out`; return the number of rows."""
     total = 0
     with (
         atomic_write(out / "questions.parquet") as parquet,
@@ -63,7 +65,7 @@ def write(results: Path, study: StudyConfig, out: Path) -> int:
         pq.ParquetWriter(parquet, SCHEMA, compression="zstd") as writer,
         table.open("w", encoding="utf-8", newline="") as stream,
     ):
-        for frame in rows(results, study):
+        for frame in iterate_rows(results, study):
             writer.write_table(pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False))
             frame.to_csv(stream, header=total == 0, **QUOTED)
             total += len(frame)
@@ -79,14 +81,14 @@ def _read(path: Path, benchmarks: list[str]) -> pd.DataFrame:
     if not costs.exists():
         return frame
     seconds = read_table(costs).reindex(columns=[*KEYS, "seconds"]).drop_duplicates(KEYS)
-    own = frame.drop(columns="seconds", errors="ignore")
-    timed = own.merge(seconds, how="left", on=KEYS, indicator="found")
+    untimed = frame.drop(columns="seconds", errors="ignore")
+    timed = untimed.merge(seconds, how="left", on=KEYS, indicator="found")
     if (timed["found"] != "both").any():
         raise UserError(f"{costs} and {path} hold different questions: delete both and score again.")
     return timed
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+def _convert_types(frame: pd.DataFrame) -> pd.DataFrame:
     whole = frame.reindex(columns=SCHEMA.names)
     typed = whole.astype({field.name: DTYPES[str(field.type)] for field in SCHEMA})
     return typed.assign(raw=typed["raw"].fillna(""))
@@ -99,8 +101,8 @@ def main(
 ) -> None:
     """Write the table of all answers."""
     begin("answers")
-    rows = write(study.parent, StudyConfig.read(study), out or study.parent)
-    log.info("%d rows", rows)
+    count = write_answers(study.parent, StudyConfig.read(study), out or study.parent)
+    log.info("%d rows", count)
 
 
 if __name__ == "__main__":

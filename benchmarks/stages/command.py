@@ -8,23 +8,23 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.study.asking import Asking
+from benchmarks.study.question_settings import VariantPrompting
 from frism.errors import UserError, suggest
 
 StudyFile = Annotated[Path, typer.Option("--study", help="the study's record: results/<study>/study.json")]
 VariantName = Annotated[str, typer.Option("--variant", help="a variant of the study")]
 PointNumber = Annotated[int | None, typer.Option("--point", help="a point of its grid, for the oracle")]
-OWN_PACKAGES = ("frism", "baselines", "benchmarks")
+PACKAGES = ("frism", "baselines", "benchmarks")
 
 
 def begin(name: str) -> None:
     """Write the log lines of this project's packages to stderr, each behind `name`; others only warn."""
     logging.basicConfig(stream=sys.stderr, format=f"{name}: %(message)s", level=logging.WARNING, force=True)
-    for package in OWN_PACKAGES:
+    for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
 
 
-def find_variant(variants: Mapping[str, Asking], name: str) -> str | None:
+def find_variant(variants: Mapping[str, VariantPrompting], name: str) -> str | None:
     """Return the name under which a variant's own items lie; None for those that most variants share.
 
     Raises UserError for a variant that the study does not have.
@@ -33,4 +33,4 @@ def find_variant(variants: Mapping[str, Asking], name: str) -> str | None:
         raise UserError(
             f"the study has no variant '{name}' ({', '.join(variants)}).{suggest(name, variants)}"
         )
-    return name if variants[name].own_items else None
+    return name if variants[name].needs_own_items else None

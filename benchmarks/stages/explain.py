@@ -2,9 +2,9 @@
 
     python -m benchmarks.stages.explain --study results/miniature/study.json
 
-Writes the tables of TABLES, each as CSV and Markdown, into RESULTS/tables; one that a study gives nothing for
-is written empty. Reads variants/, scores/, text/ and the triple's checkpoints; those only if there are gates
-or rank blocks to explain.
+Writes the tables of TABLES, each as CSV and Markdown, into RESULTS/tables; a table that does not apply to the
+study is written empty. Reads variants/, scores/, text/ and the triple's checkpoints; those only if there are
+gates or rank blocks to explain.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ TABLES: dict[str, Sequence[Column]] = {
     "bimodality": bimodality.COLUMNS,
     "ablations": ablations.COLUMNS,
 }
-KEPT = "explain"  # the folder under the results that keeps what was computed of every direction
+CACHE_FOLDER = "explain"  # the folder under the results that keeps what was computed of every direction
 
 ByMatrix = dict[str, Directions]
 
@@ -50,36 +50,36 @@ def build(
     results: Path, study: StudyConfig, out: Path, spectra: Path | None = None, device: str = "cpu"
 ) -> None:
     """Write every table into `out`. Raises UserError for missing or damaged results or checkpoints."""
-    opened = read_chosen(results, study)
-    known = _directions(results, study, opened, spectra, device)
+    gates = read_chosen(results, study)
+    directions = _collect_directions(results, study, gates, spectra, device)
     # Every gated variant of a study has one and the same spectrum; a control has that of its reference.
-    first = next(iter(known.values()), {})
+    first = next(iter(directions.values()), {})
     scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
     kinds = [ScoreMatrix.of(scores, study.benchmark_names)]
     if len(text):
         kinds.append(ScoreMatrix.of(text, study.text_names))
-    whole = {name: own.total for name, own in first.items()}
-    injected = energy.build_energy_rows(results, study, energy.add_energy(study, opened), whole)
+    whole = {name: matrix.total for name, matrix in first.items()}
+    injected = energy.build_energy_rows(results, study, energy.add_energy(study, gates), whole)
     tables = {
-        "gates_by_layer": open_gates.build_layer_rows(opened),
-        "gates_by_rank": open_gates.build_rank_rows(opened, known),
+        "gates_by_layer": open_gates.build_layer_rows(gates),
+        "gates_by_rank": open_gates.build_rank_rows(gates, directions),
         "energy_by_layer": injected,
-        "overlap": overlap.build_overlap_rows(opened, known),
+        "overlap": overlap.build_overlap_rows(gates, directions),
         "rank_blocks": rank_blocks.build_rank_block_rows(study, dev, first.values()),
-        "bimodality": bimodality.build_bimodality_rows(results, opened),
+        "bimodality": bimodality.build_bimodality_rows(results, gates),
         "ablations": ablations.build_ablation_rows(study, injected, *kinds),
     }
     for name, columns in TABLES.items():
         rows = tables[name]
-        described = write_legend(name, study, empty=rows.empty)
-        cells.write_table(Table(rows, columns), out, name, *described, shown=_shown(name, rows))
+        legend = write_legend(name, study, empty=rows.empty)
+        cells.write_table(Table(rows, columns), out, name, *legend, shown=_select_shown(name, rows))
 
 
-def _directions(
-    results: Path, study: StudyConfig, opened: Mapping[str, OpenFractions], folder: Path | None, device: str
+def _collect_directions(
+    results: Path, study: StudyConfig, gates: Mapping[str, OpenFractions], folder: Path | None, device: str
 ) -> dict[SpectrumSettings, ByMatrix]:
-    """Every matrix' directions, by the settings of the spectrum that variants were fitted on."""
-    wanted = dict.fromkeys(g.recipe.spectrum for g in opened.values() if g.recipe.spectrum is not None)
+    """Collect every matrix' directions, by the settings of the spectrum that variants were fitted on."""
+    wanted = dict.fromkeys(g.recipe.spectrum for g in gates.values() if g.recipe.spectrum is not None)
     for variant in rank_blocks.list_block_variants(study):
         settings = Recipe.load(results / "variants" / variant)[0].spectrum
         if settings is not None:
@@ -87,15 +87,15 @@ def _directions(
     if not wanted:
         return {}
     triple = study.triple.open()
-    found = {}
+    by_settings = {}
     for settings in wanted:
-        every = AllDirections(Spectra(triple, settings, folder), results / KEPT, device)
+        every = AllDirections(Spectra(triple, settings, folder), results / CACHE_FOLDER, device)
         names = track(triple.names("mat"), "directions of tau_R in tau_V's", console=Console(stderr=True))
-        found[settings] = {name: every.of(name) for name in names}
-    return found
+        by_settings[settings] = {name: every.of(name) for name in names}
+    return by_settings
 
 
-def _shown(name: str, rows: pd.DataFrame) -> Sequence[Table]:
+def _select_shown(name: str, rows: pd.DataFrame) -> Sequence[Table]:
     """Select what of a long table the Markdown shows."""
 
     def without(selected: pd.DataFrame, *names: str) -> Table:

@@ -37,10 +37,10 @@ def run(settings: ItemsSlice, out: Path, *, record_hashes: bool = False) -> None
     splits = settings.questions.model_dump()
     manifest = write_items(out, definitions, splits, settings.seed, data=settings.data.folder, family=family)
     if record_hashes:
-        record(manifest, definitions)
+        pin_digests(manifest, definitions)
 
 
-def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
+def pin_digests(manifest: dict[str, Any], definitions: list[Definition]) -> None:
     """Write the data digests of a manifest into the definitions' `sha256`.
 
     Raises UserError for a benchmark without a file of its own: its digest belongs into a study's config.
@@ -48,18 +48,18 @@ def record(manifest: dict[str, Any], definitions: list[Definition]) -> None:
     for definition in definitions:
         if find_file(definition).stem != definition.name:
             raise UserError(
-                f"benchmark {definition.name} has no file of its own: pin the"
-                " sha256 of its TSV in the study's config instead."
+                f"benchmark {definition.name} has no file of its own: pin the sha256"
+                " of its TSV in the study's config instead."
             )
-        own = {
+        digests = {
             key.partition("/")[2]: value
             for key, value in manifest["data"].items()
             if key.partition("/")[0] == definition.name
         }
-        kept = find_file(definition).read_text(encoding="utf-8").partition("sha256:")[0]
-        block = yaml.safe_dump({"sha256": {**definition.sha256, **own}}, sort_keys=True)
+        above = find_file(definition).read_text(encoding="utf-8").partition("sha256:")[0]
+        block = yaml.safe_dump({"sha256": {**definition.sha256, **digests}}, sort_keys=True)
         with atomic_write(find_file(definition)) as temporary:
-            temporary.write_text(kept + block, encoding="utf-8")
+            temporary.write_text(above + block, encoding="utf-8")
 
 
 @report_errors()
@@ -67,12 +67,12 @@ def main(
     study: StudyFile,
     variant: Annotated[str | None, typer.Option(help="a variant that is asked in its own way")] = None,
     record_hashes: Annotated[
-        bool, typer.Option("--record", help="write_items the data's digests into the definitions")
+        bool, typer.Option("--pin_digests", help="write the data's digests into the definitions")
     ] = False,
 ) -> None:
     """Write the items of a study's benchmarks, and the TSVs that VLMEvalKit reads."""
     begin(variant or "questions")
-    settings = ItemsSlice.read(study).asked_of(variant)
+    settings = ItemsSlice.read(study).of_variant(variant)
     run(settings, Layout.beside(study).items(variant), record_hashes=record_hashes)
 
 

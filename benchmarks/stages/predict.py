@@ -14,7 +14,7 @@ from benchmarks.answering import multi_gpu
 from benchmarks.answering.answer import predict
 from benchmarks.questions import reading
 from benchmarks.stages.command import PointNumber, StudyFile, VariantName, begin, find_variant
-from benchmarks.study.entry import names
+from benchmarks.study.entry import list_names
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.predict_slice import PredictSlice
 from frism.errors import report_errors
@@ -40,7 +40,7 @@ def main(
         return
     items = layout.items(find_variant(settings.variants, variant))
     recipe, fitted = Recipe.load(layout.variant(variant, point))
-    questions = reading.load_items(items, split, names(settings.benchmarks))
+    questions = reading.load_items(items, split, list_names(settings.benchmarks))
     triple = settings.triple.open(recipe.scope)
     predict(triple, recipe, fitted, questions, engine, items, out, share, layout.spectra)
 

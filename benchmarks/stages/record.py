@@ -21,26 +21,26 @@ from frism.files import atomic_write
 SOURCES = ("frism", "baselines", "benchmarks", "workflow", "Snakefile")
 
 
-def record(study: StudyConfig) -> dict[str, Any]:
-    """Return what is written. Nothing in it says when or by whom."""
+def describe_run(study: StudyConfig) -> dict[str, Any]:
+    """Return the record of a run: config, code, machine and packages, but not when it ran or for whom."""
     installed = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
     return {
         "config": study.model_dump(mode="json"),
-        "code": _commit(),
+        "code": _read_commit(),
         "python": platform.python_version(),
         "machine": {"system": platform.platform(), "kind": platform.machine(), "cores": os.cpu_count()},
         "packages": dict(sorted(installed.items())),
     }
 
 
-def write(study: StudyConfig, out: Path) -> None:
+def write_record(study: StudyConfig, out: Path) -> None:
     """Write the record, whole or not at all."""
     with atomic_write(out) as temporary:
-        temporary.write_text(json.dumps(record(study), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(describe_run(study), indent=1) + "\n", encoding="utf-8")
 
 
-def _commit() -> dict[str, Any] | None:
-    """The commit of this project's sources, and whether they differ from it; None outside git."""
+def _read_commit() -> dict[str, Any] | None:
+    """Read the commit of this project's sources, and whether they differ from it; None outside git."""
     root = Path(__file__).resolve().parents[2]
     try:
         commit, changes = (
@@ -54,11 +54,11 @@ def _commit() -> dict[str, Any] | None:
 
 @report_errors()
 def main(
-    config: Annotated[Path, typer.Option(help="the study's config: YAML as you write it, or JSON")],
-    out: Annotated[Path, typer.Option(help="the JSON to write")],
+    config: Annotated[Path, typer.Option(help="the study's config: YAML as you write_record it, or JSON")],
+    out: Annotated[Path, typer.Option(help="the JSON to write_record")],
 ) -> None:
     """Record what a study is run with."""
-    write(StudyConfig.load(config), out)
+    write_record(StudyConfig.load(config), out)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from benchmarks.scoring import answer_csv, extraction, judges
 from benchmarks.scoring.chat_judge import ChatJudge
 from benchmarks.scoring.question_scores import score_with_judge
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
-from benchmarks.study.entry import names
+from benchmarks.study.entry import list_names
 from benchmarks.study.judge_settings import JudgeSettings
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.score_slice import ScoreSlice
@@ -31,8 +31,8 @@ from frism.files import atomic_write, sha256_file
 PROVENANCE = 1  # version of its layout
 
 
-def provenance(predictions: Path, items: Path, judge: JudgeSettings | None = None) -> dict[str, Any]:
-    """What scores depend on: both inputs' sha256, the extractor, VLMEvalKit's files and the judges."""
+def describe_provenance(predictions: Path, items: Path, judge: JudgeSettings | None = None) -> dict[str, Any]:
+    """Return what scores depend on: both inputs' sha256, the extractor, VLMEvalKit's files and the judges."""
     return {
         "version": PROVENANCE,
         "predictions": sha256_file(predictions),
@@ -60,20 +60,20 @@ def run(
     questions = reading.load_items(items, split, benchmarks)
     answers = match_predictions(questions, prediction_files.read_predictions(predictions), predictions)
     model = ChatJudge(judge, out.with_suffix(".judge.jsonl")) if judge else None
-    scored = score_with_judge(variant, questions, answers, model)
-    costs = scored.table[["variant", "benchmark", "index", "tokens"]].assign(
+    scores = score_with_judge(variant, questions, answers, model)
+    costs = scores.table[["variant", "benchmark", "index", "tokens"]].assign(
         seconds=[line.seconds for group in answers.values() for line in group]
     )
-    about = provenance(predictions, items, judge)
+    record = describe_provenance(predictions, items, judge)
     if model is not None:
-        about["judge_unread"] = len(model.unread)
+        record["judge_unread"] = len(model.unread)
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
-    _dump(scored.official, out.with_suffix(".official.json"))
-    _dump(about, out.with_suffix(".provenance.json"))
-    answer_csv.write_csv(scored.table, out)
+    _write_json(scores.official, out.with_suffix(".official.json"))
+    _write_json(record, out.with_suffix(".provenance.json"))
+    answer_csv.write_csv(scores.table, out)
 
 
-def _dump(value: dict[str, Any], path: Path) -> None:
+def _write_json(value: dict[str, Any], path: Path) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -94,7 +94,7 @@ def main(
     settings = ScoreSlice.read(study)
     items = Layout.beside(study).items(find_variant(settings.variants, variant))
     judge = None if rules_alone else settings.judge
-    run(variant, names(settings.benchmarks), predictions, items, out, judge, split)
+    run(variant, list_names(settings.benchmarks), predictions, items, out, judge, split)
 
 
 if __name__ == "__main__":

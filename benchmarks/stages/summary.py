@@ -38,7 +38,7 @@ def find_missed(study: StudyConfig, results: Path) -> list[str]:
     return [v for v in study.variants if read_choice(results, v).get("budget_missed")]
 
 
-def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str, Any]:
+def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str, Any]:
     """Collect everything that the template says, from the CSV tables of a study and the budgets missed."""
     axes, contrasts = read_table(tables / "axes.csv"), read_table(tables / "contrasts.csv")
     selection, style = read_table(tables / "selection.csv"), read_table(tables / "style.csv")
@@ -60,11 +60,13 @@ def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str
         "margin": f"{study.selection.tolerated:g}",
         "reference": study.reference,
         "groups": groups,
-        "sizes": {g: (int(r["benchmarks"]), int(r["n"])) for g, r in _first(axes, study.reference).items()},
+        "sizes": {
+            g: (int(r["benchmarks"]), int(r["n"])) for g, r in _index_by_group(axes, study.reference).items()
+        },
         "other_groups": [g for g in groups if g not in ("perception", "reasoning", "unasked", "text")],
         "scores": scores,
         "findings": findings,
-        "chosen": {v: _parameters(study, chosen, v) for v in study.variants},
+        "chosen": {v: _format_parameters(study, chosen, v) for v in study.variants},
         "missed": [v for v in missed if study.variants[v].grid],
         "missed_alone": [v for v in missed if not study.variants[v].grid],
         "dev_n": sorted(
@@ -74,8 +76,8 @@ def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str
         "duels": list_duels(study, contrasts),
         "tests": {"axes": int(axes["p"].notna().sum()), "contrasts": int(contrasts["p"].notna().sum())},
         "style_share": f"{STYLE_SHARE:.0%}",
-        "style": _style(style),
-        "gaps": _gaps(style),
+        "style": _list_failures(style),
+        "gaps": _measure_gaps(style),
         "budgets": list_budgets(study, pareto),
         "front": [
             f"`{v}` ({share:.3f})"
@@ -83,11 +85,11 @@ def context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> dict[str
             .sort_values(ascending=False)
             .items()
         ],
-        "volume": _volume(pareto),
-        "tied": _tied(read_table(tables / "tied.csv")),
+        "volume": _format_volume(pareto),
+        "tied": _list_tied(read_table(tables / "tied.csv")),
         "oracles": read_table(tables / "oracle.csv").to_dict("records"),
-        "judges": _judges(read_table(tables / "judges.csv")),
-        "tokens": _tokens(study, read_table(tables / "costs.csv")),
+        "judges": _list_kappas(read_table(tables / "judges.csv")),
+        "tokens": _list_tokens(study, read_table(tables / "costs.csv")),
         "explained": explain_gates(study, tables),
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }
@@ -102,26 +104,26 @@ def render(study: StudyConfig, tables: Path, missed: Sequence[str]) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    environment.filters["names"] = _names
-    environment.filters["listed"] = _listed
+    environment.filters["names"] = _quote_names
+    environment.filters["listed"] = _join_words
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        context(study, tables, missed)
+        collect_context(study, tables, missed)
     )
 
 
-def _first(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
+def _index_by_group(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
     rows = axes[axes["variant"] == variant].to_dict("records")
     return {str(row["group"]): {str(column): value for column, value in row.items()} for row in rows}
 
 
-def _parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
-    """What the config names: fixed parameters, and the chosen values of the swept ones."""
+def _format_parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:
+    """Format what the config names: fixed parameters, and the chosen values of the swept ones."""
     settings = study.variants[variant]
     point = json.loads(str(chosen.loc[variant, "params"])) if variant in chosen.index else {}
     return format_params(settings.params | {k: v for k, v in point.items() if k in settings.grid})
 
 
-def _volume(pareto: pd.DataFrame) -> str:
+def _format_volume(pareto: pd.DataFrame) -> str:
     if ALL_VARIANTS not in pareto.index:
         return ""
     columns = ["hypervolume", "hypervolume_low", "hypervolume_high"]
@@ -129,14 +131,14 @@ def _volume(pareto: pd.DataFrame) -> str:
     return format_interval(float(value), float(low), float(high))
 
 
-def _tied(tied: pd.DataFrame) -> dict[str, list[str]]:
-    """Per group the variants that no test tells from the best, best first."""
+def _list_tied(tied: pd.DataFrame) -> dict[str, list[str]]:
+    """List per group the variants that no test tells from the best, best first."""
     best = tied[(tied["over"] == "group") & (tied["tied_with_best"] == "yes")]
     return {str(name): rows["variant"].tolist() for name, rows in best.groupby("name", sort=False)}
 
 
-def _judges(judges: pd.DataFrame) -> list[str]:
-    """Kappa per benchmark over all variants, where it says something."""
+def _list_kappas(judges: pd.DataFrame) -> list[str]:
+    """List kappa per benchmark over all variants, where it says something."""
     judges = judges[judges["kappa"].notna()]
     return [
         f"{row.benchmark} {row.kappa:.3f} (n = {row.n})"
@@ -144,16 +146,16 @@ def _judges(judges: pd.DataFrame) -> list[str]:
     ]
 
 
-def _tokens(study: StudyConfig, costs: pd.DataFrame) -> list[str]:
-    """Generated tokens per answer: the reference's, then the others', most first."""
-    per = costs.set_index("variant")["tokens_per_answer"].dropna()
-    order = per.drop(study.reference, errors="ignore").sort_values(ascending=False, kind="stable")
-    return [f"`{v}` {per[v]:.1f}" for v in [*per.index.intersection([study.reference]), *order.index]]
+def _list_tokens(study: StudyConfig, costs: pd.DataFrame) -> list[str]:
+    """List generated tokens per answer: the reference's, then the others', most first."""
+    tokens = costs.set_index("variant")["tokens_per_answer"].dropna()
+    order = tokens.drop(study.reference, errors="ignore").sort_values(ascending=False, kind="stable")
+    return [f"`{v}` {tokens[v]:.1f}" for v in [*tokens.index.intersection([study.reference]), *order.index]]
 
 
-def _style(style: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows with a failure of form in STYLE_SHARE of the answers or more."""
-    kept = []
+def _list_failures(style: pd.DataFrame) -> list[dict[str, Any]]:
+    """List rows with a failure of form in STYLE_SHARE of the answers or more."""
+    failing = []
     for row in style.to_dict("records"):
         failures = {
             "nothing extracted": row["not_extracted"],
@@ -162,12 +164,12 @@ def _style(style: pd.DataFrame) -> list[dict[str, Any]]:
         }
         noted = [f"{what} {share:.1%}" for what, share in failures.items() if share >= STYLE_SHARE]
         if noted:
-            kept.append({"variant": row["variant"], "group": row["group"], "n": row["n"], "noted": noted})
-    return kept
+            failing.append({"variant": row["variant"], "group": row["group"], "n": row["n"], "noted": noted})
+    return failing
 
 
-def _gaps(style: pd.DataFrame) -> list[dict[str, str]]:
-    """Per group the smallest and the largest difference of the raw text's score to the extracted one."""
+def _measure_gaps(style: pd.DataFrame) -> list[dict[str, str]]:
+    """Return per group the smallest and largest difference of the raw text's score to the extracted one."""
     gaps = []
     for group, rows in style.assign(gap=style["score_raw"] - style["score"]).groupby("group", sort=False):
         gap = rows["gap"].to_numpy()
@@ -184,12 +186,12 @@ def _gaps(style: pd.DataFrame) -> list[dict[str, str]]:
     return gaps
 
 
-def _names(variants: list[str]) -> str:
-    return _listed([f"`{v}`" for v in variants])
+def _quote_names(variants: list[str]) -> str:
+    return _join_words([f"`{v}`" for v in variants])
 
 
-def _listed(parts: list[str]) -> str:
-    """`a, b and c`; `none` for an empty list."""
+def _join_words(parts: list[str]) -> str:
+    """Join as `a, b and c`; `none` for an empty list."""
     if not parts:
         return "none"
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,4 +1,4 @@
-"""The study's tables, as CSV and Markdown, byte for byte the same for the same scores.
+"""Write the study's tables as CSV and Markdown, byte for byte the same for the same scores.
 
     python -m benchmarks.stages.tables --study results/miniature/study.json
 
@@ -54,8 +54,8 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
     """Write every table into `out`. Raises UserError for missing, broken or unpaired scores."""
     scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
     answers = ScoreMatrix.of(scores, study.benchmark_names)
-    said = ScoreMatrix.of(text, study.text_names) if len(text) else ScoreMatrix({}, {}, {})
-    kinds = [answers, said] if said.correct else [answers]
+    text_answers = ScoreMatrix.of(text, study.text_names) if len(text) else ScoreMatrix({}, {}, {})
+    kinds = [answers, text_answers] if text_answers.correct else [answers]
     choices = {v: read_choice(results, v) for v in study.variants}
     tied, flipped = ties.build_tied_rows(study, *kinds), flips.build_flip_rows(study, scores)
     selection = comparisons.build_selection_rows(study, dev, choices)
@@ -63,7 +63,7 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         "benchmarks": comparisons.build_benchmark_rows(study, answers),
         "axes": comparisons.build_axis_rows(study, *kinds),
         "contrasts": comparisons.build_contrast_rows(study, *kinds),
-        "text": comparisons.build_text_rows(study, said, text),
+        "text": comparisons.build_text_rows(study, text_answers, text),
         "tied": tied,
         "pareto": pareto.build_pareto_rows(study, answers),
         "flips": flipped,

@@ -44,11 +44,12 @@ def run(
     recipe = None if owner in PARENTS else layout.variant(owner)
     scope = Recipe.load(recipe)[0].scope if recipe else "mat"
     triple = settings.triple.open(scope, text_receiver=True)
-    who = find_model(triple, None if recipe else owner, recipe, settings.engine, layout.spectra)
-    decided = None
+    model = find_model(triple, None if recipe else owner, recipe, settings.engine, layout.spectra)
+    fingerprint = None
     if stored:
-        who, decided = replace(who, load=_refuse), read_json(keys.get_provenance_path(journal)).get("engine")
-    table = ask_questions(who, tasks, settings.engine, journal, decided)
+        model = replace(model, load=_refuse)
+        fingerprint = read_json(keys.get_provenance_path(journal)).get("engine")
+    table = ask_questions(model, tasks, settings.engine, journal, fingerprint)
     costs = table[["variant", "benchmark", "index", "tokens", "seconds"]]
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
     with atomic_write(out.with_suffix(".provenance.json")) as temporary:
@@ -57,7 +58,9 @@ def run(
 
 
 def _refuse() -> NoReturn:
-    raise UserError("the stored answers are not those to these questions with these weights and settings.")
+    raise UserError(
+        "the stored answers belong to other questions, weights or settings: delete them and run again."
+    )
 
 
 @report_errors()

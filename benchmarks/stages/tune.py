@@ -29,9 +29,9 @@ from benchmarks.stages.command import StudyFile, VariantName, begin, find_varian
 from benchmarks.statistics.selection import Choice, choose
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.tune_slice import TuneSlice
-from benchmarks.tuning.dev_scores import dev_scores
+from benchmarks.tuning.dev_scores import score_on_dev
 from benchmarks.tuning.inputs import gather_inputs
-from benchmarks.tuning.points import WORK, Point, fit_point, grid_points, learning_curve, working_folder
+from benchmarks.tuning.points import WORK, Point, fit_point, learning_curve, list_points, prepare_workspace
 from benchmarks.tuning.search import make_scorer
 from frism.errors import report_errors
 from frism.files import atomic_write
@@ -43,7 +43,7 @@ from frism.progress import log_steps
 from frism.triples.triple import Triple
 
 log = logging.getLogger("benchmarks.stages.tune")
-Questions = Mapping[str, Sequence[Item]]  # by benchmark
+DevQuestions = Mapping[str, Sequence[Item]]  # by benchmark
 COLUMNS = ["variant", "point", "params", "benchmark", "axis", "group", "n", "correct", "score"]
 
 
@@ -80,20 +80,20 @@ def fit_points(
     triple: Triple,
     layout: Layout,
     code: str,
-    questions: Questions,
+    questions: DevQuestions,
     engine: Callable[[], Any],
 ) -> list[Point]:
     """Fit every point of a variant's grid, or take up what an earlier run fitted for the same inputs."""
-    given, out = study.variants[variant], layout.variant(variant)
-    assert given.method is not None
-    method, spectrum = find(given.method), study.spectrum.settings
-    grid = grid_points(method, given.params, given.grid)
-    reference = layout.variant(given.reference) if given.reference else None
+    settings, out = study.variants[variant], layout.variant(variant)
+    assert settings.method is not None
+    method, spectrum = find(settings.method), study.spectrum.settings
+    grid = list_points(method, settings.params, settings.grid)
+    reference = layout.variant(settings.reference) if settings.reference else None
     fitting, identity = gather_inputs(
         study, method, triple, reference=reference, spectra=layout.spectra, dev=questions
     )
     inputs = [triple.digest, method.name, code, identity, study.scope, study.seed, spectrum.model_dump()]
-    workspace, scorer, points = working_folder(out, inputs), None, []
+    workspace, scorer, points = prepare_workspace(out, inputs), None, []
     if "dev" in method.needs:
         unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
         budget = study.selection.perception_budget
@@ -107,7 +107,7 @@ def fit_points(
                 scorer=scorer,
             )
         )  # fmt: skip
-        _release(str(study.engine.torch_device))
+        _free_memory(str(study.engine.torch_device))
     shutil.rmtree(out / WORK, ignore_errors=True)
     return points
 
@@ -117,13 +117,13 @@ def score_points(
     triple: Triple,
     layout: Layout,
     points: Sequence[Point],
-    questions: Questions,
+    questions: DevQuestions,
     engine: Callable[[], Any],
 ) -> pd.DataFrame:
     """Answer and score the dev questions with every point: a row per point and benchmark."""
     rows = []
     for number, point in enumerate(points):
-        scores = dev_scores(engine(), triple, point, questions, variant, layout.spectra)
+        scores = score_on_dev(engine(), triple, point, questions, variant, layout.spectra)
         params = json.dumps(point.recipe.params, sort_keys=True)
         rows.append(scores.assign(variant=variant, point=number, params=params))
     return pd.concat(rows, ignore_index=True)[COLUMNS]
@@ -148,24 +148,32 @@ def write_variant(
 ) -> None:
     """Write a variant's scores, norms, learning curve and choice, and its recipe last."""
     device = study.engine.torch_device
+<<<<<<< HEAD
     norms = on_load.measure_injected_norms(triple, point.recipe, point.fitted, device, layout.spectra)
     _write(dev, out / "dev.csv")
     _write(pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv")
+=======
+    norms = on_load.injected_norms(triple, point.recipe, point.fitted, device, layout.spectra)
+    _write_csv(dev, out / "dev.csv")
+    _write_csv(
+        pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv"
+    )
+>>>>>>> wordsb
     if len(curve := learning_curve(point.fitted)):
-        _write(curve, out / "learning.csv")
+        _write_csv(curve, out / "learning.csv")
     with atomic_write(out / "choice.json") as temporary:
         temporary.write_text(json.dumps(choice.to_dict(), indent=1) + "\n")
     point.recipe.save(out, point.fitted)
 
 
-def _release(device: str) -> None:
-    """Give back what a fit held: its model is referred to in circles."""
+def _free_memory(device: str) -> None:
+    """Free the memory that a fit held: its model is referred to in circles."""
     gc.collect()
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
 

@@ -19,7 +19,7 @@ _OF = {
 
 
 class CalibrationSettings(Section):
-    """Which unlabelled questions gates are learned from."""
+    """Holds which unlabelled questions gates are learned from."""
 
     source: Literal["miniature", "vizwiz", "folder"] = Field(
         "miniature",

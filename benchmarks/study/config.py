@@ -13,16 +13,15 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.engine_settings import LOCAL, EngineName, EngineSettings
-from benchmarks.study.entry import Entry, Name, names
-from benchmarks.study.explain_settings import ExplainSettings
-from benchmarks.study.extends import extended, merged, read_yaml
-from benchmarks.study.faults import sentence
+from benchmarks.study.entry import Entry, Name, list_names
+from benchmarks.study.extends import merge_configs, read_yaml, resolve_extends
+from benchmarks.study.faults import describe_fault
 from benchmarks.study.judge_settings import JudgeSettings
 from benchmarks.study.question_settings import DataSettings, PromptingSettings, QuestionSettings
+from benchmarks.study.report_settings import ExplainSettings, StatisticsSettings
 from benchmarks.study.section import Section
 from benchmarks.study.selection_settings import SelectionSettings
 from benchmarks.study.spectrum_settings import StudySpectrum
-from benchmarks.study.statistics_settings import StatisticsSettings
 from benchmarks.study.triple_settings import TripleSettings
 from benchmarks.study.variant_config import VariantConfig
 from frism.errors import UserError, suggest
@@ -32,7 +31,7 @@ PARENTS = ("base", "lrm")  # the triple's language models: they have text scores
 
 
 class StudyEngine(EngineSettings):
-    """The engine of a study, which says itself what it is and when answers end."""
+    """Holds the engine of a study, whose name and token limit have no default."""
 
     name: EngineName
     max_new_tokens: int = Field(ge=1)
@@ -49,7 +48,7 @@ class StudyEngine(EngineSettings):
 
 
 class StudyConfig(Section):
-    """A whole study."""
+    """Holds a whole study."""
 
     study: Name = Field(description="names the results folder `results/<study>`")
     seed: int = Field(
@@ -94,7 +93,7 @@ class StudyConfig(Section):
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            raise UserError(f"{source}: {sentence(cls, json.loads(text), error)}") from None
+            raise UserError(f"{source}: {describe_fault(cls, json.loads(text), error)}") from None
 
     @classmethod
     def load(cls, *paths: Path) -> Self:
@@ -104,22 +103,24 @@ class StudyConfig(Section):
         """
         whole: dict[str, Any] = {}
         for path in paths:
-            whole = merged(whole, extended(read_yaml(path), path.parent))
+            whole = merge_configs(whole, resolve_extends(read_yaml(path), path.parent))
         return cls.make(whole, " + ".join(map(str, paths)))
 
     @classmethod
     def read(cls, record: Path) -> Self:
         """Read the config that a study was run with from its record, study.json. Raises UserError."""
         if not record.is_file():
-            raise UserError(f"{record} is missing: {record.parent} is no study; run snakemake first.")
+            raise UserError(
+                f"{record} is missing: {record.parent} is no results folder of a study; run snakemake first."
+            )
         return cls.make(read_json(record).get("config", {}), str(record))
 
     @field_validator("benchmarks", "text")
     @classmethod
     def _name_each_once(cls, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        named = names(entries)
-        for name in named:
-            if named.count(name) > 1:
+        listed = list_names(entries)
+        for name in listed:
+            if listed.count(name) > 1:
                 raise ValueError(f"{name} is named twice: keep one")
         return entries
 
@@ -148,32 +149,32 @@ class StudyConfig(Section):
 
     @property
     def benchmark_names(self) -> list[str]:
-        """Names of the benchmarks with pictures, in the order of the tables."""
-        return names(self.benchmarks)
+        """List the benchmarks with pictures, in the order of the tables."""
+        return list_names(self.benchmarks)
 
     @property
     def text_names(self) -> list[str]:
-        """Names of the benchmarks in words alone."""
-        return names(self.text)
+        """List the benchmarks in words alone."""
+        return list_names(self.text)
 
     @property
     def owners(self) -> list[str]:
-        """Whose text ability is measured: the triple's language models and every variant."""
+        """List the models whose text ability is measured: the triple's language models and every variant."""
         return [*PARENTS, *self.variants] if self.text else []
 
     @property
     def reference(self) -> str:
-        """Name of the variant that everything is compared with: the first whose method is `vlm`."""
+        """Return the variant that everything is compared with: the first whose method is `vlm`."""
         return next(name for name, variant in self.variants.items() if variant.method == "vlm")
 
     @property
     def learned(self) -> list[str]:
-        """The variants that others name as their reference: those with controls."""
-        named = {v.reference for v in self.variants.values()}
-        return [name for name in self.variants if name in named]
+        """List the variants that others name as their reference: those with controls."""
+        referenced = {v.reference for v in self.variants.values()}
+        return [name for name in self.variants if name in referenced]
 
     def role(self, name: str) -> str:
-        """`reference`, `learned` (has controls), `control`, or `baseline`."""
+        """Return the role of a variant: `reference`, `learned` (has controls), `control`, or `baseline`."""
         if name == self.reference:
             return "reference"
         if self.variants[name].reference is not None:

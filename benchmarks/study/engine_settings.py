@@ -1,4 +1,4 @@
-"""How answers are generated: the `engine` part of a study's config, with a sentence for every mistake.
+"""Say how answers are generated: the `engine` part of a study's config, with a sentence for every mistake.
 
 Imports no torch: a plan is made without it.
 """
@@ -31,7 +31,7 @@ _OF = {
 
 
 class EngineSettings(Section):
-    """How answers are generated. Greedily, whatever the engine."""
+    """Holds how answers are generated: greedily, whatever the engine."""
 
     name: EngineName = Field(
         "transformers",
@@ -83,7 +83,7 @@ class EngineSettings(Section):
 
     @property
     def torch_dtype(self) -> "torch.dtype":
-        """The dtype as torch knows it."""
+        """Return the dtype as torch knows it."""
         import torch
 
         dtype: torch.dtype = getattr(torch, self.dtype)
@@ -91,7 +91,7 @@ class EngineSettings(Section):
 
     @property
     def torch_device(self) -> "torch.device":
-        """The device; "auto" is CUDA where there is one. Raises UserError when CUDA is asked for in vain."""
+        """Return the device; "auto" is CUDA where there is one. Raises UserError when CUDA is missing."""
         import torch
 
         if self.device == "cuda" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""The names in a study's config: of studies and variants, and of the benchmarks that it asks."""
+"""Check the names in a study's config: of studies and variants, and of the benchmarks that it asks."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ def _check_name(entry: str | dict[str, Any]) -> str | dict[str, Any]:
     return entry
 
 
-def names(entries: Sequence[str | dict[str, Any]]) -> list[str]:
+def list_names(entries: Sequence[str | dict[str, Any]]) -> list[str]:
     """Return the names of a config's benchmarks, in their order."""
     return [entry if isinstance(entry, str) else str(entry["name"]) for entry in entries]
 

@@ -1,4 +1,4 @@
-"""Say in one sentence what pydantic finds wrong with a config: key, cause and the suggest valid name."""
+"""Say in one sentence what pydantic finds wrong with a config: key, cause and the nearest valid name."""
 
 import re
 from collections.abc import Sequence
@@ -16,38 +16,38 @@ TOO_SMALL = {"greater_than_equal": "ge", "greater_than": "gt"}
 TOO_LARGE = {"less_than_equal": "le", "less_than": "lt"}
 
 
-def sentence(model: type[BaseModel], content: Any, error: ValidationError) -> str:
+def describe_fault(model: type[BaseModel], content: Any, error: ValidationError) -> str:
     """Return the outermost fault of `content`, which `model` refused with `error`.
 
     An unknown key often explains the missing one beside it, so missing keys come last.
     """
     errors = [e for e in error.errors() if e["type"] != "default_factory_not_called"]  # a consequence
-    faults = [(_place(fault["loc"], content), fault) for fault in errors]
+    faults = [(_locate(fault["loc"], content), fault) for fault in errors]
     faults.sort(key=lambda f: (len(f[0]) - (f[1]["type"] == "extra_forbidden"), f[1]["type"] == "missing"))
     # Of a choice of kinds, the one of the right kind explains itself, as for a number that is too small.
-    place = faults[0][0]
+    path = faults[0][0]
     rank = {**dict.fromkeys(TOO_SMALL, 0), **dict.fromkeys(TOO_LARGE, 0)}
-    same = sorted((f for p, f in faults if p == place), key=lambda f: rank.get(f["type"], 1))
-    return _words(model, place, same[0])
+    candidates = sorted((f for p, f in faults if p == path), key=lambda f: rank.get(f["type"], 1))
+    return _describe(model, path, candidates[0])
 
 
-def _words(model: type[BaseModel], place: tuple[str | int, ...], fault: ErrorDetails) -> str:
-    name, context, value = ".".join(map(str, place)) or "the whole", fault.get("ctx", {}), fault["input"]
+def _describe(model: type[BaseModel], path: tuple[str | int, ...], fault: ErrorDetails) -> str:
+    name, context, value = ".".join(map(str, path)) or "the whole", fault.get("ctx", {}), fault["input"]
     kind = fault["type"]
     if kind == "extra_forbidden":
-        key, inside = str(place[-1]), ".".join(map(str, place[:-1]))
-        known = list(getattr(_unwrap(_annotation(model, place[:-1])), "model_fields", {}))
+        key, inside = str(path[-1]), ".".join(map(str, path[:-1]))
+        known = list(getattr(_unwrap(_find_annotation(model, path[:-1])), "model_fields", {}))
         where = f" in {inside}" if inside else ""
         return f"unknown key '{key}'{where} (known: {', '.join(known)}).{suggest(key, known)}"
     if kind == "missing":
-        return f"the key '{fault['loc'][-1]}' is missing{f' in {name}' if place else ''}."
-    if kind == "literal_error" and get_origin(_unwrap(_annotation(model, place))) is Literal:
+        return f"the key '{fault['loc'][-1]}' is missing{f' in {name}' if path else ''}."
+    if kind == "literal_error" and get_origin(_unwrap(_find_annotation(model, path))) is Literal:
         options = re.findall(r"'([^']*)'", context["expected"])
         return f"{name} must be one of {', '.join(options)}, not {value!r}.{suggest(str(value), options)}"
     if kind in TOO_SMALL:
-        return f"{name} is {value}, which is too small ({_bound(kind)} {context[TOO_SMALL[kind]]})."
+        return f"{name} is {value}, which is too small ({_describe_bound(kind)} {context[TOO_SMALL[kind]]})."
     if kind in TOO_LARGE:
-        return f"{name} is {value}, which is too large ({_bound(kind)} {context[TOO_LARGE[kind]]})."
+        return f"{name} is {value}, which is too large ({_describe_bound(kind)} {context[TOO_LARGE[kind]]})."
     if kind in ("too_short", "string_too_short"):
         return f"{name} is empty: name at least one."
     if kind == "string_pattern_mismatch":
@@ -55,32 +55,32 @@ def _words(model: type[BaseModel], place: tuple[str | int, ...], fault: ErrorDet
     if kind == "value_error":
         message = fault["msg"].removeprefix("Value error, ")
         whole = message if message.endswith("?") else f"{message}."
-        return f"{name}: {whole}" if place else whole
-    return f"{name} must be {_kinds(_annotation(model, place))}, not {value!r}."
+        return f"{name}: {whole}" if path else whole
+    return f"{name} must be {_describe_kinds(_find_annotation(model, path))}, not {value!r}."
 
 
-def _bound(kind: str) -> str:
+def _describe_bound(kind: str) -> str:
     return {"greater_than_equal": "at least", "greater_than": "above", "less_than_equal": "at most"}.get(
         kind, "below"
     )
 
 
-def _place(loc: Sequence[str | int], content: Any) -> tuple[str | int, ...]:
-    """The part of pydantic's location that is in the content; what follows names branches of unions."""
-    place: list[str | int] = []
+def _locate(loc: Sequence[str | int], content: Any) -> tuple[str | int, ...]:
+    """Return the part of pydantic's location that is in the content; the rest names branches of unions."""
+    path: list[str | int] = []
     for step in loc:
         try:
             content = content[step]
         except (KeyError, IndexError, TypeError):
             break
-        place.append(step)
-    return tuple(place)
+        path.append(step)
+    return tuple(path)
 
 
-def _annotation(model: Any, place: Sequence[str | int]) -> Any:
-    """What a model declares at a place."""
+def _find_annotation(model: Any, path: Sequence[str | int]) -> Any:
+    """Return what a model declares at a path of keys."""
     declared = model
-    for step in place:
+    for step in path:
         declared = _unwrap(declared)
         if isinstance(declared, type) and issubclass(declared, BaseModel):
             declared = declared.model_fields[str(step)].annotation
@@ -91,7 +91,7 @@ def _annotation(model: Any, place: Sequence[str | int]) -> Any:
 
 
 def _unwrap(declared: Any) -> Any:
-    """A declaration without its constraints, and without "or nothing"."""
+    """Return a declaration without its constraints, and without "or nothing"."""
     if get_origin(declared) is Annotated:
         return _unwrap(get_args(declared)[0])
     if get_origin(declared) in (Union, UnionType):
@@ -100,13 +100,13 @@ def _unwrap(declared: Any) -> Any:
     return declared
 
 
-def _kinds(declared: Any) -> str:
-    """What a declaration accepts, in words: "a whole number or 'all'"."""
+def _describe_kinds(declared: Any) -> str:
+    """Describe what a declaration accepts, in words: "a whole number or 'all'"."""
     origin = get_origin(declared)
     if origin is Annotated:
-        return _kinds(get_args(declared)[0])
+        return _describe_kinds(get_args(declared)[0])
     if origin in (Union, UnionType):
-        return " or ".join(map(_kinds, get_args(declared)))
+        return " or ".join(map(_describe_kinds, get_args(declared)))
     if origin is Literal:
         return " or ".join(repr(value) for value in get_args(declared))
     return KINDS.get(origin or declared, "a mapping")

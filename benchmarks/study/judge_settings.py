@@ -8,7 +8,7 @@ from benchmarks.study.section import Section
 
 
 class JudgeSettings(Section):
-    """A language model as second judge, behind an OpenAI-compatible server."""
+    """Holds a language model as second judge, behind an OpenAI-compatible server."""
 
     address: str = Field(description="the server's base address, as http://localhost:8000/v1")
     model: str = Field(min_length=1, description="the model's name on the server")
@@ -27,5 +27,5 @@ class JudgeSettings(Section):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a reply depends on: address, model, prompt version, temperature."""
+        """Return what a reply depends on: address, model, prompt version, temperature."""
         return self.model_dump(include={"address", "model", "prompt_version", "temperature"})

@@ -8,7 +8,7 @@ RECORD = "study.json"
 
 @dataclass(frozen=True)
 class Layout:
-    """The folder of one study's results.
+    """Names the files in one study's results folder.
 
     Attributes:
         root: `results/<study>`.
@@ -18,24 +18,24 @@ class Layout:
 
     @classmethod
     def beside(cls, record: Path) -> "Layout":
-        """The folder that a study's record lies in."""
+        """Make the layout of the folder that a study's record lies in."""
         return cls(record.parent)
 
     @property
     def record(self) -> Path:
-        """What the study is run with."""
+        """Return the record of what the study is run with."""
         return self.root / RECORD
 
     @property
     def spectra(self) -> Path:
-        """The singular directions of the reasoning task vector."""
+        """Return the folder of the singular directions of the reasoning task vector."""
         return self.root / "spectra"
 
-    def items(self, own: str | None = None) -> Path:
-        """The questions of all variants, or those of a variant that is asked in its own way."""
-        return self.root / ("items" if own is None else f"items_of/{own}")
+    def items(self, variant: str | None = None) -> Path:
+        """Return the folder of the shared questions, or of those of a variant asked in its own way."""
+        return self.root / ("items" if variant is None else f"items_of/{variant}")
 
     def variant(self, name: str, point: int | None = None) -> Path:
-        """A variant's recipe and choice, or one point of its grid."""
+        """Return the folder of a variant's recipe and choice, or of one point of its grid."""
         folder = self.root / "variants" / name
         return folder if point is None else folder / "points" / str(point)

@@ -1,4 +1,4 @@
-"""A study's settings and the files that its stages left: scores, text scores, dev scores, choices."""
+"""Read the files that a study's stages left: scores, text scores, dev scores, choices."""
 
 import json
 from pathlib import Path
@@ -20,12 +20,12 @@ OPTIONAL = ("cluster", "answer", "correct_judge", "extracted", "truncated", "tok
 
 
 def get_heading(axis: str, group: str) -> str:
-    """The heading that a benchmark's score is averaged under: its axis, or its group for the axis `other`."""
+    """Return the heading that a score is averaged under: the axis, or the group for the axis `other`."""
     return group if axis == "other" else axis
 
 
 def read_scores(results: Path, study: StudyConfig) -> pd.DataFrame:
-    """Per-question test scores of all variants, with a column `heading`; variants in config order.
+    """Read per-question test scores of all variants, with a column `heading`; variants in config order.
 
     Raises UserError when a file is missing or broken, or when a variant did not answer the very questions
     that the reference answered.
@@ -41,7 +41,7 @@ def read_scores(results: Path, study: StudyConfig) -> pd.DataFrame:
 
 
 def read_text(results: Path, study: StudyConfig) -> pd.DataFrame:
-    """Per-question text scores of the variants and the triple's language models; empty without tasks."""
+    """Read per-question text scores of the variants and the triple's language models; empty without tasks."""
     folder, parts = results / "text", []
     owners = [
         *study.variants,
@@ -58,7 +58,7 @@ def read_text(results: Path, study: StudyConfig) -> pd.DataFrame:
 
 
 def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
-    """Dev scores of every grid point of every variant. A variant without a grid may lack its dev.csv."""
+    """Read dev scores of every grid point of every variant. A variant without a grid may lack its dev.csv."""
     parts = []
     for variant, settings in study.variants.items():
         path = results / "variants" / variant / "dev.csv"
@@ -69,12 +69,12 @@ def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
 
 
 def read_points(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
-    """Test scores of grid points, per variant that has any: point, params, benchmark, axis, n, correct.
+    """Read test scores of grid points, per variant that has any: point, params, benchmark, axis, n, correct.
 
     With `selection.oracle` a study answers the test questions with every grid point, into
     variants/VARIANT/points/POINT/test.csv; else with the chosen one alone, and there is nothing to read.
     """
-    found: dict[str, pd.DataFrame] = {}
+    scores: dict[str, pd.DataFrame] = {}
     for variant in study.variants if study.selection.oracle else ():
         parts = []
         for path in (results / "variants" / variant / "points").glob("*/test.csv"):
@@ -89,12 +89,12 @@ def read_points(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
                 )
             )
         if parts:
-            found[variant] = pd.concat(parts, ignore_index=True).sort_values("point", kind="stable")
-    return found
+            scores[variant] = pd.concat(parts, ignore_index=True).sort_values("point", kind="stable")
+    return scores
 
 
 def read_choice(results: Path, variant: str) -> dict[str, Any]:
-    """The chosen parameters of a variant (choice.json); {} for one that had no choice to make."""
+    """Read the chosen parameters of a variant (choice.json); {} for one that had no choice to make."""
     path = results / "variants" / variant / "choice.json"
     choice = read_json(path) if path.exists() else {}
     missing = {"point", "params", "budget_missed"} - choice.keys()
@@ -104,17 +104,17 @@ def read_choice(results: Path, variant: str) -> dict[str, Any]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV that `benchmarks.stages.tables` wrote."""
+    """Read a CSV that `benchmarks.stages.tables` wrote."""
     return _read_csv(path, ())
 
 
 def format_params(params: dict[str, Any]) -> str:
-    """Parameters as they are shown: `strength=0.3, alpha=0.1`."""
+    """Format parameters for readers: `strength=0.3, alpha=0.1`."""
     return ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
 
 
 def serialise_params(params: dict[str, Any]) -> str:
-    """Parameters as they are stored in a cell: JSON with sorted keys."""
+    """Serialise parameters for a cell: JSON with sorted keys."""
     return json.dumps(params, sort_keys=True)
 
 
@@ -149,14 +149,18 @@ def _check_complete(
     for owner in owners:
         path = folder / f"{owner}.csv"
         for benchmark in benchmarks:
-            own, asked = questions.get((owner, benchmark)), questions.get((reference, benchmark))
-            if own is None or asked is None:
-                empty = path if own is None else folder / f"{reference}.csv"
+            answered, expected = questions.get((owner, benchmark)), questions.get((reference, benchmark))
+            if answered is None or expected is None:
+                empty = path if answered is None else folder / f"{reference}.csv"
                 raise UserError(f"{empty} has no answers for {benchmark}: delete it and run again.")
-            if len(own) != len(asked) or (own != asked).any() or len(set(own)) != len(own):
+            if (
+                len(answered) != len(expected)
+                or (answered != expected).any()
+                or len(set(answered)) != len(answered)
+            ):
                 raise UserError(
                     f"{path} and {folder / f'{reference}.csv'} hold different questions of {benchmark}"
-                    f" ({len(own)} and {len(asked)}): delete both and run again."
+                    f" ({len(answered)} and {len(expected)}): delete both and run again."
                 )
     wrong = frame[~frame["correct"].between(0, 1)]
     if len(wrong):

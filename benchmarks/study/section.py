@@ -1,4 +1,4 @@
-"""The base of every section of a study's config, and of every slice of it that a stage reads."""
+"""Define the base of every section of a study's config, and of every slice that a stage reads."""
 
 from pathlib import Path
 from typing import Self
@@ -10,13 +10,13 @@ from frism.files import read_json
 
 
 class Section(BaseModel):
-    """A part of a study's config: an unknown key in it is a typo."""
+    """Holds a part of a study's config: an unknown key in it is a typo."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Slice(BaseModel):
-    """What of a study one stage reads, and so what makes the stage run again; other keys do not reach it.
+    """Holds what one stage reads of a study, and so what makes it run again; other keys do not reach it.
 
     A stage imports its own slice alone: a change in another stage's settings is no change in its code.
     """
@@ -28,7 +28,9 @@ class Slice(BaseModel):
         """Read the slice from a study's record (study.json). Raises UserError in one sentence."""
         record = read_json(path)
         if not isinstance(record, dict) or "config" not in record:
-            raise UserError(f"{path} is no record of a study: write it with snakemake, or name study.json.")
+            raise UserError(
+                f"{path} is not the record of a study: write it with snakemake, or name study.json."
+            )
         try:
             return cls.model_validate(record["config"])
         except ValidationError as error:

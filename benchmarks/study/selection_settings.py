@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class DevRule(BaseModel):
-    """The rule that chooses a grid point; all that a fit reads of the selection."""
+    """Holds the rule that chooses a grid point; all that a fit reads of the selection."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     perception_budget: float = Field(
@@ -13,7 +13,7 @@ class DevRule(BaseModel):
 
 
 class SelectionSettings(DevRule):
-    """The rule on dev, the margin on test, and whether the oracle is shown beside it."""
+    """Holds the rule on dev, the margin on test, and whether the oracle is shown beside it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     margin: float | None = Field(
@@ -29,5 +29,5 @@ class SelectionSettings(DevRule):
 
     @property
     def tolerated(self) -> float:
-        """Margin of the non-inferiority test: the budget unless the config says otherwise."""
+        """Return the margin of the non-inferiority test: the budget unless the config says otherwise."""
         return self.perception_budget if self.margin is None else self.margin

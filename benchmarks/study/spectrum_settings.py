@@ -8,7 +8,7 @@ from frism.spectra.settings import SpectrumSettings
 
 
 class StudySpectrum(SpectrumSettings):
-    """The spectrum's own settings, and how a study's jobs go about them."""
+    """Holds the spectrum's own settings, and how a study's jobs share the work."""
 
     parts: int = Field(1, ge=1, description="jobs that share the decomposition, whatever the number of cores")
     factors: Literal["auto", "resident", "streamed"] = Field(
@@ -19,5 +19,5 @@ class StudySpectrum(SpectrumSettings):
 
     @property
     def settings(self) -> SpectrumSettings:
-        """What a recipe remembers: rank, solver and dtype."""
+        """Return what a recipe records: rank, solver and dtype."""
         return SpectrumSettings.model_validate(self.model_dump(exclude={"parts", "factors"}))

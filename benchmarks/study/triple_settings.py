@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TripleSettings(Section):
-    """Three checkpoint folders, as `from_pretrained` reads them."""
+    """Holds three checkpoint folders, as `from_pretrained` reads them."""
 
     base: str = Field(description="the base model that both others grew from")
     vlm: str = Field(description="the vision-language model, which receives")
@@ -19,7 +19,7 @@ class TripleSettings(Section):
 
     @property
     def folders(self) -> dict[str, str]:
-        """The folders by role."""
+        """Return the folders by role."""
         return {"base": self.base, "vlm": self.vlm, "lrm": self.lrm}
 
     def open(self, scope: str = "mat", *, text_receiver: bool = False) -> "Triple":

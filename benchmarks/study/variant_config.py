@@ -6,11 +6,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from benchmarks.study.asking import Asking
+from benchmarks.study.question_settings import VariantPrompting
 
 
-class VariantConfig(Asking):
-    """One line of `variants`: a method whose coefficients dev chooses, or a reference that is no merge."""
+class VariantConfig(VariantPrompting):
+    """Holds one line of `variants`: a method whose coefficients dev chooses, or a finished checkpoint."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     method: str | None = Field(
@@ -29,7 +29,7 @@ class VariantConfig(Asking):
     @classmethod
     def _name_each_value_once(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
         for name, values in grid.items():
-            twice = [value for place, value in enumerate(values) if value in values[:place]]
+            twice = [value for number, value in enumerate(values) if value in values[:number]]
             if twice:
                 raise ValueError(f"{name} names {twice[0]!r} twice")
         return grid
@@ -38,16 +38,16 @@ class VariantConfig(Asking):
     def _be_one_or_the_other(self) -> Self:
         if (self.method is None) == (self.checkpoint is None):
             raise ValueError("a variant has either a method or a checkpoint: give one of the two")
-        given = [key for key in ("params", "grid", "reference") if getattr(self, key)]
-        if self.checkpoint is not None and given:
-            raise ValueError(f"a checkpoint is asked as it is: drop {given[0]}")
+        unused = [key for key in ("params", "grid", "reference") if getattr(self, key)]
+        if self.checkpoint is not None and unused:
+            raise ValueError(f"a checkpoint is asked as it is: drop {unused[0]}")
         if twice := [key for key in self.grid if key in self.params]:
             raise ValueError(f"'{twice[0]}' is both fixed (params) and swept (grid): drop one")
         return self
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        """The parameters of every grid point, fixed ones included; the last key varies fastest."""
+        """List the parameters of every grid point, fixed ones included; the last key varies fastest."""
         return list(expand(self.params, self.grid))
 
 

@@ -1,1 +1,1 @@
-"""Commands for people: plan, verify, compare, list benchmarks, fetch data."""
+"""Offer commands for people: plan, verify, compare, list benchmarks, fetch data."""

@@ -1,4 +1,4 @@
-"""The benchmarks as a table: what each asks, how it is scored, what is known of its data.
+"""Print the benchmarks as a table: what each asks, how it is scored, what is known of its data.
 
 python -m benchmarks.tools.catalogue [--json] [--axis reasoning]
 prints the prepared table and the definitions.
@@ -16,7 +16,7 @@ from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import find, list_defined, list_prepared
 from frism.errors import UserError, report_errors
 
-QUESTIONS = {
+ANSWERS = {
     "text": "free text", "yes_no": "yes or no", "option": "choice", "options": "letters",
     "number": "number or choice", "json": "JSON",
 }  # fmt: skip
@@ -25,22 +25,22 @@ COLUMNS = ("benchmark", "axis", "n", "questions", "metric", "VLMEvalKit asks", "
            "whole", "licence", "MB")  # fmt: skip
 
 
-def row(definition: Definition) -> tuple[str, ...]:
-    """One line of the table, in the order of COLUMNS."""
+def make_row(definition: Definition) -> tuple[str, ...]:
+    """Make one line of the table, in the order of COLUMNS."""
     return (
-        definition.name, definition.axis, _figure(definition, "n"), QUESTIONS[definition.answers],
+        definition.name, definition.axis, _format_field(definition, "n"), ANSWERS[definition.answers],
         definition.metric, definition.stock_judge or "nothing", JUDGES[definition.judge],
-        definition.clusters or "", "yes" if definition.whole else "", _figure(definition, "licence"),
-        _figure(definition, "download_mb"),
+        definition.clusters or "", "yes" if definition.whole else "", _format_field(definition, "licence"),
+        _format_field(definition, "download_mb"),
     )  # fmt: skip
 
 
-def _figure(definition: Definition, name: str) -> str:
+def _format_field(definition: Definition, name: str) -> str:
     value: Any = getattr(definition, name)
     if value is None:
         return ""
-    shown = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
-    return shown + "?" * (name in definition.unverified)
+    text = f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+    return text + "?" * (name in definition.unverified)
 
 
 @report_errors()
@@ -49,15 +49,15 @@ def main(
     axis: Annotated[str, typer.Option(help="perception, reasoning, text or other; all without")] = "",
 ) -> None:
     """Print the benchmarks that a study can name without saying more; any other VLMEvalKit name works too."""
-    found = [d for d in map(find, [*list_prepared(), *list_defined()]) if axis in ("", d.axis)]
-    if not found:
+    selected = [d for d in map(find, [*list_prepared(), *list_defined()]) if axis in ("", d.axis)]
+    if not selected:
         raise UserError(f"no benchmark has the axis '{axis}': choose perception, reasoning, text or other.")
     if as_json:
-        print(json.dumps([d.model_dump(mode="json", by_alias=True) for d in found], indent=1))
+        print(json.dumps([d.model_dump(mode="json", by_alias=True) for d in selected], indent=1))
         return
     table = Table(*COLUMNS, box=None, header_style="bold")
-    for definition in found:
-        table.add_row(*row(definition))
+    for definition in selected:
+        table.add_row(*make_row(definition))
     Console(width=None if Console().is_terminal else 220).print(table)
     print("? not checked on the published file. VLMEvalKit asks: what it would have a language model do.")
 

@@ -1,4 +1,4 @@
-"""Whether a fresh run gives the committed tables again, within their own intervals.
+"""Compare a fresh run with the committed tables, within their own intervals.
 
     python -m benchmarks.tools.compare --reference results/reference/miniature --results results/miniature
 
@@ -24,7 +24,7 @@ NEEDED = ["n", "score", "low", "high"]
 
 
 def compare(reference: Path, fresh: Path) -> pd.DataFrame:
-    """Committed and fresh score of every row of the tables axes, benchmarks and text.
+    """Return committed and fresh score of every row of the tables axes, benchmarks and text.
 
     Columns: table, name, n, reference, low, high, fresh, verdict. Verdicts: `equal`, `within` the committed
     interval, `outside` it, `other n`, `missing` (in the fresh tables), `new` (not committed: no failure,
@@ -45,18 +45,18 @@ def compare(reference: Path, fresh: Path) -> pd.DataFrame:
                     "low": row["low_old"],
                     "high": row["high_old"],
                     "fresh": row["score_new"],
-                    "verdict": _verdict(row),
+                    "verdict": _judge(row),
                 }
             )
     return pd.DataFrame(parts)
 
 
 def agrees(rows: pd.DataFrame) -> bool:
-    """Whether nothing is missing, outside, or made from another number of questions."""
+    """Return whether nothing is missing, outside, or made from another number of questions."""
     return not rows["verdict"].isin(["outside", "other n", "missing"]).any()
 
 
-def _verdict(row: pd.Series) -> str:
+def _judge(row: pd.Series) -> str:
     if pd.isna(row["score_new"]):
         return "missing"
     if pd.isna(row["score_old"]):

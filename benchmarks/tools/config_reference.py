@@ -23,37 +23,37 @@ FILE = Path(__file__).resolve().parents[2] / "config" / "README.md"
 HEAD = "| key | meaning | default |\n|---|---|---|\n"
 
 
-def table() -> str:
+def make_table() -> str:
     """Return the whole table as Markdown."""
-    rows = (f"| `{key}` | {meaning} | {default} |\n" for key, meaning, default in _rows(StudyConfig, ""))
+    rows = (f"| `{key}` | {meaning} | {default} |\n" for key, meaning, default in _list_rows(StudyConfig, ""))
     return HEAD + "".join(rows)
 
 
-def _rows(model: type[BaseModel], above: str) -> Iterator[tuple[str, str, str]]:
+def _list_rows(model: type[BaseModel], above: str) -> Iterator[tuple[str, str, str]]:
     for name, field in model.model_fields.items():
         key = f"{above}{name}"
         if name == "variants":
-            yield from _rows(VariantConfig, f"{key}.<name>.")
-        elif (section := _section(field)) is not None:
-            yield from _rows(section, f"{key}.") if above == "" else [_row(key, model, name, field)]
+            yield from _list_rows(VariantConfig, f"{key}.<name>.")
+        elif (section := _find_section(field)) is not None:
+            yield from _list_rows(section, f"{key}.") if above == "" else [_make_row(key, model, name, field)]
         else:
-            yield _row(key, model, name, field)
+            yield _make_row(key, model, name, field)
 
 
-def _row(key: str, model: type[BaseModel], name: str, field: FieldInfo) -> tuple[str, str, str]:
-    """One key; a field that only became required keeps the description that it was given first."""
+def _make_row(key: str, model: type[BaseModel], name: str, field: FieldInfo) -> tuple[str, str, str]:
+    """Describe one key; a field that only became required keeps the description that it was given first."""
     parents = [m for m in model.__mro__ if issubclass(m, BaseModel) and name in m.model_fields]
     meaning = next(filter(None, (parent.model_fields[name].description for parent in parents)), "")
-    return key, meaning.replace("|", "\\|"), _default(field)
+    return key, meaning.replace("|", "\\|"), _format_default(field)
 
 
-def _section(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a section of its own; None for a plain value."""
+def _find_section(field: FieldInfo) -> type[BaseModel] | None:
+    """Find the model of a section of its own; None for a plain value."""
     kinds = [k for k in (field.annotation, *get_args(field.annotation)) if k is not NoneType]
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
-def _default(field: FieldInfo) -> str:
+def _format_default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value: Any = field.default
@@ -62,22 +62,22 @@ def _default(field: FieldInfo) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def written(text: str) -> str:
-    """Return the text of config/README.md with its table made anew. Raises UserError when it has none."""
+def replace_table(text: str) -> str:
+    """Return the text of config/README.md with a fresh table. Raises UserError when it has none."""
     before, head, rest = text.partition(HEAD)
     if not head:
         raise UserError(f"{FILE} has no table of keys: restore the file.")
     after = rest.partition("\n\n")[2]
-    return f"{before}{table()}\n{after}"
+    return f"{before}{make_table()}\n{after}"
 
 
 @report_errors()
 def main(write: Annotated[bool, typer.Option("--write", help="into config/README.md")] = False) -> None:
     """Print the table of the config's keys, or write it into config/README.md."""
     if not write:
-        print(table(), end="")
+        print(make_table(), end="")
         return
-    text = written(FILE.read_text(encoding="utf-8"))
+    text = replace_table(FILE.read_text(encoding="utf-8"))
     with atomic_write(FILE) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

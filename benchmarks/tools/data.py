@@ -36,10 +36,8 @@ def main(
         if definition.source.tsv is None:
             print(f"{definition.name}: no TSV belongs to it")
             continue
-        found = fetch(definition, folder)
-        print(
-            f"{definition.name}: {found.path}, {found.size / 1e6:.1f} MB, sha256 {found.sha256}", flush=True
-        )
+        tsv = fetch(definition, folder)
+        print(f"{definition.name}: {tsv.path}, {tsv.size / 1e6:.1f} MB, sha256 {tsv.sha256}", flush=True)
 
 
 if __name__ == "__main__":

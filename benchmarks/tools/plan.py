@@ -24,7 +24,7 @@ from frism.commands.console import Json, make_console
 from frism.errors import report_errors
 
 RESULTS = Path("results")
-Took = dict[str, tuple[int, float]]  # by rule: jobs, and their wall seconds together
+RuleTimes = dict[str, tuple[int, float]]  # by rule: jobs, and their wall seconds together
 
 
 @report_errors()
@@ -52,29 +52,29 @@ def main(
     process around it.
     """
     if machine == "list":
-        _list()
+        _list_machines()
         return
     study, assumed = StudyConfig.load(*configs), Assumptions(pixels, answer_tokens)
     if measure is not None:
-        machine, rates = measure, plan_machines.keep(measure, plan_machines.measure())
+        machine, rates = measure, plan_machines.save_machine(measure, plan_machines.measure_machine())
     else:
-        rates = plan_machines.find(machine)
+        rates = plan_machines.find_machine(machine)
     planner = Planner(study, rates, assumed)
-    stages, finished = planner.stages(), took(RESULTS / study.study)
-    others = list(compare(RESULTS, study.study, rates, assumed))
+    stages, finished = planner.stages(), read_times(RESULTS / study.study)
+    others = list(compare_finished(RESULTS, study.study, rates, assumed))
     if as_json:
-        print(json.dumps(_plain(configs, machine, rates, stages, finished, others), indent=1))
+        print(json.dumps(_make_json(configs, machine, rates, stages, finished, others), indent=1))
     else:
         _show(configs, machine, planner, stages, finished, others)
 
 
-def took(study: Path) -> Took:
+def read_times(study: Path) -> RuleTimes:
     """Return what a study's jobs took by rule, as Snakemake measured it (costs/); empty where none ran.
 
     Rules without a stage of their own in a plan are "others". A job that was killed and taken up again counts
     with its last run.
     """
-    rules: Took = {}
+    rules: RuleTimes = {}
     folder = study / "costs"
     for path in sorted(folder.rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
@@ -84,35 +84,35 @@ def took(study: Path) -> Took:
     return rules
 
 
-def compare(
+def compare_finished(
     results: Path, study: str, machine: Machine, assumed: Assumptions
 ) -> Iterable[tuple[str, float, float]]:
     """Yield the name, predicted and real seconds of every other finished study, stages of which both know."""
     for path in sorted(results.glob("*/study.json")):
-        other, found = path.parent, took(path.parent)
-        if other.name == study or not found or not (other / "summary.md").is_file():
+        other, times = path.parent, read_times(path.parent)
+        if other.name == study or not times or not (other / "summary.md").is_file():
             continue
         stages = Planner(StudyConfig.read(path), machine, assumed).stages()
-        known = [stage for stage in stages if stage.name in found]
+        known = [stage for stage in stages if stage.name in times]
         yield (
             other.name,
             sum(stage.cost.seconds for stage in known),
-            sum(found[stage.name][1] for stage in known),
+            sum(times[stage.name][1] for stage in known),
         )
 
 
-def _list() -> None:
+def _list_machines() -> None:
     table = Table(title="Machines")
     for column in ("name", "machine", "rates"):
         table.add_column(column)
-    for name, found in plan_machines.data_sheets().items():
-        table.add_row(name, found.title, found.source)
+    for name, machine in plan_machines.load_data_sheets().items():
+        table.add_row(name, machine.title, machine.source)
     table.add_row(plan_machines.THIS, "where the command runs", "measured once, and kept in the cache folder")
     make_console().print(table)
 
 
-def _plain(
-    configs: Iterable[Path], name: str, machine: Machine, stages: list[Stage], finished: Took,
+def _make_json(
+    configs: Iterable[Path], name: str, machine: Machine, stages: list[Stage], finished: RuleTimes,
     others: Iterable[tuple[str, float, float]],
 ) -> dict[str, Any]:  # fmt: skip
     rows = [
@@ -133,13 +133,13 @@ def _plain(
 
 
 def _show(
-    configs: Iterable[Path], name: str, planner: Planner, stages: list[Stage], finished: Took,
+    configs: Iterable[Path], name: str, planner: Planner, stages: list[Stage], finished: RuleTimes,
     others: Iterable[tuple[str, float, float]],
 ) -> None:  # fmt: skip
     machine, total = planner.machine, sum((stage.cost for stage in stages), start=Stage("", 0, {}).cost)
     table = Table(
         title=f"{' + '.join(path.name for path in configs)} on {name}: {machine.title}",
-        caption=_caption(planner, others),
+        caption=_write_caption(planner, others),
     )
     table.add_column("stage")
     for column in ("jobs", "time", *(("took",) if finished else ()), "products", "tokens", "memory", "disk"):
@@ -150,29 +150,30 @@ def _show(
         share = f"{most} {stage.parts[most].seconds / max(stage.cost.seconds, 1e-9):.0%}"
         fits = () if stage.memory <= machine.memory else ("more memory than there is",)
         table.add_row(
-            stage.name, str(stage.jobs), duration(stage.cost.seconds), *_taken(stage, finished),
-            count(stage.cost.products), count(stage.cost.tokens), size(stage.memory), size(stage.disk),
-            "; ".join((share, *stage.notes, *fits)),
+            stage.name, str(stage.jobs), format_duration(stage.cost.seconds), *_format_taken(stage, finished),
+            format_count(stage.cost.products), format_count(stage.cost.tokens), format_size(stage.memory),
+            format_size(stage.disk), "; ".join((share, *stage.notes, *fits)),
         )  # fmt: skip
     table.add_section()
-    all_took = (duration(sum(seconds for _, seconds in finished.values())),) if finished else ()
+    all_took = (format_duration(sum(seconds for _, seconds in finished.values())),) if finished else ()
+    memory, disk = max(stage.memory for stage in stages), sum(stage.disk for stage in stages)
     table.add_row(
-        "in all", "", duration(total.seconds), *all_took, count(total.products), count(total.tokens),
-        size(max(stage.memory for stage in stages)), size(sum(stage.disk for stage in stages)), "",
+        "in all", "", format_duration(total.seconds), *all_took, format_count(total.products),
+        format_count(total.tokens), format_size(memory), format_size(disk), "",
     )  # fmt: skip
     make_console().print(table)
 
 
-def _taken(stage: Stage, finished: Took) -> tuple[str, ...]:
-    """The cell of what a stage took, with its jobs where some are missing; none where there is no column."""
+def _format_taken(stage: Stage, finished: RuleTimes) -> tuple[str, ...]:
+    """Format what a stage took, with its jobs where some are missing; none where there is no column."""
     if not finished:
         return ()
     jobs, seconds = finished.get(stage.name, (0, 0.0))
     partly = "" if jobs >= stage.jobs else f" ({jobs} jobs)"
-    return (f"{duration(seconds)}{partly}" if jobs else "",)
+    return (f"{format_duration(seconds)}{partly}" if jobs else "",)
 
 
-def _caption(planner: Planner, others: Iterable[tuple[str, float, float]]) -> str:
+def _write_caption(planner: Planner, others: Iterable[tuple[str, float, float]]) -> str:
     assumed, questions = planner.assumed, sum(group.count for group in planner.test)
     by_axis = ", ".join(f"{axis} {tokens}" for axis, tokens in MEAN_ANSWER.items())
     answer = assumed.answer_tokens or f"by axis ({by_axis}), at most half the limit"
@@ -182,29 +183,29 @@ def _caption(planner: Planner, others: Iterable[tuple[str, float, float]]) -> st
         f" long; pixels of a picture: {assumed.pixels or PICTURE:,} unless the config limits them."
     ]
     lines += [
-        f"Of the finished study {name} this machine's rates say {duration(predicted)}; it took"
-        f" {duration(real)}, where it ran: predicted / took {predicted / real:.2f}."
+        f"Of the finished study {name} this machine's rates say {format_duration(predicted)}; it took"
+        f" {format_duration(real)}, where it ran: predicted / took {predicted / real:.2f}."
         for name, predicted, real in others
     ]
     return "\n".join(lines)
 
 
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
+def format_duration(seconds: float) -> str:
+    """Format seconds, minutes or hours, whichever reads best."""
     if seconds < 100:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:,.0f} h"
 
 
-def size(number: float) -> str:
-    """Bytes in MB or GB; nothing for 0."""
+def format_size(number: float) -> str:
+    """Format bytes in MB or GB; nothing for 0."""
     if not number:
         return ""
     return f"{number / 1e6:.3g} MB" if number < 1e9 else f"{number / 1e9:.3g} GB"
 
 
-def count(number: float) -> str:
-    """A large number by thousands, millions and so on; nothing for 0."""
+def format_count(number: float) -> str:
+    """Format a large number by thousands, millions and so on; nothing for 0."""
     for unit, name in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= unit:
             return f"{number / unit:.3g} {name}"

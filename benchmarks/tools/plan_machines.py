@@ -19,12 +19,16 @@ from frism.files import atomic_write, read_json
 
 FILE = Path(__file__).with_name("plan_machines.yaml")
 THIS = "this"
-SIDE, COPIED, READ = 2048, 1 << 28, 1 << 28  # of a trial's square product; bytes of the copy and of the file
+SIDE, COPY_BYTES, READ_BYTES = (
+    2048,
+    1 << 28,
+    1 << 28,
+)  # of a trial's square product; bytes of the copy and of the file
 IMPORTS = "import torch, frism.method.method; from transformers import Qwen2_5_VLForConditionalGeneration"
 
 
 class Machine(BaseModel):
-    """One kind of machine: rates per second, sizes in bytes; plan_machines.yaml says which."""
+    """Describes one kind of machine: rates per second, sizes in bytes; plan_machines.yaml says which."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     title: str
@@ -52,24 +56,24 @@ class Machine(BaseModel):
         return self.sustained * self.flops[dtype]
 
 
-def data_sheets() -> dict[str, Machine]:
+def load_data_sheets() -> dict[str, Machine]:
     """Return the machines of plan_machines.yaml, by name."""
     table = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return {name: Machine(**content) for name, content in table.items()}
 
 
-def find(name: str) -> Machine:
-    """Return a machine by name: one kept here, `this` (measured if it was not yet), or a data sheet.
+def find_machine(name: str) -> Machine:
+    """Return a machine by name: one saved here, `this` (measured if it was not yet), or a data sheet.
 
     Raises UserError for an unknown name.
     """
-    known = data_sheets()
-    if (before := _kept(name)) is not None:
-        return before
+    known = load_data_sheets()
+    if (saved := _load_saved(name)) is not None:
+        return saved
     if name == THIS:
-        return keep(THIS, measure())
+        return save_machine(THIS, measure_machine())
     if name not in known:
-        names = sorted({THIS, *known, *(path.stem for path in _folder().glob("*.json"))})
+        names = sorted({THIS, *known, *(path.stem for path in _get_folder().glob("*.json"))})
         raise UserError(
             f"unknown machine '{name}' (known: {', '.join(names)}): measure it there with --measure {name}."
             f"{suggest(name, names)}"
@@ -77,26 +81,26 @@ def find(name: str) -> Machine:
     return known[name]
 
 
-def keep(name: str, machine: Machine) -> Machine:
-    """Keep a measured machine under a name in the cache folder, where that can be written, and return it."""
-    with suppress(UserError), atomic_write(_folder() / f"{name}.json") as temporary:
+def save_machine(name: str, machine: Machine) -> Machine:
+    """Save a measured machine under a name in the cache folder, where that can be written, and return it."""
+    with suppress(UserError), atomic_write(_get_folder() / f"{name}.json") as temporary:
         temporary.write_text(machine.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return machine
 
 
-def _kept(name: str) -> Machine | None:
-    path = _folder() / f"{name}.json"
+def _load_saved(name: str) -> Machine | None:
+    path = _get_folder() / f"{name}.json"
     try:
         return Machine(**read_json(path)) if path.is_file() else None
     except (UserError, ValidationError):  # cut short, or of another version: measured again
         return None
 
 
-def _folder() -> Path:
+def _get_folder() -> Path:
     return cache_folder() / "machines"
 
 
-def measure() -> Machine:
+def measure_machine() -> Machine:
     """Measure this machine: products, a copy, a layer without work, a file, an import. Takes some seconds.
 
     On a CPU one core is measured, which is what a job of the workflow gets.
@@ -119,22 +123,22 @@ def measure() -> Machine:
             source=f"measured on {time.strftime('%Y-%m-%d')} with torch {torch.__version__}",
             device=device,
             memory=memory,
-            flops={dtype: _product(dtype, device) for dtype in dtypes},
-            bandwidth=_copy(device),
-            link=_link() if device == "cuda" else None,
-            disk=_file(),
+            flops={dtype: _measure_product(dtype, device) for dtype in dtypes},
+            bandwidth=_measure_copy(device),
+            link=_measure_link() if device == "cuda" else None,
+            disk=_measure_file(),
             sustained=1.0,
-            layer=_layer(device),
-            start=_start(),
+            layer=_measure_layer(device),
+            start=_measure_start(),
         )
     finally:
         torch.set_num_threads(threads)
 
 
-def _fastest(run: Callable[[], object], times: int = 3) -> float:
-    """Seconds of the fastest of some runs, after one that does not count: others may use the machine, too.
+def _time_fastest(run: Callable[[], object], times: int = 3) -> float:
+    """Return the fastest run's seconds, after one that does not count: others may use the machine, too.
 
-    On a CPU processor seconds, which do not grow with what others do.
+    On a CPU these are processor seconds, which do not grow with what others do.
     """
     import torch
 
@@ -149,32 +153,32 @@ def _fastest(run: Callable[[], object], times: int = 3) -> float:
     return min(seconds[1:])
 
 
-def _product(dtype: str, device: str) -> float:
+def _measure_product(dtype: str, device: str) -> float:
     import torch
 
     left, right = (torch.randn(SIDE, SIDE, device=device).to(getattr(torch, dtype)) for _ in range(2))
-    return 2 * SIDE**3 / _fastest(lambda: left @ right)
+    return 2 * SIDE**3 / _time_fastest(lambda: left @ right)
 
 
-def _copy(device: str) -> float:
+def _measure_copy(device: str) -> float:
     import torch
 
-    block = torch.zeros(COPIED, dtype=torch.uint8, device=device)
+    block = torch.zeros(COPY_BYTES, dtype=torch.uint8, device=device)
     other = torch.ones_like(block)
-    return 2 * COPIED / _fastest(lambda: other.copy_(block))  # read and written
+    return 2 * COPY_BYTES / _time_fastest(lambda: other.copy_(block))  # read and written
 
 
-def _link() -> float:
+def _measure_link() -> float:
     import torch
 
-    block = torch.zeros(COPIED, dtype=torch.uint8).pin_memory()
-    return COPIED / _fastest(lambda: block.to("cuda"))
+    block = torch.zeros(COPY_BYTES, dtype=torch.uint8).pin_memory()
+    return COPY_BYTES / _time_fastest(lambda: block.to("cuda"))
 
 
-def _file() -> float:
-    """Bytes a second out of a file that was just written, where the system lets it be forgotten first."""
+def _measure_file() -> float:
+    """Measure bytes a second out of a file just written, where the system lets it be forgotten first."""
     with tempfile.NamedTemporaryFile() as file:
-        file.write(os.urandom(READ))
+        file.write(os.urandom(READ_BYTES))
         file.flush()
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -182,11 +186,11 @@ def _file() -> float:
         with Path(file.name).open("rb", buffering=0) as stream:
             while stream.read(1 << 24):
                 pass
-        return READ / (time.perf_counter() - start)
+        return READ_BYTES / (time.perf_counter() - start)
 
 
-def _layer(device: str) -> float:
-    """Seconds of a decoder layer's pass over one token when there is next to nothing to compute."""
+def _measure_layer(device: str) -> float:
+    """Measure a decoder layer's seconds over one token when there is next to nothing to compute."""
     import torch
     from transformers import Qwen2Config, Qwen2Model
 
@@ -196,11 +200,11 @@ def _layer(device: str) -> float:
     )  # fmt: skip
     model, ids = Qwen2Model(config).to(device).eval(), torch.zeros(1, 1, dtype=torch.long, device=device)
     with torch.no_grad():
-        return _fastest(lambda: model(ids, use_cache=False), 10) / 4
+        return _time_fastest(lambda: model(ids, use_cache=False), 10) / 4
 
 
-def _start() -> float:
-    """Processor seconds of another Python's imports."""
+def _measure_start() -> float:
+    """Measure the processor seconds of another Python's imports."""
     before = os.times()
     subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True)
     after = os.times()

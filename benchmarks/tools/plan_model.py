@@ -16,7 +16,7 @@ BYTES = {name: FLOATS[short] for name, short in NAMES.items()}
 
 
 class Model:
-    """A vision-language model without its values.
+    """Holds the sizes of a vision-language model without its values.
 
     Args:
         source: a folder with a config.json, or a name in plan_checkpoints.yaml.
@@ -39,11 +39,11 @@ class Model:
         from frism.triples.architectures import ARCHITECTURES
         from frism.triples.scopes import classify, in_scope
 
-        content = dict(_config(source))
+        content = dict(_read_config(source))
         name = content.pop("model_type", None)
         if name not in ARCHITECTURES or not ARCHITECTURES[name].is_vlm:
             raise UserError(
-                f"{source} is of the type {name}, which is no vision-language model known here (known:"
+                f"{source} is of the type {name}, which is not a known vision-language model (known:"
                 f" {', '.join(n for n, a in ARCHITECTURES.items() if a.is_vlm)}): name another as triple.vlm."
             )
         try:
@@ -51,7 +51,9 @@ class Model:
             with torch.device("meta"):
                 model = AutoModelForImageTextToText.from_config(config)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"transformers makes no model of {source}'s config.json ({error}).") from error
+            raise UserError(
+                f"transformers makes no model of {source}'s config.json ({error}): correct the file."
+            ) from error
         self.text = model.get_submodule(ARCHITECTURES[name].module)
         text = config.get_text_config()
         self.head: int = model.get_output_embeddings().weight.numel()
@@ -78,35 +80,35 @@ class Model:
         self.tower_layers = int(getattr(vision, "depth", None) or vision.num_hidden_layers)
         patch = vision.patch_size
         self.patch = int(patch[0] if isinstance(patch, list | tuple) else patch)
-        self.merge = _patches_of_a_token(config)
+        self.merge = _count_patches(config)
 
     def directions(self, rank: int | None) -> list[int]:
-        """Singular directions kept of every matrix."""
+        """List the numbers of singular directions kept of every matrix."""
         return [min(rank or min(shape), *shape) for shape in self.matrices]
 
     def factors(self, rank: int | None) -> int:
-        """Values of U and V of every matrix."""
+        """Count the values of U and V of every matrix."""
         return sum(
             k * (rows + columns)
             for k, (rows, columns) in zip(self.directions(rank), self.matrices, strict=True)
         )
 
     def cache(self, dtype: str) -> int:
-        """Bytes of the keys and values of one token in every layer."""
+        """Count the bytes of the keys and values of one token in every layer."""
         return 2 * self.layers * self.keys * BYTES[dtype]
 
     def patches(self, pixels: int) -> int:
-        """Patches of a picture of so many pixels, whole visual tokens."""
+        """Count the patches of a picture of so many pixels, whole visual tokens."""
         return max(1, round(pixels / self.patch**2 / self.merge)) * self.merge
 
 
 @lru_cache(maxsize=4)
-def load(source: str, scope: str) -> Model:
+def load_model(source: str, scope: str) -> Model:
     """Return a model, made once."""
     return Model(source, scope)
 
 
-def _config(source: str) -> Mapping[str, Any]:
+def _read_config(source: str) -> Mapping[str, Any]:
     folder = Path(source)
     if (folder / "config.json").is_file():
         return read_json(folder / "config.json")
@@ -114,15 +116,15 @@ def _config(source: str) -> Mapping[str, Any]:
     name = folder.name.partition("@")[0]
     if name not in known:
         raise UserError(
-            f"{source} is not on this disk, and {name} is no checkpoint whose sizes are known: download its"
+            f"{source} is not on this disk, and the sizes of {name} are not known: download its"
             f" config.json into that folder.{suggest(name, known)}"
         )
-    found: Mapping[str, Any] = known[name]
-    return found
+    config: Mapping[str, Any] = known[name]
+    return config
 
 
-def _patches_of_a_token(config: Any) -> int:
-    """Families name alike what they do alike: a square of patches becomes one visual token."""
+def _count_patches(config: Any) -> int:
+    """Count the patches, a square of them, that become one visual token, by the names families give it."""
     side = getattr(config.vision_config, "spatial_merge_size", None)
     side = side or getattr(config, "scale_factor", None) or 1 / getattr(config, "downsample_ratio", 1)
     return round(side) ** 2

@@ -11,9 +11,9 @@ from typing import Any
 from benchmarks.registry import lookup
 from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.config import StudyConfig
-from benchmarks.tools.plan_costs import Cost, Counter, Questions
+from benchmarks.tools.plan_costs import Counter, PlannedCost, QuestionGroup
 from benchmarks.tools.plan_machines import Machine
-from benchmarks.tools.plan_model import load
+from benchmarks.tools.plan_model import load_model
 
 # Tokens of a mean answer by axis, but never more than half of the limit: perception asks for a word,
 # reasoning for steps (a 7B model's mean on MathVista is near 460).
@@ -27,24 +27,24 @@ OTHERS = ("items", "questions", "tables", "explain", "figures", "summary")
 
 @dataclass(frozen=True)
 class Stage:
-    """All jobs of one rule: their cost by part, the largest memory of one, the bytes that all leave."""
+    """Holds all jobs of one rule: their cost by part, the largest memory of one, the bytes that all leave."""
 
     name: str
     jobs: int
-    parts: dict[str, Cost]
+    parts: dict[str, PlannedCost]
     memory: float = 0.0
     disk: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
-    def cost(self) -> Cost:
-        """Of all jobs, one after the other."""
-        return sum(self.parts.values(), Cost())
+    def cost(self) -> PlannedCost:
+        """Return the cost of all jobs, one after the other."""
+        return sum(self.parts.values(), PlannedCost())
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What no config says: pixels of a picture, tokens of an answer (None: by axis)."""
+    """Holds what no config says: pixels of a picture, tokens of an answer (None: by axis)."""
 
     pixels: int | None = None
     answer_tokens: int | None = None
@@ -52,7 +52,7 @@ class Assumptions:
 
 @dataclass
 class Planner:
-    """The stages of one study on one machine.
+    """Plans the stages of one study on one machine.
 
     Raises UserError for methods or benchmarks that are unknown.
     """
@@ -65,7 +65,7 @@ class Planner:
         study, spectrum = self.study, self.study.spectrum
         self.engine, self.calibration = study.engine, study.calibration or CalibrationSettings()
         self.parts, self.factors = spectrum.parts, spectrum.factors
-        self.model = load(study.triple.vlm, study.scope)
+        self.model = load_model(study.triple.vlm, study.scope)
         self.counter = Counter(
             self.model, self.machine, self.engine.dtype, spectrum.rank, spectrum.solver, spectrum.dtype
         )
@@ -74,16 +74,16 @@ class Planner:
         self.text = [self.questions_in_words(entry) for entry in study.text]
 
     def stages(self) -> list[Stage]:
-        """The stages in the order of the rules."""
+        """List the stages in the order of the rules."""
         from frism.method.discovery import find
 
-        counter, variants, start = self.counter, self.study.variants, Cost(self.machine.start)
+        counter, variants, start = self.counter, self.study.variants, PlannedCost(self.machine.start)
         loaded = {"start": start, "load": counter.load()}
         test = self._answers(self.test)
-        tune, predict, oracle = _Sum(), _Sum(), _Sum()
+        tune, predict, oracle = _CostSum(), _CostSum(), _CostSum()
         memory, learning, spectra, points = self._memory(self.test + self.dev), 0.0, False, 0
         for variant in variants.values():
-            if variant.method is None:  # a checkpoint: loaded and asked, nothing else
+            if variant.method is None:  # a checkpoint: loaded and questions, nothing else
                 points += 1
                 tune.add(loaded | self._answers(self.dev))
                 predict.add(loaded | test)
@@ -98,16 +98,16 @@ class Planner:
             )
             tune.add(loaded | {"merge": merge * len(grid)})
             tune.add(self._answers(self.dev), len(grid))
-            if "dev" in method.needs:  # every candidate is merged and asked
+            if "dev" in method.needs:  # every candidate is merged and questions
                 candidates = sum(int(params.get("evaluations", 1)) for params in grid)
                 tune.add({"search": merge} | self._answers(self.dev), candidates)
             elif method.fit is not None and "calibration" not in method.needs:
                 # Without data it passes over the tensors, as a merge does.
                 tune.add({"fit": merge * len(grid)})
             if "calibration" in method.needs:
-                asked, *_ = fits = [self.fit(params) for params in grid]
-                learn = sum((counter.fit(*fit) for fit in fits), Cost())
-                tune.add({"teach": counter.teach(asked[0]), "learn": learn})
+                questions, *_ = fits = [self.fit(params) for params in grid]
+                learn = sum((counter.fit(*fit) for fit in fits), PlannedCost())
+                tune.add({"teach": counter.teach(questions[0]), "learn": learn})
                 learning = max(learning, *(counter.memory(fit[0], learning=True) for fit in fits))
             predict.add(loaded | {"merge": merge} | test)
             oracle.add(loaded | {"merge": merge} | test, len(grid))
@@ -119,23 +119,23 @@ class Planner:
             Stage("score", len(variants), {"start": start * len(variants)}),
         ]
         if spectra:
-            read = Cost(2 * self.model.merged_bytes / self.machine.disk)
-            write = Cost(counter.spectra_bytes() / self.machine.disk)
+            read = PlannedCost(2 * self.model.merged_bytes / self.machine.disk)
+            write = PlannedCost(counter.spectra_bytes() / self.machine.disk)
             parts = {"start": start * self.parts, "read": read, "svd": counter.svd(), "write": write}
             largest = 8 * 4 * max(rows * columns for rows, columns in self.model.matrices)
             stages.insert(0, Stage("spectrum", self.parts, parts, largest, counter.spectra_bytes()))
         if self.study.selection.oracle:
             stages.append(Stage("oracle", points, oracle.parts, memory, self._disk(self.test) * points))
         if self.text:
-            owners, words = len(variants) + 2, _Sum()
+            owners, words = len(variants) + 2, _CostSum()
             words.add(loaded | self._answers(self.text), owners)
             stages.append(
                 Stage("text", owners, words.parts, self._memory(self.text), self._disk(self.text) * owners)
             )
         return [*stages, Stage("others", len(OTHERS), {"start": start * len(OTHERS)})]
 
-    def fit(self, params: Mapping[str, Any]) -> tuple[Questions, int, int, int]:
-        """A fit's questions, steps, held-out questions and steps between checks.
+    def fit(self, params: Mapping[str, Any]) -> tuple[QuestionGroup, int, int, int]:
+        """Return a fit's questions, steps, held-out questions and steps between checks.
 
         One that takes no optimiser steps passes over its questions once, a sample at a time.
         """
@@ -147,22 +147,22 @@ class Planner:
         pixels = min(PICTURE, self.calibration.max_pixels or PICTURE)
         patches = self.patches(MINIATURE if self.calibration.source == "miniature" else pixels)
         count = min(self.calibration.questions, steps * batch + held_out)
-        asked = Questions(count, batch, patches, patches // self.model.merge + QUESTION, mean, limit)
-        return asked, steps, held_out, int(params.get("check_every", 20))
+        questions = QuestionGroup(count, batch, patches, patches // self.model.merge + QUESTION, mean, limit)
+        return questions, steps, held_out, int(params.get("check_every", 20))
 
     def patches(self, pixels: int) -> int:
-        """Patches of a mean picture, which has so many pixels where none are assumed."""
+        """Return the patches of a mean picture, which has so many pixels where none are assumed."""
         return self.model.patches(self.assumed.pixels or pixels)
 
-    def questions(self, entry: Any, split: str) -> Questions | None:
-        """One benchmark's questions of a split; None where dev has none."""
+    def questions(self, entry: Any, split: str) -> QuestionGroup | None:
+        """Return one benchmark's questions of a split; None where dev has none."""
         definition, numbers = lookup.find(entry), self.study.questions
         if split == "dev" and not definition.on_dev:
             return None
-        wanted = numbers.dev if split == "dev" else numbers.test
-        if wanted == "all":
-            wanted = (definition.n or UNKNOWN) - (numbers.dev if definition.on_dev else 0)
-        count = max(1, min(wanted, definition.n or wanted))
+        number = numbers.dev if split == "dev" else numbers.test
+        if number == "all":
+            number = (definition.n or UNKNOWN) - (numbers.dev if definition.on_dev else 0)
+        count = max(1, min(number, definition.n or number))
         prompting = self.study.prompting
         pixels = max(PICTURE, prompting.min_pixels or 0)
         pixels = min(pixels, prompting.max_pixels or pixels)
@@ -170,43 +170,45 @@ class Planner:
         prompt = patches // self.model.merge + QUESTION
         return self._questions(count, patches, prompt, definition.axis, definition.max_new_tokens)
 
-    def questions_in_words(self, entry: Any) -> Questions:
-        """One benchmark's questions without a picture."""
-        definition, wanted = lookup.find(entry), self.study.questions.text
-        count = (definition.n or UNKNOWN) if wanted == "all" else wanted
+    def questions_in_words(self, entry: Any) -> QuestionGroup:
+        """Return one benchmark's questions without a picture."""
+        definition, number = lookup.find(entry), self.study.questions.text
+        count = (definition.n or UNKNOWN) if number == "all" else number
         return self._questions(count, 0, TEXT_QUESTION, "text", definition.max_new_tokens)
 
-    def _questions(self, count: int, patches: int, prompt: int, axis: str, limit: int | None) -> Questions:
+    def _questions(
+        self, count: int, patches: int, prompt: int, axis: str, limit: int | None
+    ) -> QuestionGroup:
         limit, batch = limit or self.engine.max_new_tokens, self.engine.batch_size
         if self.engine.token_budget is not None:
             batch = max(1, min(batch, self.engine.token_budget // (prompt + limit)))
         mean = min(self.assumed.answer_tokens or MEAN_ANSWER[axis], max(1, limit // 2))
-        return Questions(count, batch, patches, prompt, mean, limit)
+        return QuestionGroup(count, batch, patches, prompt, mean, limit)
 
-    def _answers(self, asked: Sequence[Questions]) -> dict[str, Cost]:
-        total = _Sum()
-        for group in asked:
+    def _answers(self, questions: Sequence[QuestionGroup]) -> dict[str, PlannedCost]:
+        total = _CostSum()
+        for group in questions:
             total.add(self.counter.answer(group))
         return total.parts
 
-    def _memory(self, asked: Sequence[Questions]) -> float:
-        return max((self.counter.memory(group) for group in asked), default=0.0)
+    def _memory(self, questions: Sequence[QuestionGroup]) -> float:
+        return max((self.counter.memory(group) for group in questions), default=0.0)
 
-    def _disk(self, asked: Sequence[Questions]) -> float:
-        """Bytes of a line with its answer, about."""
-        return sum(group.count * (250 + 5 * group.answer) for group in asked)
+    def _disk(self, questions: Sequence[QuestionGroup]) -> float:
+        """Return bytes of all lines with their answers, about."""
+        return sum(group.count * (250 + 5 * group.answer) for group in questions)
 
     def _notes(self, learning: float) -> tuple[str, ...]:
-        streamed = learning > 0 and self.counter.streamed()
+        streamed = learning > 0 and self.counter.streams()
         return ("factors streamed from main memory",) if streamed else ()
 
 
-class _Sum:
-    """Parts that are added up by name."""
+class _CostSum:
+    """Adds up parts by name."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, Cost] = {}
+        self.parts: dict[str, PlannedCost] = {}
 
-    def add(self, parts: Mapping[str, Cost], times: int = 1) -> None:
+    def add(self, parts: Mapping[str, PlannedCost], times: int = 1) -> None:
         for name, cost in parts.items():
-            self.parts[name] = self.parts.get(name, Cost()) + cost * times
+            self.parts[name] = self.parts.get(name, PlannedCost()) + cost * times

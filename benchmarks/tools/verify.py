@@ -36,25 +36,30 @@ def main(
     from benchmarks.tools.chain.chain import BrokenLinkError, Chain
 
     chain = Chain.open(study)
-    held: list[tuple[str, str]] = []
+    links: list[tuple[str, str]] = []
     broken = None
     try:
-        for name, found in _checked(chain, quick, show=not as_json):
-            held.append((name, found))
+        for name, finding in _check_links(chain, quick, show=not as_json):
+            links.append((name, finding))
     except BrokenLinkError as error:
         broken = str(error)
     if as_json:
-        content = {"study": chain.study.study, "holds": broken is None, "broken": broken, "links": dict(held)}
+        content = {
+            "study": chain.study.study,
+            "holds": broken is None,
+            "broken": broken,
+            "links": dict(links),
+        }
         print(json.dumps(content, indent=1))
     elif broken is None:
-        _show(chain.study.study, held)
+        _show(chain.study.study, links)
     if broken is not None:
         print(f"broken: {broken}", file=sys.stderr)
         raise SystemExit(1)
 
 
-def _checked(chain: "Chain", quick: bool, show: bool) -> Iterator[tuple[str, str]]:
-    """The links in order, each with what was found; the one under way on stderr."""
+def _check_links(chain: "Chain", quick: bool, show: bool) -> Iterator[tuple[str, str]]:
+    """Check the links in order and yield each with its finding; name the current one on stderr."""
     from rich.console import Console
 
     from benchmarks.tools.chain.chain import BrokenLinkError
@@ -69,17 +74,17 @@ def _checked(chain: "Chain", quick: bool, show: bool) -> Iterator[tuple[str, str
         try:
             yield link.name, link.check(chain)
         except UserError as error:
-            # What a stage says of its input is the sentence that is wanted here.
+            # What a stage says of its input is the sentence to report here.
             raise BrokenLinkError(f"{link.name}: {error}") from None
 
 
-def _show(name: str, held: list[tuple[str, str]]) -> None:
+def _show(name: str, links: list[tuple[str, str]]) -> None:
     from rich.table import Table
 
     table = Table(title=f"The chain of {name} holds", title_justify="left")
     for column in ("link", "found again"):
         table.add_column(column)
-    for row in held:
+    for row in links:
         table.add_row(*row)
     make_console().print(table)
 

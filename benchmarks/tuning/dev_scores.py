@@ -17,7 +17,7 @@ from frism.merging import on_load
 from frism.triples.triple import Triple
 
 
-def dev_scores(
+def score_on_dev(
     engine: TransformersEngine,
     triple: Triple,
     point: Point,

@@ -27,7 +27,7 @@ def gather_inputs(
     spectra: Path | None = None,
     dev: Mapping[str, Sequence[Item]] | None = None,
 ) -> tuple[Fitting, str]:
-    """What every point of a grid is fitted with, and what of it a recipe's identity depends on.
+    """Return what every point of a grid is fitted with, and what of it a recipe's identity depends on.
 
     A recipe belongs to its inputs: what it was calibrated on, in which precision and on what kind of device,
     what it started from, and the dev questions that it was searched with are part of it.
@@ -36,32 +36,32 @@ def gather_inputs(
         reference: folder of the variant to start from. spectra: the folder that keeps spectra.
         dev: the dev questions by benchmark.
     """
-    compute = compute_of(study)
-    given: dict[str, object] = {}
+    compute = make_compute(study)
+    sources: dict[str, object] = {}
     identity, started = [""], ""
     if reference is not None:
         recipe, fitted = Recipe.load(reference)
-        given["reference"], started = fitted, recipe.key
+        sources["reference"], started = fitted, recipe.key
     if "calibration" in method.needs:
         calibration = calibrations.load_calibration(study.calibration or CalibrationSettings(), study.seed)
-        given["calibration"], identity = calibration, [calibration.digest]
+        sources["calibration"], identity = calibration, [calibration.digest]
     if method.runs_a_model:
         identity.append(f"{compute.dtype} on {compute.torch_device.type}")
     if "dev" in method.needs:
-        identity.append(_dev_digest(study.engine, dev or {}))
+        identity.append(_digest_dev(study.engine, dev or {}))
     if "spectrum" in method.needs:
-        given["spectra"] = Spectra(triple, study.spectrum.settings, spectra)
-    fitting = Fitting(triple, study.scope, study.seed, compute, **given)  # type: ignore[arg-type]
+        sources["spectra"] = Spectra(triple, study.spectrum.settings, spectra)
+    fitting = Fitting(triple, study.scope, study.seed, compute, **sources)  # type: ignore[arg-type]
     return fitting, ":".join([*identity, started])
 
 
-def compute_of(study: TuneSlice) -> Compute:
-    """Where a fit runs its model: on the engine's device, in the engine's precision."""
+def make_compute(study: TuneSlice) -> Compute:
+    """Say where a fit runs its model: on the engine's device, in the engine's precision."""
     engine = study.engine
     return Compute(str(engine.torch_device), engine.dtype, engine.device_map, study.spectrum.factors)
 
 
-def _dev_digest(engine: EngineSettings, dev: Mapping[str, Sequence[Item]]) -> str:
-    """16 hex digits for the dev questions with their answers, and how they are answered and scored."""
+def _digest_dev(engine: EngineSettings, dev: Mapping[str, Sequence[Item]]) -> str:
+    """Return 16 hex digits for the dev questions with their answers, and how they are answered and scored."""
     questions = [[item.content, item.answer] for group in dev.values() for item in group]
     return digest_json([engine.model_dump(mode="json"), questions, extraction.VERSION])[:16]

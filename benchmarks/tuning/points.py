@@ -1,4 +1,4 @@
-"""Fit the points of a variant's grid: what one finished is taken up after a kill."""
+"""Fit the points of a variant's grid; points that were finished before a kill are reused."""
 
 import hashlib
 import itertools
@@ -25,17 +25,17 @@ Scorer = Callable[[Recipe, Fitted], DevScores]
 
 @dataclass(frozen=True)
 class Point:
-    """One combination of the grid, merged with the fixed parameters, and what was fitted for it."""
+    """Holds one combination of the grid, merged with the fixed parameters, and what was fitted for it."""
 
     recipe: Recipe
     fitted: Fitted
     folder: Path
 
 
-def grid_points(
+def list_points(
     method: Method, params: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]
 ) -> list[dict[str, Any]]:
-    """Complete parameters of every combination, the last key of the grid running fastest.
+    """Return complete parameters of every combination, the last key of the grid running fastest.
 
     Raises UserError for an unknown parameter or a value of the wrong type, before anything is fitted.
     """
@@ -82,20 +82,20 @@ def fit_point(
     return Point(recipe, fitted, folder)
 
 
-def working_folder(out: Path, identity: Sequence[object]) -> Path:
-    """Where the fits of a variant keep their state between kills, under a key of their common inputs.
+def prepare_workspace(out: Path, identity: Sequence[object]) -> Path:
+    """Return the folder where the fits of a variant keep their state, named after common inputs.
 
     The points share it, and with it what does not depend on their parameters, such as the teacher's answers;
     a method keys by its parameters what does. What other inputs left there goes.
     """
-    own = out / WORK / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    folder = out / WORK / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     for stale in (out / WORK).glob("*"):
-        if stale != own:
+        if stale != folder:
             shutil.rmtree(stale)
-    return own
+    return folder
 
 
 def learning_curve(fitted: Fitted) -> pd.DataFrame:
-    """The curve of a fit as columns, one row per step; empty if it has none."""
+    """Return the curve of a fit as columns, one row per step; empty if it has none."""
     curves = {name: fitted.curve[name].tolist() for name in sorted(fitted.curve)}
     return pd.DataFrame(curves).rename_axis("step").reset_index() if curves else pd.DataFrame()

@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions.item import Item
 from benchmarks.statistics.selection import axis_means
-from benchmarks.tuning.dev_scores import dev_scores
+from benchmarks.tuning.dev_scores import score_on_dev
 from benchmarks.tuning.points import Point, Scorer
 from frism.method.fitted import Fitted
 from frism.method.fitting import DevScores
@@ -25,7 +25,7 @@ def make_scorer(
     workspace: Path,
     spectra: Path | None = None,
 ) -> Scorer:
-    """A function that merges a candidate on load, asks the dev questions and returns its mean scores.
+    """Make a function that merges a candidate on load, asks the dev questions and returns its mean scores.
 
     Answers are kept below `workspace` by the candidate's recipe, so a search that was killed and starts again
     from its seed asks nothing twice.
@@ -38,7 +38,7 @@ def make_scorer(
 
     def score(recipe: Recipe, fitted: Fitted) -> DevScores:
         point = Point(recipe, fitted, workspace / recipe.key)
-        means = axis_means(dev_scores(engine(), triple, point, questions, "candidate", spectra))
+        means = axis_means(score_on_dev(engine(), triple, point, questions, "candidate", spectra))
         return DevScores(means["perception"], means["reasoning"], floor)
 
     return score

@@ -19,7 +19,7 @@ import baselines
 from benchmarks.registry.definition import Definition
 from benchmarks.stages import answers_table, tables
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.extends import extended
+from benchmarks.study.extends import resolve_extends
 from frism.__main__ import app
 from tests.support import synthetic_study
 from tests.support.code_blocks import (
@@ -92,7 +92,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     miniature = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
     study = StudyConfig.make(miniature | whole, "the made-up study")
     tables.build(folder, study, folder / "tables")
-    answers_table.write(folder, study, folder)
+    answers_table.write_answers(folder, study, folder)
     return folder
 
 
@@ -145,7 +145,7 @@ def check_yaml(block: Block, folder: Path) -> None:
         study |= content | {"benchmarks": study["benchmarks"] + content.get("benchmarks", [])}
     else:
         study["variants"] |= content
-    touch_tables(extended(study, config.parent), folder / "data")
+    touch_tables(resolve_extends(study, config.parent), folder / "data")
     load(study, str(block), config.parent)
     if not block.title:
         config.write_text(yaml.safe_dump(study, sort_keys=False))

@@ -156,7 +156,7 @@ def main(size: str = "3b", n: int = 128, new: int = 64, looped: int = 8) -> None
         asked = reading.load_items(root / "items", "test", ["MMStar"])["MMStar"]
         settings = EngineSettings(device="auto", batch_size=n, max_new_tokens=new)
         loop = VlmevalkitLoop(made, ready, settings)
-        loop.speaker.greedy.ends = frozenset()
+        loop.wrapper.greedy.ends = frozenset()
         list(loop.generate(asked[:1]))  # kernels are chosen, and VLMEvalKit imported
         start = time.perf_counter()
         said = [p.raw for batch in loop.generate(asked[:looped]) for p in batch]

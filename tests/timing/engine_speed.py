@@ -46,7 +46,7 @@ def compare(label: str, model: Any, processor: Any, asked: list[item.Item], new:
     list(loop.generate(asked[:2]))  # VLMEvalKit is imported, which is not its loop's fault
     if forced:
         model.generation_config.eos_token_id = None
-        loop.speaker.greedy.ends = frozenset()
+        loop.wrapper.greedy.ends = frozenset()
     seconds, said = timed(lambda: [p.raw for batch in loop.generate(asked) for p in batch])
     rate = len(asked) / seconds
     for size in SIZES:

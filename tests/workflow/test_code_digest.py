@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflow.code_digest import closure, code_digest
+from workflow.code_digest import digest_code, trace_imports
 
 FILES = {
     "frism/__init__.py": "",
@@ -33,22 +33,22 @@ def project(tmp_path: Path) -> Path:
 
 
 def digest(project: Path, *modules: str, **options) -> str:
-    return code_digest(*modules, root=project, **options)
+    return digest_code(*modules, root=project, **options)
 
 
 def test_names_every_module_on_the_way(project):
-    assert set(closure(["benchmarks.lazy"], project)[0]) == {
+    assert set(trace_imports(["benchmarks.lazy"], project)[0]) == {
         "benchmarks", "benchmarks.lazy", "benchmarks.run", "frism", "frism.core",
     }  # fmt: skip
-    assert set(closure(["benchmarks.deep.leaf"], project)[0]) == {
+    assert set(trace_imports(["benchmarks.deep.leaf"], project)[0]) == {
         "benchmarks", "benchmarks.deep", "benchmarks.deep.leaf", "benchmarks.run", "frism", "frism.core",
     }  # fmt: skip
 
 
 def test_names_the_libraries(project):
-    assert closure(["benchmarks.run"], project)[1] == {"torch"}
-    assert closure(["benchmarks.plot"], project)[1] == {"matplotlib"}
-    assert closure(["benchmarks.deep.leaf"], project)[1] == {"torch"}  # json is Python's own
+    assert trace_imports(["benchmarks.run"], project)[1] == {"torch"}
+    assert trace_imports(["benchmarks.plot"], project)[1] == {"matplotlib"}
+    assert trace_imports(["benchmarks.deep.leaf"], project)[1] == {"torch"}  # json is Python's own
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_edit_far_below_counts(project, module):
 def test_what_does_nothing_for_a_job_can_be_left_out(project):
     """With what it alone imports: its submodules and libraries too."""
     (project / "benchmarks/all.py").write_text("from . import plot, run\nfrom .deep import leaf\n")
-    kept, libraries = closure(["benchmarks.all"], project, ["benchmarks.plot", "benchmarks.deep"])
+    kept, libraries = trace_imports(["benchmarks.all"], project, ["benchmarks.plot", "benchmarks.deep"])
     assert set(kept) == {"benchmarks", "benchmarks.all", "benchmarks.run", "frism", "frism.core"}
     assert libraries == {"torch"}
     with pytest.raises(FileNotFoundError, match=r"no module benchmarks\.polt"):
@@ -115,7 +115,7 @@ def test_what_is_not_there_is_an_error(project):
 
 def test_import_circles_end(project):
     (project / "frism/core.py").write_text("import benchmarks.run\n")
-    assert set(closure(["benchmarks.run"], project)[0]) >= {"benchmarks.run", "frism.core"}
+    assert set(trace_imports(["benchmarks.run"], project)[0]) >= {"benchmarks.run", "frism.core"}
 
 
 @settings(deadline=None)  # a busy machine is not a failure
@@ -124,4 +124,4 @@ def test_order_does_not_count(order):
     root = Path(__file__).resolve().parents[2]
     modules = {"benchmarks.run": "benchmarks.statistics.comparison", "benchmarks.plot": "frism.files"}
     chosen = [modules.get(name, name) for name in order]
-    assert code_digest(*chosen, root=root) == code_digest(*sorted(chosen), root=root)
+    assert digest_code(*chosen, root=root) == digest_code(*sorted(chosen), root=root)

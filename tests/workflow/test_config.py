@@ -116,7 +116,7 @@ FAULTS = {
         "Did you mean 'mini_total'?",
     ),
     "unknown text task": (put("text", ["mini_nett"]), "text: unknown benchmark 'mini_nett'", "'mini_net'"),
-    "no perception": (put("benchmarks", ["mini_total"]), "holds none on the axis 'perception'"),
+    "no perception": (put("benchmarks", ["mini_total"]), "names none on the axis 'perception'"),
     "no reference": (drop("variants.frism_uniform.reference"), "variant frism_uniform", "reference: frism"),
     "unknown reference": (
         put("variants.frism_uniform.reference", "frizm"),
@@ -133,7 +133,7 @@ FAULTS = {
     ),
     "reference without anything learned": (
         put("variants.frism_uniform.reference", "inject"),
-        "variant frism_uniform: reference 'inject' learns nothing to start from",
+        "variant frism_uniform: reference 'inject' learns no coefficients",
     ),
     "nothing to learn from": (
         drop("calibration"),
@@ -264,7 +264,7 @@ def test_configs_of_real_checkpoints_are_sound(name, tmp_path):
     """As soon as the tables of questions are where they say."""
     config = yaml.safe_load((FOLDER / name).read_text()) | {"data": {"folder": str(tmp_path)}}
     entries = StudyConfig.load(FOLDER / name).benchmarks
-    tables = [d["name"] for d in resolve.definitions(entries) if d["source"].get("tsv") is not None]
+    tables = [d["name"] for d in resolve.load_definitions(entries) if d["source"].get("tsv") is not None]
     for table in tables:
         (tmp_path / f"{table}.tsv").touch()
     check(config)
@@ -288,7 +288,7 @@ def test_a_fault_is_one_sentence(fault):
 
 
 def test_methods_say_what_they_need():
-    found = resolve.needs(check(CONFIG))
+    found = resolve.find_needs(check(CONFIG))
     assert found["inject"] == found["vlm"] == []
     assert found["frism"] == ["spectrum", "calibration"]
     assert found["frism_uniform"] == ["spectrum", "reference"]
@@ -298,7 +298,7 @@ def test_a_checkpoint_needs_nothing(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     config = copy.deepcopy(CONFIG)
     config["variants"]["reasoner"] = {"checkpoint": str(tmp_path)}
-    assert resolve.needs(check(config))["reasoner"] == []
+    assert resolve.find_needs(check(config))["reasoner"] == []
 
 
 def test_the_study_of_frism_itself_is_sound():

@@ -7,7 +7,7 @@ import pytest
 from frism.errors import UserError
 from tests.support.studies import study_of
 from workflow import jobs as jobs_module
-from workflow.jobs import Jobs, asked_of, check_writable, spectrum_options, variant_option
+from workflow.jobs import Jobs, check_writable, format_variant_option, get_variant, list_spectrum_options
 
 SETTINGS = {
     "study": "small",
@@ -36,10 +36,10 @@ def changed(**changes: object) -> Jobs:
 
 
 def test_jobs_wait_for_what_they_start_from(jobs):
-    assert jobs.made_before("vlm") == []
-    assert jobs.made_before("inject") == [f"{R}/variants/vlm/dev.csv"]
+    assert jobs.list_prerequisites("vlm") == []
+    assert jobs.list_prerequisites("inject") == [f"{R}/variants/vlm/dev.csv"]
     both = [f"{R}/variants/frism/dev.csv", f"{R}/variants/vlm/dev.csv"]
-    assert jobs.made_before("frism_uniform") == both
+    assert jobs.list_prerequisites("frism_uniform") == both
     assert jobs.spectra("frism") == [f"{R}/spectra/part{part}of2.json" for part in (1, 2)]
     assert jobs.spectra("inject") == jobs.spectra("lrm") == []
     assert jobs.recipe("inject") == [f"{R}/variants/inject/recipe.json"] and jobs.recipe("lrm") == []
@@ -47,8 +47,11 @@ def test_jobs_wait_for_what_they_start_from(jobs):
 
 
 def test_folders_of_questions_name_their_variant():
-    assert asked_of("items") is None and variant_option("items") == ""
-    assert asked_of("items_of/aloud") == "aloud" and variant_option("items_of/aloud") == "--variant aloud"
+    assert get_variant("items") is None and format_variant_option("items") == ""
+    assert (
+        get_variant("items_of/aloud") == "aloud"
+        and format_variant_option("items_of/aloud") == "--variant aloud"
+    )
 
 
 def test_the_oracle_is_every_grid_point_where_the_study_asks(jobs):
@@ -67,24 +70,30 @@ def test_nobody_waits_for_spectra_that_nobody_needs():
     [
         ({"statistics": {"confidence": 0.9}}, set()),
         ({"selection": {"oracle": True}}, set()),
-        ({"selection": {"perception_budget": 0.1}}, {"tuned"}),
-        ({"questions": {"dev": 61, "test": 100}}, {"asked"}),
+        ({"selection": {"perception_budget": 0.1}}, {"describe_fit"}),
+        ({"questions": {"dev": 61, "test": 100}}, {"describe_questions"}),
         ({"questions": {"dev": 60, "test": 100, "text": 7}}, {"text"}),
-        ({"seed": 1}, {"asked", "tuned", "text"}),
-        ({"judge": {"address": "http://localhost", "model": "m"}}, {"scored"}),
+        ({"seed": 1}, {"describe_questions", "describe_fit", "text"}),
+        ({"judge": {"address": "http://localhost", "model": "m"}}, {"describe_scores"}),
         ({"calibration": {"questions": 9}}, set()),
         ({"spectrum": {"rank": 8}}, set()),
-        ({"prompting": {"max_pixels": 5000}}, {"asked"}),
+        ({"prompting": {"max_pixels": 5000}}, {"describe_questions"}),
         ({"text": ["mini_net"]}, {"text"}),
-        ({"engine": {"name": "transformers", "max_new_tokens": 9}}, {"tuned", "predicted", "text"}),
+        (
+            {"engine": {"name": "transformers", "max_new_tokens": 9}},
+            {"describe_fit", "describe_answers", "text"},
+        ),
     ],
 )
 def test_an_edit_concerns_the_jobs_that_read_it(jobs, changes, reruns):
     """Beside the tables, which may say anything of the study; here of a merge that learns nothing."""
 
     def values(of: Jobs) -> dict[str, str]:
-        own = {name: getattr(of, name)("inject") for name in ("tuned", "predicted", "scored")}
-        return own | {"asked": of.asked(None), "text": of.text}
+        own = {
+            name: getattr(of, name)("inject")
+            for name in ("describe_fit", "describe_answers", "describe_scores")
+        }
+        return own | {"describe_questions": of.describe_questions(None), "text": of.text}
 
     other = changed(**changes)
     assert {name for name, value in values(other).items() if values(jobs)[name] != value} == reruns
@@ -93,15 +102,16 @@ def test_an_edit_concerns_the_jobs_that_read_it(jobs, changes, reruns):
 
 def test_a_new_variant_concerns_nobody_else(jobs):
     more = changed(variants=SETTINGS["variants"] | {"ties": {"method": "ties"}})
-    for name in ("tuned", "predicted", "scored"):
+    for name in ("describe_fit", "describe_answers", "describe_scores"):
         assert getattr(more, name)("frism") == getattr(jobs, name)("frism")
-    assert more.asked(None) == jobs.asked(None) and more.asked("aloud") == jobs.asked("aloud")
+    for name in (None, "aloud"):
+        assert more.describe_questions(name) == jobs.describe_questions(name)
 
 
 def test_code_of_what_a_variant_does_without_does_not_count(jobs, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        jobs_module, "code", lambda *modules, **options: asked.append(options["without"]) or ""
+        jobs_module, "digest_modules", lambda *modules, **options: asked.append(options["without"]) or ""
     )
     for name in ("inject", "frism"):
         jobs.code(name, "benchmarks.stages.tune")
@@ -113,7 +123,7 @@ def test_gpus_are_those_of_the_engine():
     engine = {"name": "transformers", "max_new_tokens": 9}
     assert changed(engine=engine).gpus == 0
     assert changed(engine=engine | {"device": "cuda", "devices": 4}).gpus == 4
-    assert list(spectrum_options(study_of(SETTINGS))) == [
+    assert list(list_spectrum_options(study_of(SETTINGS))) == [
         "--rank", "16", "--solver", "auto", "--dtype", "float32",
     ]  # fmt: skip
 

@@ -31,4 +31,4 @@ VARIANTS = list(STUDY.variants)
 # Every job reads the study from this file. It is no job's output, so that its time starts nothing: what a job
 # depends on in it is among its params.
 RECORD = "results/{study}/study.json"
-code = job_facts.code
+code = job_facts.digest_modules

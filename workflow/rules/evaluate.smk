@@ -21,7 +21,7 @@ rule predict:
         study=RECORD,
         # Grows line by line and is no output: Snakemake deletes the outputs of jobs that were cut off.
         journal="results/{study}/journal/{variant}",
-        predicted=lambda wildcards: JOBS.predicted(wildcards.variant),
+        depends_on=lambda wildcards: JOBS.describe_answers(wildcards.variant),
         code=lambda wildcards: JOBS.code(wildcards.variant, "benchmarks.stages.predict"),
     message:
         "Answer the test questions with {wildcards.variant}"
@@ -50,7 +50,7 @@ rule score:
         "../../environment.yml"
     params:
         study=RECORD,
-        scored=lambda wildcards: JOBS.scored(wildcards.variant),
+        depends_on=lambda wildcards: JOBS.describe_scores(wildcards.variant),
         code=code("benchmarks.stages.score"),
     message:
         "Score the answers of {wildcards.variant}"
@@ -80,7 +80,7 @@ rule oracle:
     params:
         study=RECORD,
         journal="results/{study}/journal/points/{variant}/{point}.jsonl",
-        predicted=lambda wildcards: JOBS.predicted(wildcards.variant),
+        depends_on=lambda wildcards: JOBS.describe_answers(wildcards.variant),
         definitions=JOBS.definitions("benchmarks"),
         code=lambda wildcards: JOBS.code(
             wildcards.variant, "benchmarks.stages.predict", "benchmarks.stages.score"
@@ -118,7 +118,7 @@ rule text:
     params:
         study=RECORD,
         journal="results/{study}/journal/text/{owner}",
-        asked=JOBS.text,
+        depends_on=JOBS.text,
         weights=lambda wildcards: JOBS.weights,
         code=lambda wildcards: JOBS.code(
             wildcards.owner, "benchmarks.stages.text", data=("benchmarks/text/*.yaml",)

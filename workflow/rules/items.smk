@@ -17,8 +17,10 @@ rule items:
     params:
         study=RECORD,
         number=len(STUDY.benchmarks),
-        asked=lambda wildcards: JOBS.asked(job_facts.asked_of(wildcards.questions)),
-        variant=lambda wildcards: job_facts.variant_option(wildcards.questions),
+        depends_on=lambda wildcards: JOBS.describe_questions(
+            job_facts.get_variant(wildcards.questions)
+        ),
+        variant=lambda wildcards: job_facts.format_variant_option(wildcards.questions),
         code=code("benchmarks.stages.items"),
     message:
         "Write the questions of {params.number} benchmarks into {wildcards.questions}"

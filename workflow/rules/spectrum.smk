@@ -20,7 +20,7 @@ rule spectrum:
     params:
         models=shlex.join(STUDY.triple.folders.values()),
         scope=STUDY.scope,
-        how=shlex.join(job_facts.spectrum_options(STUDY)),
+        how=shlex.join(job_facts.list_spectrum_options(STUDY)),
         device=STUDY.engine.device,
         weights=lambda wildcards: JOBS.weights,
         # What decomposes; how checkpoints are read is none of its business.

@@ -5,7 +5,7 @@
 rule tune:
     input:
         lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
-        lambda wildcards: JOBS.made_before(wildcards.variant),
+        lambda wildcards: JOBS.list_prerequisites(wildcards.variant),
         lambda wildcards: JOBS.spectra(wildcards.variant),
     output:
         "results/{study}/variants/{variant}/recipe.json",
@@ -22,9 +22,9 @@ rule tune:
     params:
         study=RECORD,
         points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
-        tuned=lambda wildcards: JOBS.tuned(wildcards.variant),
+        depends_on=lambda wildcards: JOBS.describe_fit(wildcards.variant),
         weights=lambda wildcards: JOBS.weights,
-        own_weights=lambda wildcards: JOBS.own_weights(wildcards.variant),
+        checkpoint=lambda wildcards: JOBS.digest_checkpoint(wildcards.variant),
         # What makes the weights is part of the recipe, and so of the key of every answer.
         merging=lambda wildcards: JOBS.code(
             wildcards.variant, *JOBS.method_code(wildcards.variant), "frism.merging.on_load"

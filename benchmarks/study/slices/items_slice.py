@@ -2,44 +2,45 @@
 
 from typing import Self
 
-from benchmarks.study.asking import Asking
 from benchmarks.study.entry import Entry
-from benchmarks.study.question_settings import DataSettings, Number, PromptingSettings
+from benchmarks.study.question_settings import DataSettings, Number, PromptingSettings, VariantPrompting
 from benchmarks.study.section import Slice
 
 
-class Receiver(Slice):
-    """The checkpoint whose family writes the prompts."""
+class PromptedCheckpoint(Slice):
+    """Holds the checkpoint whose family writes the prompts."""
 
     vlm: str
 
 
 class Splits(Slice):
-    """Questions per benchmark and split."""
+    """Holds the numbers of questions per benchmark and split."""
 
     dev: int
     test: Number
 
 
 class ItemsSlice(Slice):
-    """What the stage `items` reads."""
+    """Holds what the stage `items` reads."""
 
     seed: int
-    triple: Receiver
+    triple: PromptedCheckpoint
     benchmarks: tuple[Entry, ...]
     questions: Splits
     data: DataSettings
     prompting: PromptingSettings
-    variants: dict[str, Asking]
+    variants: dict[str, VariantPrompting]
 
-    def asked_of(self, variant: str | None) -> Self:
+    def of_variant(self, variant: str | None) -> Self:
         """Return the slice for one variant's own items, or (None) for those that all others share."""
-        own = self.variants[variant] if variant is not None else Asking()
-        given = self.prompting.overrides | (own.prompting.overrides if own.prompting else {})
+        overrides = self.variants[variant] if variant is not None else VariantPrompting()
+        prompting = self.prompting.overrides
+        if overrides.prompting is not None:
+            prompting |= overrides.prompting.overrides
         return self.model_copy(
             update={
-                "triple": Receiver(vlm=own.checkpoint or self.triple.vlm),
-                "prompting": PromptingSettings(**given),
+                "triple": PromptedCheckpoint(vlm=overrides.checkpoint or self.triple.vlm),
+                "prompting": PromptingSettings(**prompting),
                 "variants": {},
             }
         )

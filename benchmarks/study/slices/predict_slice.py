@@ -1,16 +1,16 @@
 """Say what of a study a variant's answers depend on, beside its recipe."""
 
-from benchmarks.study.asking import Asking
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.entry import Entry
+from benchmarks.study.question_settings import VariantPrompting
 from benchmarks.study.section import Slice
 from benchmarks.study.triple_settings import TripleSettings
 
 
 class PredictSlice(Slice):
-    """What the stage `predict` reads."""
+    """Holds what the stage `predict` reads."""
 
     triple: TripleSettings
     engine: EngineSettings
     benchmarks: tuple[Entry, ...]
-    variants: dict[str, Asking]
+    variants: dict[str, VariantPrompting]

@@ -8,13 +8,13 @@ from benchmarks.study.triple_settings import TripleSettings
 
 
 class TextNumber(Slice):
-    """Questions per text benchmark."""
+    """Holds the number of questions per text benchmark."""
 
     text: Number
 
 
 class TextSlice(Slice):
-    """What the stage `text` reads."""
+    """Holds what the stage `text` reads."""
 
     seed: int
     triple: TripleSettings

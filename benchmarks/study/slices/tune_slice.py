@@ -14,7 +14,7 @@ from benchmarks.study.variant_config import VariantConfig
 
 
 class TuneSlice(Slice):
-    """What the stage `tune` reads."""
+    """Holds what the stage `tune` reads."""
 
     seed: int
     scope: str
@@ -28,10 +28,10 @@ class TuneSlice(Slice):
 
     @property
     def unmodified(self) -> str:
-        """The variant whose perception sets the budget: the first whose method is `vlm`."""
+        """Return the variant whose perception sets the budget: the first whose method is `vlm`."""
         return next(name for name, variant in self.variants.items() if variant.method == "vlm")
 
-    def used_by(self, variant: str, needs: Collection[str]) -> str:
+    def describe_fit(self, variant: str, needs: Collection[str]) -> str:
         """Return as JSON what one variant's job depends on.
 
         Of the spectrum and the calibration these are none for a method that works without; of the spectrum

@@ -1,1 +1,1 @@
-"""The chain behind a study's numbers: what `frism verify` computes again."""
+"""Check the chain behind a study's numbers: what `frism verify` computes again."""

@@ -1,4 +1,4 @@
-"""A finished study as `frism verify` sees it, and how a link is found broken."""
+"""Open a finished study for `frism verify`, and report a broken link of its chain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ AGAIN = "restore it, or run snakemake again"
 
 
 class BrokenLinkError(UserError):
-    """A link that does not hold. The message is one sentence that names the file and what to do."""
+    """Reports a link that does not hold, in one sentence that names the file and what to do."""
 
 
 @dataclass
 class Chain:
-    """A finished study: its results folder, the config it was run with, and what links hand on.
+    """Holds a finished study: its results folder, the config it was run with, and what links hand on.
 
     Attributes:
         digests: of the checkpoints as they are now, by role; known after the first link.
@@ -37,7 +37,7 @@ class Chain:
 
     @classmethod
     def open(cls, target: Path) -> Self:
-        """From a results folder or a config file. Raises UserError when there is no such study.
+        """Open a results folder or a config file. Raises UserError when there is no such study.
 
         A config file must say what the study was run with.
         """
@@ -45,69 +45,70 @@ class Chain:
             return cls(target, StudyConfig.read(target / RECORD))
         if not target.exists():
             raise UserError(f"{target} does not exist: name a results folder or a study's config.")
-        given = StudyConfig.load(target)
-        results = Path("results", given.study)
+        config = StudyConfig.load(target)
+        results = Path("results", config.study)
         recorded = StudyConfig.read(results / RECORD)
-        if difference := _first_difference(given.model_dump(), recorded.model_dump()):
+        if difference := _find_difference(config.model_dump(), recorded.model_dump()):
             raise UserError(
-                f"{target} is not what {results} was run with ({difference} differs): run snakemake."
+                f"{target} differs in {difference} from the config that {results} was run with:"
+                " run snakemake."
             )
         return cls(results, recorded)
 
     @property
     def layout(self) -> Layout:
-        """The files of the results."""
+        """Name the files of the results."""
         return Layout(self.results)
 
     @property
     def variants(self) -> list[str]:
-        """All variants."""
+        """List all variants."""
         return list(self.study.variants)
 
     def items_folder(self, variant: str) -> Path:
-        """The folder of the questions that a variant answered."""
-        return self.layout.items(variant if self.study.variants[variant].own_items else None)
+        """Return the folder of the questions that a variant answered."""
+        return self.layout.items(variant if self.study.variants[variant].needs_own_items else None)
 
     @cached_property
     def triple(self) -> Triple:
-        """The three checkpoints, opened in the study's scope."""
+        """Open the three checkpoints in the study's scope."""
         return self.study.triple.open(self.study.scope)
 
     def items(self, variant: str) -> dict[str, list[item.Item]]:
-        """The test questions that a variant answered."""
+        """Read the test questions that a variant answered."""
         folder = self.items_folder(variant)
         if folder not in self._read:
             self._read[folder] = reading.load_items(folder, "test", self.study.benchmark_names)
         return self._read[folder]
 
 
-def compare(path: Path, said: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Raise BrokenLinkError unless the provenance `said` in `path` names the values `expected`."""
+def check_provenance(path: Path, recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise BrokenLinkError unless the provenance `recorded` in `path` has the values `expected`."""
     for name, value in expected.items():
-        if said.get(name) != value:
+        if recorded.get(name) != value:
             raise BrokenLinkError(
-                f"{path} names another source of the scores than is there ({name}: {str(said.get(name))[:16]}"
-                f" instead of {str(value)[:16]}): {AGAIN}."
+                f"{path} records {name} {str(recorded.get(name))[:16]}, but the files on disk give"
+                f" {str(value)[:16]}: {AGAIN}."
             )
 
 
-def same(written: Path, made: Path) -> None:
+def check_same_bytes(written: Path, recomputed: Path) -> None:
     """Raise BrokenLinkError unless two files hold the same bytes."""
     try:
-        equal = written.read_bytes() == made.read_bytes()
+        equal = written.read_bytes() == recomputed.read_bytes()
     except OSError as error:
         raise BrokenLinkError(
             f"cannot read {error.filename} ({error.strerror}): run snakemake again."
         ) from None
     if not equal:
-        raise BrokenLinkError(f"{written} is not what comes out when it is made again: {AGAIN}.")
+        raise BrokenLinkError(f"recomputing {written} gives different bytes: {AGAIN}.")
 
 
-def _first_difference(given: Any, recorded: Any, place: str = "") -> str:
-    """The first key of `given` whose value is another in `recorded`."""
-    if isinstance(given, dict) and isinstance(recorded, dict):
-        for key, value in {**dict.fromkeys(recorded), **given}.items():
-            if difference := _first_difference(value, recorded.get(key), f"{place}.{key}".strip(".")):
+def _find_difference(config: Any, recorded: Any, path: str = "") -> str:
+    """Return the first key of `config` whose value is another in `recorded`."""
+    if isinstance(config, dict) and isinstance(recorded, dict):
+        for key, value in {**dict.fromkeys(recorded), **config}.items():
+            if difference := _find_difference(value, recorded.get(key), f"{path}.{key}".strip(".")):
                 return difference
         return ""
-    return "" if given == recorded else place
+    return "" if config == recorded else path

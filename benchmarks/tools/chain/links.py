@@ -1,4 +1,4 @@
-"""The links of a study's chain, in their order.
+"""List the links of a study's chain, in their order.
 
 checkpoints -> recipes -> spectra -> questions -> answers -> scores -> text -> one table -> tables and summary
 """
@@ -12,7 +12,7 @@ from benchmarks.tools.chain.chain import Chain
 
 @dataclass(frozen=True)
 class Link:
-    """One link: its name, what computes it again (returns what was found), and whether that takes long."""
+    """Holds one link: its name, its check (which returns the finding), and whether that takes long."""
 
     name: str
     check: Callable[[Chain], str]
@@ -20,16 +20,16 @@ class Link:
 
 
 LINKS = (
-    Link("checkpoints", source_links.checkpoints),
-    Link("recipes", source_links.recipes),
-    Link("spectra", spectrum_link.files),
-    Link("spectra again", spectrum_link.again, slow=True),
-    Link("questions", source_links.questions),
-    Link("answers", source_links.answers),
-    Link("scores", result_links.score_files),
-    Link("scored again", result_links.scores_again, slow=True),
-    Link("text answers", result_links.text_files),
-    Link("text scored again", result_links.text_again, slow=True),
-    Link("one table", result_links.one_table, slow=True),
-    Link("tables", result_links.tables, slow=True),
+    Link("checkpoints", source_links.check_checkpoints),
+    Link("recipes", source_links.check_recipes),
+    Link("spectra", spectrum_link.check_files),
+    Link("spectra again", spectrum_link.check_residuals, slow=True),
+    Link("questions", source_links.check_questions),
+    Link("answers", source_links.check_answers),
+    Link("scores", result_links.check_scores),
+    Link("scored again", result_links.rescore, slow=True),
+    Link("text answers", result_links.check_text),
+    Link("text scored again", result_links.rescore_text, slow=True),
+    Link("one table", result_links.rebuild_answers, slow=True),
+    Link("tables", result_links.rebuild_tables, slow=True),
 )

@@ -1,4 +1,4 @@
-"""The last links: scores, the text column, tables and the summary."""
+"""Check the last links: scores, the text column, tables and the summary."""
 
 import shutil
 import tempfile
@@ -7,26 +7,26 @@ from typing import Any
 
 from benchmarks.answering import keys, predictions
 from benchmarks.study.slices.text_slice import TextSlice
-from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain, compare, same
+from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain, check_provenance, check_same_bytes
 from benchmarks.tools.chain.source_links import check_keys
 from frism.files import read_json, sha256_file
 
 
-def score_files(chain: Chain) -> str:
-    """What the scores name as their source is what is there: answers, questions, extractor, scorers."""
+def check_scores(chain: Chain) -> str:
+    """Check each score file's provenance against answers, questions, extractor and scorers on disk."""
     from benchmarks.scoring import extraction
     from benchmarks.stages import score
 
     for variant in chain.variants:
         path = chain.results / "scores" / f"{variant}.provenance.json"
         source = chain.results / "predictions" / f"{variant}.jsonl"
-        expected = score.provenance(source, chain.items_folder(variant), chain.study.judge)
-        compare(path, read_json(path), expected)
+        expected = score.describe_provenance(source, chain.items_folder(variant), chain.study.judge)
+        check_provenance(path, read_json(path), expected)
     return f"of {len(chain.variants)} variants, by extractor {extraction.VERSION}"
 
 
-def scores_again(chain: Chain) -> str:
-    """Every answer is scored again, to the same bytes. A judge model's replies are those that were kept."""
+def rescore(chain: Chain) -> str:
+    """Score every answer again and compare bytes; a judge model's replies are the stored ones."""
     from benchmarks.stages import score
 
     for variant in chain.variants:
@@ -41,12 +41,12 @@ def scores_again(chain: Chain) -> str:
                 Path(folder, written.name), chain.study.judge,
             )  # fmt: skip
             for name in (written.name, f"{variant}.official.json"):
-                same(written.with_name(name), Path(folder, name))
+                check_same_bytes(written.with_name(name), Path(folder, name))
     return f"{len(chain.variants)} variants, to the same bytes"
 
 
-def text_files(chain: Chain) -> str:
-    """The text answers' sums and keys, and what their scores name as their source."""
+def check_text(chain: Chain) -> str:
+    """Check the text answers' sums and keys, and the provenance of their scores."""
     from benchmarks.scoring import extraction
 
     count = 0
@@ -59,17 +59,17 @@ def text_files(chain: Chain) -> str:
             else {owner: chain.digests[owner]}
         )
         check_keys(path, lines, origin)
-        said = chain.results / "text" / f"{owner}.provenance.json"
+        provenance = chain.results / "text" / f"{owner}.provenance.json"
         expected = {"predictions": sha256_file(path), "extractor": extraction.VERSION}
-        compare(said, read_json(said), expected)
+        check_provenance(provenance, read_json(provenance), expected)
         count += len(lines)
     return (
         f"{count} answers of {len(chain.study.owners)} models" if chain.study.owners else "none in this study"
     )
 
 
-def text_again(chain: Chain) -> str:
-    """Prompts are made anew from the data, and every stored answer to them is scored again."""
+def rescore_text(chain: Chain) -> str:
+    """Make prompts anew from the data and score every stored answer to them again."""
     from benchmarks.stages import text
 
     settings = TextSlice.of(chain.study)
@@ -81,24 +81,24 @@ def text_again(chain: Chain) -> str:
             shutil.copy(stored, journal)
             shutil.copy(keys.get_provenance_path(stored), keys.get_provenance_path(journal))
             text.run(settings, owner, chain.layout, out, journal, stored=True)
-            same(written, out)
+            check_same_bytes(written, out)
     return (
         f"{len(chain.study.owners)} models, to the same bytes" if chain.study.owners else "none in this study"
     )
 
 
-def one_table(chain: Chain) -> str:
-    """questions.csv is made again."""
-    from benchmarks.stages.answers_table import write
+def rebuild_answers(chain: Chain) -> str:
+    """Make questions.csv again and compare bytes."""
+    from benchmarks.stages.answers_table import write_answers
 
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-        rows = write(chain.results, chain.study, Path(folder))
-        same(chain.results / "questions.csv", Path(folder, "questions.csv"))
+        rows = write_answers(chain.results, chain.study, Path(folder))
+        check_same_bytes(chain.results / "questions.csv", Path(folder, "questions.csv"))
     return f"{rows} rows"
 
 
-def tables(chain: Chain) -> str:
-    """All tables and the summary are made again from the scores, and from what was learned."""
+def rebuild_tables(chain: Chain) -> str:
+    """Make all tables and the summary again from scores and coefficients, and compare bytes."""
     from benchmarks.stages import explain
     from benchmarks.stages.summary import find_missed, render
     from benchmarks.stages.tables import build
@@ -108,12 +108,12 @@ def tables(chain: Chain) -> str:
         build(chain.results, study, Path(folder))
         spectra = chain.layout.spectra
         explain.build(chain.results, study, Path(folder), spectra if spectra.is_dir() else None)
-        made = sorted(Path(folder).iterdir())
-        for path in made:
-            same(chain.results / "tables" / path.name, path)
+        paths = sorted(Path(folder).iterdir())
+        for path in paths:
+            check_same_bytes(chain.results / "tables" / path.name, path)
         summary = chain.results / "summary.md"
         if summary.read_text(encoding="utf-8") != render(
             study, Path(folder), find_missed(study, chain.results)
         ):
-            raise BrokenLinkError(f"{summary} is not what the tables say: {AGAIN}.")
-    return f"{len(made)} files and the summary, to the same bytes"
+            raise BrokenLinkError(f"recomputing {summary} from the tables gives different text: {AGAIN}.")
+    return f"{len(paths)} files and the summary, to the same bytes"

@@ -1,4 +1,4 @@
-"""The first links: checkpoints, recipes, questions, answers."""
+"""Check the first links: checkpoints, recipes, questions, answers."""
 
 import os
 import tempfile
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.answering import keys, predictions
+from benchmarks.answering.matching import match_predictions
 from benchmarks.questions import reading
 from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain
 from frism.checkpoints.checkpoint import Checkpoint
@@ -16,34 +17,34 @@ from frism.method.recipe import RECIPE, Recipe, Reference
 from frism.triples.triple import ROLES
 
 
-def checkpoints(chain: Chain) -> str:
-    """Every byte of the checkpoints is hashed anew, and the digests are those that the recipes name."""
-    with _unremembered():
+def check_checkpoints(chain: Chain) -> str:
+    """Hash every byte of the checkpoints anew and compare with the digests in the recipes."""
+    with _bypass_cache():
         chain.digests = chain.triple.digest
     for variant in chain.variants:
         path = chain.results / "variants" / variant / RECIPE
-        said = read_json(path).get("triple", {})
+        recorded = read_json(path).get("triple", {})
         for role in ROLES:
-            if said.get(role) != chain.digests[role]:
+            if recorded.get(role) != chain.digests[role]:
                 raise BrokenLinkError(
                     f"{chain.study.triple.folders[role]} ({role}) is not the checkpoint that {path} was made"
                     f" from (sha256 {chain.digests[role][:12]}..., not"
-                    f" {str(said.get(role))[:12]}...): {AGAIN}."
+                    f" {str(recorded.get(role))[:12]}...): {AGAIN}."
                 )
     return ", ".join(f"{role} {chain.digests[role][:12]}" for role in ROLES)
 
 
-def recipes(chain: Chain) -> str:
-    """Recipes and coefficients belong together, to the config, and to the choice on dev."""
-    for variant, wanted in chain.study.variants.items():
+def check_recipes(chain: Chain) -> str:
+    """Check that recipes, coefficients, config and the choice on dev belong together."""
+    for variant, settings in chain.study.variants.items():
         folder = chain.results / "variants" / variant
         recipe, _ = Recipe.load(folder)
         if recipe.checkpoint is not None:
-            _unchanged_checkpoint(recipe.checkpoint, folder / RECIPE)
+            _check_checkpoint(recipe.checkpoint, folder / RECIPE)
         chosen = read_json(folder / "choice.json").get("params", {})
         expected = {
-            "method": wanted.method, "scope": chain.study.scope, "seed": chain.study.seed,
-            "params": recipe.params | chosen | wanted.params,
+            "method": settings.method, "scope": chain.study.scope, "seed": chain.study.seed,
+            "params": recipe.params | chosen | settings.params,
         }  # fmt: skip
         for name, value in expected.items():
             if getattr(recipe, name) != value:
@@ -56,23 +57,23 @@ def recipes(chain: Chain) -> str:
     return f"{len(chain.recipes)} variants, {fitted} with fitted coefficients"
 
 
-def _unchanged_checkpoint(said: Reference, path: Path) -> None:
+def _check_checkpoint(recorded: Reference, path: Path) -> None:
     """Raise BrokenLinkError unless the checkpoint that is a variant has the bytes that its recipe names."""
-    with _unremembered():
-        digest = Checkpoint.open(said.folder).digest
-    if digest != said.digest:
+    with _bypass_cache():
+        digest = Checkpoint.open(recorded.folder).digest
+    if digest != recorded.digest:
         raise BrokenLinkError(
-            f"{said.folder} is not the checkpoint that {path} was made from (sha256 {digest[:12]}..., not"
-            f" {said.digest[:12]}...): {AGAIN}."
+            f"{recorded.folder} is not the checkpoint that {path} was made from (sha256 {digest[:12]}..., not"
+            f" {recorded.digest[:12]}...): {AGAIN}."
         )
 
 
-def questions(chain: Chain) -> str:
-    """The TSVs in the data folder and the items made from them are those of the manifest, pictures too."""
+def check_questions(chain: Chain) -> str:
+    """Check the TSVs in the data folder, the items made from them and their pictures against the manifest."""
     groups = {chain.items_folder(variant): chain.items(variant) for variant in chain.variants}
     pictures, tables = 0, 0
     for folder, items in groups.items():
-        tables += _unchanged_questions(chain, folder)
+        tables += _check_items(chain, folder)
         pictures += sum(len(item.pictures()) for group in items.values() for item in group)
     count = sum(len(group) for items in groups.values() for group in items.values())
     published = f", {tables} published tables" if tables else ""
@@ -81,12 +82,12 @@ def questions(chain: Chain) -> str:
     )
 
 
-def _unchanged_questions(chain: Chain, folder: Path) -> int:
+def _check_items(chain: Chain, folder: Path) -> int:
     """Check the files of one items folder against its manifest; return the number of published tables."""
     manifest = read_json(folder / reading.MANIFEST)
-    for name, said in manifest.get("tsv", {}).items():
-        path = Path(chain.study.data.folder or ".", said["file"])
-        if sha256_file(path) != said["sha256"]:
+    for name, table in manifest.get("tsv", {}).items():
+        path = Path(chain.study.data.folder or ".", table["file"])
+        if sha256_file(path) != table["sha256"]:
             raise BrokenLinkError(
                 f"{path} is not the table that the questions of {name} were made from (its sha256 is"
                 f" another): {AGAIN}."
@@ -99,44 +100,37 @@ def _unchanged_questions(chain: Chain, folder: Path) -> int:
     return len(manifest.get("tsv", {}))
 
 
-def answers(chain: Chain) -> str:
-    """Every line fits its sum; every key follows from weights, recipe, engine, batch and question."""
+def check_answers(chain: Chain) -> str:
+    """Check every line's sum, and every key against weights, recipe, engine, batch and question."""
     count = 0
     for variant in chain.variants:
         path = chain.results / "predictions" / f"{variant}.jsonl"
         lines = predictions.read_predictions(path)
         origin = {"triple": chain.digests, "recipe": chain.recipes[variant].key}
         check_keys(path, lines, origin)
-        _match(chain, variant, path, lines)
+        match_predictions(chain.items(variant), lines, path)
         count += len(lines)
     return f"{count} answers of {len(chain.variants)} variants"
 
 
 def check_keys(path: Path, lines: list[predictions.StoredPrediction], origin: Mapping[str, Any]) -> None:
     """Raise UserError unless every line's key follows from `origin` and the file's provenance."""
-    known = keys.recompute_keys(path)
-    said = read_json(keys.get_provenance_path(path))["origin"]
-    if said != origin:
+    item_by_key = keys.recompute_keys(path)
+    if read_json(keys.get_provenance_path(path))["origin"] != origin:
         raise BrokenLinkError(
             f"{path} was generated with other weights than the recipe and the checkpoints give: {AGAIN}."
         )
     for number, line in enumerate(lines, 1):
-        if known.get(line.key) != line.item:
+        if item_by_key.get(line.key) != line.item:
             raise BrokenLinkError(
                 f"{path}, line {number}: the key {line.key} does not follow from weights, settings and"
                 f" question: {AGAIN}."
             )
 
 
-def _match(chain: Chain, variant: str, path: Path, lines: list[predictions.StoredPrediction]) -> None:
-    from benchmarks.answering.matching import match_predictions
-
-    match_predictions(chain.items(variant), lines, path)
-
-
 @contextmanager
-def _unremembered() -> Iterator[None]:
-    """Hashes of large files are computed and not looked up (`frism.checkpoints.digests`)."""
+def _bypass_cache() -> Iterator[None]:
+    """Compute hashes of large files instead of looking them up (`frism.checkpoints.digests`)."""
     before = os.environ.get("FRISM_CACHE")
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         os.environ["FRISM_CACHE"] = folder

@@ -1,4 +1,4 @@
-"""The link of the singular directions: what the study keeps of them follows from its checkpoints.
+"""Check the singular directions: those that the study keeps follow from its checkpoints.
 
 Spectra are large and can be computed again at any time, so a study may have been stripped of them; what is
 there must be whole.
@@ -18,8 +18,8 @@ from frism.spectra.store import SpectrumStore
 MARGIN, ROUNDING = 1.5, 1e-6
 
 
-class Kept(NamedTuple):
-    """One matrix's file: the folder that it lies in, its tensor's name and its shape."""
+class StoredMatrix(NamedTuple):
+    """Names one matrix's file: the folder that it lies in, its tensor's name and its shape."""
 
     store: SpectrumStore
     name: str
@@ -27,49 +27,50 @@ class Kept(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Return the file."""
         return self.store.path(self.name)
 
 
-def files(chain: Chain) -> str:
-    """Every file is there, under the key of checkpoints and settings, with the tensors that were written."""
-    kept = list(_kept(chain))
-    for one in kept:
-        one.store.check(one.name, one.shape)
-    return _said(chain, kept)
+def check_files(chain: Chain) -> str:
+    """Check that every file is there, under its key, with the tensors that were written."""
+    stored = list(_list_stored(chain))
+    for matrix in stored:
+        matrix.store.check(matrix.name, matrix.shape)
+    return _describe(chain, stored)
 
 
-def again(chain: Chain) -> str:
-    """Directions and tail of every matrix add up to tau_R as closely as its file says."""
-    kept, worst = list(_kept(chain)), 0.0
-    for one in kept:
-        spectra = Spectra(chain.triple, one.store.settings, one.store.root)
-        found = residual(spectra.task_vector(one.name), spectra.load(one.name))
-        said = spectra.ensure(one.name)["quality"]["residual"]
-        if not found <= MARGIN * said + ROUNDING:
+def check_residuals(chain: Chain) -> str:
+    """Check that directions and tail of every matrix add up to tau_R as closely as its file says."""
+    stored, worst = list(_list_stored(chain)), 0.0
+    for matrix in stored:
+        spectra = Spectra(chain.triple, matrix.store.settings, matrix.store.root)
+        error = residual(spectra.task_vector(matrix.name), spectra.load(matrix.name))
+        recorded = spectra.ensure(matrix.name)["quality"]["residual"]
+        if not error <= MARGIN * recorded + ROUNDING:
             raise BrokenLinkError(
-                f"{one.path} misses {found:.1e} of the task vector, not {said:.1e} as it says: {AGAIN}."
+                f"{matrix.path} misses {error:.1e} of the task vector, not the recorded"
+                f" {recorded:.1e}: {AGAIN}."
             )
-        worst = max(worst, found)
-    return f"relative residuals of at most {worst:.1e}" if kept else _said(chain, kept)
+        worst = max(worst, error)
+    return f"relative residuals of at most {worst:.1e}" if stored else _describe(chain, stored)
 
 
-def _settings(chain: Chain) -> dict[SpectrumSettings, None]:
-    """How the spectra were computed that the study's recipes name."""
+def _list_settings(chain: Chain) -> dict[SpectrumSettings, None]:
+    """List the settings of the spectra that the study's recipes name."""
     return dict.fromkeys(r.spectrum for r in chain.recipes.values() if r.spectrum is not None)
 
 
-def _kept(chain: Chain) -> Iterator[Kept]:
+def _list_stored(chain: Chain) -> Iterator[StoredMatrix]:
     shapes = {name: chain.triple.header("lrm", name).shape for name in chain.triple.names()}
-    for settings in _settings(chain):
+    for settings in _list_settings(chain):
         store = SpectrumStore(chain.layout.spectra, chain.digests["base"], chain.digests["lrm"], settings)
         if store.folder.is_dir():
-            yield from (Kept(store, name, shape) for name, shape in shapes.items() if len(shape) == 2)
+            yield from (StoredMatrix(store, name, shape) for name, shape in shapes.items() if len(shape) == 2)
 
 
-def _said(chain: Chain, kept: list[Kept]) -> str:
-    if not _settings(chain):
+def _describe(chain: Chain, stored: list[StoredMatrix]) -> str:
+    if not _list_settings(chain):
         return "none needed by this study"
-    if not kept:
+    if not stored:
         return "none kept: they follow from the checkpoints"
-    return f"{len(kept)} matrices, key {', '.join(dict.fromkeys(one.store.key for one in kept))}"
+    return f"{len(stored)} matrices, key {', '.join(dict.fromkeys(matrix.store.key for matrix in stored))}"

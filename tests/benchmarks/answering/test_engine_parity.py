@@ -75,7 +75,7 @@ def compare(kind: str, asked: Asked, **overrides: object) -> tuple[dict, dict]:
     model, processor = tiny_vlms.make(kind)
     own = find_family(kind, **overrides)
     loop = VlmevalkitLoop(model, processor, SETTINGS, own)
-    ours = TransformersEngine(model, processor, SETTINGS, own=own)
+    ours = TransformersEngine(model, processor, SETTINGS, family=own)
     expected = {name: answers(loop, questions) for name, questions in asked.items()}
     found = {name: answers(ours, questions) for name, questions in asked.items()}
     for name in asked:

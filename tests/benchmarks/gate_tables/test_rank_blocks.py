@@ -9,7 +9,7 @@ import pytest
 from benchmarks.gate_tables.directions import Directions
 from benchmarks.gate_tables.rank_blocks import build_rank_block_rows
 from benchmarks.statistics.intervals import wilson
-from benchmarks.study.explain_settings import ExplainSettings
+from benchmarks.study.report_settings import ExplainSettings
 from frism.errors import UserError
 from tests.support.studies import study_of
 

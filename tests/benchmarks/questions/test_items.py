@@ -86,7 +86,7 @@ def test_recorded_digests_are_written_and_checked(tmp_path: Path, monkeypatch: p
     shutil.copy(lookup.FOLDER / "mini_place.yaml", folder)
     monkeypatch.setattr(lookup, "FOLDER", folder)
     manifest = writing.write_items(tmp_path / "items", [find("mini_place")], {"dev": 5})
-    items.record(manifest, [find("mini_place")])
+    items.pin_digests(manifest, [find("mini_place")])
     definition = find("mini_place")
     assert len(definition.sha256["dev-5-seed0"]) == 64
     writing.write_items(tmp_path / "items", [definition], {"dev": 5})

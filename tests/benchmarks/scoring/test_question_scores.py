@@ -126,7 +126,7 @@ def test_answers_to_other_questions_are_not_scored(items_folder: Path, tmp_path:
     predictions.write_text("".join(line.text() for line in lines[1:]))
     check("lacks the answer to question 0 of mini_number")
     predictions.write_text("".join(changed(line, item="0" * 16).text() for line in lines))
-    check("answers another question 0 of mini_number")
+    check("answers a question 0 of mini_number")
     copied = shutil.copytree(items_folder, tmp_path / "items")
     (copied / "test" / "mini_number.jsonl").write_text("{}\n")
     check("was changed after it was written", folder=copied)

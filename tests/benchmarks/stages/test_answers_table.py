@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from benchmarks.stages.answers_table import SCHEMA, main, write
+from benchmarks.stages.answers_table import SCHEMA, main, write_answers
 from frism.errors import UserError
 from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
@@ -24,7 +24,7 @@ def results(tmp_path, settings):
 
 def test_every_answer_once(results, settings):
     study = study_of(settings)
-    assert write(results, study, results) == 2 * 2 * 20 + 4 * 20  # base and lrm answer text, too
+    assert write_answers(results, study, results) == 2 * 2 * 20 + 4 * 20  # base and lrm answer text, too
     frame = pd.read_parquet(results / "questions.parquet")
     assert list(frame.columns) == SCHEMA.names
     assert not frame.duplicated(["variant", "axis", "benchmark", "index"]).any()
@@ -62,7 +62,7 @@ def test_times_of_other_questions_are_refused(results, settings):
     path = results / "scores" / "inject.cost.csv"
     pd.read_csv(path).iloc[1:].to_csv(path, index=False)
     with pytest.raises(UserError, match=r"inject\.cost\.csv .* hold different questions"):
-        write(results, study_of(settings), results)
+        write_answers(results, study_of(settings), results)
     assert not list(results.glob("*questions*"))
 
 
@@ -71,4 +71,4 @@ def test_a_broken_file_is_named(results, settings, content):
     path = results / "scores" / "inject.csv"
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(UserError, match=r"inject\.csv"):
-        write(results, study_of(settings), results)
+        write_answers(results, study_of(settings), results)

@@ -81,7 +81,7 @@ def run(triple_settings: dict[str, str], unmodified: Path, tmp_path: Path) -> Ru
 
 def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
     found = discovery.find("ties")
-    grid = points.grid_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
+    grid = points.list_points(found, {"density": 0.4}, {"strength": [1, 2], "lrm_weight": [0.5, 1.0]})
     assert [(p["strength"], p["lrm_weight"]) for p in grid] == [
         (1.0, 0.5),
         (1.0, 1.0),
@@ -90,7 +90,7 @@ def test_grid_is_the_product_with_defaults_and_fixed_parameters() -> None:
     ]
     assert {p["density"] for p in grid} == {0.4}
     with pytest.raises(UserError, match=r"no parameter 'strenght'.*strength"):
-        points.grid_points(found, {}, {"strenght": [1.0]})
+        points.list_points(found, {}, {"strenght": [1.0]})
 
 
 def test_a_sweep_leaves_scores_choice_and_recipe(run: Run, unmodified: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_sweep_leaves_scores_choice_and_recipe(run: Run, unmodified: Path) -> 
 def test_an_interrupted_sweep_goes_on_where_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"method": "frism", "params": FIT, "grid": {"strength": [0.5, 1.0]}}
     whole = run("whole", "frism", given)
-    real, calls = dev_scores.dev_scores, []
+    real, calls = dev_scores.score_on_dev, []
 
     def breaks_once(*args: object) -> pd.DataFrame:
         calls.append(args)
@@ -117,7 +117,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(run: Run, monkeypatch: pytest
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(tune, "dev_scores", breaks_once)
+    monkeypatch.setattr(tune, "score_on_dev", breaks_once)
     with pytest.raises(KeyboardInterrupt):
         run("cut", "frism", given)
     cut = whole.parents[2] / "cut/variants/frism"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.extends import extended
+from benchmarks.study.extends import resolve_extends
 from benchmarks.study.slices.items_slice import ItemsSlice
 from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
@@ -62,7 +62,7 @@ def test_a_record_gives_the_study_back_and_a_damaged_one_is_named(tmp_path):
     with pytest.raises(UserError, match=r"study\.json: questions\.text\.\S+: Input should be"):
         TextSlice.read(path)
     path.write_text("{}")
-    with pytest.raises(UserError, match=r"study\.json is no record of a study"):
+    with pytest.raises(UserError, match=r"study\.json is not the record of a study"):
         TextSlice.read(path)
     with pytest.raises(UserError, match=r"other/study\.json is missing"):
         StudyConfig.read(tmp_path / "other" / "study.json")
@@ -83,7 +83,7 @@ def test_a_config_goes_over_what_it_extends(tmp_path):
         middle={"extends": "base.yaml", "seed": 2, "variants": {"b": None}},
     )
     top = {"extends": "middle.yaml", "text": [3], "variants": {"a": {"params": {"y": 2}}, "d": 4}}
-    whole = extended(top, tmp_path)
+    whole = resolve_extends(top, tmp_path)
     assert whole == {"seed": 2, "text": [3], "variants": {"a": {"params": {"x": 1, "y": 2}}, "c": 3, "d": 4}}
     assert list(whole["variants"]) == ["a", "c", "d"], "in the order of what is extended"
 
@@ -91,7 +91,7 @@ def test_a_config_goes_over_what_it_extends(tmp_path):
 def test_a_config_does_not_extend_itself(tmp_path):
     write(tmp_path, one={"extends": "two.yaml"}, two={"extends": "one.yaml"})
     with pytest.raises(UserError, match=r"(one|two)\.yaml extends itself: name another config\."):
-        extended({"extends": "one.yaml"}, tmp_path)
+        resolve_extends({"extends": "one.yaml"}, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_is_extended_must_be_readable(tmp_path, content, complaint):
     if content is not None:
         (tmp_path / "base.yaml").write_text(content)
     with pytest.raises(UserError, match=complaint):
-        extended({"extends": "base.yaml"}, tmp_path)
+        resolve_extends({"extends": "base.yaml"}, tmp_path)
 
 
 # --- slices ---
@@ -121,7 +121,7 @@ def test_a_fit_depends_on_its_own_variant_and_on_what_its_method_needs():
     )
 
     def used(config: StudyConfig, *needs: str) -> str:
-        return TuneSlice.of(config).used_by("inject", needs)
+        return TuneSlice.of(config).describe_fit("inject", needs)
 
     assert used(study) == used(other) == used(other, "reference")
     assert used(study, "spectrum") == used(other, "spectrum"), "the number of jobs is nothing to a fit"
@@ -133,10 +133,13 @@ def test_a_fit_depends_on_its_own_variant_and_on_what_its_method_needs():
 def test_questions_are_shared_unless_a_variant_is_asked_in_its_own_way():
     study = study_of({"variants": VARIANTS, "prompting": {"max_pixels": 5000}})
     slice_ = ItemsSlice.of(study)
-    shared, aloud, reasoner = (slice_.asked_of(name) for name in (None, "aloud", "reasoner"))
+    shared, aloud, reasoner = (slice_.of_variant(name) for name in (None, "aloud", "reasoner"))
     assert shared.prompting.overrides == reasoner.prompting.overrides == {"max_pixels": 5000}
     assert aloud.prompting.overrides == {"max_pixels": 5000, "system_prompt": "Think aloud."}
     assert shared.triple == aloud.triple != reasoner.triple and reasoner.triple.vlm == "models/reasoner"
-    assert [name for name, variant in study.variants.items() if variant.own_items] == ["aloud", "reasoner"]
+    assert [name for name, variant in study.variants.items() if variant.needs_own_items] == [
+        "aloud",
+        "reasoner",
+    ]
     fewer = ItemsSlice.of(study_of({"prompting": {"max_pixels": 5000}}))
-    assert fewer.asked_of(None) == shared, "a new variant does not ask the others anew"
+    assert fewer.of_variant(None) == shared, "a new variant does not ask the others anew"

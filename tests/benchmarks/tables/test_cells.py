@@ -27,7 +27,7 @@ def read(name):
 
 def write(name, out):
     rows = read(name)
-    shown = explain._shown(name, rows) if name in explain.TABLES else ()
+    shown = explain._select_shown(name, rows) if name in explain.TABLES else ()
     if name == "selection":
         # The CSV holds the sentence alone; as rows are made, choice.json says whether the budget was missed.
         missed = rows["rule"].str.startswith("budget missed")

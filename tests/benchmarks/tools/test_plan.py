@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.extends import merged
+from benchmarks.study.extends import merge_configs
 from benchmarks.tools import plan, plan_machines
 from benchmarks.tools.plan_stages import Assumptions, Planner
 from frism.errors import UserError
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = sorted(p for p in (ROOT / "config").glob("*.yaml") if not p.stem.startswith("real"))
 MINIATURE = ROOT / "config" / "miniature.yaml"
 RUN = yaml.safe_load(Path(__file__).with_name("miniature_run.yaml").read_text())
-MACHINES = plan_machines.data_sheets()
+MACHINES = plan_machines.load_data_sheets()
 RULES = {"spectrum", "tune", "predict", "score", "oracle", "text", "others"}
 
 
@@ -72,7 +72,7 @@ def test_the_miniature_took_what_its_plan_says(tmp_path):
     config = run_folder(tmp_path)
     machine = plan_machines.Machine(**RUN["machine"])
     stages = {stage.name: stage for stage in Planner(config, machine).stages()}
-    took = plan.took(tmp_path)
+    took = plan.read_times(tmp_path)
     for rule, factor in (("tune", 1.25), ("predict", 1.25), ("spectrum", 3), ("score", 3)):
         assert took[rule][0] == stages[rule].jobs
         assert 1 / factor < stages[rule].cost.seconds / took[rule][1] < factor, rule
@@ -127,7 +127,7 @@ def test_configs_are_merged_as_snakemake_merges_them(one, other):
     assume(not clash(one, other))
     expected = copy.deepcopy(one)
     update_config(expected, copy.deepcopy(other))
-    assert merged(one, other) == expected
+    assert merge_configs(one, other) == expected
 
 
 def test_a_later_file_goes_before_an_earlier_one(tmp_path):
@@ -165,7 +165,7 @@ def faulty(tmp_path, change):
         (lambda c: c["engine"].update(dtype="float16"), "has no rate for float16"),
         (lambda c: c.update(spectrum={"rank": 0}), "spectrum.rank is 0, which is too small"),
         (lambda c: c["variants"].update(x={"method": "frysm"}), "unknown method 'frysm'"),
-        (lambda c: c["triple"].update(vlm="models/Nothing"), "no checkpoint whose sizes are known"),
+        (lambda c: c["triple"].update(vlm="models/Nothing"), "the sizes of Nothing are not known"),
         (lambda c: c["benchmarks"].append("mini_numbr"), "unknown benchmark 'mini_numbr'"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_fault_is_one_sentence(tmp_path, capsys, change, sentence):
 
 def test_an_unknown_machine_is_a_sentence():
     with pytest.raises(UserError, match=r"unknown machine 'h20' .* Did you mean 'h200'\?"):
-        plan_machines.find("h20")
+        plan_machines.find_machine("h20")
 
 
 def test_machines_are_listed(capsys):
@@ -195,21 +195,21 @@ def test_a_machine_is_measured_once_and_kept(monkeypatch):
     for name in ("SIDE", "COPIED", "READ"):
         monkeypatch.setattr(plan_machines, name, 256 if name == "SIDE" else 1 << 22)
     monkeypatch.setattr(plan_machines, "IMPORTS", "sum(range(3_000_000))")
-    measured = plan_machines.find("this")
+    measured = plan_machines.find_machine("this")
     assert 1e8 < measured.flops["float32"] < 1e15
     assert 1e8 < measured.bandwidth < 1e13
     assert 0 < measured.layer < 0.1
     assert 0.01 < measured.start < 5
-    monkeypatch.setattr(plan_machines, "measure", lambda: pytest.fail("measured again"))
-    assert plan_machines.find("this") == measured
+    monkeypatch.setattr(plan_machines, "measure_machine", lambda: pytest.fail("measured again"))
+    assert plan_machines.find_machine("this") == measured
 
 
 def test_a_kept_machine_that_was_cut_short_is_measured_again(monkeypatch):
-    plan_machines.keep("this", MACHINES["cpu1"])
+    plan_machines.save_machine("this", MACHINES["cpu1"])
     (file,) = plan_machines.cache_folder().rglob("this.json")
     file.write_text(file.read_text()[:40])
-    monkeypatch.setattr(plan_machines, "measure", lambda: MACHINES["h200"])
-    assert plan_machines.find("this") == MACHINES["h200"]
+    monkeypatch.setattr(plan_machines, "measure_machine", lambda: MACHINES["h200"])
+    assert plan_machines.find_machine("this") == MACHINES["h200"]
 
 
 def test_it_is_a_command_whose_help_imports_no_torch():

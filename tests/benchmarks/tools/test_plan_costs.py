@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from benchmarks.study.config import StudyConfig
 from benchmarks.tools import plan_machines
-from benchmarks.tools.plan_costs import Counter, Questions
+from benchmarks.tools.plan_costs import Counter, QuestionGroup
 from benchmarks.tools.plan_model import Model
 from benchmarks.tools.plan_stages import Planner
 from frism.errors import UserError
@@ -18,7 +18,7 @@ from tests.support.studies import study_of
 
 ROOT = Path(__file__).resolve().parents[3]
 MINIATURE = ROOT / "config" / "miniature.yaml"
-MACHINES = plan_machines.data_sheets()
+MACHINES = plan_machines.load_data_sheets()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_reading_a_prompt_takes_its_products(seven):
 @pytest.mark.parametrize(("rank", "ratio"), [(None, 2.25), (256, 1.10)])
 def test_a_gated_step_costs_what_was_measured(seven, rank, ratio):
     """To the frozen layer's forward and backward pass over 256 tokens; ratios as gate_step.py timed them."""
-    asked = Questions(1, 1, 0, prompt=256, answer=1, limit=1)
+    asked = QuestionGroup(1, 1, 0, prompt=256, answer=1, limit=1)
     counter = Counter(seven, MACHINES["cpu1"], rank=rank)
     frozen = 2 * 256 * seven.body
     assert counter.step(asked, 2).products / frozen == pytest.approx(ratio, rel=0.1)
@@ -98,10 +98,10 @@ def test_a_gated_step_costs_what_was_measured(seven, rank, ratio):
 
 def test_factors_that_do_not_fit_beside_the_weights_are_streamed(seven):
     whole, few = (Counter(seven, MACHINES["rtx-4090"], "bfloat16", rank=rank) for rank in (None, 256))
-    assert whole.streamed()
-    assert not few.streamed()
-    assert not replace(whole, machine=MACHINES["h200"]).streamed()
-    asked = Questions(8, 8, 0, prompt=100, answer=1, limit=1)
+    assert whole.streams()
+    assert not few.streams()
+    assert not replace(whole, machine=MACHINES["h200"]).streams()
+    asked = QuestionGroup(8, 8, 0, prompt=100, answer=1, limit=1)
     unhindered = replace(whole, machine=MACHINES["rtx-4090"].model_copy(update={"link": None}))
     waits = whole.step(asked, 2).seconds - unhindered.step(asked, 2).seconds
     assert waits == pytest.approx(2 * 16.67e9 / 25e9, rel=0.01)
@@ -155,5 +155,5 @@ def test_a_checkpoint_that_nobody_knows_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match=r"Did you mean 'Qwen2.5-VL-7B-Instruct'"):
         Model("models/Qwen2.5-VL-7B-Instuct")
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
-    with pytest.raises(UserError, match=r"of the type qwen2, which is no vision-language model"):
+    with pytest.raises(UserError, match=r"of the type qwen2, which is not a known vision-language model"):
         Model(str(tmp_path))

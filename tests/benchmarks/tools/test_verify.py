@@ -78,8 +78,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
     os.chdir(root)
     try:
         study = StudyConfig.load(Path("small.yaml"))
-        record.write(study, layout.record)
-        items.run(ItemsSlice.of(study).asked_of(None), layout.items())
+        record.write_record(study, layout.record)
+        items.run(ItemsSlice.of(study).of_variant(None), layout.items())
         for variant in study.variants:
             tune.run(TuneSlice.of(study), variant, layout)
             answers = results / "predictions" / f"{variant}.jsonl"
@@ -90,7 +90,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, triple_folders: dict[str,
         for owner in study.owners:
             journal = results / "predictions/text" / f"{owner}.jsonl"
             text.run(TextSlice.of(study), owner, layout, results / "text" / f"{owner}.csv", journal)
-        answers_table.write(results, study, results)
+        answers_table.write_answers(results, study, results)
         tables.build(results, study, results / "tables")
         explain.build(results, study, results / "tables", layout.spectra)
         (results / "summary.md").write_text(
@@ -284,7 +284,7 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "settings of the engine": (
         lambda: put(R / "predictions/vlm.provenance.json", "engine", "dtype", value="torch.bfloat16"),
-        "answers", r"predictions/vlm.provenance.json: batch \w+... is not that of its origin",
+        "answers", r"predictions/vlm.provenance.json: batch \w+... does not follow from its origin",
     ),
     "missing answer": (
         lambda: (R / "predictions/vlm.jsonl").write_text(
@@ -294,11 +294,11 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "answer with a new sum": (
         lambda: lines_of(R / "predictions/vlm.jsonl", lambda line: replace(line, raw="eight")),
-        "scores", r"scores/vlm.provenance.json names another source of the scores .*predictions",
+        "scores", r"scores/vlm.provenance.json records predictions .*, but",
     ),
     "older extractor": (
         lambda: put(R / "scores/vlm.provenance.json", "extractor", value=0),
-        "scores", r"scores/vlm.provenance.json names another source of the scores .*extractor: 0",
+        "scores", r"scores/vlm.provenance.json records extractor 0, but",
     ),
     "score": (
         lambda: cell(R / "scores/inject.csv", "correct", "1.0"),
@@ -360,7 +360,10 @@ def test_a_config_that_was_not_run_is_refused(project):
     Path("small.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     done = invoke(verify.main, "small.yaml")
     assert done.exit_code == 2
-    assert "small.yaml is not what results/small was run with (statistics.confidence differs)" in done.stderr
+    assert (
+        "small.yaml differs in statistics.confidence from the config that results/small was run with"
+        in done.stderr
+    )
     for target in ("results/other", "README.md"):
         assert invoke(verify.main, target).exit_code == 2
 
