@@ -121,9 +121,7 @@ def test_a_method_that_fits_on_weights_is_fitted_first(triple: Triple) -> None:
     merged = dict(on_load.merge(triple, Recipe.make(triple, "metagpt")))
     assert merged.keys() == expected.keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in merged.items())
-    with pytest.raises(
-        UserError, match="frism must be fitted with calibration questions before it can merge"
-    ):
+    with pytest.raises(UserError, match="frism must be fitted with calibration questions before"):
         list(on_load.merge(triple, Recipe.make(triple, "frism")))
 
 
