@@ -80,11 +80,7 @@ class VllmEngine:
         else:
             exported = tempfile.TemporaryDirectory(prefix="exported-")
             folder = Path(exported.name) / "variant"
-<<<<<<< HEAD
-            export(Job.from_recipe(triple, recipe, fitted_, folder, spectra=spectra))
-=======
-            export(Job.of(triple, recipe, fitted, folder, spectra=spectra))
->>>>>>> wordsb
+            export(Job.from_recipe(triple, recipe, fitted, folder, spectra=spectra))
         model = vllm.LLM(
             model=str(folder),
             dtype=settings.dtype,

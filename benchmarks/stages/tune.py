@@ -148,17 +148,11 @@ def write_variant(
 ) -> None:
     """Write a variant's scores, norms, learning curve and choice, and its recipe last."""
     device = study.engine.torch_device
-<<<<<<< HEAD
     norms = on_load.measure_injected_norms(triple, point.recipe, point.fitted, device, layout.spectra)
-    _write(dev, out / "dev.csv")
-    _write(pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv")
-=======
-    norms = on_load.injected_norms(triple, point.recipe, point.fitted, device, layout.spectra)
     _write_csv(dev, out / "dev.csv")
     _write_csv(
         pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv"
     )
->>>>>>> wordsb
     if len(curve := learning_curve(point.fitted)):
         _write_csv(curve, out / "learning.csv")
     with atomic_write(out / "choice.json") as temporary:
