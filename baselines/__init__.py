@@ -1,1 +1,1 @@
-"""Merging methods to compare with: one file each, found by its name, its signature its parameters."""
+"""Hold the merging methods to compare with, one file each; the file name is the method's name."""

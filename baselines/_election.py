@@ -1,13 +1,13 @@
-"""TIES' election: per entry, a sign from two thinned task vectors, and the sum of those that have it."""
+"""Elect a sign per entry of two thinned task vectors, as TIES does, and sum the entries that have it."""
 
 import torch
 from torch import Tensor
 
 
-def consensus(
+def sum_elected(
     taus: tuple[Tensor, Tensor], weights: tuple[float, float], election: str, zero_sum: str, divide_by: str
 ) -> tuple[Tensor, Tensor]:
-    """The weighted sum of the entries whose sign was elected, and what to divide it by, entry by entry."""
+    """Return the weighted sum of the entries whose sign was elected, and its divisor, entry by entry."""
     voters = (weights[0] * taus[0], weights[1] * taus[1]) if election == "weighted" else taus
     votes = voters[0] + voters[1]
     # Signs as numbers: several times faster than comparisons.

@@ -1,4 +1,4 @@
-"""Randomised low-rank SVD, as `torch.svd_lowrank` computes it, with a generator of the caller's."""
+"""Compute a randomised low-rank SVD as `torch.svd_lowrank` does, with the caller's generator."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ POWER_STEPS = 2
 
 
 def low_rank_svd(matrix: Tensor, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """U (d_out, rank), S (rank,) falling, V^T (rank, d_in) of a (d_out, d_in) matrix.
+    """Return U (d_out, rank), S (rank,) falling, V^T (rank, d_in) of a (d_out, d_in) matrix.
 
     Halko, Martinsson and Tropp, algorithm 5.1 with two power steps. `torch.svd_lowrank` draws from the global
     generator of the matrix's device; this draws on the CPU, so that a seed means the same everywhere.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from baselines._sparsify import dare
 from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, task_vectors
+from frism.method.mergekit import Config, Names, configure_task_vectors
 
 NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
@@ -33,7 +33,7 @@ def merge(
     vlm_weight: float = 1.0,
     restore: Literal["mean", "l1"] = "mean",
 ) -> Array:
-    """One tensor, fp32. `density` 1 is plain injection at `strength`."""
+    """Merge one tensor, fp32. `density` 1 is plain injection at `strength`."""
     thinning = (density, site.rng, rescale, restore)
     anchor = site.base + vlm_weight * dare(site.tau_v, *thinning) if drop_vlm else site.vlm
     return anchor + strength * dare(site.tau_r, *thinning)
@@ -49,6 +49,8 @@ def mergekit(
     rescale: bool,
     **_: Any,
 ) -> Config:
-    """As mergekit's dare_linear."""
+    """Write the merge as mergekit's dare_linear."""
     vlm = {"weight": vlm_weight, "density": density} if drop_vlm else {"weight": 1.0, "density": 1.0}
-    return task_vectors("dare_linear", names, vlm, {"weight": strength, "density": density}, rescale=rescale)
+    return configure_task_vectors(
+        "dare_linear", names, vlm, {"weight": strength, "density": density}, rescale=rescale
+    )

@@ -9,10 +9,10 @@ mergekit: l1, weighted, positive, one. Bring Reason to Vision's code: no rescale
 
 from typing import Any, Literal
 
-from baselines._election import consensus
+from baselines._election import sum_elected
 from baselines._sparsify import dare
 from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, elected
+from frism.method.mergekit import Config, Names, configure_election
 
 NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
@@ -35,13 +35,13 @@ def merge(
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
 ) -> Array:
-    """One tensor, fp32. `density` 1 is `ties` without trimming."""
+    """Merge one tensor, fp32. `density` 1 is `ties` without trimming."""
     thinning = (density, site.rng, rescale, restore)
     taus = dare(site.tau_v, *thinning), dare(site.tau_r, *thinning)
-    total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+    total, divisor = sum_elected(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
     return site.base + strength * total / divisor
 
 
 def mergekit(names: Names, **params: Any) -> Config:
-    """As mergekit's dare_ties."""
-    return elected("dare_ties", names, params, "rescale")
+    """Write the merge as mergekit's dare_ties."""
+    return configure_election("dare_ties", names, params, "rescale")

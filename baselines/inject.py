@@ -6,7 +6,7 @@ This is what FRISM (arXiv 2601.21187) and IP-Merging (arXiv 2510.14387) compare 
 """
 
 from frism.method import Array, Site
-from frism.method.mergekit import Config, Names, task_vectors
+from frism.method.mergekit import Config, Names, configure_task_vectors
 
 ARITHMETIC = True
 IDENTITY = {"strength": 0.0}
@@ -14,10 +14,10 @@ SWEPT = True
 
 
 def merge(site: Site, *, strength: float = 0.3) -> Array:
-    """One tensor, fp32. `strength` 0 is V exactly."""
+    """Merge one tensor, fp32. `strength` 0 is V exactly."""
     return site.vlm + strength * site.tau_r if strength else site.vlm  # also a -0.0 of V's stays
 
 
 def mergekit(names: Names, *, strength: float) -> Config:
-    """As mergekit's task_arithmetic."""
-    return task_vectors("task_arithmetic", names, {"weight": 1.0}, {"weight": strength})
+    """Write the merge as mergekit's task_arithmetic."""
+    return configure_task_vectors("task_arithmetic", names, {"weight": 1.0}, {"weight": strength})

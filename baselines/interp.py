@@ -6,7 +6,7 @@ mat+bias+norm here) and subtracts in the checkpoint's dtype; here fp32.
 """
 
 from frism.method import Array, Site
-from frism.method.mergekit import Config, Names, linear
+from frism.method.mergekit import Config, Names, configure_linear
 
 ARITHMETIC = True
 IDENTITY = {"vlm_weight": 1.0}
@@ -15,10 +15,10 @@ SWEPT = True
 
 
 def merge(site: Site, *, vlm_weight: float = 0.9) -> Array:
-    """One tensor, fp32. `vlm_weight` 1 is V, 0 is R."""
+    """Merge one tensor, fp32. `vlm_weight` 1 is V, 0 is R."""
     return vlm_weight * site.vlm + (1 - vlm_weight) * site.lrm
 
 
 def mergekit(names: Names, *, vlm_weight: float) -> Config:
-    """As mergekit's linear."""
-    return linear(names, {"vlm": vlm_weight, "lrm": 1 - vlm_weight}, normalize=False)
+    """Write the merge as mergekit's linear."""
+    return configure_linear(names, {"vlm": vlm_weight, "lrm": 1 - vlm_weight}, normalize=False)

@@ -20,12 +20,12 @@ SWEPT = True
 
 
 def merge(site: Site, *, threshold: float = 0.4, strength: float = 0.5, rank: Count = 1024) -> Array:
-    """One tensor, fp32. The defaults are the released code's, where they mean the same."""
+    """Merge one tensor, fp32. The defaults are the released code's, where they mean the same."""
     spectrum = site.spectrum
     if spectrum is None or spectrum.s.sum() == 0:
         return site.vlm
-    ours = decompose(site.tau_v)
-    s_v, vh_v = ours.s[:rank], ours.vh[:rank].to(ours.s.dtype)
+    spectrum_v = decompose(site.tau_v)
+    s_v, vh_v = spectrum_v.s[:rank], spectrum_v.vh[:rank].to(spectrum_v.s.dtype)
     u_r, s_r, vh_r = spectrum.u[:, :rank].to(s_v.dtype), spectrum.s[:rank], spectrum.vh[:rank].to(s_v.dtype)
     agreement = (vh_v @ vh_r.mT).abs().amax(dim=1)
     agreeing = vh_v[agreement >= threshold]

@@ -29,12 +29,12 @@ def merge(
     temperature: float = 32.0,
     rank: Count = 1024,
 ) -> Array:
-    """One tensor, fp32. The defaults are the released code's."""
+    """Merge one tensor, fp32. The defaults are the released code's."""
     if site.vlm.ndim != 2:
         return site.vlm
-    kept = min(rank, *site.vlm.shape)
-    _, s_v, vh_v = low_rank_svd(site.tau_v, kept, site.rng)
-    u_r, s_r, vh_r = low_rank_svd(site.tau_r, kept, site.rng)
+    rank = min(rank, *site.vlm.shape)
+    _, s_v, vh_v = low_rank_svd(site.tau_v, rank, site.rng)
+    u_r, s_r, vh_r = low_rank_svd(site.tau_r, rank, site.rng)
     cosine = (vh_v * vh_r).sum(dim=1)
     if cosine.max() < threshold or s_r.sum() == 0:
         return site.vlm

@@ -17,7 +17,7 @@ PARTS = ("early", "middle", "late")
 
 
 def merge(site: Site, *, part: Literal["early", "middle", "late"] = "late", strength: float = 0.3) -> Array:
-    """One tensor, fp32. The final norm belongs to no third."""
+    """Merge one tensor, fp32. The final norm belongs to no third."""
     if site.layer is None or PARTS[3 * site.layer // site.layers] != part:
         return site.vlm
     return site.vlm + strength * site.tau_r

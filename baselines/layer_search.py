@@ -16,7 +16,7 @@ ELEMENTWISE = True
 
 
 def merge(site: Site) -> Array:
-    """One tensor, fp32. `site.fitted["layers"]`: the coefficient of every layer; other tensors stay V's."""
+    """Merge one tensor, fp32. `site.fitted["layers"]`: a coefficient per layer; other tensors stay V's."""
     if site.layer is None:
         return site.vlm
     return site.vlm + site.fitted["layers"][site.layer] * site.tau_r
@@ -26,22 +26,22 @@ def fit(
     fitting: Fitting, *, start: NonNegative = 0.3, spread: Positive = 0.2, highest: Positive = 1.5,
     evaluations: Count = 200,
 ) -> Fitted:  # fmt: skip
-    """Search for the coefficients; `evaluations` candidates at most are merged and asked."""
+    """Search for the coefficients; `evaluations` candidates at most are merged and scored."""
     try:
         import cma
     except ImportError as error:
         raise UserError("method layer_search needs the library cma: pip install 'frism[search]'.") from error
     options = {"bounds": [0, highest], "seed": fitting.seed + 1, "maxfevals": evaluations, "verbose": -9}
     search = cma.CMAEvolutionStrategy(fitting.layers * [min(start, highest)], spread, options)
-    best, found = -2.0, Fitted()
+    best_score, best = -2.0, Fitted()
     while not search.stop():
         candidates = search.ask()
         scores = []
         for candidate in candidates:
-            made = Fitted(model={"layers": torch.tensor(candidate, dtype=torch.float32)})
-            scores.append(fitting.score(made).objective)
-            if scores[-1] > best:
-                best, found = scores[-1], made
+            fitted = Fitted(model={"layers": torch.tensor(candidate, dtype=torch.float32)})
+            scores.append(fitting.score(fitted).objective)
+            if scores[-1] > best_score:
+                best_score, best = scores[-1], fitted
             fitting.report(search.countevals + len(scores), evaluations)
         search.tell(candidates, [-score for score in scores])
-    return found
+    return best

@@ -18,7 +18,7 @@ READS = {"vlm", "lrm"}
 
 
 def merge(site: Site, *, last_kept: Annotated[int, Field(ge=-1)] = 5, vlm_weight: float = 0.9) -> Array:
-    """One tensor, fp32. `last_kept` -1 is plain interpolation."""
+    """Merge one tensor, fp32. `last_kept` -1 is plain interpolation."""
     if site.layer is not None and site.layer <= last_kept:
         return site.vlm
     return vlm_weight * site.vlm + (1 - vlm_weight) * site.lrm

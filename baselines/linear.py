@@ -9,8 +9,7 @@ Deviation: none; with `base_weight` 0 it is `interp`, which does not read B.
 from dataclasses import dataclass
 
 from frism.method import Array, Site
-from frism.method.mergekit import Config, Names
-from frism.method.mergekit import linear as weighted_sum
+from frism.method.mergekit import Config, Names, configure_linear
 
 ARITHMETIC = True
 
@@ -35,7 +34,7 @@ class Weights:
 
 
 def merge(site: Site, *, weights: Weights) -> Array:
-    """One tensor, fp32."""
+    """Merge one tensor, fp32."""
     w = weights
     combined = w.base_weight * site.base + w.vlm_weight * site.vlm + w.lrm_weight * site.lrm
     return combined / w.total if w.normalize and w.total != 1 else combined  # a pass less, the same bits
@@ -44,5 +43,5 @@ def merge(site: Site, *, weights: Weights) -> Array:
 def mergekit(
     names: Names, *, base_weight: float, vlm_weight: float, lrm_weight: float, normalize: bool
 ) -> Config:
-    """As mergekit's linear."""
-    return weighted_sum(names, {"base": base_weight, "vlm": vlm_weight, "lrm": lrm_weight}, normalize)
+    """Write the merge as mergekit's linear."""
+    return configure_linear(names, {"base": base_weight, "vlm": vlm_weight, "lrm": lrm_weight}, normalize)

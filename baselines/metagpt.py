@@ -15,12 +15,12 @@ ARITHMETIC = True
 
 
 def merge(site: Site) -> Array:
-    """One tensor, fp32. `site.fitted["vlm"]` and `["lrm"]`: lambda_V and lambda_R, which sum to one."""
+    """Merge one tensor, fp32. `site.fitted["vlm"]` and `["lrm"]`: lambda_V and lambda_R, which sum to one."""
     return site.base + site.fitted["vlm"] * site.tau_v + site.fitted["lrm"] * site.tau_r
 
 
 def fit(fitting: Fitting) -> Fitted:
-    """The two coefficients of the whole model, squares summed in float64."""
+    """Compute the two coefficients of the whole model; squares are summed in float64."""
     import torch  # which merging does without
 
     norms = [[float(tau.double().norm()) for tau in (s.tau_v, s.tau_r)] for s in fitting.sites()]

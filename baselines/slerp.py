@@ -11,22 +11,21 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from frism.method import Array, Site
+from frism.method import Array, Pieces, Site
 from frism.method.mergekit import Config, Names
 
 READS = {"vlm", "lrm"}
 MERGEKIT_DIFFERENCE = "slerp: the same formula, in fp32."
+ELEMENTWISE = True  # given the angle
 SMALL = 1e-8  # a norm below this has no direction
-PART = 1 << 19  # entries at a time, so that float64 takes little memory
 
 
-def cosine(vlm: Tensor, lrm: Tensor) -> float:
-    """The cosine of the angle between V and R, summed in float64; 0 when one of them has no direction."""
+def measure(pieces: Pieces) -> float:
+    """Return the cosine of the angle between V and R, summed in float64; 0 when one has no direction."""
     sums = torch.zeros(3, dtype=torch.float64)
-    for one, other in zip(vlm.flatten().split(PART), lrm.flatten().split(PART), strict=True):
-        v, r = one.double(), other.double()
+    for piece in pieces():
+        v, r = piece.vlm.flatten().double(), piece.lrm.flatten().double()
         sums += torch.stack((v @ v, r @ r, v @ r)).cpu()
     v_square, r_square, product = (float(value) for value in sums)
     norms = [math.sqrt(square) if square > SMALL**2 else 1.0 for square in (v_square, r_square)]
@@ -34,16 +33,15 @@ def cosine(vlm: Tensor, lrm: Tensor) -> float:
 
 
 def merge(site: Site, *, t: float = 0.1, straight: float = 0.9995) -> Array:
-    """One tensor, fp32. `t` 0 is V, 1 is R."""
-    similarity = cosine(site.vlm, site.lrm)
-    if abs(similarity) > straight:
+    """Merge one tensor, fp32. `t` 0 is V, 1 is R."""
+    if abs(site.measured) > straight:
         return (1 - t) * site.vlm + t * site.lrm
-    angle = math.acos(similarity)
+    angle = math.acos(site.measured)
     first, second = math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
     return first * site.vlm + second * site.lrm
 
 
 def mergekit(names: Names, *, t: float, **_: Any) -> Config:
-    """As mergekit's slerp."""
+    """Write the merge as mergekit's slerp."""
     return {"merge_method": "slerp", "base_model": names["vlm"], "models": [{"model": names["lrm"]}],
             "parameters": {"t": t}}  # fmt: skip

@@ -6,16 +6,16 @@ usual library default. Deviation: embeddings and lm_head always come from V.
 """
 
 from frism.method import Array, Site
-from frism.method.mergekit import Config, Names, task_vectors
+from frism.method.mergekit import Config, Names, configure_task_vectors
 
 ARITHMETIC = True
 
 
 def merge(site: Site, *, strength: float = 0.3) -> Array:
-    """One tensor, fp32. `strength` 0 is B, 1 is V + tau_R."""
+    """Merge one tensor, fp32. `strength` 0 is B, 1 is V + tau_R."""
     return site.base + strength * (site.tau_v + site.tau_r)
 
 
 def mergekit(names: Names, *, strength: float) -> Config:
-    """As mergekit's task_arithmetic."""
-    return task_vectors("task_arithmetic", names, {"weight": strength}, {"weight": strength})
+    """Write the merge as mergekit's task_arithmetic."""
+    return configure_task_vectors("task_arithmetic", names, {"weight": strength}, {"weight": strength})

@@ -11,19 +11,17 @@ weights. Bring Reason to Vision's code: exact, plain, positive, count (its point
 
 from typing import Any, Literal
 
-import torch
-
-from baselines._election import consensus
-from baselines._trimming import largest
-from frism.method import Array, Share, Site
-from frism.method.mergekit import Config, Names, elected
+from baselines._election import sum_elected
+from baselines._trimming import Cut, cuts
+from frism.method import Array, Pieces, Share, Site
+from frism.method.mergekit import Config, Names, configure_election
 
 SWEPT = True
 MERGEKIT_DIFFERENCE = (
     "ties: mergekit keeps int(density * n) entries, weighs before the election and divides by the"
     " weights; compare `trimming`, `election`, `zero_sum` and `divide_by` in recipe.json."
 )
-PART = 1 << 19  # entries at a time: what is computed on the way stays in the caches
+ELEMENTWISE = True  # once `measure` knows where to cut
 
 
 def merge(
@@ -38,21 +36,22 @@ def merge(
     zero_sum: Literal["drop", "positive"] = "drop",
     divide_by: Literal["count", "weights", "one"] = "count",
 ) -> Array:
-    """One tensor, fp32. `density`: the fraction kept of each task vector."""
-    base, vlm, lrm = site.base, site.vlm, site.lrm
-    merged = torch.empty_like(base)
-    keeps = [largest((tuned - base).abs_(), density, trimming == "exact") for tuned in (vlm, lrm)]
-    for b, v, r, keep_v, keep_r, out in zip(
-        *(tensor.flatten().split(PART) for tensor in (base, vlm, lrm, *keeps)),
-        merged.view(-1).split(PART),
-        strict=True,
-    ):
-        taus = (v - b) * keep_v, (r - b) * keep_r
-        total, divisor = consensus(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
-        torch.add(b, strength * total / divisor, out=out)
-    return merged
+    """Merge one tensor, fp32. `density`: the fraction kept of each task vector."""
+    first, second = site.measured
+    taus = first.keep(site.tau_v, site.start), second.keep(site.tau_r, site.start)
+    total, divisor = sum_elected(taus, (vlm_weight, lrm_weight), election, zero_sum, divide_by)
+    return site.base + strength * total / divisor
+
+
+def measure(
+    pieces: Pieces, *, density: Share = 0.2, trimming: Literal["threshold", "exact"] = "threshold"
+) -> list[Cut]:
+    """Find where tau_V and tau_R of one tensor are cut."""
+    return cuts(
+        lambda: ((p.tau_v.flatten(), p.tau_r.flatten()) for p in pieces()), density, trimming == "exact"
+    )
 
 
 def mergekit(names: Names, **params: Any) -> Config:
-    """As mergekit's ties."""
-    return elected("ties", names, params)
+    """Write the merge as mergekit's ties."""
+    return configure_election("ties", names, params)

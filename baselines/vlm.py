@@ -17,5 +17,5 @@ def merge(site: Site) -> Array:
 
 
 def mergekit(names: Names) -> Config:
-    """As mergekit's passthrough."""
+    """Write the merge as mergekit's passthrough."""
     return {"merge_method": "passthrough", "models": [{"model": names["vlm"]}]}

@@ -81,7 +81,7 @@ def _method_faults(variant: VariantConfig, variants: Mapping[str, VariantConfig]
 def _learns(name: str | None) -> bool:
     from frism.method import discovery as methods
 
-    return name in methods.modules() and methods.find(name).fit is not None
+    return name in methods.find_modules() and methods.find(name).fit is not None
 
 
 def load_definitions(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def open_engine(
         items: the items folder; it says how the items were prompted, and below it prepared batches are kept.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
-    family, home = _read_family(triple, recipe, items), on_load.folder_of(triple, recipe)
+    family, home = _read_family(triple, recipe, items), on_load.find_folder(triple, recipe)
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIServer
 
@@ -94,5 +94,7 @@ def _read_family(triple: Triple, recipe: Recipe | None, items: str | Path | None
     manifest = Path(items) / MANIFEST if items else None
     stored = read_json(manifest).get("family") if manifest and manifest.is_file() else None
     return (
-        families.restore_family(stored) if stored else families.read_family(on_load.folder_of(triple, recipe))
+        families.restore_family(stored)
+        if stored
+        else families.read_family(on_load.find_folder(triple, recipe))
     )

@@ -80,7 +80,7 @@ class VllmEngine:
         else:
             exported = tempfile.TemporaryDirectory(prefix="exported-")
             folder = Path(exported.name) / "variant"
-            export(Job.of(triple, recipe, fitted, folder, spectra=spectra))
+            export(Job.from_recipe(triple, recipe, fitted, folder, spectra=spectra))
         model = vllm.LLM(
             model=str(folder),
             dtype=settings.dtype,

@@ -11,14 +11,14 @@ from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, write_figur
 from benchmarks.figures.trade_off import split_into_lines
 from benchmarks.gate_tables.sweeps import list_shown, list_swept
 from benchmarks.study.config import StudyConfig
-from frism.method.discovery import available, find
+from frism.method.discovery import find, list_names
 
 
 def draw(study: StudyConfig, selection: pd.DataFrame, out: Path) -> Figure:
     """Write sweep.{png,svg} from the table `selection`: dev scores of every point of each sweep."""
     lines, points = list_swept(study, selection), list_shown(study, selection)
     if not lines:
-        names = [name for name in available() if find(name).swept]
+        names = [name for name in list_names() if find(name).swept]
         return write_sentence(out, "sweep", "This study sweeps none of " + ", ".join(names) + ".")
     methods = list(dict.fromkeys(study.variants[variant].method for variant in lines))
     with write_figure(out, "sweep", 2.5 + 0.14 * (len(lines) + len(points) + 1)) as figure:

@@ -13,7 +13,7 @@ from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
 from frism.method.discovery import find
-from frism.methods.rank_block import places
+from frism.methods.rank_block import assign_blocks
 from frism.spectra.spectrum import Spectrum
 
 METHOD = "rank_block"
@@ -102,7 +102,7 @@ def _compute_shares(matrices: Iterable[Directions], blocks: int, split: str) -> 
     for matrix in matrices:
         s, nothing = torch.from_numpy(matrix.s), torch.empty(0)
         spectrum = Spectrum(nothing, s, nothing, torch.tensor(matrix.tail) if matrix.tail else None)
-        np.add.at(energy, places(spectrum, blocks, split).numpy(), matrix.s**2)
+        np.add.at(energy, assign_blocks(spectrum, blocks, split).numpy(), matrix.s**2)
         energy[-1] += matrix.tail  # the tail belongs to the last block
     return [float(e) for e in energy / max(energy.sum(), 1e-300)]
 

@@ -62,7 +62,7 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
     reference = study.variants[variant].checkpoint
     recipe = None
     if reference is not None:
-        recipe = Recipe.of_checkpoint(triple, reference, seed=study.seed, code=code)
+        recipe = Recipe.from_checkpoint(triple, reference, seed=study.seed, code=code)
     # A model that answers is opened once, and not before something is to be answered.
     engine = cache(lambda: open_engine(triple, recipe, None, study.engine, items))
     if recipe is not None:
@@ -148,7 +148,7 @@ def write_variant(
 ) -> None:
     """Write a variant's scores, norms, learning curve and choice, and its recipe last."""
     device = study.engine.torch_device
-    norms = on_load.injected_norms(triple, point.recipe, point.fitted, device, layout.spectra)
+    norms = on_load.measure_injected_norms(triple, point.recipe, point.fitted, device, layout.spectra)
     _write_csv(dev, out / "dev.csv")
     _write_csv(
         pd.DataFrame({"tensor": list(norms), "injected_norm": list(norms.values())}), out / "norms.csv"

@@ -59,7 +59,7 @@ def find_model(
     if (model is None) == (recipe_folder is None) or model not in (None, "vlm"):
         raise UserError("give either --recipe FOLDER or --model base, lrm or vlm.")
     recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, Fitted())
-    home = on_load.folder_of(triple, recipe)
+    home = on_load.find_folder(triple, recipe)
     chat = Chat(AutoTokenizer.from_pretrained(home))
     return TextModel(
         recipe_folder.name if recipe_folder else "vlm",

@@ -20,7 +20,7 @@ from benchmarks.tools import plan_machines
 from benchmarks.tools.plan_costs import LONGEST
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_stages import MEAN_ANSWER, PICTURE, Assumptions, Planner, Stage
-from frism.commands.console import Json, console
+from frism.commands.console import Json, make_console
 from frism.errors import report_errors
 
 RESULTS = Path("results")
@@ -108,7 +108,7 @@ def _list_machines() -> None:
     for name, machine in plan_machines.load_data_sheets().items():
         table.add_row(name, machine.title, machine.source)
     table.add_row(plan_machines.THIS, "where the command runs", "measured once, and kept in the cache folder")
-    console().print(table)
+    make_console().print(table)
 
 
 def _make_json(
@@ -161,7 +161,7 @@ def _show(
         "in all", "", format_duration(total.seconds), *all_took, format_count(total.products),
         format_count(total.tokens), format_size(memory), format_size(disk), "",
     )  # fmt: skip
-    console().print(table)
+    make_console().print(table)
 
 
 def _format_taken(stage: Stage, finished: RuleTimes) -> tuple[str, ...]:

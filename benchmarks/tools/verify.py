@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from frism.commands.console import Json, console
+from frism.commands.console import Json, make_console
 from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _show(name: str, links: list[tuple[str, str]]) -> None:
         table.add_column(column)
     for row in links:
         table.add_row(*row)
-    console().print(table)
+    make_console().print(table)
 
 
 if __name__ == "__main__":

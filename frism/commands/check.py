@@ -1,4 +1,4 @@
-"""`frism check`: does a method's file keep the contract?"""
+"""Run `frism check`: test whether a method's file keeps the contract."""
 
 import sys
 from typing import Annotated
@@ -21,13 +21,13 @@ def check_method(
 
     try:
         method = find(file)
-        broken = [f"{file}: {fault}." for fault in check(method)]
+        faults = [f"{file}: {fault}." for fault in check(method)]
     except UserError as error:
-        broken = [str(error)]
-    for sentence in broken:
+        faults = [str(error)]
+    for sentence in faults:
         print(sentence, file=sys.stderr)
-    if broken:
+    if faults:
         raise SystemExit(1)
     ran = can_run(method, TrialFitting(scorer=TrialFitting().score))
-    rest = "" if ran else f" (not run: it is fitted with {' and '.join(method.missing_needs)})"
-    print(f"{file}: {method.label} keeps the contract{rest}.")
+    remark = "" if ran else f" (not run: it is fitted with {' and '.join(method.missing_needs)})"
+    print(f"{file}: {method.label} keeps the contract{remark}.")

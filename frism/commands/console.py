@@ -1,4 +1,4 @@
-"""How every command prints: as wide as the terminal, or 140 columns into a pipe; the `--json` option."""
+"""Print every command's tables as wide as the terminal, or 140 columns into a pipe; define `--json`."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from rich.console import Console
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def console() -> Console:
-    """A console on stdout; a pipe has no width of its own, so tables there do not fold to 80 columns."""
-    found = Console()
-    return found if found.is_terminal else Console(width=140)
+def make_console() -> Console:
+    """Make a console on stdout: 140 columns into a pipe, whose width rich would take to be 80."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)

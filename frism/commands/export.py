@@ -1,4 +1,4 @@
-"""`frism export`: the folder of a fitted variant becomes a merged checkpoint."""
+"""Run `frism export`: write the folder of a fitted variant as a merged checkpoint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,9 @@ from frism.commands.merge import (
     TextReceiver,
     Threads,
     Vlm,
-    perform,
-    settle,
-    writing,
+    configure_process,
+    parse_write_options,
+    run_job,
 )
 from frism.errors import report_errors
 
@@ -44,12 +44,12 @@ def export(
     dry_run: DryRun = False,
 ) -> None:
     """Write a variant of a study as a checkpoint."""
-    settle()
+    configure_process()
     from frism.merging.export import Job
     from frism.method.recipe import Recipe
     from frism.triples.triple import Triple
 
     recipe, fitted = Recipe.load(variant)
     triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
-    how = writing(dtype, shard_size, device, threads, no_sync)
-    perform(Job.of(triple, recipe, fitted, out, spectra=spectra, **how), dry_run)
+    options = parse_write_options(dtype, shard_size, device, threads, no_sync)
+    run_job(Job.from_recipe(triple, recipe, fitted, out, spectra=spectra, **options), dry_run)

@@ -1,4 +1,4 @@
-"""`frism inspect`: can these three be merged, what would be, and how do their task vectors lie?"""
+"""Run `frism inspect`: report whether three checkpoints can be merged, and how their task vectors lie."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from frism.commands.console import Json, console
+from frism.commands.console import Json, make_console
 from frism.errors import report_errors
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ def inspect_triple(
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
-        _show(report)
+        _print_report(report)
     if report.verdict.refusals:
         raise SystemExit(1)
 
 
-def _show(report: "Report") -> None:
-    out = console()
-    out.print(_checkpoints(report))
+def _print_report(report: "Report") -> None:
+    out = make_console()
+    out.print(_tabulate_checkpoints(report))
     if not report.verdict.refusals:
         shapes = ", ".join(f"{count} of {shape}" for shape, count in report.shapes.items())
         out.print(f"Scope {report.scope}: {report.aligned} aligned tensors ({shapes}).", highlight=False)
@@ -70,19 +70,19 @@ def _show(report: "Report") -> None:
     if report.vectors is not None:
         vectors = report.vectors
         rows = [("outside" if row.layer is None else str(row.layer), row) for row in vectors.layers]
-        out.print(_norms("layer", [*rows, ("all", vectors.total)]))
-        out.print(_norms("module", [(row.module, row) for row in vectors.modules]))
+        out.print(_tabulate_norms("layer", [*rows, ("all", vectors.total)]))
+        out.print(_tabulate_norms("module", [(row.module, row) for row in vectors.modules]))
     if report.costs is not None:
-        out.print(_costs(report))
+        out.print(_tabulate_costs(report))
     verdict = report.verdict
-    found = (("Refused", verdict.refusals), ("Warning", verdict.warnings), ("Note", verdict.notes))
-    for word, sentences in found:
+    groups = (("Refused", verdict.refusals), ("Warning", verdict.warnings), ("Note", verdict.notes))
+    for heading, sentences in groups:
         for sentence in sentences:
-            out.print(f"{word}: {sentence}", highlight=False, markup=False)
+            out.print(f"{heading}: {sentence}", highlight=False, markup=False)
     out.print(f"Verdict: {verdict.status}.", highlight=False)
 
 
-def _checkpoints(report: "Report") -> Table:
+def _tabulate_checkpoints(report: "Report") -> Table:
     table = Table(title="Checkpoints")
     table.add_column("")
     for side in report.sides:
@@ -108,7 +108,7 @@ def _checkpoints(report: "Report") -> Table:
     return table
 
 
-def _norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
+def _tabulate_norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
     table = Table(title=f"Task vectors by {first}: tau_V = V - B, tau_R = R - B")
     columns = ("tensors", "|B|", "|tau_V|", "|tau_R|", "|tau_V| / |B|", "|tau_R| / |B|", "cosine")
     table.add_column(first, justify="left" if first == "module" else "right")
@@ -124,7 +124,7 @@ def _norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
     return table
 
 
-def _costs(report: "Report") -> Table:
+def _tabulate_costs(report: "Report") -> Table:
     assert report.costs is not None
     speed, svd = report.costs.read_bytes_per_second / 1e9, report.costs.svd_seconds
     table = Table(

@@ -1,4 +1,4 @@
-"""`frism merge`: three checkpoints and a method become a merged checkpoint."""
+"""Run `frism merge`: write three checkpoints, merged by a method, as one; share its options and output."""
 
 import ctypes
 import os
@@ -72,30 +72,30 @@ def merge(
     dry_run: DryRun = False,
 ) -> None:
     """Merge a reasoning model into a vision-language model and write the checkpoint."""
-    settle()
+    configure_process()
     from frism.merging.export import Job
     from frism.method.discovery import find
     from frism.triples.scopes import check_scope
     from frism.triples.triple import Triple
 
-    found = find(method)
-    params = found.validate(dict(map(_assignment, assignments or [])))
-    scope = scope or found.scope
+    merging_method = find(method)
+    params = merging_method.validate(dict(map(_parse_assignment, assignments or [])))
+    scope = scope or merging_method.scope
     check_scope(scope)  # before anything is opened
     triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     job = Job(
         triple, method, params, scope, out, seed,
-        spectra=spectra, **writing(dtype, shard_size, device, threads, no_sync),
+        spectra=spectra, **parse_write_options(dtype, shard_size, device, threads, no_sync),
     )  # fmt: skip
-    perform(job, dry_run)
+    run_job(job, dry_run)
 
 
-def settle() -> None:
-    """Before anything large is imported: set what only a whole process can set.
+def configure_process() -> None:
+    """Set process-wide options, before anything large is imported.
 
-    Linear algebra is not to start threads of its own beside ours; and memory that an array gave back is kept
-    for the next one (glibc would return it to the system, and get it back page by page, which takes longer
-    than the arithmetic).
+    OpenBLAS starts no threads beside ours; and malloc keeps the memory of freed arrays for the next ones
+    (glibc would return it to the system and get it back page by page, which takes longer than the
+    arithmetic).
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -104,23 +104,23 @@ def settle() -> None:
             mallopt(option, value)
 
 
-def writing(
+def parse_write_options(
     dtype: str | None, shard_size: str | None, device: str | None, threads: int | None, no_sync: bool
 ) -> dict[str, Any]:
-    """The options on how to write as `Job` takes them. Raises UserError for a bad one."""
-    from frism.merging.sharding import bytes_from, dtype_from
+    """Parse the options on how to write, as `Job` takes them. Raises UserError for a bad one."""
+    from frism.merging.sharding import parse_dtype, parse_size
 
     return {
-        "dtype": dtype_from(dtype) if dtype else None,
-        "shard_size": bytes_from(shard_size) if shard_size else None,
-        "device": checked(device),
+        "dtype": parse_dtype(dtype) if dtype else None,
+        "shard_size": parse_size(shard_size) if shard_size else None,
+        "device": check_device(device),
         "threads": threads,
         "sync": not no_sync,
     }
 
 
-def checked(device: str | None) -> str | None:
-    """The device, None for the CPU. Raises UserError when torch cannot use it."""
+def check_device(device: str | None) -> str | None:
+    """Return the device, None for the CPU. Raises UserError when torch cannot use it."""
     if device in (None, "cpu"):
         return None
     import torch
@@ -133,34 +133,34 @@ def checked(device: str | None) -> str | None:
     return device
 
 
-def perform(job: "Job", dry_run: bool) -> None:
-    """Show the plan, or write the checkpoint with a progress bar and say what was done."""
+def run_job(job: "Job", dry_run: bool) -> None:
+    """Print the plan, or write the checkpoint with a progress bar and print what was done."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from frism.merging.export import export
 
-    plan = job.plan()
+    plan = job.make_plan()
     for warning in job.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if dry_run:
-        _show_plan(job)
+        _print_plan(job)
         return
     columns = (TextColumn("merging"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    shown = Console(stderr=True)
-    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=plan.size)
         outcome = export(job, lambda size: progress.advance(task, size))
-    _show_outcome(outcome, job.out)
+    _print_outcome(outcome, job.out)
 
 
-def _show_plan(job: "Job") -> None:
+def _print_plan(job: "Job") -> None:
     from rich.table import Table
 
-    from frism.commands.console import console
+    from frism.commands.console import make_console
     from frism.triples.accounting import tally
 
-    plan, out = job.plan(), console()
+    plan, out = job.make_plan(), make_console()
     fates = Table(title="What happens to V's tensors")
     fates.add_column("fate")
     fates.add_column("tensors", justify="right")
@@ -179,8 +179,8 @@ def _show_plan(job: "Job") -> None:
     print(f"{plan.size / 1e9:.3f} GB in all; nothing was written.")
 
 
-def _show_outcome(outcome: "Outcome", out: Path) -> None:
-    counts, total = outcome.plan.counts(), outcome.total
+def _print_outcome(outcome: "Outcome", out: Path) -> None:
+    counts, total = outcome.plan.count_fates(), outcome.total
     cast = f", the cast moved it by {100 * outcome.lost:.3g} % of that" if outcome.lost is not None else ""
     print(
         f"{out}: {counts['merged']} tensors merged, {counts['copied']} copied, {counts['skipped']} skipped; "
@@ -188,11 +188,11 @@ def _show_outcome(outcome: "Outcome", out: Path) -> None:
     )
 
 
-def _assignment(text: str) -> "tuple[str, Value]":
-    """Read NAME=VALUE: a number, true, false, or else a text."""
+def _parse_assignment(text: str) -> "tuple[str, Value]":
+    """Parse NAME=VALUE; the value is a number, true, false, or else a text."""
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise UserError(f"--set {text} is no assignment: write NAME=VALUE.")
+        raise UserError(f"--set {text} is not an assignment: write NAME=VALUE.")
     if value.lower() in ("true", "false"):
         return name, value.lower() == "true"
     for kind in (int, float):

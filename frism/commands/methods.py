@@ -1,4 +1,4 @@
-"""`frism methods`: every merging method with its label, parameters and defaults."""
+"""Run `frism methods`: list every merging method with its label, parameters and defaults."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from frism.commands.console import Json, console
+from frism.commands.console import Json, make_console
 from frism.errors import report_errors
 
 if TYPE_CHECKING:
@@ -21,37 +21,39 @@ def list_methods(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown.")] = False,
 ) -> None:
     """List every merging method with its label, parameters and defaults."""
-    from frism.method.discovery import available, find
+    from frism.method.discovery import find, list_names
 
-    found = [find(name) for name in available()]
+    methods = [find(name) for name in list_names()]
     if as_json:
-        print(json.dumps([_describe(method) for method in found], indent=2))
+        print(json.dumps([_describe(method) for method in methods], indent=2))
         return
     if markdown:
-        print(markdown_table(found), end="")
+        print(format_markdown(methods), end="")
         return
     table = Table(title="Merging methods")
     for column in COLUMNS:
         table.add_column(column, no_wrap=column == "method")
-    for method in found:
-        parameters = "\n".join(f"{p.name} = {p.default!r}: {p.words}" for p in method.parameters.values())
+    for method in methods:
+        parameters = "\n".join(
+            f"{p.name} = {p.default!r}: {p.description}" for p in method.parameters.values()
+        )
         needs = " + ".join(sorted(method.needs))
         table.add_row(method.name, method.label, " ".join(method.reads), parameters, needs)
-    console().print(table)
+    make_console().print(table)
 
 
-def markdown_table(methods: "list[Method]") -> str:
-    """The same table in Markdown, a line per method: its file, what it does, its parameters and needs."""
+def format_markdown(methods: "list[Method]") -> str:
+    """Format the methods as a Markdown table: the name, what it does, its parameters and needs."""
     lines = ["| method | what it does | parameters (defaults) | needs |", "|---|---|---|---|"]
     for method in methods:
-        first = method.doc.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-        parameters = ", ".join(f"`{p.name}` {_plain(p.default)}" for p in method.parameters.values())
+        summary = method.doc.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        parameters = ", ".join(f"`{p.name}` {_format_value(p.default)}" for p in method.parameters.values())
         needs = ", ".join(sorted(method.needs))
-        lines.append(f"| `{method.name}` | {first} | {parameters or '-'} | {needs or '-'} |")
+        lines.append(f"| `{method.name}` | {summary} | {parameters or '-'} | {needs or '-'} |")
     return "\n".join(lines) + "\n"
 
 
-def _plain(value: object) -> str:
+def _format_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

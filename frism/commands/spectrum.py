@@ -1,4 +1,4 @@
-"""`frism spectrum`: the singular directions of tau_R, matrix by matrix, kept in a folder."""
+"""Run `frism spectrum`: decompose tau_R matrix by matrix and store its singular directions in a folder."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from frism.commands.console import Json, console
-from frism.commands.merge import AllowPickle, TextReceiver, Threads, checked
+from frism.commands.console import Json, make_console
+from frism.commands.merge import AllowPickle, TextReceiver, Threads, check_device
 from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def spectrum(
         settings = SpectrumSettings.model_validate({"rank": rank, "dtype": dtype, "solver": solver})
     except ValidationError as error:
         raise UserError(f"--{describe_first_fault(error)}.") from error
-    on = checked(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
+    torch_device = check_device(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
     triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     names = [name for name in triple.names() if len(triple.header("lrm", name).shape) == 2]
     if layers is not None:
-        wanted = parse_layers(layers, triple.layers)
-        names = [name for name in names if triple.layer(name) in wanted]
+        chosen_layers = parse_layers(layers, triple.layers)
+        names = [name for name in names if triple.layer(name) in chosen_layers]
     if part is not None:
         names = choose_part({name: triple.header("lrm", name).shape for name in names}, part, settings)
     if threads is not None:
@@ -72,25 +72,25 @@ def spectrum(
     from frism.spectra.spectra import Spectra
 
     spectra = Spectra(triple, settings, out)
-    report = _run(spectra, names, on)
+    report = _decompose_matrices(spectra, names, torch_device)
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        _show(report)
+        _print_report(report)
 
 
-def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
-    """Decompose what is not kept yet; return what `--json` prints."""
+def _decompose_matrices(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
+    """Decompose what the folder lacks; return what `--json` prints."""
     from frism.spectra.store import count_bytes
 
-    shown = Console(stderr=True)
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("hashing B and R", total=len(names))
         store = spectra.store
-        kept = {name for name in names if store.read_metadata(name, spectra.shape(name)) is not None}
-        todo = [name for name in names if name not in kept]
-        _check_space(store.root, count_bytes(spectra.settings, map(spectra.shape, todo)))
+        stored = {name for name in names if store.read_metadata(name, spectra.shape(name)) is not None}
+        missing = [name for name in names if name not in stored]
+        _check_space(store.root, count_bytes(spectra.settings, map(spectra.shape, missing)))
         facts = {}
         for name in names:
             progress.update(task, description=name)
@@ -102,18 +102,18 @@ def _run(spectra: "Spectra", names: list[str], device: str) -> dict[str, Any]:
         "key": store.key,
         "settings": spectra.settings.model_dump(),
         "matrices": len(names),
-        "kept": len(kept),
+        "kept": len(stored),
         "bytes": count_bytes(spectra.settings, shapes.values()),
         "digest": store.digest(shapes),
-        "shapes": _by_shape(list(facts.values())),
+        "shapes": _summarise_by_shape(list(facts.values())),
     }
 
 
 def _check_space(folder: Path, needed: int) -> None:
     import shutil
 
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
             f"{folder} needs {needed / 1e9:.2f} GB more and {free / 1e9:.2f} GB are free there: free some "
@@ -121,29 +121,32 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _by_shape(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Time and quality of all matrices of one shape, solver and device, largest first."""
+def _summarise_by_shape(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Summarise time and quality per shape, solver and device, largest matrices first."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for one in facts:
-        quality = one["quality"]
-        groups.setdefault((*one["shape"], quality["solver"], quality["device"]), []).append(quality)
+    for matrix in facts:
+        quality = matrix["quality"]
+        groups.setdefault((*matrix["shape"], quality["solver"], quality["device"]), []).append(quality)
     rows = []
-    for (d_out, d_in, solver, device), found in sorted(groups.items(), key=lambda g: -g[0][0] * g[0][1]):
+    for (d_out, d_in, solver, device), qualities in sorted(groups.items(), key=lambda g: -g[0][0] * g[0][1]):
         rows.append(
             {
                 "shape": [d_out, d_in],
-                "matrices": len(found),
+                "matrices": len(qualities),
                 "solver": solver,
                 "device": device,
-                "seconds": sum(one["seconds"] for one in found),
-                **{what: max(one[what] for one in found) for what in ("residual", "orthogonality", "tail")},
+                "seconds": sum(quality["seconds"] for quality in qualities),
+                **{
+                    measure: max(quality[measure] for quality in qualities)
+                    for measure in ("residual", "orthogonality", "tail")
+                },
             }
         )
     return rows
 
 
-def _show(report: dict[str, Any]) -> None:
-    out, kept = console(), report["kept"]
+def _print_report(report: dict[str, Any]) -> None:
+    console, kept = make_console(), report["kept"]
     table = Table(
         title="Singular directions of tau_R by shape",
         caption="seconds of decomposition in all, when each was made; residual, departure from orthogonality "
@@ -167,6 +170,6 @@ def _show(report: dict[str, Any]) -> None:
             f"{row['seconds']:,.3g}", f"{row['seconds'] / row['matrices']:,.3g}", f"{row['residual']:.1e}",
             f"{row['orthogonality']:.1e}", f"{row['tail']:.3f}",
         )  # fmt: skip
-    out.print(table)
-    done = f"{report['matrices'] - kept} decomposed, {kept} kept from before"
-    print(f"{report['folder']}: {report['matrices']} matrices ({done}), {report['bytes'] / 1e9:.3f} GB.")
+    console.print(table)
+    counts = f"{report['matrices'] - kept} decomposed, {kept} kept from before"
+    print(f"{report['folder']}: {report['matrices']} matrices ({counts}), {report['bytes'] / 1e9:.3f} GB.")

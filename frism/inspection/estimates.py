@@ -13,7 +13,7 @@ import torch
 
 from frism.errors import UserError
 from frism.merging.backends import NumpyBackend, TorchBackend
-from frism.merging.pieces import PIECE, cores
+from frism.merging.pieces import PIECE, count_cores
 from frism.method import discovery
 from frism.method.method import Method
 from frism.method.site import Site
@@ -53,7 +53,7 @@ def estimate(triple: Triple, scope: str | None = None) -> Costs:
     largest = max(triple.header("vlm", name).values for name in names)
     whole = sum(header.bytes for header in triple.checkpoints["vlm"].tensors.values())
     rows = []
-    for name in discovery.available():
+    for name in discovery.list_names():
         method = discovery.find(name)
         # V is read once for the copy, B and R where the method asks for them; V's size is written.
         read = whole + sum(
@@ -74,8 +74,8 @@ def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
         seconds = _trial(method.name)
     except UserError as error:
         return Estimate(method.name, None, None, str(error))
-    pieces = method.elementwise(method.validate({}))
-    arrays = (len({*method.reads, "vlm"}) + 2) * (cores() if pieces else 1)
+    pieces = method.is_elementwise(method.validate({}))
+    arrays = (len({*method.reads, "vlm"}) + 2) * (count_cores() if pieces else 1)
     process, backend = (_PLAIN_PROCESS, NumpyBackend) if method.arithmetic else (_PROCESS, TorchBackend)
     piece = PIECE if "seed" in method.needs else backend.piece
     held = arrays * 4 * (min(piece, largest) if pieces else largest)

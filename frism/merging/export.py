@@ -1,7 +1,7 @@
-"""A merged variant as a checkpoint folder: weights streamed, V's other files verbatim, card and provenance.
+"""Write a merged variant as a checkpoint folder: weights, V's other files, model card and provenance.
 
-The folder grows beside its final place under a name of its own and takes the final name when it is whole.
-What an interrupted run completed there is kept by the next one, if it asks for the same.
+The folder grows beside its final path under a temporary name and gets its final name when it is complete.
+The next run reuses what an interrupted one completed, if it is for the same merge.
 """
 
 import fcntl
@@ -26,13 +26,13 @@ from frism.files import explain_refusal, read_json, synchronise
 from frism.merging.model_card import Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
-from frism.merging.streaming import RECEIPTS, Progress, Writer
+from frism.merging.streaming import RECEIPTS, Progress, ShardWriter
 from frism.merging.warnings import find_warnings
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.fitting import ABSENT, Fitting
 from frism.method.parameters import Value
-from frism.method.recipe import Recipe, coefficients_digest
+from frism.method.recipe import Recipe, digest_coefficients
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
 from frism.triples.triple import ROLES, Triple
@@ -42,18 +42,18 @@ if TYPE_CHECKING:
 
 PLAN, LOCK, REPORT = "plan.json", "lock", "merge_report.json"
 # What belongs to a model beside its weights: configs, tokenizer, processor, templates, remote code, licences.
-_NAMES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
+_LEGAL_NAMES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 _FOLDERS = ("additional_chat_templates",)
-_OURS = {REPORT, "recipe.json", "mergekit_config.yml", "README.md"}
+_GENERATED = {REPORT, "recipe.json", "mergekit_config.yml", "README.md"}
 _CARD_BYTES = 1 << 20  # allowed for card, recipe and report when space is checked
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to write, and how.
+    """Describe what to write, and how.
 
-    `recipe` is known when a variant is exported; a merge asked for on the command line gets its own at the
-    end, since it holds digests that are computed meanwhile.
+    `recipe` is known when a variant is exported; a merge from the command line gets its recipe at the end,
+    since that holds digests that are computed meanwhile.
     """
 
     triple: Triple
@@ -68,26 +68,26 @@ class Job:
     shard_size: int | None = None
     device: str | None = None
     threads: int | None = None
-    sync: bool = True  # have everything on the disk before the folder gets its name
+    sync: bool = True  # wait for the disk before the folder gets its name
     spectra: Path | None = None  # the folder that keeps spectra, if there is one
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What may spoil the merge."""
+        """Sentences on what may spoil the merge."""
         return find_warnings(self.triple, self.scope)
 
     @property
     def spectrum(self) -> SpectrumSettings | None:
-        """What singular directions the method works on; None for one that needs none."""
+        """The settings of the singular directions that the method works on; None if it needs none."""
         if self.recipe is not None:
             return self.recipe.spectrum
         return SpectrumSettings() if "spectrum" in find(self.method).needs else None
 
     @classmethod
-    def of(cls, triple: Triple, recipe: Recipe, fitted: Fitted, out: Path, **how: object) -> "Job":
-        """The job of a recipe. Raises UserError when it was made for other checkpoints or coefficients."""
+    def from_recipe(cls, triple: Triple, recipe: Recipe, fitted: Fitted, out: Path, **how: object) -> "Job":
+        """Make the job of a recipe. Raises UserError when it belongs to other checkpoints or coefficients."""
         if recipe.method is None:
-            raise UserError(f"variant {recipe.name} is a checkpoint already: copy its folder.")
+            raise UserError(f"variant {recipe.name} is already a checkpoint: copy its folder.")
         recipe.check(triple, fitted)
         params = find(recipe.method).validate(recipe.params)
         return cls(
@@ -95,18 +95,18 @@ class Job:
             **how,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def plan(self) -> Plan:
+    def make_plan(self) -> Plan:
         """Lay out the files and account for every tensor of V."""
         entries = account(self.triple, self.scope)
         return make_plan(self.triple, entries, dtype=self.dtype, shard_size=self.shard_size)
 
-    def key(self, plan: Plan) -> str:
-        """What a half-done folder must agree on to be taken up again."""
+    def compute_key(self, plan: Plan) -> str:
+        """Hash all that an incomplete folder must agree on to be completed."""
         files = [path for role in ROLES for path in self.triple.checkpoints[role].shards()]
         content = {
             "version": __version__,
             "method": [self.method, dict(self.params), self.scope, self.seed],
-            "coefficients": coefficients_digest(self.fitted),
+            "coefficients": digest_coefficients(self.fitted),
             "spectrum": self.spectrum.model_dump() if self.spectrum else None,
             "files": [[str(p), (s := p.stat()).st_size, s.st_mtime_ns, s.st_ino] for p in files],
             "layout": [[shard.file, shard.layout.head[8:].decode()] for shard in plan.shards],
@@ -116,33 +116,33 @@ class Job:
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def companions(folder: Path) -> Iterator[Path]:
-    """The files of V, relative to its folder, that a merged checkpoint takes over as they are."""
+def list_companions(folder: Path) -> Iterator[Path]:
+    """List the files of V, relative to its folder, that a merged checkpoint copies unchanged."""
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name in _OURS or path.name.endswith(".index.json"):
+        if path.name.startswith(".") or path.name in _GENERATED or path.name.endswith(".index.json"):
             continue
-        if path.is_file() and (path.suffix in COMPANIONS or path.name.upper().startswith(_NAMES)):
+        if path.is_file() and (path.suffix in COMPANIONS or path.name.upper().startswith(_LEGAL_NAMES)):
             yield path.relative_to(folder)
         elif path.is_dir() and path.name in _FOLDERS:
-            yield from (found.relative_to(folder) for found in sorted(path.iterdir()) if found.is_file())
+            yield from (file.relative_to(folder) for file in sorted(path.iterdir()) if file.is_file())
 
 
 def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
     """Write the merged checkpoint to `job.out`; return what was done.
 
-    Raises UserError, with nothing under the final name, when `out` is taken, a source is bad or the disk is
+    Raises UserError, with nothing under the final name, when `out` exists, a source is bad or the disk is
     full.
     """
-    _refuse_taken(job.out)
+    _refuse_existing(job.out)
     spectra = None
     if job.spectrum is not None:
         from frism.spectra.spectra import Spectra
 
         spectra = Spectra(job.triple, job.spectrum, job.spectra)
     job = _fit(job, spectra)
-    plan, method = job.plan(), find(job.method)
+    plan, method = job.make_plan(), find(job.method)
     scratch = job.out.with_name(f".{job.out.name}.partial")
-    with _digesting(job) as digests, _held(scratch, job.key(plan)):
+    with _hash_in_background(job) as digests, _lock_scratch(scratch, job.compute_key(plan)):
         with Merger(
             job.triple,
             method,
@@ -153,9 +153,9 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             spectra=spectra,
             device=job.device,
         ) as merger:
-            writer = Writer(plan, merger, scratch, threads=job.threads, sync=job.sync, progress=progress)
-            others = list(companions(job.triple.vlm_folder))
-            _check_space(scratch, writer.remaining() + _CARD_BYTES, job)
+            writer = ShardWriter(plan, merger, scratch, threads=job.threads, sync=job.sync, progress=progress)
+            other_files = list(list_companions(job.triple.vlm_folder))
+            _check_space(scratch, writer.count_remaining() + _CARD_BYTES, job)
             changes = writer.run()
         recipe = job.recipe or Recipe(
             method=job.method,
@@ -164,11 +164,11 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
             seed=job.seed,
             spectrum=job.spectrum,
             triple=digests.result(),
-            coefficients=coefficients_digest(job.fitted),
+            coefficients=digest_coefficients(job.fitted),
         )
         outcome = Outcome(job.triple, recipe, plan, changes, job.dtype, job.fitted or Fitted(), job.warnings)
         try:
-            _write_others(job, plan, outcome, scratch, others)
+            _write_other_files(job, plan, outcome, scratch, other_files)
         except OSError as error:
             raise explain_refusal(scratch, error) from error
         _publish(scratch, job, plan)
@@ -176,30 +176,22 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
 
 
 def _fit(job: Job, spectra: "Spectra | None") -> Job:
-    """The job with the method's numbers, where the three checkpoints alone determine them.
-
-    Raises UserError for a method that needs more, unless it was fitted before.
-    """
+    """Fit the method of a job that has no coefficients. Raises UserError if that needs more than weights."""
     method = find(job.method)
     if method.fit is None or job.fitted:
         return job
-    if method.missing_needs:
-        raise UserError(
-            f"method {job.method} is fitted with {' and '.join(method.missing_needs)}, which `frism merge`"
-            " does not have: fit it in a study and write the variant's folder with `frism export`."
-        )
     fitting = Fitting(job.triple, job.scope, job.seed, Compute(job.device or "cpu"), spectra or ABSENT)
-    return replace(job, fitted=method.run_fit(fitting, job.params))
+    return replace(job, fitted=method.fit_from_weights(fitting, job.params))
 
 
-def _refuse_taken(out: Path) -> None:
+def _refuse_existing(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists already: remove it or choose another --out.")
 
 
 @contextmanager
-def _digesting(job: Job) -> Iterator[Future[dict[str, str]]]:
-    """Hash the three checkpoints while the merge runs (a recipe that is known was checked against them)."""
+def _hash_in_background(job: Job) -> Iterator[Future[dict[str, str]]]:
+    """Hash the three checkpoints while the merge runs, unless a recipe was checked against them."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         digests = pool.submit(lambda: {} if job.recipe else job.triple.digest)
         try:
@@ -209,8 +201,8 @@ def _digesting(job: Job) -> Iterator[Future[dict[str, str]]]:
 
 
 @contextmanager
-def _held(scratch: Path, key: str) -> Iterator[None]:
-    """The scratch folder, ours alone; emptied first unless it was begun for the same job."""
+def _lock_scratch(scratch: Path, key: str) -> Iterator[None]:
+    """Create and lock the scratch folder; empty it first unless it was begun for the same job."""
     try:
         (scratch / RECEIPTS).mkdir(parents=True, exist_ok=True)
         lock = os.open(scratch / LOCK, os.O_CREAT | os.O_RDWR, 0o666)
@@ -225,24 +217,24 @@ def _held(scratch: Path, key: str) -> Iterator[None]:
             ) from None
         except OSError:
             pass  # a file system without locks
-        if not _begun(scratch, key):
-            _empty(scratch)
+        if not _was_begun_for(scratch, key):
+            _clear(scratch)
             (scratch / PLAN).write_text(json.dumps({"key": key}), encoding="utf-8")
-        for left in scratch.glob("*.part"):  # of a run that was killed
-            left.unlink()
+        for partial_file in scratch.glob("*.part"):  # of a run that was killed
+            partial_file.unlink()
         yield
     finally:
         os.close(lock)
 
 
-def _begun(scratch: Path, key: str) -> bool:
+def _was_begun_for(scratch: Path, key: str) -> bool:
     try:
         return read_json(scratch / PLAN).get("key") == key
     except UserError:
         return False
 
 
-def _empty(scratch: Path) -> None:
+def _clear(scratch: Path) -> None:
     for path in scratch.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -260,27 +252,29 @@ def _check_space(scratch: Path, needed: int, job: Job) -> None:
         )
 
 
-def _write_others(job: Job, plan: Plan, outcome: Outcome, scratch: Path, others: list[Path]) -> None:
-    for path in others:
+def _write_other_files(
+    job: Job, plan: Plan, outcome: Outcome, scratch: Path, other_files: list[Path]
+) -> None:
+    for path in other_files:
         (scratch / path).parent.mkdir(exist_ok=True)
         (scratch / path).write_bytes((job.triple.vlm_folder / path).read_bytes())
     if plan.index is not None:
         (scratch / INDEX).write_text(json.dumps(plan.index, indent=2) + "\n", encoding="utf-8")
     outcome.recipe.save(scratch, job.fitted)
-    report = json.dumps(outcome.report(), indent=1) + "\n"
+    report = json.dumps(outcome.make_report(), indent=1) + "\n"
     (scratch / REPORT).write_text(report, encoding="utf-8")
     write_card(outcome, scratch, job.out.name)
 
 
 def _publish(scratch: Path, job: Job, plan: Plan) -> None:
-    """Give the folder its name, with everything in it on the disk before."""
+    """Give the folder its final name once everything in it is on the disk."""
     shutil.rmtree(scratch / RECEIPTS)
     for name in (PLAN, LOCK):
         (scratch / name).unlink()
     try:
         weights = {shard.file for shard in plan.shards}  # synchronised when they were complete
-        small = [path for path in scratch.rglob("*") if path.name not in weights]
-        for path in [*small, scratch] if job.sync else []:
+        small_files = [path for path in scratch.rglob("*") if path.name not in weights]
+        for path in [*small_files, scratch] if job.sync else []:
             synchronise(path)
         scratch.rename(job.out)
         if job.sync:

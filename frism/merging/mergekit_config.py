@@ -6,8 +6,8 @@ from frism.method.discovery import find
 from frism.method.recipe import Recipe
 
 
-def mergekit_config(recipe: Recipe, names: Mapping[str, str], dtype: str | None = None) -> str:
-    """The text of mergekit_config.yml.
+def format_mergekit_config(recipe: Recipe, names: Mapping[str, str], dtype: str | None = None) -> str:
+    """Format the text of mergekit_config.yml.
 
     Args:
         names: what the checkpoints are called, by role.

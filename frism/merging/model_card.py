@@ -1,4 +1,4 @@
-"""Describe a merged checkpoint: a model card, a report on every tensor, mergekit's words."""
+"""Describe a merged checkpoint: a model card, a report on every tensor, a mergekit configuration."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frism import __version__
-from frism.merging.mergekit_config import mergekit_config
+from frism.merging.mergekit_config import format_mergekit_config
 from frism.merging.sharding import Plan
 from frism.merging.streaming import Change
 from frism.method.discovery import find
@@ -24,7 +24,7 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished merge."""
+    """Hold the result of a finished merge."""
 
     triple: Triple
     recipe: Recipe
@@ -48,8 +48,8 @@ class Outcome:
         total = self.total
         return total.cast / total.injected if total.injected else None
 
-    def report(self) -> dict[str, Any]:
-        """The fate of every tensor of V and what merging did to it, as plain JSON values."""
+    def make_report(self) -> dict[str, Any]:
+        """Report the fate of every tensor of V and what merging did to it, as plain JSON values."""
         tensors = {
             entry.stored: {"fate": entry.fate, "reason": entry.reason}
             | (asdict(self.changes[entry.stored]) if entry.stored in self.changes else {})
@@ -57,14 +57,14 @@ class Outcome:
         }
         total = asdict(self.total) | {"cast_relative_to_injected": self.lost}
         return {
-            "frism": __version__, "warnings": list(self.warnings), "counts": self.plan.counts(),
+            "frism": __version__, "warnings": list(self.warnings), "counts": self.plan.count_fates(),
             "total": total, "tensors": tensors,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Parent:
-    """One of the three checkpoints, as a card names it."""
+    """Describe one of the three checkpoints, as a card names it."""
 
     title: str
     name: str
@@ -82,62 +82,62 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     recipe, plan, triple = outcome.recipe, outcome.plan, outcome.triple
-    found = {role: parent(triple, role, recipe) for role in ROLES}
+    parents = {role: describe_parent(triple, role, recipe) for role in ROLES}
     method = find(recipe.method or "")
-    config = mergekit_config(recipe, {role: found[role].name for role in ROLES}, outcome.dtype)
+    config = format_mergekit_config(recipe, {role: parents[role].name for role in ROLES}, outcome.dtype)
     card = environment.get_template(TEMPLATE.name).render(
-        title=title, recipe=recipe, method=method, parents=found, tally=tally(plan.entries),
-        counts=plan.counts(), total=outcome.total, lost=outcome.lost, dtype=outcome.dtype,
+        title=title, recipe=recipe, method=method, parents=parents, tally=tally(plan.entries),
+        counts=plan.count_fates(), total=outcome.total, lost=outcome.lost, dtype=outcome.dtype,
         text=triple.text_receiver, version=__version__, roles=ROLES,
-        command=command(recipe, bool(method.fit and method.missing_needs), outcome),
+        command=format_command(recipe, bool(method.fit and method.missing_needs), outcome),
         warnings=outcome.warnings,
         notes=[d.sentence for d in triple.differences() if not d.rotary],
         tags=dict.fromkeys(("merge", "frism", recipe.name)),
-        learning=how_fitted(method, outcome.fitted),
+        learning=describe_fitting(method, outcome.fitted),
     )  # fmt: skip
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / "mergekit_config.yml").write_text(config, encoding="utf-8")
 
 
-def how_fitted(method: Method, fitted: Fitted) -> str:
-    """Where the merge's coefficients come from, to follow "by <method>, "."""
+def describe_fitting(method: Method, fitted: Fitted) -> str:
+    """Describe where the merge's coefficients come from, to follow "by <method>, "."""
     if method.fit is None:
         return "without training"
-    gates = any("open" in own for own in fitted.tensors.values())
-    what = "gates" if gates else "coefficients"
+    has_gates = any("open" in entries for entries in fitted.tensors.values())
+    noun = "gates" if has_gates else "coefficients"
     if method.missing_needs:
-        return f"with {what} learned from {' and '.join(method.missing_needs)}"
-    return f"with {what} computed from the three checkpoints, without training"
+        return f"with {noun} learned from {' and '.join(method.missing_needs)}"
+    return f"with {noun} computed from the three checkpoints, without training"
 
 
-def command(recipe: Recipe, fitted: bool, outcome: Outcome) -> str:
-    """The command line that makes this folder again."""
-    places = "--vlm VLM --lrm LRM --base BASE"
+def format_command(recipe: Recipe, from_study: bool, outcome: Outcome) -> str:
+    """Format the command line that makes this folder again."""
+    sources = "--vlm VLM --lrm LRM --base BASE"
     dtype = f" --dtype {outcome.dtype}" if outcome.dtype else ""
     receiver = " --text-receiver" if outcome.triple.text_receiver else ""
-    if fitted:
-        return f"frism export FOLDER_OF_THIS_RECIPE {places}{receiver}{dtype} --out OUT"
-    values = "".join(f" --set {name}={_spelled(value)}" for name, value in recipe.params.items())
+    if from_study:
+        return f"frism export FOLDER_OF_THIS_RECIPE {sources}{receiver}{dtype} --out OUT"
+    values = "".join(f" --set {name}={_format_value(value)}" for name, value in recipe.params.items())
     return (
-        f"frism merge {places}{receiver} --method {recipe.method}{values} --scope {recipe.scope} "
+        f"frism merge {sources}{receiver} --method {recipe.method}{values} --scope {recipe.scope} "
         f"--seed {recipe.seed}{dtype} --out OUT"
     )
 
 
-def parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
-    """What is known of one checkpoint; a machine's own paths are nobody's business."""
+def describe_parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
+    """Describe one checkpoint by its hub name or folder name, without the paths of this machine."""
     folder = triple.checkpoints[role].folder
-    places = (str(folder.absolute()), str(folder.resolve()))
-    hubs = (re.search(r"models--([^/]+)--([^/]+)/snapshots/([^/]+)$", place) for place in places)
-    hub = next(filter(None, hubs), None)
+    paths = (str(folder.absolute()), str(folder.resolve()))
+    matches = (re.search(r"models--([^/]+)--([^/]+)/snapshots/([^/]+)$", path) for path in paths)
+    hub = next(filter(None, matches), None)
     name, revision = (f"{hub[1]}/{hub[2]}", hub[3]) if hub else (folder.resolve().name, None)
-    if name in ROLES:  # which says nothing of the model
+    if name in ROLES:  # a folder named after its role does not name the model
         name = f"{folder.resolve().parent.name}/{name}"
-    return Parent(TITLES[role], name, revision, licence(folder), recipe.triple[role])
+    return Parent(TITLES[role], name, revision, read_licence(folder), recipe.triple[role])
 
 
-def licence(folder: Path) -> str:
-    """The licence that a checkpoint's README states in its metadata, else its LICENSE file's title."""
+def read_licence(folder: Path) -> str:
+    """Read the licence from the metadata of a checkpoint's README, else the title of its LICENSE file."""
     import yaml
 
     try:
@@ -146,12 +146,12 @@ def licence(folder: Path) -> str:
         text = ""
     if match := re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL):
         try:
-            stated = yaml.safe_load(match[1])
+            metadata = yaml.safe_load(match[1])
         except yaml.YAMLError:
-            stated = None
-        if isinstance(stated, dict) and stated.get("license"):
-            named = stated.get("license_name")
-            return f"{stated['license']} ({named})" if named else str(stated["license"])
+            metadata = None
+        if isinstance(metadata, dict) and metadata.get("license"):
+            name = metadata.get("license_name")
+            return f"{metadata['license']} ({name})" if name else str(metadata["license"])
     for path in sorted(folder.glob("LICEN[CS]E*")):
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -162,5 +162,5 @@ def licence(folder: Path) -> str:
     return NOT_STATED
 
 
-def _spelled(value: object) -> str:
+def _format_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

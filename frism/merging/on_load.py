@@ -1,7 +1,7 @@
-"""Merged variants without merged checkpoints: stream the tensors, or fill a loaded VLM's language tower.
+"""Merge without writing a checkpoint: stream the tensors, or fill a loaded VLM's language tower.
 
-`spectra` is throughout the folder that keeps spectra (`frism spectrum`); without it, a method that works on
-singular directions has them computed on the spot.
+`spectra` is the folder that `frism spectrum` writes; without it, singular directions are computed when a
+method needs them. Where `fitted` is None, a method that fits on the three checkpoints alone is fitted first.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frism.compute import Compute
 from frism.errors import UserError
-from frism.merging.pieces import Merger, Piece, Result, for_each, total_norm
+from frism.merging.pieces import Merger, Piece, Result, combine_norms, run_tasks
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
+from frism.method.fitting import ABSENT, Fitting
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 
@@ -33,32 +35,32 @@ def merge(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield (canonical name, merged tensor in fp32) for every tensor in the recipe's scope, one at a time.
 
-    Raises UserError when the recipe was made for other checkpoints, or a tensor or the method's result is
-    bad.
+    Raises UserError when the recipe was made for other checkpoints, the method must be fitted in a study, or
+    a tensor or the method's result is not finite.
     """
     import torch
 
-    with _merger(triple, recipe, fitted, device, spectra) as merger:
+    with _open_merger(triple, recipe, fitted, device, spectra) as merger:
         for name in merger.names:
-            filled = torch.empty(triple.header("vlm", name).shape, device=device)
-            _fill(merger, {name: filled})
-            yield name, filled
+            merged = torch.empty(triple.header("vlm", name).shape, device=device)
+            _fill(merger, {name: merged})
+            yield name, merged
 
 
-def injected_norms(
+def measure_injected_norms(
     triple: Triple,
     recipe: Recipe,
     fitted: Fitted | None = None,
     device: Device = "cpu",
     spectra: Path | None = None,
 ) -> dict[str, float]:
-    """Return the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast.
+    """Measure the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast.
 
-    Nothing for a checkpoint: it may have other tensors than V.
+    Empty for a variant that is a checkpoint, which may have other tensors than V.
     """
     if recipe.checkpoint is not None:
         return {}
-    with _merger(triple, recipe, fitted, device, spectra) as merger:
+    with _open_merger(triple, recipe, fitted, device, spectra) as merger:
         return _fill(merger, dict.fromkeys(merger.names))
 
 
@@ -78,20 +80,22 @@ def apply(
     """
     import torch
 
-    parameters = {name: _parameter(model, triple, name) for name in triple.tower_names(triple.widest_scope)}
+    parameters = {
+        name: _find_parameter(model, triple, name) for name in triple.tower_names(triple.widest_scope)
+    }
     norms: dict[str, float] = {}
     with torch.no_grad():
         if recipe is not None:
             names = triple.names(recipe.scope)
             for device in dict.fromkeys(parameters[name].device for name in names):
-                own = [name for name in names if parameters[name].device == device]
-                with _merger(triple, recipe, fitted, device, spectra) as merger:
-                    norms |= _fill(merger, {name: parameters[name].data for name in own})
+                on_device = [name for name in names if parameters[name].device == device]
+                with _open_merger(triple, recipe, fitted, device, spectra) as merger:
+                    norms |= _fill(merger, {name: parameters[name].data for name in on_device})
         untouched = [name for name in parameters if name not in norms]
         for device in dict.fromkeys(parameters[name].device for name in untouched):
-            own = [name for name in untouched if parameters[name].device == device]
-            with _plain(triple, device) as merger:
-                _fill(merger, {name: parameters[name].data for name in own})
+            on_device = [name for name in untouched if parameters[name].device == device]
+            with Merger(triple, find("vlm"), {}, scope=triple.widest_scope, device=device) as merger:
+                _fill(merger, {name: parameters[name].data for name in on_device})
     return {name: norms[name] for name in triple.names(recipe.scope)} if recipe is not None else {}
 
 
@@ -122,13 +126,13 @@ def load(
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     auto = AutoModelForCausalLM if triple.text_receiver else AutoModelForImageTextToText
-    folder = folder_of(triple, recipe)
+    folder = find_folder(triple, recipe)
     if recipe is not None and recipe.checkpoint is not None:
         recipe.check(triple, fitted)
         recipe = None
-    placed: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
+    placement: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
     loaded: Any = auto.from_pretrained(
-        folder, dtype=dtype or torch.float32, output_loading_info=True, **placed
+        folder, dtype=dtype or torch.float32, output_loading_info=True, **placement
     )
     model, info = loaded
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -143,21 +147,22 @@ def load(
     return model
 
 
-def folder_of(triple: Triple, recipe: Recipe | None) -> Path:
-    """The folder that a variant's config, tokenizer and processor lie in: V's, or the checkpoint's own."""
+def find_folder(triple: Triple, recipe: Recipe | None) -> Path:
+    """Find the folder with a variant's config, tokenizer and processor: V's, or the checkpoint's own."""
     return Path(recipe.checkpoint.folder) if recipe and recipe.checkpoint else triple.vlm_folder
 
 
-def _merger(
+def _open_merger(
     triple: Triple,
     recipe: Recipe,
     fitted: Fitted | None,
     device: Device,
     folder: Path | None,
 ) -> Merger:
+    """Open the merger of a recipe, fitting its method first where nothing was fitted."""
     recipe.check(triple, fitted)
     if recipe.method is None:
-        raise UserError(f"variant {recipe.name} is a checkpoint and no merge: load it as it is.")
+        raise UserError(f"variant {recipe.name} is a checkpoint, not a merge: use `load`.")
     method = find(recipe.method)
     params = method.validate(recipe.params)
     spectra = None
@@ -165,40 +170,46 @@ def _merger(
         from frism.spectra.spectra import Spectra
 
         spectra = Spectra(triple, recipe.spectrum, folder)
+    if fitted is None and method.fit is not None:
+        fitting = Fitting(triple, recipe.scope, recipe.seed, Compute(str(device)), spectra or ABSENT)
+        fitted = method.fit_from_weights(fitting, params)
     return Merger(
         triple, method, params,
         scope=recipe.scope, seed=recipe.seed, fitted=fitted, spectra=spectra, device=device,
     )  # fmt: skip
 
 
-def _plain(triple: Triple, device: Device) -> Merger:
-    """V's own values, for everything that a variant leaves alone."""
-    return Merger(triple, find("vlm"), {}, scope=triple.widest_scope, device=device)
-
-
 def _fill(merger: Merger, targets: Mapping[str, Tensor | None]) -> dict[str, float]:
     """Merge tensors into `targets` (any dtype, the merger's device); return each one's injected norm."""
     norms: dict[str, dict[int, float]] = {name: {} for name in targets}
 
-    def use(piece: Piece, result: Result) -> None:
+    def fill_piece(piece: Piece, result: Result) -> None:
         target = targets[piece.name]
         if target is not None:
             target.view(-1)[piece.first : piece.last].copy_(result.merged.reshape(-1))
         norms[piece.name][piece.index] = result.injected
 
-    for_each((task for name in targets for task in merger.work(name, use)), merger)
-    return {name: total_norm([parts[i] for i in sorted(parts)]) for name, parts in norms.items()}
+    run_tasks((task for name in targets for task in merger.make_tasks(name, fill_piece)), merger)
+    return {name: combine_norms([parts[i] for i in sorted(parts)]) for name, parts in norms.items()}
 
 
-def _parameter(model: nn.Module, triple: Triple, name: str) -> nn.Parameter:
+def _find_parameter(model: nn.Module, triple: Triple, name: str) -> nn.Parameter:
+    """Find a tensor's parameter in a loaded model. Raises UserError when it cannot be filled."""
     path = triple.parameter_name(name)
     try:
         parameter = model.get_parameter(path)
     except AttributeError as error:
-        raise UserError(f"{type(model).__name__} has no {path}: load {triple.vlm_folder} itself.") from error
+        raise UserError(
+            f"the loaded {type(model).__name__} has no parameter {path}: load {triple.vlm_folder} itself."
+        ) from error
     shape = triple.header("vlm", name).shape
     if tuple(parameter.shape) != shape:
-        raise UserError(f"the loaded model's {path} has shape {list(parameter.shape)}, not {list(shape)}.")
+        raise UserError(
+            f"the loaded model's {path} has shape {list(parameter.shape)}, not {list(shape)}: "
+            f"load {triple.vlm_folder} itself."
+        )
     if parameter.device.type == "meta":
-        raise UserError(f"the loaded model's {path} is offloaded: choose a device_map that holds all of it.")
+        raise UserError(
+            f"the loaded model's {path} is offloaded: choose a device_map that keeps it on a device."
+        )
     return parameter

@@ -1,4 +1,4 @@
-"""The streaming merge: three checkpoints' bytes become the merged files, in bounded memory, resumable.
+"""Stream three checkpoints into merged weight files, in bounded memory; resume what was interrupted.
 
 Tensors that a method does not touch are copied as byte ranges, so they cannot change. The files grow in a
 scratch folder under temporary names; a complete one gets its name and a receipt, and a run that finds both
@@ -16,17 +16,17 @@ from frism.checkpoints.dtypes import BITS
 from frism.checkpoints.reading import Buffer
 from frism.errors import UserError
 from frism.files import read_json
-from frism.merging.pieces import Desk, Merger, Piece, Result, Task, for_each, total_norm
-from frism.merging.sharding import Plan, Shard, source
+from frism.merging.pieces import Merger, Piece, Result, ScratchBuffers, Task, combine_norms, run_tasks
+from frism.merging.sharding import Plan, Shard, find_source
 from frism.merging.tensor_files import COPY, OutputFile, Slot
 
 RECEIPTS = "receipts"
-Progress = Callable[[int], None]  # told how many more bytes are written
+Progress = Callable[[int], None]  # called with how many more bytes are written
 
 
 @dataclass(frozen=True)
 class Change:
-    """What merging did to one tensor: the norm of merged - V, and the error of the cast to its dtype."""
+    """Record what merging did to one tensor: the norm of merged - V, and the error of the cast."""
 
     injected: float
     cast: float  # Frobenius norm of (stored - merged)
@@ -34,8 +34,8 @@ class Change:
 
 
 @dataclass
-class _Open:
-    """A file in the making."""
+class _ShardInProgress:
+    """Track one weight file while it is written: tasks left, open file, changes by tensor and piece."""
 
     shard: Shard
     pending: int
@@ -43,16 +43,16 @@ class _Open:
     changes: dict[str, dict[int, Change]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def written(self, part: Path) -> OutputFile:
-        """The file, made when it is first written to."""
+    def ensure_output(self, part: Path) -> OutputFile:
+        """Return the open file; create it at the first call."""
         with self.lock:
             if self.output is None:
                 self.output = OutputFile(part, self.shard.layout.size)
             return self.output
 
 
-class Writer:
-    """Writes the files of a plan into a folder.
+class ShardWriter:
+    """Write the weight files of a plan into a folder.
 
     Args:
         folder: the scratch folder; exists.
@@ -75,9 +75,9 @@ class Writer:
         self._threads, self._sync, self._progress = threads, sync, progress
         self._merged = {entry.stored: entry.name for entry in plan.entries if entry.fate == "merged"}
 
-    def remaining(self) -> int:
-        """Bytes of the files that are not yet complete."""
-        return sum(s.layout.size for s in self._plan.shards if self._receipt(s) is None)
+    def count_remaining(self) -> int:
+        """Count the bytes of the files that are not yet complete."""
+        return sum(s.layout.size for s in self._plan.shards if self._read_receipt(s) is None)
 
     def run(self) -> dict[str, Change]:
         """Write what is missing; return the change of every merged tensor, by its stored name.
@@ -85,151 +85,158 @@ class Writer:
         Raises UserError when a source is bad or the disk full; complete files stay for the next run.
         """
         changes: dict[str, Change] = {}
-        missing: list[_Open] = []
+        missing: list[_ShardInProgress] = []
         for shard in self._plan.shards:
-            receipt = self._receipt(shard)
+            receipt = self._read_receipt(shard)
             if receipt is None:
-                missing.append(_Open(shard, 0))
+                missing.append(_ShardInProgress(shard, 0))
             else:
                 changes |= receipt
                 self._progress(shard.layout.size)
         tasks = []
-        for opened in missing:
-            own = list(self._tasks(opened))
-            opened.pending = len(own)
-            tasks += [partial(self._run, opened, task) for task in own]
+        for shard_file in missing:
+            shard_tasks = list(self._make_tasks(shard_file))
+            shard_file.pending = len(shard_tasks)
+            tasks += [partial(self._run_task, shard_file, task) for task in shard_tasks]
         try:
-            for_each(tasks, self._merger, self._threads)
+            run_tasks(tasks, self._merger, self._threads)
         finally:
-            for opened in missing:
-                self._abandon(opened)
-        for opened in missing:
-            changes |= self._receipt(opened.shard) or {}
+            for shard_file in missing:
+                self._abandon(shard_file)
+        for shard_file in missing:
+            changes |= self._read_receipt(shard_file.shard) or {}
         return {name: changes[name] for name in self._merged}
 
-    def _run(self, opened: _Open, task: Task, desk: Desk) -> None:
-        task(desk)
-        with opened.lock:
-            opened.pending -= 1
-            if opened.pending:
+    def _run_task(self, shard_file: _ShardInProgress, task: Task, buffers: ScratchBuffers) -> None:
+        task(buffers)
+        with shard_file.lock:
+            shard_file.pending -= 1
+            if shard_file.pending:
                 return
-        self._finish(opened)
+        self._finish(shard_file)
 
-    def _tasks(self, opened: _Open) -> Iterator[Task]:
-        """The work on one file: its head, runs of copied bytes, and merged pieces."""
-        yield lambda desk: self._head(opened)
+    def _make_tasks(self, shard_file: _ShardInProgress) -> Iterator[Task]:
+        """Make the tasks of one file: write its head, copy runs of bytes, merge pieces."""
+        yield lambda buffers: self._write_head(shard_file)
         run: list[Slot] = []
-        for slot in opened.shard.layout.slots:
+        for slot in shard_file.shard.layout.slots:
             if slot.name in self._merged:
-                yield from self._copies(opened, run)
+                yield from self._make_copies(shard_file, run)
                 run = []
-                yield from self._merges(opened, slot)
+                yield from self._make_merges(shard_file, slot)
             else:
-                if run and not self._adjoin(run[-1], slot):
-                    yield from self._copies(opened, run)
+                if run and not self._are_adjacent(run[-1], slot):
+                    yield from self._make_copies(shard_file, run)
                     run = []
                 run.append(slot)
-        yield from self._copies(opened, run)
+        yield from self._make_copies(shard_file, run)
 
-    def _head(self, opened: _Open) -> None:
-        head = memoryview(opened.shard.layout.head)
-        opened.written(self._part(opened.shard)).write(head, 0)
+    def _write_head(self, shard_file: _ShardInProgress) -> None:
+        head = memoryview(shard_file.shard.layout.head)
+        shard_file.ensure_output(self._get_part_path(shard_file.shard)).write(head, 0)
         self._progress(len(head))
 
-    def _adjoin(self, one: Slot, other: Slot) -> bool:
-        before, after = source(self._merger.triple, one), source(self._merger.triple, other)
+    def _are_adjacent(self, one: Slot, other: Slot) -> bool:
+        before, after = find_source(self._merger.triple, one), find_source(self._merger.triple, other)
         return before.file == after.file and before.end == after.start and one.end == other.start
 
-    def _copies(self, opened: _Open, run: list[Slot]) -> Iterator[Task]:
+    def _make_copies(self, shard_file: _ShardInProgress, run: list[Slot]) -> Iterator[Task]:
         if not run:
             return
-        origin, size = source(self._merger.triple, run[0]), run[-1].end - run[0].start
+        origin, size = find_source(self._merger.triple, run[0]), run[-1].end - run[0].start
 
-        def copy(offset: int, desk: Desk) -> None:
+        def copy(offset: int, buffers: ScratchBuffers) -> None:
             part = min(COPY, size - offset)
-            output = opened.written(self._part(opened.shard))
+            output = shard_file.ensure_output(self._get_part_path(shard_file.shard))
             output.copy(self._merger.files, origin.file, origin.start + offset, part, run[0].start + offset)
             self._progress(part)
 
         yield from (partial(copy, offset) for offset in range(0, size, COPY))
 
-    def _merges(self, opened: _Open, slot: Slot) -> Iterator[Task]:
+    def _make_merges(self, shard_file: _ShardInProgress, slot: Slot) -> Iterator[Task]:
         name = self._merged[slot.name]
         assert name is not None
-        changes = opened.changes.setdefault(slot.name, {})
+        changes = shard_file.changes.setdefault(slot.name, {})
 
-        def use(piece: Piece, result: Result) -> None:
-            block, changes[piece.index] = self._narrow(slot, result)
-            opened.written(self._part(opened.shard)).write(block, slot.start + piece.first * _width(slot))
-            self._progress(len(block))
+        def write_piece(piece: Piece, result: Result) -> None:
+            encoded, changes[piece.index] = self._cast(slot, result)
+            shard_file.ensure_output(self._get_part_path(shard_file.shard)).write(
+                encoded, slot.start + piece.first * _count_value_bytes(slot)
+            )
+            self._progress(len(encoded))
 
-        yield from self._merger.work(name, use)
+        yield from self._merger.make_tasks(name, write_piece)
 
-    def _narrow(self, slot: Slot, result: Result) -> tuple[Buffer, Change]:
-        """The bytes of a merged piece, and what the cast did to it."""
+    def _cast(self, slot: Slot, result: Result) -> tuple[Buffer, Change]:
+        """Cast a merged piece to the stored dtype; return its bytes and what the cast changed."""
         backend = self._merger.backend
-        block, stored = backend.narrow(result.merged, slot.dtype)
+        encoded, stored = backend.narrow(result.merged, slot.dtype)
         error = stored - result.merged
         cast = backend.norm(error)
         if not cast < float("inf"):
             raise UserError(
-                f"tensor {slot.name} has merged values out of {slot.dtype}'s range: choose another --dtype."
+                f"tensor {slot.name} has merged values outside the range of {slot.dtype}: "
+                "choose another --dtype."
             )
-        return block, Change(result.injected, cast, backend.largest(error))
+        return encoded, Change(result.injected, cast, backend.largest(error))
 
-    def _part(self, shard: Shard) -> Path:
+    def _get_part_path(self, shard: Shard) -> Path:
         return self._folder / f"{shard.file}.part"
 
-    def _receipt_path(self, shard: Shard) -> Path:
+    def _get_receipt_path(self, shard: Shard) -> Path:
         return self._folder / RECEIPTS / f"{shard.file}.json"
 
-    def _finish(self, opened: _Open) -> None:
-        assert opened.output is not None
+    def _finish(self, shard_file: _ShardInProgress) -> None:
+        assert shard_file.output is not None
         if self._sync:
-            opened.output.sync()
-        opened.output.close()
-        opened.output = None
-        path = self._folder / opened.shard.file
-        self._part(opened.shard).replace(path)
+            shard_file.output.sync()
+        shard_file.output.close()
+        shard_file.output = None
+        path = self._folder / shard_file.shard.file
+        self._get_part_path(shard_file.shard).replace(path)
         totals = {}
-        for name, parts in opened.changes.items():
+        for name, parts in shard_file.changes.items():
             ordered = [parts[index] for index in sorted(parts)]
             totals[name] = [
-                total_norm([part.injected for part in ordered]),
-                total_norm([part.cast for part in ordered]),
+                combine_norms([part.injected for part in ordered]),
+                combine_norms([part.cast for part in ordered]),
                 max(part.largest for part in ordered),
             ]
-        opened.changes.clear()  # the totals are in the receipt: a record for each piece is no longer needed
-        receipt = {"state": _state(path), "head": opened.shard.layout.head[8:].decode(), "changes": totals}
-        # No more than a note: one that was cut short is not believed.
-        self._receipt_path(opened.shard).write_text(json.dumps(receipt), encoding="utf-8")
+        shard_file.changes.clear()  # the receipt has the totals: records of pieces are not needed any more
+        receipt = {
+            "state": _read_file_state(path),
+            "head": shard_file.shard.layout.head[8:].decode(),
+            "changes": totals,
+        }
+        # A truncated receipt is ignored and its shard rewritten.
+        self._get_receipt_path(shard_file.shard).write_text(json.dumps(receipt), encoding="utf-8")
 
-    def _receipt(self, shard: Shard) -> dict[str, Change] | None:
-        """The changes in a complete file; None if there is none, or it was touched since."""
-        path, receipt = self._folder / shard.file, self._receipt_path(shard)
+    def _read_receipt(self, shard: Shard) -> dict[str, Change] | None:
+        """Return the changes in a complete file; None if there is none, or it was modified since."""
+        path, receipt = self._folder / shard.file, self._get_receipt_path(shard)
         if not (path.is_file() and receipt.is_file()):
             return None
         try:
-            found = read_json(receipt)
-            if found["state"] != _state(path) or found["head"] != shard.layout.head[8:].decode():
+            record = read_json(receipt)
+            if record["state"] != _read_file_state(path) or record["head"] != shard.layout.head[8:].decode():
                 return None
-            return {name: Change(*values) for name, values in found["changes"].items()}
+            return {name: Change(*values) for name, values in record["changes"].items()}
         except (UserError, KeyError, TypeError):  # of another version: write the file again
             return None
 
-    def _abandon(self, opened: _Open) -> None:
-        """After an error: an incomplete file only takes space."""
-        if opened.output is not None:
-            opened.output.close()
-            opened.output = None
-            self._part(opened.shard).unlink(missing_ok=True)
+    def _abandon(self, shard_file: _ShardInProgress) -> None:
+        """Delete a file that an error left incomplete: it only takes space."""
+        if shard_file.output is not None:
+            shard_file.output.close()
+            shard_file.output = None
+            self._get_part_path(shard_file.shard).unlink(missing_ok=True)
 
 
-def _state(path: Path) -> list[int]:
+def _read_file_state(path: Path) -> list[int]:
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
-def _width(slot: Slot) -> int:
-    """Bytes of one value."""
+def _count_value_bytes(slot: Slot) -> int:
+    """Count the bytes of one value."""
     return BITS[slot.dtype] // 8

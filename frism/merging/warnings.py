@@ -8,32 +8,32 @@ from frism.triples.triple import Triple
 
 
 def find_warnings(triple: Triple, scope: str) -> list[str]:
-    """Find other RoPE frequencies, and R equal to B: a sentence each. Reads no further than it must."""
-    found = [difference.explained for difference in triple.differences() if difference.rotary]
-    if _equal(triple, scope):
-        found.append("R equals B in every tensor of the scope: there is no task vector tau_R to merge.")
-    return found
+    """Return a sentence for RoPE frequencies that differ and for R equal to B; stop reading early."""
+    sentences = [difference.explained for difference in triple.differences() if difference.rotary]
+    if _lrm_equals_base(triple, scope):
+        sentences.append("R equals B in every tensor of the scope: there is no task vector tau_R to merge.")
+    return sentences
 
 
-def _equal(triple: Triple, scope: str) -> bool:
-    """Whether R has B's values in every tensor of the scope."""
+def _lrm_equals_base(triple: Triple, scope: str) -> bool:
+    """Tell whether R has B's values in every tensor of the scope."""
     backend = NumpyBackend()
     with SourceFiles() as files:
         for name in triple.names(scope):
             size = triple.header("lrm", name).values
             for first in range(0, size, backend.piece):
                 piece = (name, first, min(first + backend.piece, size))
-                one, other = (_read(files, backend, triple, role, *piece) for role in ("base", "lrm"))
-                if not np.array_equal(one, other):
+                base, lrm = (_read_piece(files, backend, triple, role, *piece) for role in ("base", "lrm"))
+                if not np.array_equal(base, lrm):
                     return False
     return True
 
 
-def _read(
+def _read_piece(
     files: SourceFiles, backend: NumpyBackend, triple: Triple, role: str, name: str, first: int, last: int
 ) -> np.ndarray:
     header = triple.header(role, name)
     start, size = byte_range(header, first, last)
-    block, handle = backend.buffer(size)
-    files.read(header.file, start, block)
+    buffer, handle = backend.allocate(size)
+    files.read(header.file, start, buffer)
     return backend.widen(handle, header.dtype, (last - first,))

@@ -10,4 +10,5 @@ from frism.method.ranges import NonNegative as NonNegative
 from frism.method.ranges import Positive as Positive
 from frism.method.ranges import Share as Share
 from frism.method.site import Array as Array
+from frism.method.site import Pieces as Pieces
 from frism.method.site import Site as Site

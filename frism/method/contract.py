@@ -29,7 +29,7 @@ SHAPES = {"mlp.up_proj.weight": (12, 8), "mlp.down_proj.weight": (8, 12), "self_
 
 @dataclass(frozen=True)
 class TrialFitting(Fitting):
-    """A fit on small random tensors, with a score that is a number of the coefficients alone."""
+    """Offer small random tensors to fit on, and a score that depends on the coefficients alone."""
 
     triple: Any = None
     label: str = "trial"
@@ -41,7 +41,7 @@ class TrialFitting(Fitting):
         return LAYERS
 
     def sites(self) -> Iterator[Site]:
-        """Matrices and a bias of every layer, and a norm outside the layers."""
+        """Iterate over matrices and a bias of every layer, a 1 x 1 matrix and a norm outside the layers."""
         names = {f"layers.{layer}.{rest}": s for layer in range(LAYERS) for rest, s in SHAPES.items()}
         for name, shape in {"norm.weight": (5,), "layers.0.self_attn.v_proj.weight": (1, 1), **names}.items():
             generator = make_generator(1, name)
@@ -51,58 +51,61 @@ class TrialFitting(Fitting):
             tau = roles["lrm"] - base
             yield Site(
                 {"base": base, **roles}.__getitem__, name=name, layer=layer, layers=LAYERS,
-                spectrum=partial(_spectrum, tau), rng=partial(make_generator, self.seed, name),
+                spectrum=partial(_decompose_matrix, tau), rng=partial(make_generator, self.seed, name),
             )  # fmt: skip
 
     def score(self, fitted: Fitted) -> DevScores:
-        """The closer the coefficients to 0.4, the better."""
-        values = torch.cat([value.double().flatten() for value in fitted.checked("trial").flat().values()])
+        """Score coefficients: the closer to 0.4, the better."""
+        values = torch.cat(
+            [value.double().flatten() for value in fitted.validate("trial").flatten().values()]
+        )
         return DevScores(1.0, float((1 - (values - 0.4).abs()).mean().clamp(0, 1)))
 
 
-def _spectrum(tau: Tensor) -> Spectrum | None:
+def _decompose_matrix(tau: Tensor) -> Spectrum | None:
     return decompose(tau) if tau.ndim == 2 else None
 
 
 def check(
     method: Method, fitting: Fitting | None = None, params: Mapping[str, Value] | None = None
 ) -> list[str]:
-    """One sentence for every rule that the method breaks.
+    """Return one sentence for every rule that the method breaks.
 
     Args:
         fitting: what to fit on and to merge; small random tensors unless given. A method that needs more to
             be fitted than it offers is not run.
         params: to run with, the defaults otherwise.
     """
-    trial, found = fitting or TrialFitting(), list(_undocumented(method))
+    trial, faults = fitting or TrialFitting(), list(_find_undocumented(method))
     if fitting is None:
         trial = replace(trial, scorer=trial.score)
     if not can_run(method, trial):
-        return found
+        return faults
     if fitting is not None:
         trial = method.equip(trial)
     try:
         fitted = method.run_fit(trial, params or {})
         again = method.run_fit(trial, params or {})
-        if not _same(fitted.flat(), again.flat()):
-            found.append("fit gives another result when it is run again with the same seed")
-        found += _broken_runs(method, method.validate(params or {}), fitted, trial)
+        if not _are_equal(fitted.flatten(), again.flatten()):
+            faults.append("fit gives another result when it is run again with the same seed")
+        faults += _find_broken_runs(method, method.validate(params or {}), fitted, trial)
     except UserError as error:
-        found.append(str(error).rstrip("."))
+        faults.append(str(error).rstrip("."))
     except Exception as error:
-        found.append(f"it fails with {type(error).__name__}: {error}")
-    return list(dict.fromkeys(found))
+        faults.append(f"it fails with {type(error).__name__}: {error}")
+    return list(dict.fromkeys(faults))
 
 
 def can_run(method: Method, fitting: Fitting) -> bool:
-    """Whether `fitting` meets what the method needs to be fitted."""
+    """Tell whether `fitting` meets what the method needs to be fitted."""
     offered = {"calibration": fitting.calibration, "reference": fitting.reference, "dev": fitting.scorer}
-    unmet = {need for need, given in offered.items() if given is None}
-    spectra = fitting.spectra is None and isinstance(fitting, TrialFitting)
-    return not (method.needs & unmet or (method.fit and spectra and "spectrum" in method.needs))
+    unmet = {need for need, value in offered.items() if value is None}
+    no_spectra = fitting.spectra is None and isinstance(fitting, TrialFitting)
+    return not (method.needs & unmet or (method.fit and no_spectra and "spectrum" in method.needs))
 
 
-def _undocumented(method: Method) -> Iterator[str]:
+def _find_undocumented(method: Method) -> Iterator[str]:
+    """Find what a method's file does not document."""
     if len(method.label) > 60:
         yield f"its label, the first line up to ':' or '.', has {len(method.label)} characters: at most 60"
     if len(method.doc.splitlines()) < 3:
@@ -117,50 +120,55 @@ def _undocumented(method: Method) -> Iterator[str]:
             yield f"{function.__name__} has no return type"
 
 
-def _broken_runs(
+def _find_broken_runs(
     method: Method, params: Mapping[str, Value], fitted: Fitted, fitting: Fitting
 ) -> Iterator[str]:
-    for plain in islice(fitting.sites(), SITES):
-        arrays = {role: plain.array(role) for role in method.reads}
-        arrays.setdefault("vlm", plain.vlm)
-        own = fitted.of(plain.name)
-        make = partial(_site, method, plain, own)
-        before = [tensor.clone() for tensor in (*arrays.values(), *own.values())]
+    """Merge a few tensors in every way that must not change the result; yield the rules that break."""
+    for site in islice(fitting.sites(), SITES):
+        arrays = {role: site.array(role) for role in method.reads}
+        arrays.setdefault("vlm", site.vlm)
+        coefficients = fitted.select(site.name)
+        make = partial(_make_site, method, site, coefficients)
+        copies = [tensor.clone() for tensor in (*arrays.values(), *coefficients.values())]
         torch.manual_seed(0)
         first = method.run_merge(make(arrays), params).clone()
         torch.manual_seed(1)
         if not torch.equal(first, method.run_merge(make(arrays), params)):
             yield "merge gives another result when it is run again: draw from site.rng alone"
-        if not all(map(torch.equal, before, (*arrays.values(), *own.values()))):
+        if not all(map(torch.equal, copies, (*arrays.values(), *coefficients.values()))):
             yield "merge changes its inputs: compute new tensors"
         if method.identity is not None:
             at_identity = method.run_merge(make(arrays), {**params, **method.identity})
             if not torch.equal(at_identity, arrays["vlm"]):
                 yield f"merge at IDENTITY {dict(method.identity)} is not V"
-        if method.elementwise(params) and "seed" not in method.needs:
+        if method.is_elementwise(params) and "seed" not in method.needs:
             flat = {role: tensor.flatten() for role, tensor in arrays.items()}
             half = len(flat["vlm"]) // 2
             halves = [{r: t[part] for r, t in flat.items()} for part in (slice(half), slice(half, None))]
-            merged = torch.cat([method.run_merge(make(piece), params, finite=False) for piece in halves])
+            cut = [make(piece, start=start) for piece, start in zip(halves, (0, half), strict=True)]
+            measured = method.run_measure(partial(iter, cut), params)
+            for site in cut:
+                site.measured = measured
+            merged = torch.cat([method.run_merge(site, params, finite=False) for site in cut])
             if not torch.equal(merged, first.flatten()):
                 yield "merge in flat pieces differs from merge of the whole: drop ELEMENTWISE"
         if method.arithmetic:
             numpy: dict[str, Any] = {role: tensor.numpy() for role, tensor in arrays.items()}
-            coefficients = {key: value.numpy() for key, value in own.items()}
-            result: Any = method.run_merge(_site(method, plain, coefficients, numpy), params)
+            numpy_coefficients = {key: value.numpy() for key, value in coefficients.items()}
+            result: Any = method.run_merge(_make_site(method, site, numpy_coefficients, numpy), params)
             if result.tobytes() != first.numpy().tobytes():
                 yield "merge of numpy arrays has other bits than that of torch tensors: drop ARITHMETIC"
         for parameter in method.merging.parameters.values():
-            yield from _at_limits(method, params, parameter, partial(make, arrays))
+            yield from _try_limits(method, params, parameter, partial(make, arrays))
 
 
-def _at_limits(
+def _try_limits(
     method: Method,
     params: Mapping[str, Value],
     parameter: Parameter,
     make: Callable[[], Site],
 ) -> Iterator[str]:
-    """Run with every choice, and with the ends of a range that count as inside it."""
+    """Merge with every choice, and with the ends of a range that belong to it; yield what fails."""
     for value in parameter.choices or ((True, False) if parameter.plain is bool else parameter.ends):
         try:
             complete = method.validate({**params, parameter.name: value})
@@ -172,12 +180,14 @@ def _at_limits(
             yield f"at {parameter.name} = {value}, which its range allows: {str(error).rstrip('.')}"
 
 
-def _site(method: Method, plain: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array]) -> Site:
-    return method.site(
-        arrays.__getitem__, spectrum=lambda: plain.spectrum, rng=lambda: make_generator(0, plain.name),
-        name=plain.name, layer=plain.layer, layers=plain.layers, fitted=fitted,
+def _make_site(
+    method: Method, trial: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array], start: int = 0
+) -> Site:
+    return method.make_site(
+        arrays.__getitem__, spectrum=lambda: trial.spectrum, rng=lambda: make_generator(0, trial.name),
+        name=trial.name, layer=trial.layer, layers=trial.layers, fitted=fitted, start=start,
     )  # fmt: skip
 
 
-def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+def _are_equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)

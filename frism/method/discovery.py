@@ -19,27 +19,27 @@ PACKAGES = ["frism.methods", "baselines"]
 DIRECTIONS = ("singular", "random")
 
 
-def modules() -> dict[str, str]:
+def find_modules() -> dict[str, str]:
     """Map every method's name to its module, without importing any method.
 
-    Modules whose name starts with "_" are no methods.
+    Modules whose name starts with "_" are not methods.
     """
-    found: dict[str, str] = {}
+    modules: dict[str, str] = {}
     for package in PACKAGES:
         for entry in pkgutil.iter_modules(importlib.import_module(package).__path__):
             if entry.name.startswith("_") or entry.ispkg:
                 continue
-            if entry.name in found:
+            if entry.name in modules:
                 raise UserError(
-                    f"two methods are named '{entry.name}' ({found[entry.name]} and {package}): rename one."
+                    f"two methods are named '{entry.name}' ({modules[entry.name]} and {package}): rename one."
                 )
-            found[entry.name] = f"{package}.{entry.name}"
-    return found
+            modules[entry.name] = f"{package}.{entry.name}"
+    return modules
 
 
-def available() -> list[str]:
-    """Names of all methods, sorted."""
-    return sorted(modules())
+def list_names() -> list[str]:
+    """List the names of all methods, sorted."""
+    return sorted(find_modules())
 
 
 def find(name: str) -> Method:
@@ -49,15 +49,15 @@ def find(name: str) -> Method:
     """
     if name.endswith(".py"):
         return read_file(name)
-    known = modules()
-    if name not in known:
+    modules = find_modules()
+    if name not in modules:
         raise UserError(
-            f"unknown method '{name}' (available: {', '.join(sorted(known))}).{suggest(name, known)}"
+            f"unknown method '{name}' (available: {', '.join(sorted(modules))}).{suggest(name, modules)}"
         )
     try:
-        module = importlib.import_module(known[name])
+        module = importlib.import_module(modules[name])
     except Exception as error:
-        raise _unimportable(name, known[name], error) from error
+        raise _explain_import_failure(name, modules[name], error) from error
     return read_module(module, name)
 
 
@@ -73,11 +73,12 @@ def read_file(file: str | Path) -> Method:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise _unimportable(path.stem, str(path), error) from error
+        raise _explain_import_failure(path.stem, str(path), error) from error
     return read_module(module, str(file))
 
 
-def _unimportable(name: str, where: str, error: Exception) -> UserError:
+def _explain_import_failure(name: str, where: str, error: Exception) -> UserError:
+    """Return the error for a method whose module raises when it is imported."""
     return UserError(f"method {name} ({where}) fails to import: {type(error).__name__}: {error}.")
 
 
@@ -85,18 +86,18 @@ def read_module(module: ModuleType, name: str) -> Method:
     """Read a module as a method. Raises UserError, naming the file, when it breaks the interface."""
     where = module.__file__ or module.__name__
 
-    def fact(constant: str, default: Any, allowed: Any = None) -> Any:
+    def read_constant(constant: str, default: Any, allowed: Any = None) -> Any:
         value = getattr(module, constant, default)
-        for one in value if isinstance(value, set | frozenset | tuple | list) else (value,):
-            if allowed is not None and one not in allowed:
+        for item in value if isinstance(value, set | frozenset | tuple | list) else (value,):
+            if allowed is not None and item not in allowed:
                 options = ", ".join(allowed)
-                raise UserError(f"{where}: {constant} is '{one}': choose from {options}.")
+                raise UserError(f"{where}: {constant} is '{item}': choose from {options}.")
         return value
 
-    merge, fit = getattr(module, "merge", None), getattr(module, "fit", None)
+    merge, fit, measure = (getattr(module, function, None) for function in ("merge", "fit", "measure"))
     if not callable(merge):
         raise UserError(
-            f"{where} has no function merge(site, *, ...): write one or prefix the file with '_'."
+            f"{where} has no function merge(site, *, ...): write one, or prefix the file with '_'."
         )
     doc = inspect.cleandoc(module.__doc__ or "")
     label = doc.partition("\n")[0].partition(":")[0].partition(". ")[0].strip().rstrip(".")
@@ -104,50 +105,58 @@ def read_module(module: ModuleType, name: str) -> Method:
         raise UserError(f"{where} has no docstring: its first line, up to ':' or '.', is the method's label.")
     merging = read_signature(merge, where)
     fitting = read_signature(fit, where) if fit is not None else None
+    measuring = read_signature(measure, where) if measure is not None else None
     parameters = dict(merging.parameters)
-    for parameter in fitting.parameters.values() if fitting else ():
-        if parameters.setdefault(parameter.name, parameter) != parameter:
-            raise UserError(
-                f"{where}: parameter '{parameter.name}' differs between merge and fit: make them equal."
-            )
+    for function, signature in (("fit", fitting), ("measure", measuring)):
+        for parameter in signature.parameters.values() if signature else ():
+            if parameters.setdefault(parameter.name, parameter) != parameter:
+                raise UserError(
+                    f"{where}: parameter '{parameter.name}' differs between merge and {function}: make them"
+                    " equal."
+                )
     pieces = getattr(module, "ELEMENTWISE", False)
     identity = getattr(module, "IDENTITY", None)
     for constant, values in (("ELEMENTWISE", pieces), ("IDENTITY", identity)):
         for key, value in values.items() if isinstance(values, dict) else ():
             if key not in parameters:
-                raise UserError(f"{where}: {constant} names '{key}', which is no parameter.")
+                raise UserError(
+                    f"{where}: {constant} names '{key}', which is not a parameter: "
+                    f"name one of {', '.join(parameters)}."
+                )
             parameters[key].check(value, where)
     arithmetic = bool(getattr(module, "ARITHMETIC", False))
-    reads = fact("READS", ROLES, ROLES)
+    reads = read_constant("READS", ROLES, ROLES)
     return Method(
         name=name,
         label=label,
-        doc="\n\n".join([doc, *_group_docs(merging, fitting)]),
+        doc="\n\n".join([doc, *_read_group_docs(merging, fitting)]),
         module=module.__name__,
         file=where,
-        scope=fact("SCOPE", DEFAULT_SCOPE, SCOPES),
-        needs=frozenset(fact("NEEDS", frozenset(), NEEDS)),
+        scope=read_constant("SCOPE", DEFAULT_SCOPE, SCOPES),
+        needs=frozenset(read_constant("NEEDS", frozenset(), NEEDS)),
         reads=tuple(role for role in ROLES if role in reads),
         parameters=parameters,
         merge=merge,
         merging=merging,
         fit=fit,
         fitting=fitting,
+        measure=measure,
+        measuring=measuring,
         mergekit=getattr(module, "mergekit", None),
-        mergekit_difference=fact("MERGEKIT_DIFFERENCE", ""),
+        mergekit_difference=read_constant("MERGEKIT_DIFFERENCE", ""),
         pieces=pieces or arithmetic,
         arithmetic=arithmetic,
-        svds=fact("SVDS", 0),
-        directions=fact("DIRECTIONS", "singular", DIRECTIONS),
-        family=fact("FAMILY", ""),
-        ignores=frozenset(fact("IGNORES", frozenset(), parameters)),
+        svds=read_constant("SVDS", 0),
+        directions=read_constant("DIRECTIONS", "singular", DIRECTIONS),
+        family=read_constant("FAMILY", ""),
+        ignores=frozenset(read_constant("IGNORES", frozenset(), parameters)),
         identity=identity,
-        swept=bool(fact("SWEPT", False)),
+        swept=bool(read_constant("SWEPT", False)),
     )
 
 
-def _group_docs(*signatures: Signature | None) -> list[str]:
-    """The docstrings of the dataclasses among the parameters, and of those that they extend."""
+def _read_group_docs(*signatures: Signature | None) -> list[str]:
+    """Read the docstrings of the dataclasses among the parameters, and of those that they extend."""
     groups = [group for signature in signatures if signature for group in signature.groups.values()]
-    kinds = dict.fromkeys(kind for group in groups for kind in group.__mro__ if is_dataclass(kind))
-    return [inspect.cleandoc(kind.__doc__ or "") for kind in kinds]
+    classes = dict.fromkeys(cls for group in groups for cls in group.__mro__ if is_dataclass(cls))
+    return [inspect.cleandoc(cls.__doc__ or "") for cls in classes]

@@ -1,4 +1,4 @@
-"""Hold what `fit` found: numbers of the whole model, of single tensors, and a learning curve."""
+"""Hold what `fit` returns: numbers of the whole model, of single tensors, and a learning curve."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ CURVE = "curve"
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a method's `fit` returns.
+    """Hold what a method's `fit` returns.
 
     Attributes:
         model: entries of the whole model, by key.
@@ -32,21 +32,21 @@ class Fitted:
     def __bool__(self) -> bool:
         return bool(self.model or self.tensors or self.curve)
 
-    def of(self, name: str) -> "dict[str, Tensor]":
-        """What `merge` gets for one tensor: its own entries over those of the whole model."""
+    def select(self, name: str) -> "dict[str, Tensor]":
+        """Select what `merge` gets for one tensor: its own entries over those of the whole model."""
         return {**self.model, **self.tensors.get(name, {})}
 
-    def flat(self) -> "dict[str, Tensor]":
-        """Everything by name, as a file holds it: "key", "tensor/key", "curve/quantity"; sorted."""
+    def flatten(self) -> "dict[str, Tensor]":
+        """Return all entries by name, as a file holds them: "key", "tensor/key", "curve/quantity"; sorted."""
         entries = dict(self.model)
-        for name, own in self.tensors.items():
-            entries |= {f"{name}/{key}": value for key, value in own.items()}
+        for name, coefficients in self.tensors.items():
+            entries |= {f"{name}/{key}": value for key, value in coefficients.items()}
         entries |= {f"{CURVE}/{key}": value for key, value in self.curve.items()}
         return dict(sorted(entries.items()))
 
     @classmethod
     def from_flat(cls, entries: "Mapping[str, Tensor]", params: Mapping[str, Value] | None = None) -> Self:
-        """The inverse of `flat`, in its order: safetensors reads a file in a random one."""
+        """Invert `flatten`, in its order: safetensors reads a file in a random one."""
         model: dict[str, Tensor] = {}
         tensors: dict[str, dict[str, Tensor]] = {}
         for full, value in sorted(entries.items()):
@@ -57,12 +57,12 @@ class Fitted:
                 model[name] = value
         return cls(model, tensors, tensors.pop(CURVE, {}), params or {})
 
-    def checked(self, method: str) -> Self:
-        """The same as contiguous CPU tensors. Raises UserError for a value that is not finite."""
+    def validate(self, method: str) -> Self:
+        """Return the same as contiguous CPU tensors. Raises UserError for a value that is not finite."""
         import torch
 
         entries = {}
-        for key, value in self.flat().items():
+        for key, value in self.flatten().items():
             if not isinstance(value, torch.Tensor):
                 raise UserError(f"method {method} fitted {type(value).__name__} for {key}, not a tensor.")
             tensor = value.detach().cpu().contiguous()

@@ -24,7 +24,7 @@ ABSENT: Any = None  # of what NEEDS does not name
 
 
 class Questions(Protocol):
-    """Unlabelled calibration questions; `digest` identifies pictures and texts."""
+    """Offer unlabelled calibration questions; `digest` identifies pictures and texts."""
 
     @property
     def questions(self) -> "Sequence[tuple[Image, str]]":
@@ -37,7 +37,7 @@ class Questions(Protocol):
 
 @dataclass(frozen=True)
 class DevScores:
-    """Mean scores on the dev questions, in [0, 1]; `floor`: the perception that the study's budget allows."""
+    """Hold mean scores on the dev questions, in [0, 1]; `floor`: the least perception allowed."""
 
     perception: float
     reasoning: float
@@ -46,13 +46,13 @@ class DevScores:
     @property
     def objective(self) -> float:
         """What a search maximises: reasoning; below the floor minus the perception that is missing."""
-        missing = self.floor - self.perception
-        return self.reasoning if missing <= 1e-9 else -missing
+        shortfall = self.floor - self.perception
+        return self.reasoning if shortfall <= 1e-9 else -shortfall
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """One fit: of one combination of parameters. What NEEDS does not name may be None.
+    """Offer `fit` its inputs, for one combination of parameters. What NEEDS does not name may be None.
 
     Attributes:
         scope: the tensors that may be merged.
@@ -61,7 +61,7 @@ class Fitting:
         calibration: unlabelled questions (NEEDS "calibration").
         reference: what another variant fitted, with its parameters (NEEDS "reference").
         workspace: a folder for what a long fit keeps between kills; None keeps nothing.
-        label: what a progress bar is called. report: called with steps done and steps in all.
+        label: the title of a progress bar. report: called with steps done and steps in all.
         scorer: merges a candidate and asks the dev questions (NEEDS "dev"); `score` calls it.
     """
 
@@ -83,7 +83,7 @@ class Fitting:
         return self.triple.layers
 
     def sites(self) -> Iterator[Site]:
-        """Every tensor in scope, one at a time: read when asked for, and free to go before the next."""
+        """Iterate over the tensors in scope; each is read at first access and can be freed at once."""
         for name in self.triple.names(self.scope):
             yield Site(
                 partial(self._read, name), name=name, layer=self.triple.layer(name),
@@ -92,10 +92,10 @@ class Fitting:
             )  # fmt: skip
 
     def score(self, fitted: Fitted) -> DevScores:
-        """Merge on load with `fitted` and answer the dev questions; kept answers are not asked again."""
+        """Merge on load with `fitted` and answer the dev questions; stored answers are not asked again."""
         if self.scorer is None:
             raise UserError("fitting.score is called: add 'dev' to the method's NEEDS.")
-        return self.scorer(fitted.checked(self.label))
+        return self.scorer(fitted.validate(self.label))
 
     def _read(self, name: str, role: str) -> "Tensor":
         return self.triple.read(role, name, self.compute.torch_device)

@@ -4,6 +4,8 @@ The file's name is the method's name, the first line of its docstring (up to ":"
 
     merge(site, *, ...) -> Array     one tensor; see `frism.method.site.Site`
     fit(fitting, *, ...) -> Fitted   optional, once per combination of parameters; see `frism.method.fitting`
+    measure(pieces, *, ...) -> Any   optional: a few numbers of a whole tensor, read piece by piece, given
+                                     which `merge` is ELEMENTWISE; they arrive as `site.measured`
     mergekit(names, *, ...) -> dict  optional: the merge as a mergekit configuration (`frism.method.mergekit`)
 
 Every keyword is a parameter (`frism.method.parameters`). Optional constants:
@@ -33,7 +35,7 @@ from frism.method import parameters as schema
 from frism.method.fitted import Fitted
 from frism.method.fitting import Fitting
 from frism.method.parameters import Parameter, Signature, Value
-from frism.method.site import Array, Site
+from frism.method.site import Array, Pieces, Site
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +56,7 @@ WEIGHTS = {"spectrum", "seed"}  # what the three checkpoints alone can meet
 
 @dataclass(frozen=True)
 class Method:
-    """One merging method and all that its file states."""
+    """Hold one merging method and all that its file states."""
 
     name: str
     label: str
@@ -69,6 +71,8 @@ class Method:
     merging: Signature
     fit: Callable[..., Fitted] | None
     fitting: Signature | None
+    measure: Callable[..., Any] | None
+    measuring: Signature | None
     mergekit: "Callable[..., Config] | None"
     mergekit_difference: str
     pieces: bool | Mapping[str, Value]  # ELEMENTWISE
@@ -80,8 +84,8 @@ class Method:
     identity: Mapping[str, Value] | None
     swept: bool
 
-    def elementwise(self, params: Mapping[str, Value]) -> bool:
-        """Whether `merge`, with these complete parameters, treats every entry on its own."""
+    def is_elementwise(self, params: Mapping[str, Value]) -> bool:
+        """Tell whether `merge`, with these complete parameters, treats every entry on its own."""
         if isinstance(self.pieces, bool):
             return self.pieces
         return all(params[name] == value for name, value in self.pieces.items())
@@ -98,7 +102,7 @@ class Method:
 
     @property
     def missing_needs(self) -> list[str]:
-        """What fitting needs beyond the three checkpoints, in words."""
+        """What fitting needs beyond the three checkpoints, as a message names it."""
         return [NEEDS[need] for need in NEEDS if need in self.needs - WEIGHTS]
 
     def validate(self, params: Mapping[str, object]) -> dict[str, Value]:
@@ -109,15 +113,15 @@ class Method:
         """
         where = f"method {self.name}"
         complete = schema.validate(params, self.parameters, where)
-        for signature in filter(None, (self.merging, self.fitting)):
+        for signature in filter(None, (self.merging, self.fitting, self.measuring)):
             try:
-                signature.arguments(complete)
+                signature.build_arguments(complete)
             except ValueError as error:
                 raise UserError(f"{where}: {error}") from None
         return complete
 
     def equip(self, fitting: Fitting) -> Fitting:
-        """The same fitting with a label, and with spectra (made on the spot) for a method that needs any."""
+        """Add a label, and spectra for a method that needs them and was given none."""
         fitting = replace(fitting, label=fitting.label or self.name)
         if fitting.spectra is not None or "spectrum" not in self.needs:
             return fitting
@@ -134,17 +138,33 @@ class Method:
         if self.fit is None or self.fitting is None:
             return Fitted()
         fitting = self.equip(fitting)
-        met = {"calibration": fitting.calibration, "reference": fitting.reference, "dev": fitting.scorer}
-        for need, given in met.items():
-            if need in self.needs and given is None:
+        inputs = {"calibration": fitting.calibration, "reference": fitting.reference, "dev": fitting.scorer}
+        for need, value in inputs.items():
+            if need in self.needs and value is None:
                 hint = " Name a variant in `reference:`." if need == "reference" else ""
                 raise UserError(
                     f"method {self.name} needs {NEEDS[need]} to be fitted, and none were given.{hint}"
                 )
-        fitted = self.fit(fitting, **self.fitting.arguments(complete))
+        fitted = self.fit(fitting, **self.fitting.build_arguments(complete))
         if not isinstance(fitted, Fitted):
-            raise UserError(f"method {self.name}: fit gave {type(fitted).__name__}, not Fitted.")
-        return fitted.checked(self.name)
+            raise UserError(f"method {self.name}: fit returned {type(fitted).__name__}: return a Fitted.")
+        return fitted.validate(self.name)
+
+    def fit_from_weights(self, fitting: Fitting, params: Mapping[str, object]) -> Fitted:
+        """Run `fit` on the three checkpoints alone. Raises UserError for a method that needs more."""
+        if self.missing_needs:
+            raise UserError(
+                f"method {self.name} must be fitted with {' and '.join(self.missing_needs)} before it can"
+                " merge: fit it in a study, then `frism export` its folder, or pass what `Recipe.load` reads"
+                " there to `merge`."
+            )
+        return self.run_fit(fitting, params)
+
+    def run_measure(self, pieces: Pieces, params: Mapping[str, Value]) -> Any:
+        """Run `measure` over the pieces of one tensor; None for a method without it."""
+        if self.measure is None or self.measuring is None:
+            return None
+        return self.measure(pieces, **self.measuring.build_arguments(params))
 
     def run_merge(self, site: Site, params: Mapping[str, Value], *, finite: bool = True) -> Array:
         """Merge one tensor or piece; `params` is complete.
@@ -152,58 +172,64 @@ class Method:
         Raises UserError when the result is not an fp32 array of V's shape, or, with `finite`, when a value of
         it is not finite.
         """
+        if self.measure is not None and site.measured is None:  # the site is the whole tensor
+            site.measured = self.run_measure(lambda: iter([site]), params)
         try:
-            merged = self.merge(site, **self.merging.arguments(params))
+            merged = self.merge(site, **self.merging.build_arguments(params))
         except KeyError as error:
             if self.fit is None:
                 raise
             raise UserError(
-                f"method {self.name} fitted no {error} for {site.name}: choose a smaller scope."
+                f"method {self.name} has no fitted {error} for {site.name}: fit it first (`fit`), or choose"
+                " the scope that it was fitted for."
             ) from error
         expected = site.vlm
         shape, dtype = getattr(merged, "shape", None), getattr(merged, "dtype", None)
         if type(merged) is not type(expected) or shape != expected.shape or dtype != expected.dtype:
-            got = type(merged).__name__ if shape is None else f"{list(shape)} {dtype}"
+            result = type(merged).__name__ if shape is None else f"{list(shape)} {dtype}"
             raise UserError(
-                f"method {self.name} gave {got} for {site.name}, not {list(expected.shape)} {expected.dtype}."
+                f"method {self.name} returned {result} for {site.name}, not {list(expected.shape)} "
+                f"{expected.dtype}: return an fp32 array of V's shape."
             )
         if finite and 0 not in expected.shape and not math.isfinite(float(abs(merged).max())):
-            raise self.not_finite(site.name)
+            raise self.explain_not_finite(site.name)
         return merged
 
-    def site(
+    def make_site(
         self,
         read: Callable[[str], Array],
         *,
         spectrum: "Callable[[], Spectrum | None]",
         rng: "Callable[[], torch.Generator]",
-        **place: Any,
+        **position: Any,
     ) -> Site:
-        """A site that refuses, naming the method, what READS and NEEDS leave out; V is always read."""
+        """Make a site that refuses, naming the method, what READS and NEEDS leave out; V is always read."""
 
-        def checked(role: str) -> Array:
+        def read_allowed(role: str) -> Array:
             if role not in self.reads and role != "vlm":
                 raise UserError(f"method {self.name} reads site.{role}: add '{role}' to its READS.")
             return read(role)
 
-        def guarded(need: str, attribute: str, give: Callable[[], Any]) -> Callable[[], Any]:
+        def guard(need: str, attribute: str, give: Callable[[], Any]) -> Callable[[], Any]:
             def refuse() -> Any:
                 raise UserError(f"method {self.name} reads site.{attribute}: add '{need}' to its NEEDS.")
 
             return give if need in self.needs else refuse
 
         return Site(
-            checked, spectrum=guarded("spectrum", "spectrum", spectrum), rng=guarded("seed", "rng", rng),
-            **place,
+            read_allowed, spectrum=guard("spectrum", "spectrum", spectrum), rng=guard("seed", "rng", rng),
+            **position,
         )  # fmt: skip
 
-    def not_finite(self, name: str) -> UserError:
-        """What to say when finite tensors were merged into one that is not."""
-        return UserError(f"method {self.name} gave NaN or infinite values for {name}: check its parameters.")
+    def explain_not_finite(self, name: str) -> UserError:
+        """Return the error for finite tensors that were merged into one that is not."""
+        return UserError(
+            f"method {self.name} returned NaN or infinite values for {name}: check its parameters."
+        )
 
     def mergekit_config(self, names: Mapping[str, str], params: Mapping[str, Value]) -> "Config | None":
-        """The merge as a mergekit configuration; None where mergekit has no such method."""
+        """Write the merge as a mergekit configuration; None where mergekit has no such method."""
         if self.mergekit is None:
             return None
-        wanted: dict[str, Any] = {**params}
-        return self.mergekit(names, **wanted)
+        arguments: dict[str, Any] = {**params}
+        return self.mergekit(names, **arguments)

@@ -22,7 +22,7 @@ BOUNDS = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a method: its annotation says what values it takes."""
+    """Describe one parameter of a method: its annotation says what values it takes."""
 
     name: str
     annotation: Any
@@ -48,8 +48,8 @@ class Parameter:
         """The range's ends: "ge", "gt", "le", "lt", those that are given."""
         extras = get_args(self.annotation)[1:] if self.plain is not self.annotation else ()
         single = [bound for extra in extras for bound in getattr(extra, "metadata", [extra])]
-        found = [(key, getattr(bound, key, None)) for key in BOUNDS for bound in single]
-        return {key: limit for key, limit in found if limit is not None}
+        limits = [(key, getattr(bound, key, None)) for key in BOUNDS for bound in single]
+        return {key: limit for key, limit in limits if limit is not None}
 
     @property
     def ends(self) -> list[Value]:
@@ -57,8 +57,8 @@ class Parameter:
         return [self.plain(limit) for key, limit in self.bounds.items() if key in ("ge", "le")]
 
     @property
-    def words(self) -> str:
-        """What values it takes, in words: "a number above 0 and at most 1"."""
+    def description(self) -> str:
+        """What values it takes, as a message says it: "a number above 0 and at most 1"."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         limits = {key: f"{limit:g}" for key, limit in self.bounds.items()}
@@ -71,22 +71,22 @@ class Parameter:
         return TypeAdapter(self.annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
 
     def check(self, value: object, where: str) -> Value:
-        """Return `value` in the parameter's type (an int becomes a float where a float is asked for).
+        """Return `value` in the parameter's type (an int becomes a float where the type is float).
 
         Raises UserError, beginning with `where`, for one of another type or out of range.
         """
         try:
-            found: Value = self._adapter.validate_python(value)
+            checked: Value = self._adapter.validate_python(value)
         except ValidationError:
             raise UserError(
-                f"{where}: parameter '{self.name}' must be {self.words}, not {value!r}."
+                f"{where}: parameter '{self.name}' must be {self.description}, not {value!r}."
             ) from None
-        return found
+        return checked
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters of one function.
+    """Describe the parameters of one function.
 
     Attributes:
         parameters: by name; the fields of a dataclass count one by one.
@@ -98,8 +98,8 @@ class Signature:
     groups: dict[str, type]
     plain: tuple[str, ...]
 
-    def arguments(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """The function's keyword arguments from complete parameters. ValueError: of a group that refuses."""
+    def build_arguments(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """Build the function's keyword arguments from complete parameters. A group may raise ValueError."""
         groups = {
             name: group(**{field.name: values[field.name] for field in fields(group)})
             for name, group in self.groups.items()
@@ -119,11 +119,11 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     if not arguments or arguments[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
         raise UserError(f"{where}: {function.__name__} must take one positional argument, then `*`.")
     for argument in arguments[1:]:
-        what = f"{where}: argument '{argument.name}' of {function.__name__}"
+        label = f"{where}: argument '{argument.name}' of {function.__name__}"
         if argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            raise UserError(f"{what} is positional: put parameters after `*`.")
+            raise UserError(f"{label} is positional: put parameters after `*`.")
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise UserError(f"{what} must be a named argument: the signature is the parameter schema.")
+            raise UserError(f"{label} must be a named argument: the signature is the parameter schema.")
         annotation = argument.annotation
         if isinstance(annotation, str):  # postponed
             annotation = eval(annotation, getattr(function, "__globals__", {}))
@@ -132,21 +132,25 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
             hints = get_type_hints(annotation, include_extras=True)
             for field in fields(annotation):
                 default = getattr(argument.default, field.name, field.default)
-                what = f"{where}: field '{field.name}' of {annotation.__name__}"
-                parameters[field.name] = _parameter(field.name, hints[field.name], default, what)
+                label = f"{where}: field '{field.name}' of {annotation.__name__}"
+                parameters[field.name] = _make_parameter(field.name, hints[field.name], default, label)
         else:
             plain.append(argument.name)
-            parameters[argument.name] = _parameter(argument.name, annotation, argument.default, what)
+            parameters[argument.name] = _make_parameter(argument.name, annotation, argument.default, label)
     return Signature(parameters, groups, tuple(plain))
 
 
-def _parameter(name: str, annotation: Any, default: Any, what: str) -> Parameter:
+def _make_parameter(name: str, annotation: Any, default: Any, label: str) -> Parameter:
+    """Make one parameter. Raises UserError when it has no default or a type that is not allowed."""
     if default in (inspect.Parameter.empty, MISSING):
-        raise UserError(f"{what} needs a default.")
-    made = Parameter(name, annotation, default)
-    if made.plain not in KINDS and not (made.choices and all(isinstance(c, str) for c in made.choices)):
-        raise UserError(f"{what} needs a type: int, float, str, bool (with a range) or a Literal of strings.")
-    return Parameter(name, annotation, made.check(default, what))
+        raise UserError(f"{label} has no default: give it one.")
+    parameter = Parameter(name, annotation, default)
+    choices = parameter.choices
+    if parameter.plain not in KINDS and not (choices and all(isinstance(c, str) for c in choices)):
+        raise UserError(
+            f"{label} needs a type: int, float, str, bool (with a range) or a Literal of strings."
+        )
+    return Parameter(name, annotation, parameter.check(default, label))
 
 
 def validate(

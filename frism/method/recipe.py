@@ -23,7 +23,7 @@ RECIPE, COEFFICIENTS = "recipe.json", "coefficients.safetensors"
 
 
 class Reference(BaseModel):
-    """A checkpoint that is a variant as it is: its folder, and the sha256 of its content."""
+    """Name a checkpoint that is a variant as it is: its folder, and the sha256 of its content."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,12 +32,12 @@ class Reference(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A method, its complete parameters and seed, and the digests of checkpoints and coefficients.
+    """Hold a method, its complete parameters and seed, and the digests of checkpoints and coefficients.
 
     `spectrum` says how the singular directions were computed that the coefficients belong to, None for a
     method that needs none. `code` identifies the code that fits and merges; the caller computes it.
     `coefficients` is the sha256 of the fitted tensors as safetensors bytes, None for a method that fits
-    nothing. Where `checkpoint` is given the variant is that checkpoint, and no merge.
+    nothing. Where `checkpoint` is given the variant is that checkpoint, not a merge.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,41 +74,41 @@ class Recipe(BaseModel):
     ) -> Self:
         """Check method, parameters and scope (default: the method's own) and return the recipe.
 
-        `spectrum` is left out for a method that needs none, and the default's for one that does.
+        `spectrum` (default: the default settings) is dropped for a method that needs none.
 
         Raises UserError for an unknown method, parameter or scope.
         """
-        found = find(method)
-        scope = scope or found.scope
+        merging_method = find(method)
+        scope = scope or merging_method.scope
         check_scope(scope)
         return cls(
             method=method,
-            params=found.validate(params or {}),
+            params=merging_method.validate(params or {}),
             scope=scope,
             seed=seed,
-            spectrum=(spectrum or SpectrumSettings()) if "spectrum" in found.needs else None,
+            spectrum=(spectrum or SpectrumSettings()) if "spectrum" in merging_method.needs else None,
             triple=triple.digest,
             code=code,
-            coefficients=coefficients_digest(fitted),
+            coefficients=digest_coefficients(fitted),
         )
 
     @classmethod
-    def of_checkpoint(cls, triple: Triple, folder: str | Path, *, seed: int = 0, code: str = "") -> Self:
-        """The recipe of a variant that is a checkpoint. Raises UserError when the folder holds none."""
+    def from_checkpoint(cls, triple: Triple, folder: str | Path, *, seed: int = 0, code: str = "") -> Self:
+        """Make the recipe of a variant that is a checkpoint. Raises UserError when the folder holds none."""
         digest = Checkpoint.open(folder).digest
         reference = Reference(folder=str(folder), digest=digest)
         return cls(checkpoint=reference, scope=triple.scope, seed=seed, triple=triple.digest, code=code)
 
     @property
     def name(self) -> str:
-        """What the variant is made by, in a word: its method, or the checkpoint's folder."""
+        """The method's name, or the name of the checkpoint's folder."""
         path = Path(self.checkpoint.folder if self.checkpoint else self.method or "")
         return path.name.removesuffix(".py")
 
     @property
     def key(self) -> str:
         """16 hex digits of the recipe's content."""
-        fields = self.model_dump(exclude={"checkpoint": {"folder"}})  # wherever it lies
+        fields = self.model_dump(exclude={"checkpoint": {"folder"}})  # the content counts, not its path
         content = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -116,8 +116,8 @@ class Recipe(BaseModel):
         """Raise UserError unless the recipe was made for these checkpoints, with or without coefficients."""
         if self.checkpoint and Checkpoint.open(self.checkpoint.folder).digest != self.checkpoint.digest:
             raise UserError(
-                f"the recipe was made of another checkpoint than {self.checkpoint.folder} holds now: make the"
-                " variant again."
+                f"the recipe was made from another checkpoint than {self.checkpoint.folder} holds now: make"
+                " the variant again."
             )
         for role, digest in triple.digest.items():
             if self.triple.get(role) != digest:
@@ -127,7 +127,8 @@ class Recipe(BaseModel):
                 )
         if bool(fitted) != (self.coefficients is not None):
             raise UserError(
-                f"method {self.name}: the recipe and its fitted coefficients do not belong together."
+                f"method {self.name}: the recipe and the coefficients do not belong together: load both from"
+                " one folder with Recipe.load."
             )
 
     def save(self, folder: str | Path, fitted: Fitted | None = None) -> None:
@@ -138,7 +139,7 @@ class Recipe(BaseModel):
         """
         folder = Path(folder)
         packed = _pack(fitted) if fitted else None
-        if coefficients_digest(fitted) != self.coefficients:
+        if digest_coefficients(fitted) != self.coefficients:
             raise ValueError("these coefficients are not the ones the recipe was made of")
         # Coefficients first: a recipe that can be read always finds them.
         if packed:
@@ -185,8 +186,8 @@ class Recipe(BaseModel):
             raise UserError(f"{path} is not a safetensors file ({error}): make the variant again.") from error
 
 
-def coefficients_digest(fitted: Fitted | None) -> str | None:
-    """sha256 of the file that holds what was fitted; None when nothing was."""
+def digest_coefficients(fitted: Fitted | None) -> str | None:
+    """Compute the sha256 of the file that holds what was fitted; None when nothing was."""
     return hashlib.sha256(_pack(fitted)).hexdigest() if fitted else None
 
 
@@ -196,5 +197,5 @@ def _pack(fitted: Fitted) -> bytes:
 
     # Clones: safetensors refuses tensors that share memory.
     return save_tensors(
-        {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in fitted.flat().items()}
+        {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in fitted.flatten().items()}
     )

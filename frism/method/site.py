@@ -1,6 +1,6 @@
 """Give `merge` one tensor of the language tower: everything that a method may read of it, on first access."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,15 +18,17 @@ else:
 
 
 class Site:
-    """One tensor in all three models, fp32: the whole of it, or for an ELEMENTWISE method a flat run of it.
+    """Read one tensor of all three models in fp32: all of it, or a flat piece for an ELEMENTWISE method.
 
     The arrays are torch tensors on any device; for an ARITHMETIC method they may be numpy arrays, which know
-    the same operators. Nothing is read that is not asked for.
+    the same operators. Each array is read at its first access.
 
     Attributes:
         name: canonical, such as "layers.0.self_attn.q_proj.weight".
         layer: the decoder layer, None outside the layers. layers: how many there are.
-        fitted: what `fit` found, by key: this tensor's own entries over those of the whole model.
+        fitted: what `fit` returned, by key: this tensor's own entries over those of the whole model.
+        start: position of a piece's first entry in the flattened tensor.
+        measured: what `measure` returned for the whole tensor, for a method that has it.
     """
 
     def __init__(
@@ -39,9 +41,12 @@ class Site:
         layer: int | None = 0,
         layers: int = 1,
         fitted: Mapping[str, Array] | None = None,
+        start: int = 0,
+        measured: Any = None,
     ) -> None:
         self.name, self.layer, self.layers = name, layer, layers
         self.fitted: Mapping[str, Array] = fitted or {}
+        self.start, self.measured = start, measured
         self.arrays: dict[str, Array] = {}  # what was read so far, by role
         self._read, self._spectrum, self._rng = read, spectrum, rng
 
@@ -55,21 +60,22 @@ class Site:
         spectrum: "Spectrum | None" = None,
         rng: "torch.Generator | None" = None,
         name: str = "tensor",
-        **place: Any,
+        **position: Any,
     ) -> Self:
-        """Make a site of arrays at hand; `place` holds layer, layers and fitted."""
-        given = {"base": base, "vlm": vlm, "lrm": lrm}
-        arrays = {role: array for role, array in given.items() if array is not None}
+        """Make a site of given arrays, for tests and notebooks; `position` holds
+        layer, layers, fitted, start and measured."""
+        by_role = {"base": base, "vlm": vlm, "lrm": lrm}
+        arrays = {role: array for role, array in by_role.items() if array is not None}
         return cls(
             arrays.__getitem__,
             spectrum=lambda: spectrum,
             rng=lambda: rng or make_generator(0, name),
             name=name,
-            **place,
+            **position,
         )
 
     def array(self, role: str) -> Array:
-        """The tensor in "base", "vlm" or "lrm"."""
+        """Return the tensor in "base", "vlm" or "lrm"."""
         if role not in self.arrays:
             self.arrays[role] = self._read(role)
         return self.arrays[role]
@@ -111,3 +117,6 @@ class Site:
         Needs "seed" in NEEDS.
         """
         return self._rng()
+
+
+Pieces = Callable[[], Iterator[Site]]  # the pieces of one tensor in order, as often as it is called

@@ -19,7 +19,7 @@ FAMILY = "frism"
 
 
 def merge(site: Site, *, strength: float = 0.2) -> Tensor:
-    """One matrix (d_out, d_in). `site.fitted["open"]`: the learned open fractions sigmoid(g), shape (k,)."""
+    """Merge one matrix (d_out, d_in). `site.fitted["open"]`: the learned fractions sigmoid(g), shape (k,)."""
     return merge_gated(site, site.spectrum, site.fitted, strength)
 
 

@@ -58,34 +58,32 @@ def fit(
     """
     triple, compute, seed, workspace = fitting.triple, fitting.compute, fitting.seed, fitting.workspace
     calibration, spectra = fitting.calibration, fitting.spectra
-    receiver, asking = Receiver.load(triple, compute), TeacherSettings(max_new_tokens, tokens)
+    receiver, teacher = Receiver.load(triple, compute), TeacherSettings(max_new_tokens, tokens)
     folder, key = None, ""
     if workspace is not None:
         folder = workspace / "teacher"
-        key = f"{triple.digest['vlm']} {calibration.digest} {asking} {batch} {seed} {compute.dtype}"
+        key = f"{triple.digest['vlm']} {calibration.digest} {teacher} {batch} {seed} {compute.dtype}"
     questions = calibration.questions
     examples, _ = make_examples(
-        receiver, questions, asking, batch=batch, batches=len(questions), seed=seed, folder=folder, key=key
+        receiver, questions, teacher, batch=batch, batches=len(questions), seed=seed, folder=folder, key=key
     )
     gates = gate_model(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
     # One pass serves every alpha: the points of a grid share a workspace.
-    kept = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
-    checkpointer = Checkpointer(workspace and workspace / "curvature.pt", kept)
+    curvature_key = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
+    checkpointer = Checkpointer(workspace and workspace / "curvature.pt", curvature_key)
     if (state := checkpointer.load()) is None:
-        found = _estimate(receiver, gates, examples, samples, seed, fitting.label)
-        checkpointer.save_if_due(lambda: vars(found))
+        curvature = _estimate(receiver, gates, examples, samples, seed, fitting.label)
+        checkpointer.save_if_due(lambda: vars(curvature))
     else:
-        found = Curvature(**state)
-    _decide(gates, found, alpha)
-    kl, energy = _measured(receiver, gates, examples), gates.injected_energy().item()
+        curvature = Curvature(**state)
+    _open_gates(gates, curvature, alpha)
+    kl, energy = _measure_kl(receiver, gates, examples), gates.injected_energy().item()
     quantiles = zip(("gate_q10", "gate_q50", "gate_q90"), gates.quantiles(0.1, 0.5, 0.9), strict=True)
-    _report(gates, found, kl, energy)
-    tensors = {name: dict(own) for name, own in gates.coefficients().items()}
-    places = [(name, "curvature") for name in gates.logits] + [
-        (name, "curvature_tail") for name in gates.tails
-    ]
-    for (name, part), h in zip(places, found.values, strict=True):
-        tensors[name][part] = h.to("cpu", torch.float32)
+    _report(gates, curvature, kl, energy)
+    tensors = {name: dict(entries) for name, entries in gates.coefficients().items()}
+    keys = [(name, "curvature") for name in gates.logits] + [(name, "curvature_tail") for name in gates.tails]
+    for (name, key), h in zip(keys, curvature.values, strict=True):
+        tensors[name][key] = h.to("cpu", torch.float32)
     curve = {"kl": kl, "injected_energy": energy, **dict(quantiles)}
     return Fitted(tensors=tensors, curve={name: torch.tensor([value]) for name, value in curve.items()})
 
@@ -93,8 +91,8 @@ def fit(
 def _estimate(
     receiver: Receiver, gates: GatedInjection, examples: Examples, samples: int, seed: int, progress: str
 ) -> Curvature:
-    shown = track(examples, progress, console=Console(stderr=True))
-    questions = (lambda example=example: example.logits(receiver) for example in shown)
+    progress_bar = track(examples, progress, console=Console(stderr=True))
+    questions = (lambda example=example: example.logits(receiver) for example in progress_bar)
     longest = max(example.answer.numel() for example in examples)
     with recompute(receiver.layers if recomputation_pays(receiver.layers, longest, receiver.device) else ()):
         return estimate_curvature(
@@ -103,27 +101,29 @@ def _estimate(
 
 
 @torch.no_grad()
-def _decide(gates: GatedInjection, found: Curvature, alpha: float) -> None:
+def _open_gates(gates: GatedInjection, curvature: Curvature, alpha: float) -> None:
     """Open the gates whose KL costs less than their energy earns."""
     with torch.enable_grad():
         shares = measure_energy_shares(gates)
-    for parameter, h, share in zip(gates.parameters(), found.values, shares, strict=True):
+    for parameter, h, share in zip(gates.parameters(), curvature.values, shares, strict=True):
         parameter.copy_(h.to(share.device) / 2 < alpha * share.double())
 
 
 @torch.no_grad()
-def _measured(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
-    """KL of the merge that the gates make, mean over the examples' answer tokens."""
+def _measure_kl(receiver: Receiver, gates: GatedInjection, examples: Examples) -> float:
+    """Measure the KL of the merge that the gates make, as a mean over the examples' answer tokens."""
     with gates.apply():
         parts = [(example.divergence(receiver).item(), len(example.tokens)) for example in examples]
     return sum(kl * count for kl, count in parts) / sum(count for _, count in parts)
 
 
-def _report(gates: GatedInjection, found: Curvature, kl: float, energy: float) -> None:
-    """Log what the decoupled, quadratic model foretells beside what was measured."""
-    opened = [parameter.detach().cpu() for parameter in gates.parameters()]
-    foretold = sum(float((c * h.cpu()).sum()) for c, h in zip(opened, found.values, strict=True)) / 2
+def _report(gates: GatedInjection, curvature: Curvature, kl: float, energy: float) -> None:
+    """Log the KL that the decoupled, quadratic model predicts beside the measured one."""
+    open_fractions = [parameter.detach().cpu() for parameter in gates.parameters()]
+    predicted = (
+        sum(float((c * h.cpu()).sum()) for c, h in zip(open_fractions, curvature.values, strict=True)) / 2
+    )
     log.info(
         "curvature over %d answer tokens, median relative standard error %.2f; KL %.4f (decoupled: %.4f), "
-        "injected energy %.3f", found.tokens, found.relative_error, kl, foretold, energy,
+        "injected energy %.3f", curvature.tokens, curvature.relative_error, kl, predicted, energy,
     )  # fmt: skip

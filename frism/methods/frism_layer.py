@@ -18,7 +18,7 @@ ELEMENTWISE = True
 
 
 def merge(site: Site, *, strength: float = 0.2) -> Tensor:
-    """One matrix. `site.fitted["open"]`: its one open fraction, repeated for every direction, shape (k,)."""
+    """Merge one matrix. `site.fitted["open"]`: one open fraction, repeated k times."""
     return site.vlm + strength * site.fitted["open"][0] * site.tau_r
 
 

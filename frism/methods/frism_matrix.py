@@ -15,12 +15,13 @@ ELEMENTWISE = True
 
 
 def merge(site: Site) -> Tensor:
-    """One matrix. `site.fitted["factor"]`: the matrix's factor c_l, a scalar."""
+    """Merge one matrix. `site.fitted["factor"]`: the matrix's factor c_l, a scalar."""
     return site.vlm + site.fitted["factor"] * site.tau_r
 
 
 def fit(fitting: Fitting) -> Fitted:
-    """The factor c_l of every matrix of the reference."""
+    """Compute the factor c_l of every matrix of the reference."""
     reference = fitting.reference
     gains = measure_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
-    return Fitted(tensors={n: {"factor": g.injected / g.whole.clamp(min=1e-30)} for n, g in gains.items()})
+    factors = {name: gain.injected / gain.whole.clamp(min=1e-30) for name, gain in gains.items()}
+    return Fitted(tensors={name: {"factor": factor} for name, factor in factors.items()})

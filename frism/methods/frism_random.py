@@ -23,7 +23,7 @@ DIRECTIONS = "random"
 
 
 def merge(site: Site, *, strength: float = 0.2) -> Tensor:
-    """One matrix (d_out, d_in). `site.fitted["open"]`: of the random directions, shape (k,)."""
+    """Merge one matrix (d_out, d_in). `site.fitted["open"]`: of the random directions, shape (k,)."""
     directions = rotate(site.spectrum, site.rng) if site.spectrum is not None else None
     return merge_gated(site, directions, site.fitted, strength)
 
@@ -32,5 +32,5 @@ def fit(fitting: Fitting, *, strength: float = 0.2, learning: Learning) -> Fitte
     """Learn the gates: as `frism`, and per tensor "norms", the directions' Frobenius norms, (k,)."""
     directions = RotatedSpectra(fitting.spectra, fitting.seed)
     fitted = learn(replace(fitting, spectra=directions), Gates(), strength, learning)
-    tensors = {name: {**own, "norms": directions.norms[name]} for name, own in fitted.tensors.items()}
+    tensors = {name: {**entries, "norms": directions.norms[name]} for name, entries in fitted.tensors.items()}
     return replace(fitted, tensors=tensors)

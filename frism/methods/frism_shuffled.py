@@ -18,25 +18,25 @@ FAMILY = "frism"
 
 
 def merge(site: Site) -> Tensor:
-    """One matrix. `site.fitted["open"]`: strength * the permuted open fractions, shape (k,)."""
+    """Merge one matrix. `site.fitted["open"]`: strength * the permuted open fractions, shape (k,)."""
     return merge_gated(site, site.spectrum, site.fitted, strength=1.0)
 
 
 def fit(fitting: Fitting) -> Fitted:
-    """The permuted gains of every matrix of the reference, per tensor "open".
+    """Permute the gains of every matrix of the reference: per tensor "open".
 
     Raises UserError for gates that sit on other directions than the singular ones.
     """
     reference = fitting.reference
     result: dict[str, dict[str, Tensor]] = {}
-    for name, own in sorted(reference.tensors.items()):
-        if "norms" in own:
+    for name, gates in sorted(reference.tensors.items()):
+        if "norms" in gates:
             raise UserError(
                 "method frism_shuffled: the reference's gates sit on random directions: name a variant of"
                 " frism in `reference:`."
             )
-        order = torch.randperm(len(own["open"]), generator=make_generator(fitting.seed, name))
+        order = torch.randperm(len(gates["open"]), generator=make_generator(fitting.seed, name))
         strength = float(reference.params["strength"])
-        result[name] = {key: strength * (own[key][order] if key == "open" else own[key])
-                        for key in ("open", "open_tail") if key in own}  # fmt: skip
+        result[name] = {key: strength * (gates[key][order] if key == "open" else gates[key])
+                        for key in ("open", "open_tail") if key in gates}  # fmt: skip
     return Fitted(tensors=result)

@@ -16,14 +16,14 @@ ELEMENTWISE = True
 
 
 def merge(site: Site) -> Tensor:
-    """One matrix. `site.fitted["factor"]`: the common factor c, a scalar."""
+    """Merge one matrix. `site.fitted["factor"]`: the common factor c, a scalar."""
     return site.vlm + site.fitted["factor"] * site.tau_r
 
 
 def fit(fitting: Fitting) -> Fitted:
-    """The one factor c of the whole model."""
+    """Compute the one factor c of the whole model."""
     reference = fitting.reference
     gains = measure_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
-    injected = torch.stack([g.injected for g in gains.values()]).norm()
-    whole = torch.stack([g.whole for g in gains.values()]).norm()
+    injected = torch.stack([gain.injected for gain in gains.values()]).norm()
+    whole = torch.stack([gain.whole for gain in gains.values()]).norm()
     return Fitted(model={"factor": injected / whole})

@@ -24,7 +24,7 @@ NEEDS = {"spectrum"}
 
 @dataclass(frozen=True)
 class Part:
-    """Which part of the spectrum: `block`, from 0 (the leading ranks), of `blocks`, cut by `split`."""
+    """Select a part of the spectrum: `block`, from 0 (the leading ranks), of `blocks`, cut by `split`."""
 
     block: Index = 0
     blocks: Count = 6
@@ -36,19 +36,19 @@ class Part:
 
 
 def merge(site: Site, *, part: Part, strength: float = 0.1) -> Tensor:
-    """One matrix (d_out, d_in), fp32."""
+    """Merge one matrix (d_out, d_in), fp32."""
     spectrum = site.spectrum
     if spectrum is None:
         return site.vlm
-    inside = places(spectrum, part.blocks, part.split) == part.block
+    inside = assign_blocks(spectrum, part.blocks, part.split) == part.block
     fitted = {"open": inside.to(spectrum.s.dtype)}
     if spectrum.tail is not None:
         fitted["open_tail"] = spectrum.s.new_tensor(float(part.block == part.blocks - 1))
     return merge_gated(site, spectrum, fitted, strength)
 
 
-def places(spectrum: Spectrum, blocks: int, split: str) -> Tensor:
-    """The block of every direction, int64 (k,), from 0 to `blocks` - 1 and never falling."""
+def assign_blocks(spectrum: Spectrum, blocks: int, split: str) -> Tensor:
+    """Assign every direction to a block: int64 (k,), from 0 to `blocks` - 1 and never falling."""
     if split == "count":
         return torch.arange(len(spectrum.s), device=spectrum.s.device) * blocks // len(spectrum.s)
     energy = spectrum.s.double().square()  # fp32 sums of thousands of squares lose their small ends

@@ -19,7 +19,7 @@ from frism.triples.triple import Triple
 SHORT = {"steps": 2, "batch": 4, "max_new_tokens": 4, "samples": 1, "evaluations": 6}
 Prepared = tuple[Fitting, dict[str, Any], Recipe, Fitted]
 
-every_method = pytest.mark.parametrize("name", discovery.available())
+every_method = pytest.mark.parametrize("name", discovery.list_names())
 
 
 def worth(fitted: Fitted) -> DevScores:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from baselines import _low_rank, inject, ip_invariant, ip_released
-from frism.merging.on_load import injected_norms
+from frism.merging.on_load import measure_injected_norms
 from frism.method.recipe import Recipe
 from frism.method.site import Site
 from frism.spectra.spectrum import Spectrum, decompose
@@ -210,7 +210,7 @@ def test_a_task_vector_of_zero_adds_nothing(where: str) -> None:
 def test_matrices_that_are_not_selected_have_an_injected_norm_of_zero(triple: Triple) -> None:
     """How a study's norms.csv shows what was selected."""
     for method in ("ip_released", "ip_invariant"):
-        none = injected_norms(triple, Recipe.make(triple, method, {"threshold": 1.1}))
-        every = injected_norms(triple, Recipe.make(triple, method, {"threshold": -1.0}))
+        none = measure_injected_norms(triple, Recipe.make(triple, method, {"threshold": 1.1}))
+        every = measure_injected_norms(triple, Recipe.make(triple, method, {"threshold": -1.0}))
         assert set(none.values()) == {0.0}
         assert min(every.values()) > 0

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from baselines import dare_linear, inject, interp, layer_range, layer_swap, ta_sym, ties, vlm
-from baselines._trimming import largest
+from baselines import dare_linear, inject, interp, layer_range, layer_swap, ta_sym, vlm
+from baselines._trimming import cut
 from frism.method import discovery
 from frism.method.site import Site
+from tests.support.whole_tensors import merge_whole
 
 seeds = st.integers(0, 2**31)
 shapes = st.sampled_from([(6,), (4, 7), (16, 16), (1, 9)])
@@ -109,7 +110,7 @@ def test_ties_at_density_one_and_equal_signs_is_the_mean(
     v, r = b + (v - b).abs(), b + (r - b).abs()
     expected = b + strength * ((v - b) + (r - b)) / 2
     torch.testing.assert_close(
-        ties.merge(Site.of(b, v, r), density=1.0, strength=strength), expected, atol=1e-5, rtol=1e-5
+        merge_whole("ties", Site.of(b, v, r), density=1.0, strength=strength), expected, atol=1e-5, rtol=1e-5
     )
 
 
@@ -119,7 +120,7 @@ def test_ties_entry_by_entry(
 ) -> None:
     """An independent, slow reading of the paper: trim, elect, disjoint mean, one entry at a time."""
     b, v, r = draw(seed, shape)
-    result = ties.merge(Site.of(b, v, r), density=density, vlm_weight=weight_v, lrm_weight=weight_r)
+    result = merge_whole("ties", Site.of(b, v, r), density=density, vlm_weight=weight_v, lrm_weight=weight_r)
     deltas = [(v - b).flatten().tolist(), (r - b).flatten().tolist()]
     kept = max(1, round(density * b.numel()))
     for delta in deltas:
@@ -147,22 +148,30 @@ def test_ties_trims_as_sorting_would(entries: list[float], density: float, exact
         smallest = abs(delta[order[wanted - 1]])
         stays |= {i for i in order if abs(delta[i]) == smallest}
     expected = delta * torch.tensor([float(i in stays) for i in range(len(entries))])
-    assert torch.equal(delta * largest(delta.abs(), density, exact), expected)
+    assert torch.equal(cut(delta, density, exact).keep(delta), expected)
 
 
 @pytest.mark.parametrize("trimming", ["threshold", "exact"])
-def test_ties_in_parts_is_ties_of_the_whole(trimming: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ties_in_pieces_is_ties_of_the_whole(trimming: str) -> None:
     b, v, r = ((8 * tensor).round() for tensor in draw(0, (16, 16)))  # many equal magnitudes
-    whole = ties.merge(Site.of(b, v, r), density=0.3, trimming=trimming)
-    monkeypatch.setattr(ties, "PART", 37)
-    assert torch.equal(ties.merge(Site.of(b, v, r), density=0.3, trimming=trimming), whole)
+    method = discovery.find("ties")
+    params = method.validate({"density": 0.3, "trimming": trimming})
+    whole = method.run_merge(Site.of(b, v, r), params)
+    starts, size = range(0, b.numel(), 37), 37
+    flat = [tensor.flatten() for tensor in (b, v, r)]
+    pieces = [Site.of(*(tensor[start : start + size] for tensor in flat), start=start) for start in starts]
+    measured = method.run_measure(lambda: iter(pieces), params)
+    for piece in pieces:
+        piece.measured = measured
+    merged = torch.cat([method.run_merge(piece, params) for piece in pieces])
+    assert torch.equal(merged, whole.flatten())
 
 
 def test_ties_of_an_unchanged_donor_is_v_and_opposite_entries_cancel() -> None:
     b, v, _ = draw(0)
-    torch.testing.assert_close(ties.merge(Site.of(b, v, b), density=1.0), v)
+    torch.testing.assert_close(merge_whole("ties", Site.of(b, v, b), density=1.0), v)
     one = torch.ones(4)
-    assert torch.equal(ties.merge(Site.of(0 * one, one, -one), density=1.0), 0 * one)
+    assert torch.equal(merge_whole("ties", Site.of(0 * one, one, -one), density=1.0), 0 * one)
 
 
 @given(seeds, shapes, strengths, st.booleans())

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from baselines import dare_linear, dare_ties, inject, interp, linear, slerp, ta_sym, ties
+from baselines import dare_linear, dare_ties, inject, interp, linear, ta_sym
 from frism.errors import UserError
 from frism.method import discovery
 from frism.method.site import Site
+from tests.support.whole_tensors import merge_whole
 
 settings.register_profile("patient", deadline=None, max_examples=50)  # a busy machine is not a failure
 settings.load_profile("patient")
@@ -41,14 +42,16 @@ def angle(one: Tensor, other: Tensor) -> float:
 @given(seeds, shapes, fractions)
 def test_slerp_ends_symmetry_and_arc(seed: int, shape: tuple[int, ...], t: float) -> None:
     _, v, r = draw(seed, shape)
-    torch.testing.assert_close(slerp.merge(Site.of(None, v, r), t=0.0), v)
-    torch.testing.assert_close(slerp.merge(Site.of(None, v, r), t=1.0), r)
-    merged = slerp.merge(Site.of(None, v, r), t=t)
-    torch.testing.assert_close(merged, slerp.merge(Site.of(None, r, v), t=1 - t), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(merge_whole("slerp", Site.of(None, v, r), t=0.0), v)
+    torch.testing.assert_close(merge_whole("slerp", Site.of(None, v, r), t=1.0), r)
+    merged = merge_whole("slerp", Site.of(None, v, r), t=t)
+    torch.testing.assert_close(
+        merged, merge_whole("slerp", Site.of(None, r, v), t=1 - t), atol=1e-4, rtol=1e-4
+    )
     if abs(math.cos(angle(v, r))) < 0.99:
         # On one sphere, the arc is travelled at constant speed and never left.
         v, r = v / v.norm(), r / r.norm()
-        merged = slerp.merge(Site.of(None, v, r), t=t)
+        merged = merge_whole("slerp", Site.of(None, v, r), t=t)
         assert merged.norm().item() == pytest.approx(1, abs=1e-5)
         assert angle(v, merged) == pytest.approx(t * angle(v, r), abs=2e-3)
 
@@ -60,9 +63,9 @@ def test_slerp_of_nearly_parallel_tensors_is_interpolation(
     _, v, r = draw(seed, shape)
     for other in (v + 1e-4 * r, -2 * v, 3 * v):
         expected = interp.merge(Site.of(None, v, other), vlm_weight=1 - t)
-        torch.testing.assert_close(slerp.merge(Site.of(None, v, other), t=t), expected)
+        torch.testing.assert_close(merge_whole("slerp", Site.of(None, v, other), t=t), expected)
     torch.testing.assert_close(
-        slerp.merge(Site.of(None, v, r), t=t, straight=-1.0),
+        merge_whole("slerp", Site.of(None, v, r), t=t, straight=-1.0),
         interp.merge(Site.of(None, v, r), vlm_weight=1 - t),
     )
 
@@ -71,7 +74,7 @@ def test_slerp_of_nearly_parallel_tensors_is_interpolation(
 def test_slerp_with_a_tensor_that_has_no_direction_is_finite(t: float) -> None:
     _, v, _ = draw(0)
     for pair in ((v, 0 * v), (0 * v, v), (0 * v, 0 * v)):
-        assert torch.isfinite(slerp.merge(Site.of(None, *pair), t=t)).all()
+        assert torch.isfinite(merge_whole("slerp", Site.of(None, *pair), t=t)).all()
 
 
 @given(seeds, shapes, st.floats(-2, 2, width=32), st.floats(-2, 2, width=32))
@@ -129,11 +132,16 @@ def test_exact_trimming_keeps_the_rounded_down_count_and_the_first_of_equals(
 ) -> None:
     b, v, _ = draw(seed, shape)
     kept = max(1, int(density * b.numel()))
-    assert int((ties.merge(Site.of(0 * b, v, 0 * b), density=density, trimming="exact") != 0).sum()) == kept
+    assert (
+        int((merge_whole("ties", Site.of(0 * b, v, 0 * b), density=density, trimming="exact") != 0).sum())
+        == kept
+    )
     ones = torch.ones(shape)
-    result = ties.merge(Site.of(0 * ones, ones, 0 * ones), density=density, trimming="exact").flatten()
+    result = merge_whole(
+        "ties", Site.of(0 * ones, ones, 0 * ones), density=density, trimming="exact"
+    ).flatten()
     assert torch.equal(result, (torch.arange(ones.numel()) < kept).float())
-    assert torch.equal(ties.merge(Site.of(0 * ones, ones, 0 * ones), density=density), ones)
+    assert torch.equal(merge_whole("ties", Site.of(0 * ones, ones, 0 * ones), density=density), ones)
 
 
 def test_election_before_or_after_the_weights() -> None:
@@ -141,7 +149,9 @@ def test_election_before_or_after_the_weights() -> None:
     zero, three, minus_two = torch.zeros(1), torch.tensor([3.0]), torch.tensor([-2.0])
 
     def merged(**options: object) -> float:
-        return ties.merge(Site.of(zero, three, minus_two), density=1.0, lrm_weight=2.0, **options).item()
+        return merge_whole(
+            "ties", Site.of(zero, three, minus_two), density=1.0, lrm_weight=2.0, **options
+        ).item()
 
     assert merged() == 3
     assert merged(election="weighted") == -4
@@ -153,7 +163,9 @@ def test_what_the_agreeing_entries_are_divided_by() -> None:
 
     def merged(divide_by: str) -> float:
         weights = {"vlm_weight": 0.5, "lrm_weight": 2.0}
-        return ties.merge(Site.of(zero, one, three), density=1.0, divide_by=divide_by, **weights).item()
+        return merge_whole(
+            "ties", Site.of(zero, one, three), density=1.0, divide_by=divide_by, **weights
+        ).item()
 
     assert merged("count") == 6.5 / 2
     assert merged("weights") == pytest.approx(6.5 / 2.5)
@@ -163,9 +175,9 @@ def test_what_the_agreeing_entries_are_divided_by() -> None:
 def test_a_draw_changes_nothing_or_is_won_by_plus() -> None:
     zero, one = torch.zeros(1), torch.ones(1)
     for pair in ((one, -one), (-one, one)):
-        assert ties.merge(Site.of(zero, *pair), density=1.0).item() == 0
-        assert ties.merge(Site.of(zero, *pair), density=1.0, zero_sum="positive").item() == 1
-    assert ties.merge(Site.of(zero, zero, zero), density=1.0, zero_sum="positive").item() == 0
+        assert merge_whole("ties", Site.of(zero, *pair), density=1.0).item() == 0
+        assert merge_whole("ties", Site.of(zero, *pair), density=1.0, zero_sum="positive").item() == 1
+    assert merge_whole("ties", Site.of(zero, zero, zero), density=1.0, zero_sum="positive").item() == 0
 
 
 @given(seeds, shapes, st.sampled_from(["plain", "weighted"]), st.sampled_from(["count", "weights", "one"]))
@@ -175,7 +187,7 @@ def test_dare_ties_that_drops_nothing_is_ties_that_trims_nothing(
     b, v, r = draw(seed, shape)
     options = {"election": election, "divide_by": divide_by, "vlm_weight": 1.6, "strength": 0.7}
     dare = dare_ties.merge(Site.of(b, v, r, rng=seeded(seed)), density=1.0, **options)
-    torch.testing.assert_close(dare, ties.merge(Site.of(b, v, r), density=1.0, **options))
+    torch.testing.assert_close(dare, merge_whole("ties", Site.of(b, v, r), density=1.0, **options))
 
 
 @given(seeds, st.sampled_from([0.2, 0.5, 0.8]))

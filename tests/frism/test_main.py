@@ -23,7 +23,7 @@ def test_methods_are_listed_as_table_and_json() -> None:
     table, as_json = frism("methods"), frism("methods", "--json")
     assert (table.returncode, as_json.returncode) == (0, 0)
     rows = {row["name"]: row for row in json.loads(as_json.stdout)}
-    assert sorted(rows) == discovery.available()
+    assert sorted(rows) == discovery.list_names()
     for name, row in rows.items():
         assert name in table.stdout
         assert set(row["parameters"]) == set(discovery.find(name).parameters)
@@ -36,7 +36,7 @@ def test_methods_are_a_table_in_markdown() -> None:
     head, line, *rows = frism("methods", "--markdown").stdout.splitlines()
     assert head.count("|") == line.count("|") == 5
     names = [row.split("`")[1] for row in rows]
-    assert names == discovery.available()
+    assert names == discovery.list_names()
     (row,) = [row for row in rows if row.startswith("| `interp` |")]
     assert row == (
         "| `interp` | Interpolation (BR2V): vlm_weight * V + (1 - vlm_weight) * R. | `vlm_weight` 0.9 | - |"

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from baselines import _sparsify, slerp
-from baselines._election import consensus
-from baselines._trimming import largest
+from baselines._election import sum_elected
+from baselines._trimming import cut
 from frism.method.discovery import find
+from frism.method.site import Site
 from tests.parity import peers
 from tests.parity.conftest import Weights
 from tests.parity.mergekit_cases import CASES, DENSITY, DRAWN, NATIVE, SEED, B, R, V, configuration
@@ -104,12 +105,12 @@ def test_bfloat16_ties_differ_among_equal_magnitudes_alone(
         kept_or_not = []
         for role in (V, R):
             tau = stored[role][key].float() - base
-            exact = tau * largest(tau.abs(), params["density"], exact=True)
+            exact = cut(tau, params["density"], exact=True).keep(tau)
             smallest = exact[exact != 0].abs().min()
             kept_or_not.append([tau * (tau.abs() >= smallest), tau * (tau.abs() > smallest)])
         explained, agreed = torch.zeros_like(base, dtype=torch.bool), torch.ones_like(base, dtype=torch.bool)
         for taus in itertools.product(*kept_or_not):
-            total, divisor = consensus(taus, pair, "weighted", "positive", params["divide_by"])
+            total, divisor = sum_elected(taus, pair, "weighted", "positive", params["divide_by"])
             fits = one_rounding(base + params["strength"] * total / divisor, tensor, stored, key)
             explained, agreed = explained | fits, agreed & fits
         assert explained.all(), key
@@ -142,7 +143,8 @@ def test_arithmetic_in_bfloat16_is_coarser(
 
 def test_slerp_cases_take_both_branches(weights: dict[str, Weights]) -> None:
     stored = weights["float32"]
-    straight = {abs(slerp.cosine(tensor, stored[R][key])) > 0.9995 for key, tensor in stored[V].items()}
+    pairs = [Site.of(None, tensor, stored[R][key]) for key, tensor in stored[V].items()]
+    straight = {abs(slerp.measure(lambda pair=pair: iter([pair]))) > 0.9995 for pair in pairs}
     assert straight == {True, False}
 
 

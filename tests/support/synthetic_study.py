@@ -17,7 +17,7 @@ from scipy.stats import beta
 from benchmarks.gate_tables.open_fractions import locate_matrix
 from benchmarks.statistics.selection import choose
 from frism.method.fitted import Fitted
-from frism.method.recipe import Recipe, coefficients_digest
+from frism.method.recipe import Recipe, digest_coefficients
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.triple import Triple
 
@@ -275,7 +275,7 @@ def _gates(home: Path, line: dict[str, Any], params: dict[str, Any], rng: np.ran
 def _recipe(method: str, params: dict[str, Any], fitted: Fitted | None) -> Recipe:
     return Recipe(
         method=method, params=params, scope="mat", triple=triple().digest, spectrum=SpectrumSettings(),
-        coefficients=coefficients_digest(fitted),
+        coefficients=digest_coefficients(fitted),
     )  # fmt: skip
 
 

@@ -118,9 +118,9 @@ def test_every_kind_of_method_has_its_row_and_its_recipe(finished):
         text = (results / name).read_text()
         assert all(variant in text for variant in ("metagpt", "layer_search", "released")), name
     _, numbers = Recipe.load(results / "variants/metagpt")
-    assert numbers.flat().keys() == {"lrm", "vlm"}
+    assert numbers.flatten().keys() == {"lrm", "vlm"}
     _, searched = Recipe.load(results / "variants/layer_search")
-    assert searched.flat().keys() == {"layers"}
+    assert searched.flatten().keys() == {"layers"}
     recipe, nothing = Recipe.load(results / "variants/released")
     assert recipe.checkpoint is not None and not nothing
     columns = ["benchmark", "index", "raw"]

@@ -74,7 +74,7 @@ def test_gates_are_the_chosen_points(results):
     rows = table(results, "gates_by_layer").query("layer == 'all' and module == 'all'").set_index("variant")
     assert list(rows.index) == ["frism", "frism_layer", "frism_random"]  # controls borrow theirs
     fitted = Recipe.load(results / "variants" / "frism")[1]
-    values = np.concatenate([t.numpy() for key, t in fitted.flat().items() if key.endswith("/open")])
+    values = np.concatenate([t.numpy() for key, t in fitted.flatten().items() if key.endswith("/open")])
     assert rows.loc["frism", "mean"] == pytest.approx(values.mean(), abs=1e-4)
     assert rows.loc["frism", "directions"] == len(values)
     assert set(table(results, "gates_by_rank")["variant"]) == {"frism", "frism_layer"}

@@ -303,7 +303,7 @@ def test_a_search_takes_the_candidate_that_dev_likes_best(
     out = run("search", "searched", SEARCH, selection=ANY_LOSS)
     assert len(set(asked)) == len(asked) > 0
     _, fitted = Recipe.load(out)
-    assert fitted.flat().keys() == {"layers"}
+    assert fitted.flatten().keys() == {"layers"}
     choice = json.loads((out / "choice.json").read_text())
     assert before > 0
     assert max(c["reasoning"] for c in choice["candidates"]) == max(scores.reasoning for scores in seen)
@@ -342,7 +342,7 @@ def test_a_checkpoint_is_asked_as_it_is(
     assert not fitted
     triple = Triple.open(**triple_settings)
     merged = Recipe.make(triple, "inject", {"strength": 3.0})
-    export(Job.of(triple, merged, fitted, tmp_path / "merged"))
+    export(Job.from_recipe(triple, merged, fitted, tmp_path / "merged"))
     other = run("study", "other", {"checkpoint": str(tmp_path / "merged")})
     injected = run("study", "inject", {"method": "inject", "params": {"strength": 3.0}})
     scores = [pd.read_csv(folder / "dev.csv")["correct"].tolist() for folder in (other, injected)]

@@ -31,7 +31,7 @@ def fit(triple: Triple, workspace: Path | None, steps: int, **changes: Any) -> d
             calibration_settings.CalibrationSettings(questions=8), seed=0
         ),
     )  # fmt: skip
-    return learn(fitting, Gates(), 1.0, Learning(steps=steps, **options)).flat()
+    return learn(fitting, Gates(), 1.0, Learning(steps=steps, **options)).flatten()
 
 
 if __name__ == "__main__":

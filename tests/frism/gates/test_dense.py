@@ -50,7 +50,7 @@ def both(
         triple, spectra=spectra, calibration=SimpleNamespace(questions=questions),
         compute=Compute(dtype="float64"),
     )  # fmt: skip
-    ours = learn(fitting, Gates(), STRENGTH, learning).flat()
+    ours = learn(fitting, Gates(), STRENGTH, learning).flatten()
     reference = dense.learn(
         triple, questions, spectra, strength=STRENGTH, alpha=ALPHA, lr=LR, steps=steps, max_new_tokens=ROOM,
         tail_every=tail_every,

@@ -27,7 +27,7 @@ def fit(
     fitting = Fitting(
         triple, spectra=spectra, calibration=calibration, workspace=workspace, compute=options.pop("compute")
     )
-    return learn(fitting, options.pop("gates"), 1.0, learning, **options).flat()
+    return learn(fitting, options.pop("gates"), 1.0, learning, **options).flatten()
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def test_every_architecture_is_judged(tmp_path: Path, family: str) -> None:
     assert fates["merged"] == found["aligned"] == len(found["tensors"])
     assert sum(fates.values()) == found["sides"][1]["tensors"]
     assert [row["layer"] for row in found["layers"]] == [0, 1, 2, None]
-    assert {row["method"] for row in found["costs"]["methods"]} == set(discovery.available())
+    assert {row["method"] for row in found["costs"]["methods"]} == set(discovery.list_names())
     assert found["sides"][1]["dtypes"] == {"BF16": found["sides"][1]["tensors"]}
     assert found["sides"][1]["shards"] > 1
 

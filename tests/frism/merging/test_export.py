@@ -24,7 +24,7 @@ from frism.errors import UserError
 from frism.merging import export as exporting
 from frism.merging import on_load
 from frism.merging.export import Job, export
-from frism.method.discovery import available, find
+from frism.method.discovery import find, list_names
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.spectra.spectra import Spectra
@@ -107,18 +107,18 @@ def test_every_architecture_merges_reloads_and_generates(
     architectures.make(family, tmp_path, naming, shards, tied, dtype=torch.bfloat16)
     triple = Triple.open(**{role: tmp_path / role for role in ROLES})
     recipe = Recipe.make(triple, "inject", {"strength": 0.7}, scope=WIDEST_SCOPE)
-    outcome = export(Job.of(triple, recipe, Fitted(), tmp_path / "out"))
-    counts = outcome.plan.counts()
+    outcome = export(Job.from_recipe(triple, recipe, Fitted(), tmp_path / "out"))
+    counts = outcome.plan.count_fates()
     assert counts["merged"] == len(triple.names(WIDEST_SCOPE))
     assert sum(counts.values()) == len(triple.checkpoints["vlm"].tensors)
     assert (counts["skipped"] > 0) == (family == "mllama")
     check_export(triple, recipe, tmp_path / "out")
 
 
-@pytest.mark.parametrize("method", [name for name in available() if not find(name).fit and name != "vlm"])
+@pytest.mark.parametrize("method", [name for name in list_names() if not find(name).fit and name != "vlm"])
 def test_every_method_writes_what_merge_on_load_fills_in(triple: Triple, tmp_path: Path, method: str) -> None:
     recipe = Recipe.make(triple, method, scope=WIDEST_SCOPE, seed=4)
-    export(Job.of(triple, recipe, Fitted(), tmp_path / "out"))
+    export(Job.from_recipe(triple, recipe, Fitted(), tmp_path / "out"))
     model, filled = loaded(tmp_path / "out"), on_load.load(triple, recipe)
     state = filled.state_dict()
     for name, tensor in model.state_dict().items():
@@ -191,7 +191,7 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
     assert str(tmp_path) not in card
     report = json.loads((tmp_path / "out/merge_report.json").read_text())
     assert list(report["tensors"]) == list(triple.checkpoints["vlm"].tensors)
-    norms = on_load.injected_norms(triple, recipe)
+    norms = on_load.measure_injected_norms(triple, recipe)
     for name, norm in norms.items():
         row = report["tensors"][triple.stored(name)]
         assert row["injected"] == pytest.approx(norm, rel=1e-5)
@@ -212,20 +212,20 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
     assert [model["parameters"]["weight"] for model in config["models"]] == [1.0, 0.25]
 
 
-@pytest.mark.parametrize("method", available())
+@pytest.mark.parametrize("method", list_names())
 def test_every_method_has_provenance_in_mergekits_words_or_says_why_not(triple: Triple, method: str) -> None:
-    from frism.merging.mergekit_config import mergekit_config
+    from frism.merging.mergekit_config import format_mergekit_config
 
     recipe = Recipe.make(triple, method, fitted=Fitted({"x": torch.ones(1)}) if find(method).fit else None)
-    text = mergekit_config(recipe, {role: role for role in ROLES}, "BF16")
+    text = format_mergekit_config(recipe, {role: role for role in ROLES}, "BF16")
     config = yaml.safe_load(text)
     assert (config is None) == (f"mergekit has no such method: {method} with" in text)
 
 
 def test_sharding_keeps_every_tensor_and_the_index_points_to_it(triple: Triple, tmp_path: Path) -> None:
     recipe = Recipe.make(triple, "interp")
-    export(Job.of(triple, recipe, Fitted(), tmp_path / "one"))
-    export(Job.of(triple, recipe, Fitted(), tmp_path / "many", shard_size=1_000_000))
+    export(Job.from_recipe(triple, recipe, Fitted(), tmp_path / "one"))
+    export(Job.from_recipe(triple, recipe, Fitted(), tmp_path / "many", shard_size=1_000_000))
     assert raw(Checkpoint(tmp_path / "many")) == raw(Checkpoint(tmp_path / "one"))
     index = json.loads((tmp_path / "many/model.safetensors.index.json").read_text())
     files = sorted(set(index["weight_map"].values()))
@@ -236,7 +236,7 @@ def test_sharding_keeps_every_tensor_and_the_index_points_to_it(triple: Triple, 
         h.bytes for h in Checkpoint(tmp_path / "one").tensors.values()
     )
     again = Triple.open(triple.base_folder, tmp_path / "many", triple.lrm_folder)
-    export(Job.of(again, Recipe.make(again, "vlm"), Fitted(), tmp_path / "kept"))
+    export(Job.from_recipe(again, Recipe.make(again, "vlm"), Fitted(), tmp_path / "kept"))
     for name in (*files, "model.safetensors.index.json"):
         assert (tmp_path / "kept" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
 
@@ -260,7 +260,7 @@ def test_a_value_out_of_range_is_named(
         tensors["model.layers.1.self_attn.q_proj.weight"][0, 0] = 1e30
 
     edit_weights(copied_folders["vlm"], large)
-    with pytest.raises(UserError, match=r"layers\.1\.self_attn\.q_proj\.weight .*out of F16's range"):
+    with pytest.raises(UserError, match=r"layers\.1\.self_attn\.q_proj\.weight .*outside the range of F16"):
         export(make_job(Triple.open(**copied_folders), tmp_path / "out", dtype="F16"))
     assert not (tmp_path / "out").exists()
 
@@ -336,7 +336,7 @@ def test_a_half_done_folder_of_another_merge_is_not_taken_up(triple: Triple, tmp
     program = KILLED.format(**paths, out=str(tmp_path / "out"), after=3_000_000)
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
     recipe = Recipe.make(triple, "inject", {"strength": 0.9})
-    export(Job.of(triple, recipe, Fitted(), tmp_path / "out", shard_size=500_000))
+    export(Job.from_recipe(triple, recipe, Fitted(), tmp_path / "out", shard_size=500_000))
     check_export(triple, recipe, tmp_path / "out")
 
 
@@ -393,7 +393,7 @@ def test_a_name_that_is_taken_or_in_use_is_refused(triple: Triple, tmp_path: Pat
         export(make_job(triple, tmp_path / "out"))
     job = make_job(triple, tmp_path / "other")
     with (
-        exporting._held(tmp_path / ".other.partial", "key"),
+        exporting._lock_scratch(tmp_path / ".other.partial", "key"),
         pytest.raises(UserError, match="another process is writing"),
     ):
         export(job)
@@ -435,12 +435,12 @@ def test_command_merges_and_a_dry_run_writes_nothing(triple: Triple, tmp_path: P
     [
         (["--method", "injct"], "unknown method 'injct'"),
         (["--method", "inject", "--set", "strenght=1"], "no parameter 'strenght'"),
-        (["--method", "inject", "--set", "strength"], "--set strength is no assignment"),
+        (["--method", "inject", "--set", "strength"], "--set strength is not an assignment"),
         (["--method", "inject", "--set", "strength=high"], "must be a number, not 'high'"),
         (["--method", "inject", "--scope", "everything"], "unknown scope 'everything'"),
         (["--method", "inject", "--scope", "all"], "scope 'all' is for text models"),
         (["--method", "inject", "--dtype", "int8"], "--dtype int8 is unknown"),
-        (["--method", "inject", "--shard-size", "big"], "--shard-size big is no size"),
+        (["--method", "inject", "--shard-size", "big"], "--shard-size big is not a size"),
         (["--method", "inject", "--device", "cuda:7"], "--device cuda:7 cannot be used"),
         (["--method", "frism"], "`frism export`"),
     ],
@@ -499,7 +499,7 @@ def test_command_exports_a_fitted_variant(triple: Triple, tmp_path: Path) -> Non
     assert exported.returncode == 0, exported.stderr
     again, coefficients = Recipe.load(tmp_path / "out")
     assert again == recipe
-    assert all(torch.equal(value, fitted.flat()[name]) for name, value in coefficients.flat().items())
+    assert all(torch.equal(value, fitted.flatten()[name]) for name, value in coefficients.flatten().items())
     model, filled = loaded(tmp_path / "out"), on_load.load(triple, recipe, fitted)
     for (name, tensor), other in zip(model.state_dict().items(), filled.state_dict().values(), strict=True):
         assert torch.equal(tensor, other), name
@@ -519,7 +519,7 @@ def test_numbers_that_follow_from_the_weights_are_fitted_on_the_spot(triple: Tri
         for role in ("vlm", "lrm")
     ]
     shares = {"vlm": squares[0] / sum(squares), "lrm": squares[1] / sum(squares)}
-    assert fitted.flat().keys() == {"lrm", "vlm"}, "numbers of the whole model, not of every tensor"
+    assert fitted.flatten().keys() == {"lrm", "vlm"}, "numbers of the whole model, not of every tensor"
     for role, share in shares.items():
         assert fitted.model[role].item() == pytest.approx(float(share), rel=1e-6)
     assert recipe == Recipe.make(triple, "metagpt", fitted=fitted)
@@ -540,7 +540,7 @@ def test_numbers_that_follow_from_the_weights_are_fitted_on_the_spot(triple: Tri
 def test_what_needs_more_than_the_weights_is_refused(
     triple: Triple, tmp_path: Path, method: str, needed: str
 ) -> None:
-    with pytest.raises(UserError, match=f"method {method} is fitted with {needed}, which `frism merge`"):
+    with pytest.raises(UserError, match=f"method {method} must be fitted with {needed} before it can merge"):
         export(make_job(triple, tmp_path / "out", method, params=find(method).validate({})))
     assert not (tmp_path / "out").exists()
 
@@ -549,7 +549,7 @@ def test_a_card_of_learned_gates_says_so(triple: Triple, tmp_path: Path) -> None
     spectra = Spectra(triple)
     gates = {name: {"open": torch.rand(len(spectra.load(name).s))} for name in triple.names()}
     recipe = Recipe.make(triple, "frism", fitted=Fitted(tensors=gates))
-    export(Job.of(triple, recipe, Fitted(tensors=gates), tmp_path / "out"))
+    export(Job.from_recipe(triple, recipe, Fitted(tensors=gates), tmp_path / "out"))
     card = (tmp_path / "out/README.md").read_text()
     assert "with gates learned from calibration questions" in card
     assert "without training" not in card

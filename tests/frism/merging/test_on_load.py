@@ -14,6 +14,7 @@ from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import WIDEST_SCOPE, Triple
 from tests.support import architectures
+from tests.support.fits import fit
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_filled_model_holds_the_streamed_tensors(triple: Triple, model: nn.Modul
         assert torch.equal(model.model.language_model.get_parameter(name), tensor)
         delta = tensor.double() - triple.read("vlm", name).double()
         assert norms[name] == pytest.approx(delta.norm().item(), rel=1e-5)
-    assert norms == on_load.injected_norms(triple, recipe)
+    assert norms == on_load.measure_injected_norms(triple, recipe)
 
 
 def test_switching_restores_the_vlm_first(triple: Triple, model: nn.Module) -> None:
@@ -114,6 +115,18 @@ def test_coefficients_must_belong(triple: Triple) -> None:
         list(on_load.merge(triple, Recipe.make(triple, "inject", fitted=Fitted({"a": torch.tensor(1.0)}))))
 
 
+def test_a_method_that_fits_on_weights_is_fitted_first(triple: Triple) -> None:
+    fitted = fit("metagpt", triple, {})
+    expected = dict(on_load.merge(triple, Recipe.make(triple, "metagpt", fitted=fitted), fitted))
+    merged = dict(on_load.merge(triple, Recipe.make(triple, "metagpt")))
+    assert merged.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in merged.items())
+    with pytest.raises(
+        UserError, match="frism must be fitted with calibration questions before it can merge"
+    ):
+        list(on_load.merge(triple, Recipe.make(triple, "frism")))
+
+
 def test_dtype_and_device_map_are_respected(triple: Triple) -> None:
     recipe = Recipe.make(triple, "ties", scope=WIDEST_SCOPE)
     model = on_load.load(triple, recipe, dtype="auto", device_map={"": "cpu"})
@@ -128,7 +141,7 @@ def test_an_offloaded_part_is_refused(triple: Triple, tmp_path: Path) -> None:
     model = dispatch_model(
         on_load.load(triple, None), whole, offload_dir=tmp_path, main_device="cpu", force_hooks=True
     )
-    with pytest.raises(UserError, match=r"is offloaded: choose a device_map that holds all of it"):
+    with pytest.raises(UserError, match=r"is offloaded: choose a device_map that keeps it on a device"):
         on_load.apply(model, triple, Recipe.make(triple, "inject"))
 
 
@@ -169,5 +182,5 @@ def test_text_models_are_merged_whole(tmp_path: Path, tied: bool) -> None:
 
 def test_model_of_another_kind_is_refused(triple: Triple) -> None:
     lrm = Qwen2ForCausalLM.from_pretrained(triple.lrm_folder)
-    with pytest.raises(UserError, match=r"Qwen2ForCausalLM has no model\.language_model"):
+    with pytest.raises(UserError, match=r"Qwen2ForCausalLM has no parameter model\.language_model"):
         on_load.apply(lrm, triple, None)

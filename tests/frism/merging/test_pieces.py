@@ -14,14 +14,14 @@ from frism.checkpoints.dtypes import FLOATS
 from frism.errors import UserError
 from frism.merging import pieces as merging
 from frism.merging.backends import NumpyBackend, TorchBackend
-from frism.merging.pieces import Merger, Piece, Result, for_each
-from frism.method.discovery import available, find
+from frism.merging.pieces import Merger, Piece, Result, ScratchBuffers, run_tasks
+from frism.method.discovery import find, list_names
 from frism.method.fitting import Fitting
 from frism.triples.triple import Triple
 from tests.support import architectures
 
-ARITHMETIC = [name for name in available() if find(name).arithmetic and not find(name).fit]
-UNFITTED = [name for name in available() if not find(name).fit]
+ARITHMETIC = [name for name in list_names() if find(name).arithmetic and not find(name).fit]
+UNFITTED = [name for name in list_names() if not find(name).fit]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def merged(
     ) as merger:
         for name in merger.names:
             filled[name] = np.full(triple.header("vlm", name).values, np.nan, np.float32)
-        for_each((task for name in merger.names for task in merger.work(name, use)), merger, threads)
+        run_tasks((task for name in merger.names for task in merger.make_tasks(name, use)), merger, threads)
     return {name: values.tobytes() for name, values in filled.items()}
 
 
@@ -107,7 +107,7 @@ def test_an_error_in_a_thread_stops_the_others(mixed: Triple) -> None:
     done: list[int] = []
 
     def task(number: int) -> Callable[[object], None]:
-        def run(desk: object) -> None:
+        def run(buffers: object) -> None:
             if number == 5:
                 raise UserError("five")
             done.append(number)
@@ -119,7 +119,7 @@ def test_an_error_in_a_thread_stops_the_others(mixed: Triple) -> None:
         Merger(mixed, found, found.validate({}), scope="all") as merger,
         pytest.raises(UserError, match="five"),
     ):
-        for_each((task(number) for number in range(3000)), merger, 2)
+        run_tasks((task(number) for number in range(3000)), merger, 2)
     assert len(done) < 3000
 
 
@@ -155,7 +155,7 @@ def test_casts_round_as_torch_does(given_values: np.ndarray, dtype: str) -> None
     assert bytes(block) == bytes(other)
     assert stored.tobytes() == torch_stored.numpy().tobytes()
     for backend in (numpy, torches):
-        buffer, handle = backend.buffer(len(block))
+        buffer, handle = backend.allocate(len(block))
         buffer[:] = block
         widened = np.asarray(backend.widen(handle, dtype, given_values.shape))
         assert widened.tobytes() == stored.tobytes()
@@ -172,7 +172,7 @@ def test_norms_and_counts_agree_between_backends(given_values: np.ndarray) -> No
     assert numpy.largest(given_values) == torches.largest(tensor) == abs(given_values).max()
     for bad in (float("nan"), float("inf")):
         broken = np.append(given_values, np.float32(bad))
-        assert numpy.bad(broken) == torches.bad(torch.from_numpy(broken)) == 1
+        assert numpy.count_not_finite(broken) == torches.count_not_finite(torch.from_numpy(broken)) == 1
         assert not numpy.norm(broken) < float("inf")
         assert not torches.norm(torch.from_numpy(broken)) < float("inf")
 
@@ -182,7 +182,7 @@ def test_fitted_numbers_are_the_same_in_numpy_and_torch(mixed: Triple) -> None:
     fitted = found.run_fit(Fitting(mixed, scope="all"), {})
     for device in (None, "cpu"):
         with Merger(mixed, found, {}, scope="all", fitted=fitted, device=device) as merger:
-            desk = merger.desk()
-            pieces = [merger.merge(p, desk).merged for n in merger.names for p in merger.pieces(n)]
+            buffers = ScratchBuffers(merger.backend)
+            pieces = [merger.merge(p, buffers).merged for n in merger.names for p in merger.split(n)]
             results.append(b"".join(np.asarray(piece).tobytes() for piece in pieces))
     assert results[0] == results[1]

@@ -12,8 +12,8 @@ from frism.checkpoints.dtypes import BITS
 from frism.checkpoints.headers import read_headers
 from frism.checkpoints.reading import SourceFiles, byte_range
 from frism.errors import UserError
-from frism.merging.sharding import bytes_from, dtype_from
-from frism.merging.tensor_files import Layout, OutputFile
+from frism.merging.sharding import parse_dtype, parse_size
+from frism.merging.tensor_files import FileLayout, OutputFile
 
 TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I8": np.int8, "I64": np.int64}
 tensors = st.dictionaries(
@@ -28,7 +28,9 @@ def test_safetensors_reads_what_was_laid_out(
     tmp_path_factory: pytest.TempPathFactory, described: dict[str, tuple[str, tuple[int, ...]]]
 ) -> None:
     path = tmp_path_factory.mktemp("layout") / "model.safetensors"
-    layout = Layout.of(((name, dtype, shape) for name, (dtype, shape) in described.items()), {"format": "pt"})
+    layout = FileLayout.arrange(
+        ((name, dtype, shape) for name, (dtype, shape) in described.items()), {"format": "pt"}
+    )
     assert len(layout.head) % 8 == 0
     values = {}
     output = OutputFile(path, layout.size)
@@ -54,7 +56,7 @@ def test_a_file_of_safetensors_is_laid_out_as_it_is(tmp_path: Path) -> None:
         {"format": "pt"},
     )
     headers = read_headers(tmp_path / "model.safetensors")
-    layout = Layout.of(((name, h.dtype, h.shape) for name, h in headers.items()), {"format": "pt"})
+    layout = FileLayout.arrange(((name, h.dtype, h.shape) for name, h in headers.items()), {"format": "pt"})
     assert [(slot.name, slot.start, slot.end) for slot in layout.slots] == [
         (name, header.start, header.end) for name, header in headers.items()
     ]
@@ -101,16 +103,16 @@ def test_place_counts_in_values(tmp_path: Path) -> None:
     ("text", "size"), [("5GB", 5 * 10**9), ("500 MiB", 500 << 20), ("1.5kb", 1500), ("7", 7)]
 )
 def test_sizes_are_read(text: str, size: int) -> None:
-    assert bytes_from(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "GB", "5 apples", "-1GB", "0GB"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="is no size"):
-        bytes_from(text)
+    with pytest.raises(UserError, match="is not a size"):
+        parse_size(text)
 
 
 def test_dtypes_have_two_names() -> None:
-    assert dtype_from("bfloat16") == dtype_from("BF16") == dtype_from("bf16") == "BF16"
+    assert parse_dtype("bfloat16") == parse_dtype("BF16") == parse_dtype("bf16") == "BF16"
     with pytest.raises(UserError, match="--dtype int8 is unknown"):
-        dtype_from("int8")
+        parse_dtype("int8")

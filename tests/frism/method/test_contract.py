@@ -31,11 +31,11 @@ BROKEN = {
     "undocumented": (("`half` *", "a half of"), "parameter 'half' is not documented"),
     "no return type": ((" -> Array", ""), "merge has no return type"),
     "no type": (("half: Fraction", "half"), "'half' of merge needs a type"),
-    "no default": (("Fraction = 0.5", "Fraction"), "'half' of merge needs a default"),
+    "no default": (("Fraction = 0.5", "Fraction"), "'half' of merge has no default"),
     "default out of range": (("= 0.5", "= 1.5"), "'half' must be a number of at least 0 and at most 1"),
-    "not finite": ((RETURN, "    return site.vlm / 0 * half\n"), "gave NaN or infinite values"),
+    "not finite": ((RETURN, "    return site.vlm / 0 * half\n"), "returned NaN or infinite values"),
     "not fp32": ((RETURN, "    return site.vlm.double() * half\n"), "not [5] torch.float32"),
-    "other shape": ((RETURN, "    return site.vlm[:1]\n"), "gave [1]"),
+    "other shape": ((RETURN, "    return site.vlm[:1]\n"), "returned [1]"),
     "not repeatable": (
         (RETURN, "    import torch\n    return site.vlm + half * torch.rand(site.vlm.shape)\n"),
         "another result when it is run again",
@@ -53,7 +53,7 @@ BROKEN = {
                  '    return Fitted(model={"a": torch.rand(1)})\n'),
         "fit gives another result when it is run again",
     ),
-    "no Fitted": ((RETURN, RETURN + "\n\ndef fit(fitting) -> dict:\n    return {}\n"), "fit gave dict"),
+    "no Fitted": ((RETURN, RETURN + "\n\ndef fit(fitting) -> dict:\n    return {}\n"), "fit returned dict"),
     "fails": ((RETURN, "    return site.vlm + undefined\n"), "fails with NameError"),
 }  # fmt: skip
 

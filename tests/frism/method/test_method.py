@@ -45,10 +45,10 @@ def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drop]:
 
 
 def test_a_dropped_file_is_a_method(drop: Drop, triple: Triple) -> None:
-    before = methods.available()
+    before = methods.list_names()
     drop("half_way_a", TEN_LINES)
     drop("_helper", "")
-    assert methods.available() == sorted([*before, "half_way_a"])
+    assert methods.list_names() == sorted([*before, "half_way_a"])
     method = methods.find("half_way_a")
     assert (method.label, method.reads, method.scope) == ("Half way", ("vlm", "lrm"), "mat")
     assert method.validate({}) == {"half": 0.5}
@@ -130,7 +130,7 @@ def test_an_int_serves_as_float_and_defaults_fill_in() -> None:
         ('"""X."""\ndef merge(site, **rest): pass\n', "must be a named argument"),
         ('"""X."""\ndef merge(site, *, a=1): pass\n', "'a' of merge needs a type"),
         ('"""X."""\ndef merge(site, *, a: list = []): pass\n', "'a' of merge needs a type"),
-        ('"""X."""\ndef merge(site, *, a: int): pass\n', "'a' of merge needs a default"),
+        ('"""X."""\ndef merge(site, *, a: int): pass\n', "'a' of merge has no default"),
         ('"""X."""\ndef merge(site, *, a: int = 0.5): pass\n', "'a' must be a whole number"),
         (
             '"""X."""\ndef merge(site, *, a: int = 1): pass\ndef fit(fitting, *, a: int = 2): pass\n',
@@ -155,7 +155,7 @@ def test_postponed_annotations_are_read(drop: Drop) -> None:
 def test_two_methods_of_one_name(drop: Drop) -> None:
     drop("frism", TEN_LINES)
     with pytest.raises(UserError, match="two methods are named 'frism'"):
-        methods.available()
+        methods.list_names()
 
 
 @pytest.mark.parametrize("result", ["site.vlm[:1]", "site.vlm.double()", "site.vlm / 0", "None"])
@@ -164,7 +164,9 @@ def test_bad_results_of_a_method_are_named(
 ) -> None:
     name = f"bad_result_{request.node.callspec.indices['result']}"
     drop(name, f'"""X."""\ndef merge(site): return {result}\n')
-    with pytest.raises(UserError, match=rf"method {name} gave .* for layers\.0\.self_attn\.q_proj\.weight"):
+    with pytest.raises(
+        UserError, match=rf"method {name} returned .* for layers\.0\.self_attn\.q_proj\.weight"
+    ):
         list(merge(triple, Recipe.make(triple, name)))
 
 
@@ -210,7 +212,9 @@ def test_fit_gets_what_it_needs_and_merge_gets_it_back(drop: Drop, triple: Tripl
     for name, tensor in merge(triple, recipe, fitted):
         own = -1.0 if name == first else 2.0  # a tensor's own entry over that of the whole model
         assert torch.equal(tensor, triple.read("vlm", name) + own + 4.0)
-    with pytest.raises(UserError, match=r"fitted no 'part' for .*bias: choose a smaller scope"):
+    with pytest.raises(
+        UserError, match=r"has no fitted 'part' for .*bias: .* the scope that it was fitted for"
+    ):
         list(merge(triple, Recipe.make(triple, "fitted_a", scope="mat+bias", fitted=fitted), fitted))
 
 

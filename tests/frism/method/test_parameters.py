@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from frism.errors import UserError
-from frism.method.discovery import available, find
+from frism.method.discovery import find, list_names
 from frism.method.parameters import read_signature
 from frism.method.ranges import Count, Share
 
@@ -37,12 +37,12 @@ def test_fields_count_one_by_one_and_come_back_as_the_dataclass() -> None:
         "rate": 0.5,
         "steps": 3,
     }
-    assert signature.arguments({"extra": True, "rate": 1.0, "steps": 9}) == {
+    assert signature.build_arguments({"extra": True, "rate": 1.0, "steps": 9}) == {
         "extra": True,
         "shared": Shared(1.0, 9),
     }
     with pytest.raises(ValueError, match="the rate exceeds the steps"):
-        signature.arguments({"extra": True, "rate": 10.0, "steps": 9})
+        signature.build_arguments({"extra": True, "rate": 10.0, "steps": 9})
 
 
 def test_an_instance_as_the_default_gives_its_own_defaults() -> None:
@@ -61,7 +61,7 @@ def test_a_field_without_a_default_is_named() -> None:
 
     def bare(site: object, *, shared: Bare) -> None: ...
 
-    with pytest.raises(UserError, match="here: field 'rate' of Bare needs a default"):
+    with pytest.raises(UserError, match="here: field 'rate' of Bare has no default"):
         read_signature(bare, "here")
 
 
@@ -70,7 +70,7 @@ def test_a_range_is_said_in_words() -> None:
         site: object, *, a: Share = 0.5, b: Count = 1, c: Literal["x", "y"] = "x", d: bool = True
     ) -> None: ...
 
-    words = {name: p.words for name, p in read_signature(ranged, "here").parameters.items()}
+    words = {name: p.description for name, p in read_signature(ranged, "here").parameters.items()}
     assert words == {
         "a": "a number above 0 and at most 1",
         "b": "a whole number of at least 1",
@@ -105,7 +105,7 @@ def test_what_is_out_of_range_is_refused_in_a_sentence(method: str, params: dict
     assert sentence in str(raised.value)
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", list_names())
 def test_wrong_parameters_are_refused(name: str) -> None:
     method = find(name)
     with pytest.raises(UserError, match=f"method {name} has no parameter 'no_such'"):

@@ -51,11 +51,11 @@ def test_fitted_tensors_come_back_bit_for_bit(triple: Triple, tmp_path: Path) ->
     recipe.save(tmp_path, fitted)
     loaded, again = Recipe.load(tmp_path)
     assert loaded == recipe
-    assert list(again.flat()) == ["a/gate", "b/gate", "c", "curve/kl"]
-    assert {n: t.tolist() for n, t in again.flat().items()} == {
-        n: t.tolist() for n, t in fitted.flat().items()
+    assert list(again.flatten()) == ["a/gate", "b/gate", "c", "curve/kl"]
+    assert {n: t.tolist() for n, t in again.flatten().items()} == {
+        n: t.tolist() for n, t in fitted.flatten().items()
     }
-    assert again.of("a").keys() == {"gate", "c"}
+    assert again.select("a").keys() == {"gate", "c"}
 
 
 def test_saving_over_a_fitted_variant_removes_its_coefficients(triple: Triple, tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_unwritable_folder(triple: Triple, tmp_path: Path) -> None:
 def test_a_checkpoint_is_a_variant_by_its_content_wherever_it_lies(
     triple: Triple, triple_folders: dict[str, Path], copied_folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    recipe = Recipe.of_checkpoint(triple, triple_folders["vlm"])
-    moved = Recipe.of_checkpoint(triple, copied_folders["vlm"])
+    recipe = Recipe.from_checkpoint(triple, triple_folders["vlm"])
+    moved = Recipe.from_checkpoint(triple, copied_folders["vlm"])
     assert recipe.key == moved.key != Recipe.make(triple, "vlm").key
     recipe.save(tmp_path)
     loaded, fitted = Recipe.load(tmp_path)
@@ -133,7 +133,7 @@ def test_a_checkpoint_is_a_variant_by_its_content_wherever_it_lies(
     moved.check(triple, None)
     config = copied_folders["vlm"] / "config.json"
     config.write_text(config.read_text() + "\n")
-    with pytest.raises(UserError, match=r"made of another checkpoint than .* holds now"):
+    with pytest.raises(UserError, match=r"made from another checkpoint than .* holds now"):
         moved.check(triple, None)
 
 

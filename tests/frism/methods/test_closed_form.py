@@ -32,7 +32,7 @@ def estimated(
 ) -> Flat:
     spectra = Spectra(triple, SpectrumSettings(rank=rank))
     given = {**SHORT, **params}
-    return fit("frism_closed_form", triple, given, calibration=calibration, spectra=spectra).flat()
+    return fit("frism_closed_form", triple, given, calibration=calibration, spectra=spectra).flatten()
 
 
 def openings(fitted: Flat) -> Tensor:
@@ -65,7 +65,7 @@ def test_curvature_is_twice_the_kl_of_a_small_step(triple: Triple, calibration: 
     fitted = fit(
         "frism_closed_form", triple, {**SHORT, "samples": 10},
         calibration=calibration, spectra=spectra, compute=compute,
-    ).flat()  # fmt: skip
+    ).flatten()  # fmt: skip
     receiver = Receiver.load(triple, compute)
     examples, _ = make_examples(
         receiver, calibration.questions, TeacherSettings(SHORT["max_new_tokens"]), batch=8, batches=1
@@ -129,7 +129,7 @@ def test_it_repeats_and_resumes_from_a_workspace(
         again = fit(
             "frism_closed_form", triple, {**SHORT, "alpha": 0.05},
             calibration=asked, spectra=spectra, workspace=tmp_path,
-        ).flat()  # fmt: skip
+        ).flatten()  # fmt: skip
         assert again.keys() == fitted.keys()
         assert all(torch.equal(again[key], value) for key, value in fitted.items())
     assert any((tmp_path / "teacher").iterdir())
@@ -157,7 +157,7 @@ def test_one_pass_serves_every_alpha(
                 calibration=asked,
                 spectra=spectra,
                 workspace=folder,
-            ).flat()
+            ).flatten()
             for alpha in (0.01, 0.2)
         ]
         for folder in (tmp_path, None)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from frism.merging.on_load import injected_norms
+from frism.merging.on_load import measure_injected_norms
 from frism.method import discovery as methods
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
@@ -27,11 +27,11 @@ def test_uniform_and_matrix_controls_inject_what_their_reference_does(
     params = {key: value for key, value in SHORT.items() if key in method.parameters}
     fitted = fit(name, triple, params, calibration=calibration, spectra=spectra)
     recipe = Recipe.make(triple, name, params, spectrum=settings, fitted=fitted)
-    expected = injected_norms(triple, recipe, fitted)
+    expected = measure_injected_norms(triple, recipe, fitted)
 
     def control(kind: str) -> dict[str, float]:
         own = fit(kind, triple, {}, reference=replace(fitted, params=recipe.params), spectra=spectra)
-        return injected_norms(triple, Recipe.make(triple, kind, spectrum=settings, fitted=own), own)
+        return measure_injected_norms(triple, Recipe.make(triple, kind, spectrum=settings, fitted=own), own)
 
     assert control("frism_matrix") == pytest.approx(expected, rel=2e-3, abs=1e-5)
     total = torch.tensor(list(expected.values())).norm().item()

@@ -17,7 +17,7 @@ PARAMS = {"strength": 1.2}
 
 
 def learned(triple: Triple, calibration: SimpleNamespace, **params: float) -> dict[str, torch.Tensor]:
-    return fit("frism", triple, params, calibration=calibration).flat()
+    return fit("frism", triple, params, calibration=calibration).flatten()
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +87,12 @@ def control(kind: str, triple: Triple, fitted: dict[str, torch.Tensor]) -> Fitte
 
 def test_uniform_control_has_the_same_norm(triple: Triple, fitted: dict) -> None:
     own = control("frism_uniform", triple, fitted)
-    assert own.flat().keys() == {"factor"}, "one number of the whole model"
+    assert own.flatten().keys() == {"factor"}, "one number of the whole model"
     deltas: list[list[torch.Tensor]] = [[], []]
     for name in triple.names("mat"):
         t = tensors(triple, name)
         deltas[0].append((injection_of(triple, name, fitted) - t["vlm"]).flatten())
-        deltas[1].append((frism_uniform.merge(Site.of(**t, fitted=own.of(name))) - t["vlm"]).flatten())
+        deltas[1].append((frism_uniform.merge(Site.of(**t, fitted=own.select(name))) - t["vlm"]).flatten())
     norm = [torch.cat(delta).norm() for delta in deltas]
     torch.testing.assert_close(norm[0], norm[1], rtol=1e-4, atol=1e-6)
 
@@ -102,7 +102,7 @@ def test_matrix_control_has_the_same_norm_in_every_matrix(triple: Triple, fitted
     for name in triple.names("mat"):
         t = tensors(triple, name)
         injected = injection_of(triple, name, fitted) - t["vlm"]
-        delta = frism_matrix.merge(Site.of(**t, fitted=own.of(name))) - t["vlm"]
+        delta = frism_matrix.merge(Site.of(**t, fitted=own.select(name))) - t["vlm"]
         torch.testing.assert_close(delta.norm(), injected.norm(), rtol=1e-3, atol=1e-6)
 
 
@@ -116,5 +116,5 @@ def test_shuffled_control_moves_the_gates_and_keeps_their_values(triple: Triple,
     assert moved > len(triple.names("mat")) // 2
     name = triple.names("mat")[0]
     t = tensors(triple, name)
-    result = frism_shuffled.merge(Site.of(**t, spectrum=spectrum(t), fitted=own.of(name)))
+    result = frism_shuffled.merge(Site.of(**t, spectrum=spectrum(t), fitted=own.select(name)))
     torch.testing.assert_close(result, t["vlm"] + spectrum(t).gate(own.tensors[name]["open"]))

@@ -38,7 +38,7 @@ def learned(triple: Triple, calibration: SimpleNamespace) -> Learn:
         if key not in done:
             spectra = Spectra(triple, SpectrumSettings(rank=rank))
             given = {"calibration": asked or calibration, "spectra": spectra, "seed": SEED}
-            done[key] = fit(method, triple, {**SHORT, **params}, **given).flat()
+            done[key] = fit(method, triple, {**SHORT, **params}, **given).flatten()
         return done[key]
 
     return run

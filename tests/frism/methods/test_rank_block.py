@@ -49,7 +49,7 @@ def test_all_blocks_at_full_strength_are_plain_injection(
 @given(st.integers(1, 60), counts)
 def test_equal_counts_differ_by_one_at_most(k: int, blocks: int) -> None:
     s = torch.linspace(2, 1, k)
-    places = rank_block.places(Spectrum(torch.empty(k, k), s, torch.empty(k, k)), blocks, "count")
+    places = rank_block.assign_blocks(Spectrum(torch.empty(k, k), s, torch.empty(k, k)), blocks, "count")
     sizes = torch.bincount(places, minlength=blocks)
     assert len(sizes) == blocks
     assert sizes.max() - sizes.min() <= 1
@@ -60,7 +60,9 @@ def test_equal_counts_differ_by_one_at_most(k: int, blocks: int) -> None:
 def test_equal_energies_are_off_by_one_direction_at_most(seed: int, k: int, blocks: int, tail: float) -> None:
     s = torch.rand(k, generator=torch.Generator().manual_seed(seed)).sort(descending=True).values + 1e-3
     rest = torch.tensor(tail) if tail else None
-    places = rank_block.places(Spectrum(torch.empty(k, k), s, torch.empty(k, k), rest), blocks, "energy")
+    places = rank_block.assign_blocks(
+        Spectrum(torch.empty(k, k), s, torch.empty(k, k), rest), blocks, "energy"
+    )
     assert torch.equal(places, places.sort().values)
     energy = s.double().square()
     share = (energy.sum() + tail) / blocks
