@@ -291,7 +291,7 @@ def test_methods_say_what_they_need():
     found = resolve.find_needs(check(CONFIG))
     assert found["inject"] == found["vlm"] == []
     assert found["frism"] == ["calibration", "spectrum"]
-    assert found["frism_uniform"] == ["spectrum", "reference"]
+    assert found["frism_uniform"] == ["reference", "spectrum"]
 
 
 def test_a_checkpoint_needs_nothing(tmp_path):
