@@ -107,7 +107,7 @@ FAULTS = {
     ),
     "ill-typed parameter": (
         put("variants.inject.grid", {"strength": [0.1, "much"]}),
-        "variant inject: method inject: parameter 'strength' must be float, not 'much' (str)",
+        "variant inject: method inject: parameter 'strength' must be a number, not 'much'",
     ),
     "fixed and swept": (put("variants.inject.params", {"strength": 1.0}), "'strength' is both fixed"),
     "unknown benchmark": (
@@ -290,8 +290,8 @@ def test_a_fault_is_one_sentence(fault):
 def test_methods_say_what_they_need():
     found = resolve.find_needs(check(CONFIG))
     assert found["inject"] == found["vlm"] == []
-    assert found["frism"] == ["spectrum", "calibration"]
-    assert found["frism_uniform"] == ["spectrum", "reference"]
+    assert found["frism"] == ["calibration", "spectrum"]
+    assert found["frism_uniform"] == ["reference", "spectrum"]
 
 
 def test_a_checkpoint_needs_nothing(tmp_path):

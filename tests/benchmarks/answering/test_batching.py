@@ -73,16 +73,16 @@ def test_limits_of_questions_hold_within_a_batch(engine: TransformersEngine, ite
 class Cramped(TransformersEngine):
     """An engine whose memory holds two questions at a time."""
 
-    def _tokens(self, items: Sequence[Item]) -> list[list[int]]:
+    def _generate_tokens(self, items: Sequence[Item]) -> list[list[int]]:
         if len(items) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return super()._tokens(items)
+        return super()._generate_tokens(items)
 
 
 class Tiny(TransformersEngine):
     """An engine whose memory holds none, as the CPU's allocator says it."""
 
-    def _tokens(self, items: Sequence[Item]) -> list[list[int]]:
+    def _generate_tokens(self, items: Sequence[Item]) -> list[list[int]]:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
 
 

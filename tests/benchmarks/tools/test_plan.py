@@ -192,7 +192,7 @@ def test_machines_are_listed(capsys):
 
 def test_a_machine_is_measured_once_and_kept(monkeypatch):
     """Small trials: this processor makes more than a tenth of a GFLOP/s and less than a PFLOP/s."""
-    for name in ("SIDE", "COPIED", "READ"):
+    for name in ("SIDE", "COPY_BYTES", "READ_BYTES"):
         monkeypatch.setattr(plan_machines, name, 256 if name == "SIDE" else 1 << 22)
     monkeypatch.setattr(plan_machines, "IMPORTS", "sum(range(3_000_000))")
     measured = plan_machines.find_machine("this")
