@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import benchmarks.stages  # noqa: F401 (first: it keeps the bars of libraries off the terminal)
 from frism.commands.console import Json, make_console
 from frism.errors import UserError, report_errors
 

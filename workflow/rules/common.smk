@@ -8,14 +8,8 @@ from workflow import config as configs
 from workflow import jobs as job_facts
 from workflow.lock import work_alone
 
-# Nothing is downloaded while a study runs: a library that tries fails at once and says so. The bars of
-# libraries would run into each other and into the log lines of this project.
-for name in (
-    "HF_HUB_OFFLINE",
-    "HF_DATASETS_OFFLINE",
-    "TQDM_DISABLE",
-    "HF_HUB_DISABLE_PROGRESS_BARS",
-):
+# Nothing is downloaded while a study runs: a library that tries fails at once and says so.
+for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -106,7 +106,7 @@ def test_command_line(tmp_path: Path) -> None:
         assert done.exit_code == 0, done.stderr
         manifest = json.loads((tmp_path / folder / "manifest.json").read_text())
         assert manifest["splits"] == {"dev": 3, "test": 4}
-        assert manifest["family"]["system_prompt"] == ("Think." if variant else "")
+        assert manifest["family"]["system_prompt"] == ("Think." if variant else None)
     record(tmp_path, settings | {"benchmarks": ["mini_plce"]})
     assert refused(invoke(items.main, "--study", study), "Did you mean 'mini_place'")
     (tmp_path / "file").mkdir()
