@@ -1,5 +1,6 @@
 """Shared fixtures: a tiny untrained triple in the real classes, on disk, and unlabelled questions for it."""
 
+import logging
 import random
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import logging
+from transformers import logging as transformers_logging
 
 from benchmarks.miniature import question_families
 from benchmarks.miniature.models import new_language_model, new_vlm
@@ -18,7 +19,7 @@ from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.world import render
 from frism.triples.triple import Triple
 
-logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()
 
 Folders = dict[str, Path]
 
@@ -29,6 +30,16 @@ def perturb(module: nn.Module, seed: int, size: float = 0.02) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(size * torch.randn(parameter.shape, generator=generator))
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> None:
+    """Give every test the log settings of a fresh process: a stage's command changes them for its own."""
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
+    for name in ("frism", "baselines", "benchmarks"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

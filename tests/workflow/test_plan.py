@@ -132,7 +132,7 @@ LEARNING = ("frism", "frism_uniform")  # who works on singular directions and wh
 
 
 def test_a_changed_decomposition_concerns_those_who_work_on_it(project):
-    project.edit("frism/spectra/spectrum.py", "opened * self.s", "self.s * opened")
+    project.edit("frism/spectra/spectrum.py", "openness * self.s", "self.s * openness")
     jobs = [job for variant in LEARNING for job in own_jobs(variant)]
     assert_plan(project.plan(), [*DECOMPOSED, *jobs, *AGGREGATES])
 

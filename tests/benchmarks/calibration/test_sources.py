@@ -88,7 +88,7 @@ def test_vizwiz_in_the_hubs_form(tmp_path: Path, cache: Path, named: bool) -> No
 def test_pictures_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calibration_folders.shards(calibration_folders.official(tmp_path / "v"), tmp_path / "hub")
     first = vizwiz(tmp_path / "hub")
-    monkeypatch.setattr(parquet, "_contents", None)  # a second pass would fail
+    monkeypatch.setattr(parquet, "_pictures", None)  # a second pass would fail
     assert vizwiz(tmp_path / "hub").digest == first.digest
 
 

@@ -19,6 +19,7 @@ from benchmarks.stages import explain
 from benchmarks.stages.figures import main
 from benchmarks.stages.tables import build
 from benchmarks.study.results import read_table
+from benchmarks.study.triple_settings import TripleSettings
 from tests.support.studies import record, study_of
 from tests.support.synthetic_study import EXPLAINED, config, make
 
@@ -285,7 +286,8 @@ def test_a_study_that_learned_nothing(results, study, tmp_path):
         path.unlink()
     titles = [ax.get_title(loc="left") for ax in learning_curves.draw(bare, study, tmp_path).axes]
     assert sorted(titles) == ["LRM", "VLM", "base"]  # the miniature's weights come with their own curves
-    downloaded = study.model_copy(update={"triple": dict.fromkeys(study.triple, str(tmp_path / "none"))})
+    elsewhere = TripleSettings(**dict.fromkeys(study.triple.folders, str(tmp_path / "none")))
+    downloaded = study.model_copy(update={"triple": elsewhere})
     figure = learning_curves.draw(bare, downloaded, tmp_path)
     assert texts(figure) == ["No variant of this study learned anything."]
 
@@ -296,7 +298,7 @@ def test_loss_curves_lie_beside_the_weights(study, tmp_path):
         (tmp_path / role).mkdir()
         curve.to_csv(tmp_path / role / "curve.csv", index=False)
     (tmp_path / "vlm" / "other.csv").write_text("x,y\n1,2\n")
-    triple = {role: str(tmp_path / role) for role in ("base", "lrm", "vlm")}
+    triple = TripleSettings(**{role: str(tmp_path / role) for role in ("base", "lrm", "vlm")})
     own = study.model_copy(update={"triple": triple})
     assert set(learning_curves._read_loss_curves(own)) == {"base", "vlm"}
     learning_curves.draw(tmp_path, own, tmp_path)

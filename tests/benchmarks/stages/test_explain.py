@@ -185,7 +185,7 @@ def test_the_command_line(results, settings, tmp_path):
         ("variants/frism/coefficients.safetensors", b"no", r"frism/coefficients\.safetensors is not what"),
         ("variants/frism/points/2/recipe.json", b"{", r"points/2/recipe\.json is not valid JSON"),
         ("variants/frism/norms.csv", b"a,b\n1,2\n", r"norms\.csv lacks the columns tensor and injected_norm"),
-        ("variants/frism/norms.csv", b"tensor,injected_norm\n", r"norms\.csv lacks layers\.0"),
+        ("variants/frism/norms.csv", b"tensor,injected_norm\n", r"norms\.csv lacks the tensor layers\.0"),
     ],
 )
 def test_a_broken_file_is_named(own, study, file, content, complaint):

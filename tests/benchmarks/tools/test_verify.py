@@ -302,11 +302,11 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "score": (
         lambda: cell(R / "scores/inject.csv", "correct", "1.0"),
-        "scored again", r"scores/inject.csv is not what comes out",
+        "scored again", r"scores/inject.csv gives different bytes",
     ),
     "official total": (
         lambda: put(R / "scores/inject.official.json", "MMStar", "raw", value={"Overall": 1.0}),
-        "scored again", r"scores/inject.official.json is not what comes out",
+        "scored again", r"scores/inject.official.json gives different bytes",
     ),
     "text answer": (
         lambda: swap_in_text(R / "predictions/text/lrm.jsonl", '"raw": "', '"raw": "so '),
@@ -314,15 +314,15 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "text score": (
         lambda: cell(R / "text/base.csv", "correct", "1.0"),
-        "text scored again", r"text/base.csv is not what comes out",
+        "text scored again", r"text/base.csv gives different bytes",
     ),
     "one table": (
         lambda: cell(R / "questions.csv", "correct", "1.0"),
-        "one table", r"questions.csv is not what comes out",
+        "one table", r"questions.csv gives different bytes",
     ),
     "cell of a table": (
         lambda: cell(R / "tables/benchmarks.csv", "score", "0.9999"),
-        "tables", r"tables/benchmarks.csv is not what comes out",
+        "tables", r"tables/benchmarks.csv gives different bytes",
     ),
     "missing table": (
         lambda: (R / "tables/axes.md").unlink(),
@@ -330,7 +330,7 @@ DAMAGES: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "summary": (
         lambda: swap_in_text(R / "summary.md", "#", "# Better:"),
-        "tables", r"summary.md is not what the tables say",
+        "tables", r"summary.md from the tables gives different text",
     ),
 }  # fmt: skip
 
