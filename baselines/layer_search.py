@@ -6,6 +6,8 @@ Deviations: injection of tau_R instead of TIES with DARE; what is maximised is r
 within the study's perception budget. Fitted to dev, so its dev scores flatter it: read the test scores.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from frism.errors import UserError
@@ -33,15 +35,12 @@ def fit(
         raise UserError("method layer_search needs the library cma: pip install 'frism[search]'.") from error
     options = {"bounds": [0, highest], "seed": fitting.seed + 1, "maxfevals": evaluations, "verbose": -9}
     search = cma.CMAEvolutionStrategy(fitting.layers * [min(start, highest)], spread, options)
-    best_score, best = -2.0, Fitted()
     while not search.stop():
         candidates = search.ask()
-        scores = []
-        for candidate in candidates:
-            fitted = Fitted(model={"layers": torch.tensor(candidate, dtype=torch.float32)})
-            scores.append(fitting.score(fitted).objective)
-            if scores[-1] > best_score:
-                best_score, best = scores[-1], fitted
-            fitting.report(search.countevals + len(scores), evaluations)
-        search.tell(candidates, [-score for score in scores])
-    return best
+        search.tell(candidates, [-fitting.score(_coefficients(values)).objective for values in candidates])
+        fitting.report(search.countevals, evaluations)
+    return _coefficients(search.result.xbest)
+
+
+def _coefficients(values: Sequence[float]) -> Fitted:
+    return Fitted(model={"layers": torch.tensor(values, dtype=torch.float32)})
