@@ -1,18 +1,12 @@
 """Reasoning injection: merge a text-only reasoning model into the vision-language model of the same base."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from frism.merging.on_load import apply, load, merge
-    from frism.method.recipe import Recipe
-    from frism.triples.triple import Triple
-
-__all__ = ["Recipe", "Triple", "apply", "load", "merge"]
-
-# Where each name lives; imported when it is first used.
+# Where each name lives; imported when it is first used. No import statement names them, not even for type
+# checkers (__init__.pyi does): the digest of every job's code would hold the whole library.
 _FACE = {
     "Recipe": ("frism.method.recipe", "Recipe"),
     "Triple": ("frism.triples.triple", "Triple"),
@@ -20,6 +14,8 @@ _FACE = {
     "load": ("frism.merging.on_load", "load"),
     "merge": ("frism.merging.on_load", "merge"),
 }
+
+__all__ = list(_FACE)
 
 
 def __getattr__(name: str) -> Any:
