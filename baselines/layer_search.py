@@ -1,12 +1,9 @@
 """Layer search: V + c_l * tau_R, a coefficient for every layer, found by CMA-ES on dev scores.
 
-After Evolutionary optimization of model merging recipes (Akiba et al., arXiv 2403.13187), parameter space
-only: CMA-ES over per-layer coefficients in [0, `highest`], from `start` everywhere with step `spread`.
+After Akiba et al. (arXiv 2403.13187), parameters only: CMA-ES in [0, `highest`] from `start`, step `spread`.
 Deviations: injection of tau_R instead of TIES with DARE; what is maximised is reasoning on the dev questions
 within the study's perception budget. Fitted to dev, so its dev scores flatter it: read the test scores.
 """
-
-from collections.abc import Sequence
 
 import torch
 
@@ -36,11 +33,8 @@ def fit(
     options = {"bounds": [0, highest], "seed": fitting.seed + 1, "maxfevals": evaluations, "verbose": -9}
     search = cma.CMAEvolutionStrategy(fitting.layers * [min(start, highest)], spread, options)
     while not search.stop():
-        candidates = search.ask()
-        search.tell(candidates, [-fitting.score(_coefficients(values)).objective for values in candidates])
+        layers = search.ask()
+        merges = [Fitted(model={"layers": torch.tensor(one).float()}) for one in layers]
+        search.tell(layers, [-fitting.score(fitted).objective for fitted in merges])
         fitting.report(search.countevals, evaluations)
-    return _coefficients(search.result.xbest)
-
-
-def _coefficients(values: Sequence[float]) -> Fitted:
-    return Fitted(model={"layers": torch.tensor(values, dtype=torch.float32)})
+    return Fitted(model={"layers": torch.tensor(search.result.xbest).float()})
