@@ -28,9 +28,7 @@ CONVENTIONS: tuple[Convention, ...] = (
     Convention("think", "<think>", "</think>", ("<response>", "</response>")),
     Convention("thinking", "<thinking>", "</thinking>", ("<output>", "</output>")),  # Reflection-Llama
     Convention("thought", "<thought>", "</thought>"),  # EXAONE Deep
-    Convention(
-        "reflection", "<reflection>", "</reflection>"
-    ),  # within its thoughts
+    Convention("reflection", "<reflection>", "</reflection>"),  # within its thoughts
     Convention("reasoning", "<reasoning>", "</reasoning>", ("<conclusion>", "</conclusion>")),  # LLaVA-CoT
     Convention("seed", "<seed:think>", "</seed:think>"),  # Seed-OSS
     Convention("magistral", "[THINK]", "[/THINK]"),
