@@ -2,21 +2,34 @@
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from benchmarks.scoring.stated_numbers import MARKUP, read_number, read_number_alone, strip_markup
+from benchmarks.scoring.option_letters import (
+    is_word,
+    names_several,
+    read_leading_letter,
+    read_letters,
+    read_lone_letter,
+)
+from benchmarks.scoring.option_values import (
+    Options,
+    clean_text,
+    find_option,
+    is_formula_like,
+    match_value,
+    match_whole,
+)
+from benchmarks.scoring.stated_numbers import read_number, read_number_alone, strip_markup, strip_unit
 
-Options = Mapping[str, str]
-
-_WRAPPED = re.compile(r"^\s*\$?\\(?:text|mathrm|textbf|mathbf)\{(.*)\}\$?\s*$", re.DOTALL)
+_WRAPPED = re.compile(r"^\s*\$?\\(?:text|mathrm|textbf|mathbf|rm|bf)\s*\{(.*)\}\$?\s*$", re.DOTALL)
 _YES_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
-
-_LEADING = re.compile(r"^[(\[<]*([A-Z])(?=$|[\s)\].:,;>])(.?)\s*(\S*)")
-_IN_BRACKETS = re.compile(r"[(\[]([A-Z])[)\]]")
-_ALONE = re.compile(r"(?<![\w'\\])([A-Z])(?![\w'])")
-_SAYS_OPTION = re.compile(r"^(?:(?:the|correct|options?|choices?|letters?|number)\s+)+", re.IGNORECASE)
-# What follows "the answer is A", when A is the letter and not the article.
-_NOT_A_NOUN = ("and", "as", "because", "but", "for", "is", "since", "so", "which", "with", "based", "given")
+_CHINESE_NO = re.compile(r"^(?:不是|不对|没有|否|错|不)")
+_CHINESE_YES = re.compile(r"^(?:是|对|有)")
+_SAYS_OPTION = re.compile(r"^(?:(?:the|correct|right|best|options?|choices?|letters?|number|answer)\s+|选项|选)+", re.I)
+_NEGATION = re.compile(r"\bnot\b|n't\b|n’t\b|\bneither\b", re.IGNORECASE)
+# "not A but B", "isn't A, it's D": what counts follows.
+_CORRECTED = re.compile(r"^(?:n't|n’t|not)\b[^.]{0,60}?(?:[,;.]\s*|\s+)(?:but|rather|instead|it\s+is|it['’]s|the answer is)\s+", re.I)
+_PERCENT = re.compile(r"[-+]?[\d.,]+\s*\\?%")
 
 
 def reduce_answer(stated: str, kind: str, options: Options) -> str:
@@ -24,79 +37,92 @@ def reduce_answer(stated: str, kind: str, options: Options) -> str:
     return _FORMS[kind](_unwrap(stated), options)
 
 
-def clean_text(text: str) -> str:
-    """Strip LaTeX text commands, markdown emphasis, quotes, and punctuation at the ends."""
-    text = MARKUP.sub(r"\1", text).replace("$", "")
-    return " ".join(text.split()).strip("*_`\"' .,:;!?")
-
-
-def find_option(text: str, options: Options) -> str:
-    """Find the letter of the one option whose text occurs in `text`; "" when none does, or several do."""
-    spans: list[tuple[int, int, str]] = []
-    for letter, option in options.items():
-        if option_text := clean_text(option):
-            pattern = rf"(?<![\w.]){re.escape(option_text)}(?!\w|\.\d)"
-            spans += [(*m.span(), letter) for m in re.finditer(pattern, clean_text(text), re.IGNORECASE)]
-    # "red" is not named by "the red car" when "red car" is another option.
-    outer = {
-        letter
-        for start, end, letter in spans
-        if not any(s <= start and end <= e and e - s > end - start for s, e, _ in spans)
-    }
-    return outer.pop() if len(outer) == 1 else ""
-
-
-def read_letters(text: str, options: Options) -> set[str]:
-    """Find the option letters that stand by themselves, an article "A" before a word not counted."""
-    letters = {m[1] for m in _ALONE.finditer(text) if not _is_word(m[1], text[m.end() :])}
-    return {letter for letter in letters if not options or letter in options}
+def is_exact(stated: str, kind: str, options: Options) -> bool:
+    """Tell whether a statement is an answer of its kind and nothing else, not a sentence with one in it."""
+    text = _SAYS_OPTION.sub("", clean_text(_unwrap(stated)))
+    match kind:
+        case "yes_no":
+            return bool(re.fullmatch(r"(?i)yes|no", text))
+        case "number":
+            return bool(read_number_alone(text)) or (len(text.split()) <= 3 and bool(read_number(text)))
+        case "math":
+            return bool(text) and not re.search(r"(?<!\\)\b[A-Za-z]{3,}", strip_unit(text))
+        case "option":
+            return bool(read_lone_letter(text, options) or match_whole(text, options)) or bool(
+                re.match(r"[(\[]?[A-Z][)\].:]", text) and read_leading_letter(text, options)[0]
+            )
+        case "options":
+            return bool(re.fullmatch(r"(?:[(\[]?[A-Z][)\]]?(?:\s*(?:,|and|&|;)\s*)?)+", text))
+    return bool(text)
 
 
 # --- one function per kind ----------------------------------------------------------------------
 
 
 def _read_yes_no(stated: str, _: Options) -> str:
-    words = {word.lower() for word in _YES_NO.findall(clean_text(stated))}
+    text = clean_text(stated)
+    if _CHINESE_NO.match(text):
+        return "No"
+    if _CHINESE_YES.match(text):
+        return "Yes"
+    words = {word.lower() for word in _YES_NO.findall(text)}
     return words.pop().capitalize() if len(words) == 1 else ""
 
 
 def _read_option(stated: str, options: Options) -> str:
-    """Read a letter at the front; else the option that is named; else the one letter that stands alone."""
+    """Read a letter at the front; else the option that is named, by text or by value; else the letter meant."""
     answer = clean_text(stated)
-    stripped = _SAYS_OPTION.sub("", answer)
-    leading = _LEADING.match(stripped)
-    letter = leading[1] if leading and (not options or leading[1] in options) else ""
-    if letter and leading and (not leading[2].isspace() or _continues(leading[3])):
+    text = _SAYS_OPTION.sub("", answer)
+    if corrected := _CORRECTED.match(text):
+        text = answer = text[corrected.end() :]
+    if letter := read_lone_letter(text, options):
         return letter
+    if letter := match_whole(answer, options) or match_whole(text, options):
+        return letter
+    if names_several(text, options):
+        return ""
+    letter, sure = read_leading_letter(text, options)
+    if letter and (sure or match_value(text[text.index(letter) + 1 :], options) == letter):
+        return letter
+    if is_formula_like(answer):
+        return match_value(answer, options)
+    if _NEGATION.search(answer) and not any(_NEGATION.search(option) for option in options.values()):
+        return ""
     if by_text := find_option(answer, options):
         return by_text
-    if letter and leading and not _is_word(letter, stripped[leading.end(1) :]):
+    if letter and not is_word(letter, text[text.index(letter) + 1 :]):
         return letter
-    if re.search(r"\bnot\b|n't\b", answer):
-        return ""
-    in_brackets = {m for m in _IN_BRACKETS.findall(answer) if not options or m in options}
-    for letters in (in_brackets, read_letters(answer, options)):
-        if len(letters) == 1:
-            return letters.pop()
-    return ""
+    if by_value := match_value(answer, options):
+        return by_value
+    letters = read_letters(answer, options)
+    return letters.pop() if len(letters) == 1 else ""
 
 
 def _read_options(stated: str, options: Options) -> str:
     """Read letters at the front: "AC", "A, C", "(A) and (C)"; else those in brackets, or the one named."""
     answer = _SAYS_OPTION.sub("", clean_text(stated))
-    words = [w for w in re.findall(r"[^\s,;/&()\[\].:]+", answer) if w not in ("and", "or")]
+    words = [w for w in re.findall(r"[^\s,;/&()\[\].:、和与]+", answer) if w not in ("and", "or")]
     letters = set(itertools.takewhile(lambda word: re.fullmatch("[A-Z]", word), words))
     if words and re.fullmatch(r"[A-Z]{2,}", words[0]) and len(set(words[0])) == len(words[0]):
         letters = set(words[0])
-    elif letters == {"A"} and _is_word("A", answer.partition("A")[2]):
+    elif letters == {"A"} and is_word("A", answer.partition("A")[2]):
         letters = set()
-    letters = letters or set(_IN_BRACKETS.findall(answer)) or set(find_option(stated, options))
+    letters = letters or read_letters(answer, options, sets=True) or set(find_option(stated, options))
     return ", ".join(sorted(letters)) if not options or letters <= set(options) else ""
 
 
 def _read_formula(stated: str, _: Options) -> str:
     """Strip delimiters and "x =" off LaTeX; a number with a unit becomes the number alone."""
     text = clean_text(strip_markup(stated))
+    text = re.sub(r"(?<![\\A-Za-z])pi\b", r"\\pi", text)
+    text = re.sub(r"√\s*\(?(\d+(?:\.\d+)?)\)?", r"\\sqrt{\1}", text)
+    text = re.sub(r"(?<![\\A-Za-z])sqrt\((\w+)\)", r"\\sqrt{\1}", text)
+    if _PERCENT.fullmatch(text):
+        return text
+    if text.count("=") > 1 and (last := read_number_alone(text.rpartition("=")[2])):
+        return last
+    if re.fullmatch(r"\.\d+", text):
+        return text
     return read_number_alone(text) or text
 
 
@@ -111,19 +137,8 @@ _FORMS: dict[str, Callable[[str, Options], str]] = {
 }
 
 
-def _is_word(letter: str, following: str) -> bool:
-    """Tell whether "A" or "I" before `following` is the article or the pronoun."""
-    word = following.split()[0] if following[:1].isspace() and following.split() else ""
-    return letter in "AI" and word[:1].islower() and not _continues(word)
-
-
 def _unwrap(text: str) -> str:
     """Take what is in \\text{...}, when that is all there is."""
     match = _WRAPPED.match(text)
     depths = list(itertools.accumulate({"{": 1, "}": -1}.get(c, 0) for c in match[1])) if match else []
     return match[1] if match and min(depths, default=0) >= 0 and depths[-1:] in ([], [0]) else text
-
-
-def _continues(word: str) -> bool:
-    """Tell whether what follows a letter makes it the answer: "A because", not "A car"."""
-    return word.strip(".,;:!") in _NOT_A_NOUN

@@ -11,6 +11,7 @@ from benchmarks.questions.item import AGAIN, Item, read_definition
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import evaluation, extraction
 from benchmarks.scoring.expected import ExpectedAnswer, check_metric, describe_answers
+from benchmarks.scoring.repetition import is_repetitive
 from frism.errors import UserError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _score_benchmark(
             "correct_raw": judged["raw"].scores,
             JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),
             "truncated": [answer.truncated for answer in answers],
-            "repeated": [extraction.is_repetitive(answer.raw) for answer in answers],
+            "repeated": [is_repetitive(answer.raw) for answer in answers],
             "tokens": [answer.tokens for answer in answers],
         }
     )

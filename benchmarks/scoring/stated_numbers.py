@@ -2,67 +2,76 @@
 
 import re
 from decimal import Decimal
-from fractions import Fraction
+
+from benchmarks.scoring.formula_value import evaluate_formula, rewrite_plain
+from benchmarks.scoring.number_words import find_number_words, read_chinese
 
 # LaTeX commands that only say how a text looks.
-MARKUP = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}")
+MARKUP = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mathit|operatorname|mbox|emph)\s*\{([^{}]*)\}")
 _LONGEST = 300  # characters of a statement that are read: a model may write digits for ever
-_SIGNS = re.compile(r"[\d\\=+^*/]")
-_UNBOUNDED = re.compile(r"!|\^\{?\s*\d{3,}|\^.*\^")
+_SIGNS = re.compile(r"[\d\\=+^*/√π]")
+_UNBOUNDED = re.compile(r"!|\^\{?\s*\d{3,}|\^\s*\{?[^{}+\-*/=,()\s]*\^")
 
 _NUMBER = re.compile(
     r"(?<![A-Za-z])[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,2}(?!\d))?"
 )
-_POWER = re.compile(
-    rf"({_NUMBER.pattern})\s*(?:\\times|\\cdot|×|\*|x)\s*10\s*(?:\^|\*\*)\s*\{{?([-+]?\d{{1,2}})\}}?"
-)
-_FRACTION = re.compile(
-    rf"({_NUMBER.pattern})?\s*\\[dt]?frac\s*(?:\{{\s*([-+]?\d+(?:\.\d+)?)\s*\}}\s*\{{\s*(\d+(?:\.\d+)?)\s*\}}"
-    r"|(\d)\s*(\d))"
-    r"|([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)"
-)
-_SPACES = re.compile(r"\\[,;:! ]|\\quad|~")
-_DELIMITERS = re.compile(r"\\[()\[\]]|\\left|\\right|\$")
+_POWER = re.compile(rf"({_NUMBER.pattern})\s*(?:\\times|\\cdot|×|\*|x)?\s*10\s*\^\s*\{{?([-+]?\d{{1,2}})\}}?")
+# What a number may be written with: digits, signs and the commands for fractions, roots, pi, periods.
+_EXPRESSION = re.compile(r"(?:\\(?:frac|sqrt|pi|overline|bar|times|cdot)(?![a-z])|[\d.,+\-*/^{}()]|\s(?=[\d\\+\-*/^]))+")
+_FORMULA_MARK = re.compile(r"\\|\^|/|\d \d")
+_LATEX_MARK = re.compile(r"\\|\^")
+_SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\quad|~")
+_DELIMITERS = re.compile(r"\\[()\[\]]|\\left|\\right|(?<!\\)\$|\\displaystyle")
 _UNIT = re.compile(
-    r"\^?\{?\\circ\}?|[°%$€£]"
-    r"|(?:[munck]?m|[mk]?g|m?[lLsh]|min|ft|in|deg|km/h|m/s)(?:\^\{?[23]\}?|[²³])?"
+    r"\^?\{?\\circ\}?|[°%$€£]|\\%|\\\$"
+    r"|(?:[munck]?m|[mk]?g|m?[lLsh]|min|ft|in|deg|km/h|m/s)(?:\s*\^\s*\{?[23]\}?|[²³])?"
 )
-_UNIT_WORD = re.compile(rf"{_UNIT.pattern}|(?!\\)[A-Za-z][A-Za-z/]+\.?(?:\^\{{?[23]\}}?|[²³])?")
-_VARIABLE = re.compile(r"^\s*\\?[A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?\s*(?:=|≈|\\approx)\s*(?=\S)")
-_WORDS = {"zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",
-          "seven": "7", "eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12"}  # fmt: skip
+_UNIT_WORD = re.compile(rf"{_UNIT.pattern}|(?!\\)[A-Za-z][A-Za-z/]+\.?(?:\s*\^\s*\{{?[23]\}}?|[²³])?")
+_VARIABLE = re.compile(r"^\s*\\?[A-Za-z]+(?:_\{?\w+\}?)?'*(?:\([a-z]\))?\s*(?:=|≈|\\approx)\s*(?=\S)")
+_ASSIGNMENT = re.compile(r"(?<![\w\\])\\?[A-Za-z]\w{0,3}\s*=\s*[-+]?[\d\\.]")
+_EQUALS = re.compile(r"=|≈|\\approx|\\rightarrow|\\Rightarrow|→")
 
 
 def read_number(text: str) -> str:
     """Read the number that a text states, without unit, as a plain decimal: "1,234 cm" -> "1234".
 
-    Of several the one after the last "=", else the first. Fractions, powers of ten, per cent (45% -> 45)
-    and LaTeX are read; "" when there is none.
+    Of several the one after the last "=", else the first. Fractions, powers, roots, periods, per cent
+    (45% -> 45), words and LaTeX are read; "" when there is none, or when several things are given values.
     """
-    text = _strip_unit(_read_plain(text[:_LONGEST]))
-    pieces = [p for p in re.split(r"=|≈|\\approx", text) if re.search(r"\d|\\pi|π", p)]
-    text = pieces[-1] if pieces else text
-    if re.search(r"\\sqrt|\\pi|π", text):
-        return _evaluate(text)
+    text = text[:_LONGEST]
+    if len(_ASSIGNMENT.findall(text)) > 1 and "," in text:
+        return ""
+    text = strip_unit(_read_plain(text))
+    pieces = [p for p in _EQUALS.split(text) if re.search(r"\d|\\pi|π", p)]
+    text = rewrite_plain(strip_unit(pieces[-1].strip()) if pieces else text)
     if power := _POWER.search(text):
-        return _read_decimal(Decimal(power[1].replace(",", "")).scaleb(int(power[2])))
-    if fraction := _FRACTION.search(text):
-        return _read_fraction(fraction)
-    if digits := _NUMBER.search(text):
-        return _read_decimal(Decimal(digits[0].replace(",", "")))
-    words = [_WORDS[w] for w in re.findall(r"[a-z]+", text.lower()) if w in _WORDS]
-    return words[0] if len(words) == 1 else ""
+        return _write_decimal(Decimal(power[1].replace(",", "")).scaleb(int(power[2])))
+    for match in _EXPRESSION.finditer(text):
+        expression = match[0].strip(" ,.+*/") if not re.match(r"\s*\.\d", match[0]) else match[0].strip(" ,+*/")
+        if not re.search(r"\d|\\pi", expression):
+            continue
+        if _FORMULA_MARK.search(expression):
+            value = evaluate_formula(expression)
+            if isinstance(value, complex) and value.imag == 0:
+                return _write_float(value.real)
+            if _LATEX_MARK.search(expression) or "/0" in expression:
+                return ""
+        if digits := _NUMBER.search(expression):
+            return _write_decimal(Decimal(digits[0].replace(",", "")))
+    words = find_number_words(text)
+    return words[0] if len(words) == 1 else read_chinese(text.strip())
 
 
 def read_number_alone(text: str) -> str:
     """Read the number that a text is, apart from a unit: "14 cm" -> "14"; "" for any other text."""
-    plain = _strip_unit(_read_plain(text)) if len(text) <= _LONGEST else ""
-    return _read_decimal(Decimal(plain.replace(",", ""))) if _NUMBER.fullmatch(plain) else ""
+    plain = strip_unit(_read_plain(text)) if len(text) <= _LONGEST else ""
+    return _write_decimal(Decimal(plain.replace(",", ""))) if _NUMBER.fullmatch(plain) else ""
 
 
 def strip_markup(text: str) -> str:
     """Strip delimiters, LaTeX's spaces and a leading "x =" off a formula."""
-    return _VARIABLE.sub("", _DELIMITERS.sub("", _SPACES.sub("", text)).replace("\\dfrac", "\\frac"))
+    text = _DELIMITERS.sub("", _SPACES.sub("", text.replace("\\$", ""))).replace("\\dfrac", "\\frac")
+    return _VARIABLE.sub("", text.replace("\\tfrac", "\\frac"))
 
 
 def is_formula(text: str) -> bool:
@@ -70,18 +79,11 @@ def is_formula(text: str) -> bool:
 
     Neither words nor a sentence, and nothing that it could work on for ever: towers of powers, factorials.
     """
-    short = len(text) <= 200 and len(text.split()) <= 8
+    short = len(text) <= 200 and len(text.split()) <= 12
     return short and bool(_SIGNS.search(text)) and not _UNBOUNDED.search(text)
 
 
-def _read_plain(text: str) -> str:
-    text = _DELIMITERS.sub("", _SPACES.sub("", MARKUP.sub(r" \1", text)))
-    for old, new in (("{,}", ","), ("\\%", "%"), ("−", "-"), ("–", "-"), ("\\dfrac", "\\frac"), ("**", "")):
-        text = text.replace(old, new)
-    return text.strip(" .,;:")
-
-
-def _strip_unit(text: str) -> str:
+def strip_unit(text: str) -> str:
     """Strip up to three unit words at the end, currency before it, and a unit written to a number."""
     text = text.lstrip("$€£ ")
     for _ in range(3):
@@ -93,38 +95,25 @@ def _strip_unit(text: str) -> str:
     return text[: attached.start()] if attached else text
 
 
-def _read_decimal(value: Decimal) -> str:
+def _read_plain(text: str) -> str:
+    text = _DELIMITERS.sub("", _SPACES.sub("", MARKUP.sub(r" \1", text)))
+    for old, new in (("{,}", ","), ("\\%", "%"), ("\\$", "$"), ("−", "-"), ("–", "-"), ("\\dfrac", "\\frac"),
+                     ("\\tfrac", "\\frac"), ("**", "")):  # fmt: skip
+        text = text.replace(old, new)
+    text = re.sub(r"^(\s*[-+]?\s*)(\d{1,3}(?: \d{3})+)(?![\d.])", lambda m: m[1] + m[2].replace(" ", ""), text)
+    text = re.sub(r"^(\s*[-+])\s+(?=[\d.\\])", r"\1", text).strip(" ,;:").rstrip(".")
+    return text if re.match(r"[-+]?\.\d", text) else text.lstrip(" .")
+
+
+def _write_decimal(value: Decimal) -> str:
     """Write a decimal without exponent and without zeros at the end."""
     text = f"{value:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
 
 
-def _read_fraction(match: re.Match[str]) -> str:
-    whole, top, bottom, short_top, short_bottom, left, right = match.groups()
-    value = Fraction(top or short_top or left), Fraction(bottom or short_bottom or right)
-    if not value[1]:
-        return ""
-    result = value[0] / value[1]
-    if whole:
-        mixed = Fraction(whole.replace(",", ""))
-        result = mixed - result if mixed < 0 else mixed + result
-    if result.denominator == 1:
-        return str(result.numerator)
-    try:
-        return _read_decimal(Decimal(repr(float(result))))
-    except OverflowError:
-        return ""
-
-
-def _evaluate(text: str) -> str:
-    """Evaluate a formula with roots or pi by sympy; only short ones: what a model writes has no bounds."""
-    formula = re.sub(r"π", r"\\pi ", text)
-    if not is_formula(formula):
-        return ""
-    from latex2sympy2_extended import latex2sympy
-
-    try:
-        return repr(float(latex2sympy(formula).evalf()))
-    except Exception:  # whatever the parser trips over: it is no number
-        return ""
+def _write_float(value: float) -> str:
+    """Write a computed number; what is whole but for rounding is whole."""
+    if value == round(value) or abs(value - round(value)) < 1e-12 * max(1.0, abs(value)):
+        return _write_decimal(Decimal(round(value)))
+    return _write_decimal(Decimal(repr(value)))

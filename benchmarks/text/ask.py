@@ -4,14 +4,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 import torch
 
 from benchmarks.answering import keys
+from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
+from benchmarks.scoring.repetition import is_repetitive
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.text import task_configs
 from benchmarks.text.models import TextModel, choose_device
@@ -20,7 +22,11 @@ from frism.files import sha256_file
 
 if TYPE_CHECKING:  # lm-eval loads slowly
     from benchmarks.text.generated_task import GeneratedTask
-    from benchmarks.text.language_model import JournalledLM
+
+    class AnsweringLM(Protocol):
+        """lm-eval's model that also keeps every answer, by (benchmark, index)."""
+
+        lines: Mapping[tuple[str, str], StoredPrediction]
 
 
 COLUMNS = ("variant", "benchmark", "index", "cluster", "answer", "raw", "extracted", "rule", "correct",
@@ -59,9 +65,6 @@ def ask_questions(
 
     Raises UserError when a metric is no number in [0, 1].
     """
-    from lm_eval.evaluator import evaluate
-    from lm_eval.tasks import TaskManager
-
     from benchmarks.text import language_model as lm
 
     def load_tower() -> lm.TowerLM:
@@ -79,15 +82,25 @@ def ask_questions(
         model.chat, load_tower, settings, model.origin, decided or describe_engine(model, settings), journal,
         name_question,
     )  # fmt: skip
+    return evaluate_tasks(model.name, tasks, language_model)
+
+
+def evaluate_tasks(
+    name: str, tasks: "Mapping[str, GeneratedTask]", language_model: "AnsweringLM"
+) -> pd.DataFrame:
+    """Let lm-eval ask a model whose answers are kept in its `lines`, and score them: as `ask_questions`."""
+    from lm_eval.evaluator import evaluate
+    from lm_eval.tasks import TaskManager
+
     manager = TaskManager(include_defaults=False)
     result = evaluate(
         language_model, manager.load(list(tasks.values())), apply_chat_template=True, bootstrap_iters=0,
         log_samples=True,
     )  # fmt: skip
     rows = [
-        _make_row(model.name, task, language_model, samples)
-        for name, task in tasks.items()
-        for samples in _group_by_question(result["samples"][name])
+        _make_row(name, task, language_model, samples)
+        for task_name, task in tasks.items()
+        for samples in _group_by_question(result["samples"][task_name])
     ]
     return pd.DataFrame(rows, columns=[*COLUMNS, "seconds"])
 
@@ -107,7 +120,7 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
 
 
 def _make_row(
-    variant: str, task: "GeneratedTask", language_model: "JournalledLM", samples: dict[str, dict[str, Any]]
+    variant: str, task: "GeneratedTask", language_model: "AnsweringLM", samples: dict[str, dict[str, Any]]
 ) -> tuple[object, ...]:
     """Make one question's row from its stored answer and lm-eval's samples of it, by filter."""
     from benchmarks.text.generated_task import EXTRACTED
@@ -120,7 +133,7 @@ def _make_row(
     correct, correct_raw = (_read_score(task, samples[name]) for name in (EXTRACTED, raw_pattern))
     return (
         variant, task.definition.name, index, task.cluster(position), _read_target(task, position), line.raw,
-        answer, rule, correct, correct_raw, line.truncated, extraction.is_repetitive(line.raw), line.tokens,
+        answer, rule, correct, correct_raw, line.truncated, is_repetitive(line.raw), line.tokens,
         line.seconds,
     )  # fmt: skip
 

@@ -138,6 +138,12 @@ class GeneratedTask(ConfigurableTask):
         lots = sorted(range(count), key=lambda p: _digest_document(f"{self.seed}-{self.config.task}-{p}"))
         return sorted(lots[: self.questions])
 
+    def choose(self, positions: Sequence[int]) -> None:
+        """Ask the questions at these positions in the data, ascending, instead of those drawn."""
+        self.positions = list(positions)
+        self.__dict__.pop("eval_docs", None)
+        self.extracted.clear()
+
     def index(self, position: int) -> str:
         """Name a drawn question within its benchmark by its position in the data."""
         made = callable(self.config.custom_dataset)

@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.miniature.question_families import FAMILIES, ask
-from benchmarks.scoring.answer_forms import find_option
-from benchmarks.scoring.extraction import extract, is_repetitive
+from benchmarks.scoring.option_values import find_option
+from benchmarks.scoring.repetition import is_repetitive
+from benchmarks.scoring.extraction import extract
 from benchmarks.scoring.stated_numbers import read_number
 
 WORDS = st.sampled_from(["three", "twenty-one", "red", "northeast", "8", "3.5", "-2", "B", "yes"])
@@ -57,7 +58,7 @@ def test_ways_to_answer(raw: str, expected: str | None, rule: str) -> None:
         ("Yes, there is a red tile in the picture.", "Yes"),
         ("yes or no", None),
         ("maybe", None),
-        ("There is no red tile in the picture", None),
+        ("There is no red tile in the picture", "No"),
     ],
 )
 def test_yes_no(raw: str, expected: str | None) -> None:
@@ -84,11 +85,11 @@ OPTIONS = {"A": "the red car", "B": "the blue dog", "C": "the green tree", "D": 
         ("\\boxed{\\text{(B) the blue dog}}", "B", "boxed"),
         ("\\boxed{2} of them, so the answer is C.", "C", "answer phrase"),
         ("<Thought process>: <<A is nice>> <Answer>: <<B>>", "B", "answer phrase"),
-        ("The answer is not A. Rather it is C.", "C", "last sentence"),
-        ("Option A is wrong. So the correct option is C.", "C", "last sentence"),
+        ("The answer is not A. Rather it is C.", "C", "answer phrase"),
+        ("Option A is wrong. So the correct option is C.", "C", "answer phrase"),
         ("First A is tempting. Therefore B.", "B", "last sentence"),
         ("First look around. So it must be the red car.", "A", "last sentence"),
-        ("I think it is (B) or (C) and I will not choose.", None, "no answer"),
+        ("I think it is (B) or (C) and I will not choose.", None, "several options"),
         ("The answer is E.", None, "answer phrase, but no option"),
         ("To answer this, we look at the red car and the blue dog on the way.", None, "no answer"),
     ],

@@ -1,0 +1,1 @@
+"""Measure how far our scores agree with reference judgements of recorded outputs."""
