@@ -120,4 +120,4 @@ def _find_special(tokenizer: Any) -> dict[int, str]:
     """Find the tokens that decoding leaves out, by id."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     special = {index: str(token) for index, token in added.items() if token.special}
-    return special | dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+    return special | {index: tokenizer.convert_ids_to_tokens(index) for index in tokenizer.all_special_ids}

@@ -8,8 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from frism.errors import UserError, suggest
-
 
 @dataclass(frozen=True)
 class Convention:
@@ -112,16 +110,10 @@ def add_opening(opening: str, raw: str) -> str:
 
 
 def choose_conventions(tags: str | tuple[str, str]) -> tuple[Convention, ...]:
-    """Return the conventions that a config means: `any`, `none`, the name of one, or a pair of own tags.
-
-    Raises UserError for an unknown name.
-    """
+    """Return the conventions that a config means: `any`, `none`, the name of one, or a pair of own tags."""
     if isinstance(tags, tuple):
         return (Convention("own", *tags),)
     known = {c.name: (c,) for c in CONVENTIONS} | {"any": CONVENTIONS, "none": ()}
-    if tags not in known:
-        hint = suggest(tags, known) or f" There are: {', '.join(known)}."
-        raise UserError(f"engine.thinking: no convention '{tags}'.{hint}")
     return known[tags]
 
 
