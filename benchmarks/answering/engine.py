@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.thoughts import read_thoughts
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.prompting import families
 from benchmarks.questions.item import Item
@@ -57,7 +58,7 @@ def open_engine(
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIServer
 
-        return OpenAIServer(settings, family)
+        return OpenAIServer(settings, family, read_thoughts(home, family, settings))
     if settings.name == "vllm":
         from benchmarks.answering.vllm_engine import VllmEngine
 

@@ -18,12 +18,15 @@ from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import list_parts, resize_pictures
+from benchmarks.answering.server_message import read_message
+from benchmarks.answering.thoughts import Thoughts
 from benchmarks.prompting.families import Family
+from benchmarks.prompting.thinking import find_spoken
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 
-VERSION = 1  # raised when the same settings may give other predictions
+VERSION = 2  # raised when the same settings may give other predictions
 
 
 class OpenAIServer:
@@ -31,9 +34,12 @@ class OpenAIServer:
 
     Raises UserError when the client is not installed, nobody answers at the address, or the server does not
     know the model.
+
+    Args:
+        thoughts: of the checkpoint that the server has, as far as they are known here.
     """
 
-    def __init__(self, settings: EngineSettings, family: Family) -> None:
+    def __init__(self, settings: EngineSettings, family: Family, thoughts: Thoughts | None = None) -> None:
         try:
             import openai
         except ImportError:
@@ -41,6 +47,7 @@ class OpenAIServer:
                 "engine.name is openai, but its client is not installed: pip install openai."
             ) from None
         self.settings, self.family, self.costs = settings, family, []
+        self.thoughts = thoughts or Thoughts()
         self._failure = openai.OpenAIError
         self._client = openai.OpenAI(
             base_url=settings.address,
@@ -67,6 +74,7 @@ class OpenAIServer:
             },
             "family": self.family.fingerprint(),
             "libraries": {"openai": version("openai")},
+            **self.thoughts.fingerprint,
         }
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
@@ -106,16 +114,18 @@ class OpenAIServer:
                 " token counts: use a server that follows OpenAI's chat completions."
             )
         choice = reply.choices[0]
-        thoughts = getattr(choice.message, "reasoning_content", None)
-        text = (f"<think>{thoughts}</think>" if thoughts else "") + (choice.message.content or "")
+        truncated = choice.finish_reason == "length"
+        text = self.thoughts.translate(read_message(choice.message, truncated))
+        # Where the server told the thoughts apart, or dropped them, the text begins with none.
+        if not text.startswith("<think>") and (truncated or find_spoken(text) != text):
+            text = self.thoughts.restore(text)
         # A lone surrogate cannot be written to a file.
         text = text.encode("utf-8", errors="replace").decode("utf-8")
-        truncated = choice.finish_reason == "length"
         seconds = time.perf_counter() - start
         return Prediction(item, key, text, reply.usage.completion_tokens, truncated, seconds)
 
     def _conversation(self, item: Item) -> tuple[list[Any], dict[str, Any] | None]:
-        """Return the messages, and what makes the server go on with an answer that is already begun."""
+        """Return the messages, and what else the server is asked for, as to go on with an answer begun."""
         question, begun = list_parts(item)
         pictures = iter(resize_pictures(self.family, item.pictures(), item.benchmark))
         content = [
@@ -127,10 +137,12 @@ class OpenAIServer:
         messages: list[Any] = [{"role": "user", "content": content}]
         if self.family.system_prompt is not None:
             messages.insert(0, {"role": "system", "content": self.family.system_prompt})
-        if not begun:
-            return messages, None
-        messages.append({"role": "assistant", "content": begun})
-        return messages, {"continue_final_message": True, "add_generation_prompt": False}
+        # vLLM and SGLang would leave the tags out of the text.
+        further: dict[str, Any] = {"skip_special_tokens": False} if self.thoughts.kept else {}
+        if begun:
+            messages.append({"role": "assistant", "content": begun})
+            further |= {"continue_final_message": True, "add_generation_prompt": False}
+        return messages, further or None
 
     def _check(self, openai: Any) -> None:
         try:

@@ -15,6 +15,7 @@ from benchmarks.answering.cost import Cost
 from benchmarks.answering.decoding import decode
 from benchmarks.answering.inputs import Preparer, count_prompt_tokens
 from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.thoughts import find_thoughts
 from benchmarks.prompting.families import Family, find_family
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -50,6 +51,7 @@ class TransformersEngine:
     ) -> None:
         self.model, self.processor, self.settings = model, processor, settings
         self.family = family or find_family(model.config.model_type)
+        self.thoughts = find_thoughts(processor, self.family, settings)
         self.preparer = Preparer(
             model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
         )
@@ -77,6 +79,7 @@ class TransformersEngine:
             "family": self.family.fingerprint(),
             "processor": self.preparer.fingerprint,
             "libraries": {name: version(name) for name in ("torch", "transformers")},
+            **self.thoughts.fingerprint,
         }
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
@@ -158,8 +161,9 @@ class TransformersEngine:
 
     def _decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}
-        texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True, **tidy)
-        return [text.strip() for text in texts] if self.family.stripped else texts
+        tokenizer = self.thoughts.wrap(self.processor.tokenizer)
+        texts = tokenizer.batch_decode(tokens, skip_special_tokens=True, **tidy)
+        return [self.thoughts.restore(text.strip() if self.family.stripped else text) for text in texts]
 
 
 def _memory_ran_out(error: BaseException) -> bool:

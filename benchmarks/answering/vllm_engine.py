@@ -16,6 +16,7 @@ from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import processor_options, render_text, resize_pictures
+from benchmarks.answering.thoughts import find_thoughts
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -46,6 +47,7 @@ class VllmEngine:
     ) -> None:
         self.model, self.sampling, self.processor = model, sampling, processor
         self.settings, self.family, self._exported = settings, family, exported
+        self.thoughts = find_thoughts(processor, family, settings)
         self.costs: list[Cost] = []
 
     @classmethod
@@ -101,6 +103,7 @@ class VllmEngine:
             "decoding": {"greedy": True, "temperature": 0, "max_new_tokens": self.settings.max_new_tokens},
             "family": self.family.fingerprint(),
             "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
+            **self.thoughts.fingerprint,
         }
 
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
@@ -126,13 +129,20 @@ class VllmEngine:
                 Prediction(
                     item,
                     key,
-                    reply.text.strip() if self.family.stripped else reply.text,
+                    self._read(reply),
                     len(reply.token_ids) - (reply.finish_reason == "stop"),
                     reply.finish_reason == "length",
                     seconds / len(replies),
                 )
                 for item, key, reply in zip(batch.items, batch.keys, replies, strict=True)
             ]
+
+    def _read(self, reply: Any) -> str:
+        text = reply.text
+        if self.thoughts.kept:  # vLLM left them out of its own text
+            tokenizer = self.thoughts.wrap(self.processor.tokenizer)
+            text = tokenizer.decode(list(reply.token_ids), skip_special_tokens=True)
+        return self.thoughts.restore(text.strip() if self.family.stripped else text)
 
     def _request(self, item: Item) -> dict[str, Any]:
         text = render_text(self.processor, self.family, item)

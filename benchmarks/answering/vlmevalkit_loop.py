@@ -36,7 +36,7 @@ class VlmevalkitLoop(TransformersEngine):
         family: Family | None = None,
     ) -> None:
         super().__init__(model, processor, settings.model_copy(update={"workers": 0}), family=family)
-        self.wrapper = ModelWrapper.of(model, processor, self.family, self.ends)
+        self.wrapper = ModelWrapper.of(model, processor, self.family, self.ends, self.thoughts)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -60,13 +60,14 @@ class VlmevalkitLoop(TransformersEngine):
         with tempfile.TemporaryDirectory(prefix="loop-") as folder, set_environment(PRED_FORMAT="tsv"):
             inference.infer_data_job(self.wrapper.model, folder, "reference", dataset)
         replies = self.wrapper.replies
+        texts = [self.thoughts.restore(reply.text) for reply in replies]
         seconds = time.perf_counter() - start
         tokens = sum(reply.tokens for reply in replies)
         memory = measure_peak_memory(self.model.device)
         self.costs.append(Cost(batch.digest, len(replies), tokens, round(seconds, 6), memory, 1))
         return [
-            Prediction(item, key, reply.text, reply.tokens, reply.truncated, seconds / len(replies))
-            for item, key, reply in zip(batch.items, batch.keys, replies, strict=True)
+            Prediction(item, key, text, reply.tokens, reply.truncated, seconds / len(replies))
+            for item, key, text, reply in zip(batch.items, batch.keys, texts, replies, strict=True)
         ]
 
     def _dataset(self, items: Sequence[Item]) -> Any:

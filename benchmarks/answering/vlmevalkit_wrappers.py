@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import BatchFeature
 
+from benchmarks.answering.thoughts import Thoughts
 from benchmarks.prompting.families import Family
 from benchmarks.prompting.vlmevalkit_models import import_package, load_model_class
 
@@ -53,14 +54,16 @@ class ModelWrapper:
         self._rooms: Sequence[int] = ()
 
     @classmethod
-    def of(cls, model: Any, processor: Any, family: Family, ends: frozenset[int]) -> "ModelWrapper":
+    def of(
+        cls, model: Any, processor: Any, family: Family, ends: frozenset[int], thoughts: Thoughts
+    ) -> "ModelWrapper":
         """Put VLMEvalKit's class for a family around a loaded model and its processor."""
         wrapper_class = _make_class(family)
         wrapped, greedy = wrapper_class.__new__(wrapper_class), GreedyModel(model, ends)
         vars(wrapped).update(
             _ATTRIBUTES,
             model=greedy,
-            processor=_PlacedProcessor(processor, model),
+            processor=_PlacedProcessor(processor, model, thoughts),
             device=model.device,
             kwargs={},
             generate_kwargs={},
@@ -142,10 +145,16 @@ class GreedyModel:
 
 
 class _PlacedProcessor:
-    """Wraps a processor so that inputs sent to "cuda" go where the model is, in its dtype."""
+    """Wraps a processor so that inputs sent to "cuda" go where the model is, in its dtype.
 
-    def __init__(self, processor: Any, model: Any) -> None:
+    Its tokenizer keeps the tags of thoughts.
+    """
+
+    def __init__(self, processor: Any, model: Any, thoughts: Thoughts) -> None:
         self.processor, self.model = processor, model
+        self.tokenizer = thoughts.wrap(processor.tokenizer)
+        if thoughts.kept:
+            self.decode, self.batch_decode = self.tokenizer.decode, self.tokenizer.batch_decode
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.processor, name)

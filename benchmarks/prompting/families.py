@@ -41,6 +41,8 @@ class Family:
         verbatim: answers are decoded without tidying spaces, whatever the tokenizer is set to.
         stripped: spaces around an answer are dropped.
         attributes: what the class reads from itself when it writes prompts.
+        thinking: how its models mark their thoughts: a name of `benchmarks.prompting.thinking`, or `any`. The
+            tower merged in may bring habits of its own, so a family with a single one is rare.
     """
 
     name: str
@@ -62,10 +64,14 @@ class Family:
     verbatim: bool = False
     stripped: bool = False
     attributes: tuple[tuple[str, str | bool | None], ...] = ()
+    thinking: str = "any"
 
     def fingerprint(self) -> dict[str, object]:
         """Return everything that decides about prompts and pictures, as JSON; `restore` takes it back."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        if self.thinking == Family.thinking:
+            del content["thinking"]  # as before there was this field
+        return content
 
     def limit(self, dataset: str, default: int | None) -> int | None:
         """Return the value of `exceptions` for a dataset, else `default`.
@@ -149,6 +155,7 @@ def find_family(model_type: str, **overrides: Any) -> Family:
 def restore_family(fingerprint: Mapping[str, object]) -> Family:
     """Return the family whose `fingerprint` this is. Raises UserError when another version wrote it."""
     known = {field.name for field in fields(Family)}
+    fingerprint = {"thinking": Family.thinking, **fingerprint}
     if set(fingerprint) != known:
         changed = ", ".join(sorted(known ^ set(fingerprint)))
         raise UserError(

@@ -5,6 +5,7 @@ language model's habits or its VLM's, is read alike whatever it does.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -22,7 +23,15 @@ class Convention:
     end: str
     answer: tuple[str, str] | None = None
 
+    @property
+    def tokens(self) -> list[str]:
+        """List what a tokenizer may have as one token: the tags, and the parts of a tag of several."""
+        tags = (self.begin, self.end, *(self.answer or ()))
+        return [*tags, *_TAG.findall("".join(tags))]
 
+
+# Whatever looks like a tag, to be looked up: trying every tag at every place would be slow.
+_TAG = re.compile(r"[<\[◁][/|]?[A-Za-z_:]{3,20}\|?[>\]▷]")
 CONVENTIONS: tuple[Convention, ...] = (
     # DeepSeek-R1 and its distillations, QwQ, Qwen3, GLM, InternVL3.5, Phi-4, MiMo; ERNIE marks its response
     Convention("think", "<think>", "</think>", ("<response>", "</response>")),
@@ -42,13 +51,14 @@ CONVENTIONS: tuple[Convention, ...] = (
     Convention(
         "cohere", "<|START_THINKING|>", "<|END_THINKING|>", ("<|START_RESPONSE|>", "<|END_RESPONSE|>")
     ),
+    Convention("gemma", "<|channel>thought", "<channel|>"),  # Gemma 4
     Convention("apertus", "<|inner_prefix|>", "<|inner_suffix|>"),
     # gpt-oss: every message has a channel, and what is said is the one called final
     Convention("harmony", "<|channel|>analysis<|message|>", "<|end|>", ("<|channel|>final<|message|>", "")),
 )
 _BLOCKS = tuple(c for c in CONVENTIONS if c.name != "harmony")
 _ROLES = {
-    tag.lower(): (c.name, role)
+    _TAG.findall(tag)[0].lower(): (c.name, role)
     for c in _BLOCKS
     for tag, role in (
         (c.begin, "begin"),
@@ -58,11 +68,7 @@ _ROLES = {
     )
 }
 _ANSWERS = {c.answer[0].lower(): c.answer[1].lower() for c in _BLOCKS if c.answer}
-# Whatever looks like a tag, to be looked up: trying every tag at every place would be slow.
-_TAG = re.compile(r"[<\[◁][/|]?[A-Za-z_:]{5,20}\|?[>\]▷]")
 _FLAGS = re.IGNORECASE | re.ASCII
-_OPENING = re.compile(f"(?:{'|'.join(re.escape(c.begin) for c in CONVENTIONS)})\\Z", _FLAGS)
-_LONGEST = max(len(c.begin) for c in CONVENTIONS)
 _CHANNEL = re.compile(r"<\|channel\|>", _FLAGS)
 _MESSAGE = re.compile(r"<\|message\|>", _FLAGS)
 _END_OF_MESSAGE = re.compile(r"<\|(?:end|return|call|start)\|>", _FLAGS)
@@ -88,10 +94,31 @@ def find_spoken(raw: str) -> str | None:
 
 def reopen(prompt: str, raw: str) -> str:
     """Put the opening tag with which the prompt ends before the output, unless the output repeats it."""
-    opening = _OPENING.search(prompt.rstrip()[-_LONGEST:])
-    if opening is None or raw.lstrip()[: len(opening[0])].lower() == opening[0].lower():
-        return raw
-    return opening[0] + raw
+    return add_opening(find_opening(prompt), raw)
+
+
+def find_opening(prompt: str, conventions: Sequence[Convention] = CONVENTIONS) -> str:
+    """Find the opening tag with which a prompt ends, as the prompt writes it; "" for none."""
+    end = prompt.rstrip()
+    found = (end[-len(c.begin) :] for c in conventions)
+    return next((tag for tag, c in zip(found, conventions, strict=True) if _is_same(tag, c.begin)), "")
+
+
+def add_opening(opening: str, raw: str) -> str:
+    """Put an opening tag before the output, unless the output repeats it."""
+    return raw if _is_same(raw.lstrip()[: len(opening)], opening) else opening + raw
+
+
+def choose_conventions(tags: str | tuple[str, str]) -> tuple[Convention, ...]:
+    """Return the conventions that a config means: `any`, `none`, the name of one, or a pair of own tags."""
+    if isinstance(tags, tuple):
+        return (Convention("own", *tags),)
+    known = {c.name: (c,) for c in CONVENTIONS} | {"any": CONVENTIONS, "none": ()}
+    return known[tags]
+
+
+def _is_same(text: str, tag: str) -> bool:
+    return text.isascii() == tag.isascii() and text.lower() == tag.lower()
 
 
 def _read_blocks(raw: str) -> str | None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from benchmarks.study.section import Section
-from frism.errors import UserError
+from frism.errors import UserError, suggest
 
 if TYPE_CHECKING:
     import torch
 
 EngineName = Literal["transformers", "vlmeval", "vllm", "openai"]
+# The names in the table of `benchmarks.prompting.thinking`, a room above this one.
+THINKING = ("any", "none", "think", "thinking", "thought", "reflection", "reasoning", "seed", "magistral",
+            "kimi", "sky", "cohere", "gemma", "apertus", "harmony")  # fmt: skip
 LOCAL = ("transformers", "vlmeval")  # engines that load the weights into this process
 # Fields that only some engines know; elsewhere they would be ignored without a word.
 _OF = {
@@ -59,6 +62,13 @@ class EngineSettings(Section):
     workers: int = Field(
         2, ge=0, description="threads that prepare pictures ahead; openai: requests at a time (0: one)"
     )
+    thinking: str | tuple[str, str] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # digests of settings are older than this one
+        description="the tags around a model's thoughts: any, none, a name of"
+        " benchmarks/prompting/thinking.py or [opening, closing]; an opening tag that the chat template"
+        " writes is put back, tags that are special tokens are kept. null: as the model's family has it",
+    )
     address: str | None = Field(None, description="the server's base address, as http://localhost:8000/v1")
     model: str | None = Field(None, description="the name under which the server has the checkpoint")
     key_variable: str = Field(
@@ -77,6 +87,11 @@ class EngineSettings(Section):
                 raise ValueError(f"{field} is a setting of {' and '.join(engines)}, not of {self.name}")
         if self.name == "openai" and not (self.address and self.model):
             raise ValueError("openai needs the server's address and its name for the model")
+        if isinstance(self.thinking, str) and self.thinking not in THINKING:
+            hint = suggest(self.thinking, THINKING) or f" There are: {', '.join(THINKING)}."
+            raise ValueError(f"thinking: no convention '{self.thinking}'.{hint}".removesuffix("."))
+        if isinstance(self.thinking, tuple) and not all(tag.strip() for tag in self.thinking):
+            raise ValueError("thinking wants two tags, the opening and the closing one")
         if self.device_map and self.devices > 1:
             raise ValueError("device_map spreads one model over the GPUs: drop devices, or drop device_map")
         return self

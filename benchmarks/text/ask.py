@@ -70,7 +70,8 @@ def ask_questions(
     def load_tower() -> lm.TowerLM:
         model.chat.tokenizer.padding_side = "left"
         return lm.TowerLM(
-            model.load(), model.ends, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
+            model.load(), model.ends, model.chat.find_thoughts(settings.thinking),
+            tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
             device=str(choose_device(settings)),
         )  # fmt: skip
 
@@ -110,12 +111,14 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
     from benchmarks.text.language_model import VERSION
 
     device = choose_device(settings)
+    kept = model.chat.find_thoughts(settings.thinking).kept
     return {
         "engine": f"text {VERSION}",
         "dtype": settings.dtype,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "decoding": {"greedy": True, "ends": sorted(model.ends)},
         "libraries": {name: version(name) for name in ("torch", "transformers", "lm_eval")},
+        **({"thinking": {"kept": list(kept)}} if kept else {}),
     }
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from benchmarks.answering.thoughts import Thoughts
 from frism.errors import UserError
 
 _PROBE = "What is written here?"
@@ -28,6 +29,11 @@ class Chat:
                 turns, tokenize=False, add_generation_prompt=add_generation_prompt
             )
         )
+
+    def find_thoughts(self, tags: str | tuple[str, str] | None) -> Thoughts:
+        """Find what marks the model's thoughts; `tags` as in EngineSettings.thinking."""
+        prompt = self.prompt([{"role": "user", "content": _PROBE}])
+        return Thoughts.find(self.tokenizer, prompt, tags or "any")
 
     def ends(self, folder: str | Path) -> frozenset[int]:
         """Find the ids of the tokens that end an answer of the checkpoint in `folder`.

@@ -214,8 +214,7 @@ class GeneratedTask(ConfigurableTask):
         super().apply_filters()
         for instance in self.instances:
             options = self._options(instance.doc) if self.lettered else None
-            text = _ask_with_thought(instance.args[0], instance.resps[0])
-            answer, rule = extraction.extract(text, self.answers, options)
+            answer, rule = extraction.extract(instance.resps[0], self.answers, options)
             self.extracted[instance.doc_id] = (answer, rule)
             form = self.metadata.get("present", "{}")
             instance.filtered_resps[EXTRACTED] = UNANSWERED if answer is None else form.replace("{}", answer)
@@ -226,11 +225,6 @@ class GeneratedTask(ConfigurableTask):
             return {"exact_match": float(str(results[0]).strip() in self.doc_to_target(doc))}
         scores: dict[str, Any] = super().process_results(doc, results)
         return scores
-
-
-def _ask_with_thought(prompt: str, raw: str) -> str:
-    """Restore the beginning of an answer's think block, which some chat templates write themselves."""
-    return f"<think>{raw}" if prompt.rstrip().endswith("<think>") else raw
 
 
 def _digest_document(text: str) -> str:

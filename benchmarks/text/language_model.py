@@ -18,6 +18,7 @@ from benchmarks.answering import keys, predictions
 from benchmarks.answering.batching import Batch, make_batches
 from benchmarks.answering.decoding import decode
 from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.thoughts import Thoughts
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.text.chat import Chat
@@ -35,17 +36,24 @@ class TowerLM(HFLM):
     Args:
         model: a causal language model, or a VLM, which answers text with its language tower alone.
         ends: ids of the tokens at which an answer ends.
+        thoughts: which special tokens an answer keeps.
         options: HFLM's, such as tokenizer and batch_size.
     """
 
-    def __init__(self, model: Any, ends: frozenset[int], **options: Any) -> None:
+    def __init__(
+        self, model: Any, ends: frozenset[int], thoughts: Thoughts | None = None, **options: Any
+    ) -> None:
         super().__init__(pretrained=model, **options)
-        self.ends = ends
+        self.ends, self._decoder = ends, (thoughts or Thoughts()).wrap(self.tokenizer)
         self.lengths: dict[tuple[int, ...], tuple[int, bool]] = {}
 
     def length(self, prompt: str) -> tuple[int, bool]:
         """Look up the tokens of the answer to `prompt`, without the end token, and whether it was cut off."""
         return self.lengths[tuple(self.tok_encode(prompt))]
+
+    def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> Any:
+        """Decode tokens, with the tags of thoughts."""
+        return self._decoder.decode(tokens, skip_special_tokens=skip_special_tokens)
 
     def _model_generate(
         self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any
@@ -104,6 +112,7 @@ class JournalledLM(LM):
     ) -> None:
         super().__init__()
         self.tokenizer, self.apply_chat_template = chat.tokenizer, chat.prompt
+        self._thoughts = chat.find_thoughts(settings.thinking)
         self._load, self._settings, self._names = load, settings, names
         self._origin, self._fingerprint, self._journal = origin, fingerprint, journal
         self._tower: TowerLM | None = None
@@ -115,7 +124,7 @@ class JournalledLM(LM):
         return str(self.tokenizer.name_or_path)
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """Answer every request."""
+        """Answer every request; a thought that its prompt opens is whole again."""
         items = [self._item(request) for request in requests]
         by_question = {(item.benchmark, item.index): r for item, r in zip(items, requests, strict=True)}
         planned = make_batches(items, self._settings, self._origin, self._fingerprint, self._length)
@@ -136,7 +145,8 @@ class JournalledLM(LM):
         self.lines = {
             (line.benchmark, line.index): line for line in predictions.read_predictions(self._journal)
         }
-        return [self.lines[item.benchmark, item.index].raw for item in items]
+        # Only here: the journal holds what was generated.
+        return [self._thoughts.restore(self.lines[item.benchmark, item.index].raw) for item in items]
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """Refuse: `benchmarks.text.generated_task` turns every task into one that generates."""

@@ -54,7 +54,8 @@ class Chat:
             output = self.model.generate(**inputs, max_new_tokens=body["max_tokens"], do_sample=False)
         new = output[0, inputs["input_ids"].shape[1] :].tolist()
         ended = new[-1] == self.processor.tokenizer.eos_token_id
-        said = self.processor.tokenizer.decode(new, skip_special_tokens=True)
+        skip = body.get("skip_special_tokens", True)
+        said = self.processor.tokenizer.decode(new[: len(new) - ended], skip_special_tokens=skip)
         return {
             "id": "1", "object": "chat.completion", "created": 0, "model": self.name,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": said},

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from benchmarks.prompting import families
 from benchmarks.prompting.families import Family, find_family
 from benchmarks.prompting.vlmevalkit_models import import_package, write_message
 from benchmarks.registry import lookup
+from benchmarks.study.engine_settings import THINKING
 from benchmarks.vlmevalkit import loading
 from frism.errors import UserError
 from tests.support import tsvs
@@ -86,6 +88,14 @@ def test_a_family_survives_json() -> None:
         restored = families.restore_family(json.loads(json.dumps(changed.fingerprint())))
         assert restored == changed
         assert hash(restored) == hash(changed)
+
+
+def test_how_models_think_is_in_a_fingerprint_only_where_it_is_said() -> None:
+    plain = find_family("qwen2_5_vl")
+    assert "thinking" not in plain.fingerprint(), "items made before are still the same"
+    kimi = replace(plain, thinking="kimi")
+    assert families.restore_family(kimi.fingerprint()) == kimi
+    assert all(entry.thinking in THINKING for entry in families.FAMILIES)
 
 
 def test_bad_overrides_are_one_sentence_each() -> None:

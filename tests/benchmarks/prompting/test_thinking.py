@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.prompting.thinking import CONVENTIONS, find_spoken, reopen
+from benchmarks.prompting.thinking import CONVENTIONS, choose_conventions, find_spoken, reopen
+from benchmarks.study.engine_settings import THINKING
 
 BLOCKS = [(c.begin, c.end) for c in CONVENTIONS if c.name != "harmony"]
 _TAGS = [
@@ -141,3 +142,10 @@ def _measure(raw: str) -> float:
     find_spoken(raw)
     find_spoken("<think></think>" + raw)
     return time.process_time() - start
+
+
+def test_a_config_may_name_every_convention_of_the_table() -> None:
+    assert ("any", "none", *(c.name for c in CONVENTIONS)) == THINKING
+    for name in THINKING:
+        chosen = choose_conventions(name)
+        assert [c.name for c in chosen] == [c.name for c in CONVENTIONS if name in ("any", c.name)]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import invoke, refused
 from tests.support import architectures, mirrors
-from tests.support.studies import record
+from tests.support.studies import WEIGHTS, record
+from tests.support.thought_tags import TAG, open_thought, teach_tag
 
 SETTINGS = EngineSettings(batch_size=8)
 TASKS = ["mini_total", "mini_existence"]
@@ -183,6 +185,40 @@ def test_a_thought_that_the_template_opens_is_a_thought(mirror, triple, tmp_path
     assert found["rule"].tolist()[:2] == ["unfinished thought", "answer phrase"]
     assert found["correct"].tolist() == [0, 1, 0, 0, 0, 0]
     assert found["raw"][0] == "so far 42", "the raw text is what was generated"
+
+
+def test_a_study_may_name_the_tags_itself(mirror, triple, tmp_path, monkeypatch):
+    who = who_answers(triple)
+    open_thought(who.chat.tokenizer, "{hm}")
+    scripted(monkeypatch, ["so far 42", "no 7{/hm}The answer is 1042.", *["{/hm}"] * 4])
+    tasks = make_tasks([find("gsm8k")], None, 0, mirror)
+    own = SETTINGS.model_copy(update={"thinking": ("{hm}", "{/hm}")})
+    found = ask_questions(who, tasks, own, tmp_path / "j.jsonl")
+    assert found["rule"].tolist() == ["unfinished thought", "answer phrase", *["empty"] * 4]
+    assert found["raw"][1] == "no 7{/hm}The answer is 1042."
+
+
+@pytest.mark.parametrize("tag", ["<think>", "[THINK]", "<|begin_of_thought|>"])
+def test_a_tag_of_any_convention_is_put_back(tag, triple):
+    chat = who_answers(triple).chat
+    open_thought(chat.tokenizer, tag)
+    assert chat.find_thoughts(None).restore("so far 42") == f"{tag}so far 42"
+    assert chat.find_thoughts("none").restore("so far 42") == "so far 42"
+
+
+def test_a_tag_that_is_a_special_token_stays_in_the_answer(tmp_path):
+    who = who_answers(Triple.open(**WEIGHTS))  # trained: it is sure of its words
+    before = table(who, tmp_path / "before.jsonl")
+    model, token = who.load(), who.chat.tokenizer.tokenize(before["raw"][0])[0]
+    word = teach_tag(model, who.chat.tokenizer, token)
+    after = table(replace(who, load=lambda: model), tmp_path / "after.jsonl")
+    assert after["raw"].tolist() == [raw.replace(word, TAG) for raw in before["raw"]]
+    assert TAG in after["raw"][0]
+    engines = [
+        json.loads((tmp_path / f"{n}.provenance.json").read_text())["engine"] for n in ("before", "after")
+    ]
+    assert engines[1].pop("thinking") == {"kept": [TAG]}
+    assert engines[0] == engines[1], "the keys of a model without tags do not move"
 
 
 def test_prompts_ask_for_reasoning_and_show_no_examples(mirror):
