@@ -9,13 +9,12 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from benchmarks.scoring.answer_forms import reduce_answer
-from benchmarks.scoring.stated_numbers import is_formula
+from benchmarks.scoring.equality import answers_agree
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RULE_VERSION = 1  # version of the rule judge
+RULE_VERSION = 2  # version of the rule judge
 NO_OPTION = "Z"
 
 
@@ -68,28 +67,6 @@ class RuleJudge:
     def generate(self, prompt: str, **_: Any) -> str:
         """Reply with the row's answer as VLMEvalKit reads it; "1" or "0" where it asks to compare."""
         return NO_OPTION if self.row is None else self.reply(self.row)
-
-
-def answers_agree(answer: str, truth: str) -> bool:
-    """Tell whether two answers agree: as texts, or as numbers or formulas by math-verify.
-
-    A single letter is an option, which equals itself alone. Sentences agree as texts only: math-verify would
-    look for a formula in them.
-    """
-    answer, truth = (reduce_answer(text, "math", {}) for text in (answer, truth))
-    if not answer or not truth:
-        return False
-    if re.sub(r"\s", "", answer) == re.sub(r"\s", "", truth):
-        return True
-    if len(truth) == 1 and truth.isalpha():
-        return False
-    if not is_formula(answer):
-        return False
-    from math_verify import parse, verify
-
-    # Without its time limits: what is right must not depend on how busy the machine is.
-    pair = [parse(f"${text}$", parsing_timeout=None) for text in (truth, answer)]
-    return bool(verify(*pair, timeout_seconds=None))
 
 
 def _reply_as_given(row: "pd.Series") -> str:

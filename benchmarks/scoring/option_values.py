@@ -36,8 +36,8 @@ def is_formula_like(text: str) -> bool:
 
 def match_whole(text: str, options: Options) -> str:
     """Find the letter of the one option that `text` is, apart from spaces and LaTeX; "" for none or several."""
-    wanted = _canonical(text[:_LONGEST])
-    same = [letter for letter, option in options.items() if wanted and _canonical(option) == wanted]
+    wanted = make_canonical(text[:_LONGEST])
+    same = [letter for letter, option in options.items() if wanted and make_canonical(option) == wanted]
     return same[0] if len(same) == 1 else ""
 
 
@@ -99,8 +99,8 @@ def _pattern_of(option: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=8192)
-def _canonical(text: str) -> str:
-    """A text in one form: LaTeX as plain signs, no spaces, no case."""
+def make_canonical(text: str) -> str:
+    """Write a text in one form: LaTeX as plain signs, no spaces, no case."""
     text = strip_markup(clean_text(text))
     text = _RATIO.sub(":", re.sub(r"\^?\{?\\circ\}?", "°", text)).replace("\\%", "%").replace("\\frac", "frac")
     text = text.replace("\\pi", "π").replace("\\sqrt", "√").replace("\\times", "×").replace("\\cdot", "×")

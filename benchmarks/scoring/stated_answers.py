@@ -25,7 +25,7 @@ _NOT_VERB = "".join(
     for word in ("to", "can", "not", "must", "will", "and", "we", "I", "you", "they", "could", "should", "cannot",
                  "would", "n't", "help", "please", "let me")
 ).replace(r"(?<!\bn't )", "(?<!n't )")  # fmt: skip
-_NOUN = rf"\b(?:(?-i:Answer|ANSWER)|{_NOT_VERB}answer|answer(?=s?[*_\s]{{0,5}}[:=：]))"
+_NOUN = rf"\b(?:(?-i:(?<!and )Answer|ANSWER)|{_NOT_VERB}answer|answer(?=s?[*_\s]{{0,5}}[:=：]))"
 _HAN = r"答案\s*(?:应该|应当|应|就)?\s*(?:是|为|選|选)?"
 # "Answer eight", "the final answer is: B", "**Answer:** 42", "Answer = 7".
 _PHRASE = re.compile(

@@ -10,7 +10,7 @@ from benchmarks.scoring.number_words import find_number_words, read_chinese
 MARKUP = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mathit|operatorname|mbox|emph)\s*\{([^{}]*)\}")
 _LONGEST = 300  # characters of a statement that are read: a model may write digits for ever
 _SIGNS = re.compile(r"[\d\\=+^*/√π]")
-_UNBOUNDED = re.compile(r"!|\^\{?\s*\d{3,}|\^\s*\{?[^{}+\-*/=,()\s]*\^")
+_UNBOUNDED = re.compile(r"!|\^\{?\s*\d{3,}")
 
 _NUMBER = re.compile(
     r"(?<![A-Za-z])[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,2}(?!\d))?"
@@ -80,7 +80,24 @@ def is_formula(text: str) -> bool:
     Neither words nor a sentence, and nothing that it could work on for ever: towers of powers, factorials.
     """
     short = len(text) <= 200 and len(text.split()) <= 12
-    return short and bool(_SIGNS.search(text)) and not _UNBOUNDED.search(text)
+    return short and bool(_SIGNS.search(text)) and not _UNBOUNDED.search(text) and not _has_tower(text)
+
+
+def _has_tower(text: str) -> bool:
+    """Tell whether an exponent holds another power, or is raised itself: 9^{9^9}, 2^3^4."""
+    for place in (at for at, sign in enumerate(text) if sign == "^"):
+        end, depth = place + 1, 0
+        while end < len(text):
+            sign = text[end]
+            depth += 1 if sign in "{(" else -1 if sign in "})" else 0
+            if sign == "^":
+                return True
+            end += 1
+            if depth <= 0 and not sign.isspace() and not (sign.isdigit() and text[end : end + 1].isdigit()):
+                break
+        if text[end:].lstrip()[:1] == "^":
+            return True
+    return False
 
 
 def strip_unit(text: str) -> str:
