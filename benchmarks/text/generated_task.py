@@ -138,6 +138,16 @@ class GeneratedTask(ConfigurableTask):
         lots = sorted(range(count), key=lambda p: _digest_document(f"{self.seed}-{self.config.task}-{p}"))
         return sorted(lots[: self.questions])
 
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Ask these of the drawn questions alone, by their positions among them."""
+        self.positions = [self.positions[position] for position in chosen]
+        del self.eval_docs  # worked out again when it is asked for
+
+    def question(self, position: int) -> str:
+        """Write a drawn question as the task puts it, without the request to reason."""
+        doc = self.eval_docs[position]
+        return str(ConfigurableTask.doc_to_text(self, doc))
+
     def index(self, position: int) -> str:
         """Name a drawn question within its benchmark by its position in the data."""
         made = callable(self.config.custom_dataset)
