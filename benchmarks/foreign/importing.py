@@ -7,10 +7,11 @@ scores/LABEL.csv, with the provenance of each; a label with a part of the questi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pandas as pd
 
+from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.foreign import storing, text
 from benchmarks.foreign.answer import ForeignFile
 from benchmarks.foreign.matching import Matched, Question, match_answers
@@ -74,7 +75,7 @@ def import_answers(
     if definition.kind == "lm_eval":
         if items is not None:
             raise UserError(f"{definition.name} is a text benchmark, without items: leave --items out.")
-        asked = text.AskedQuestions(definition, data)
+        asked: _Asked = text.AskedQuestions(definition, data)
     else:
         asked = _AskedPictures(definition, layout, label, data, items)
     matched = match_answers(file, definition.name, asked.questions, subset)
@@ -88,6 +89,15 @@ def import_answers(
         storing.discard(written)
         raise
     return Imported(file, matched, len(asked.questions), scores)
+
+
+class _Asked(Protocol):
+    """A benchmark's questions, which answers are matched to and scored on."""
+
+    questions: list[Question]
+
+    def restrict(self, indices: Sequence[str]) -> Mapping[str, str]: ...
+    def score(self, label: str, stored: Sequence[StoredPrediction], predictions: Path, out: Path) -> None: ...
 
 
 class _AskedPictures:
@@ -111,7 +121,7 @@ class _AskedPictures:
             restrict_items(self.whole, self.folder, SPLIT, self.name, indices)
         return {item.index: item.content for item in self.items}
 
-    def score(self, label: str, stored: Sequence[Any], predictions: Path, out: Path) -> None:
+    def score(self, label: str, stored: Sequence[StoredPrediction], predictions: Path, out: Path) -> None:
         """Score the stored predictions as a study's stage does."""
         score.run(label, [self.name], predictions, self.folder, out, split=SPLIT)
 

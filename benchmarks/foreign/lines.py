@@ -94,14 +94,18 @@ def _read_response(path: Path, place: str, responses: Any) -> str:
     if isinstance(responses, list) and len(responses) > 1 and isinstance(responses[0], list):
         responses = None  # a response per option
     while isinstance(responses, list) and responses:
-        if len(responses) == 2 and str(responses[1]) in ("True", "False") and _NUMBER.match(str(responses[0])):
+        if (
+            len(responses) == 2
+            and str(responses[1]) in ("True", "False")
+            and _NUMBER.match(str(responses[0]))
+        ):
             responses = None  # a log-likelihood, and whether the option is what the model would have said
             break
         responses = responses[0]
     if not isinstance(responses, str):
         raise UserError(
-            f"{path}, {place} holds no text that a model wrote but log-likelihoods of options: run the task as"
-            " one that generates."
+            f"{path}, {place} holds no text that a model wrote but log-likelihoods of options: run the task"
+            " as one that generates."
         )
     return responses
 

@@ -1,4 +1,4 @@
-"""Match foreign answers to questions by index, and check by the questions' texts that it is the same index."""
+"""Match foreign answers to questions by index, and check by their texts that it is the same index."""
 
 import re
 from collections import Counter
@@ -79,8 +79,8 @@ def match_answers(
     if 2 * len(reworded) > len(by_index):
         raise UserError(
             f"{file.path}, matched by {key}, asks other questions than {benchmark}"
-            f" ({len(reworded)} of {len(by_index)} differ, such as {_list(reworded)}): name the benchmark that"
-            " it answers, or the field with the index (--index-key)."
+            f" ({len(reworded)} of {len(by_index)} differ, such as {_list(reworded)}): name the benchmark"
+            " that it answers, or the field with the index (--index-key)."
         )
     return Matched(answers, key, tuple(missing), tuple(dict.fromkeys(surplus)), tuple(reworded))
 

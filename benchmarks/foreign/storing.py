@@ -1,4 +1,4 @@
-"""Store foreign answers as the project's own predictions, with a provenance that names the file they are of."""
+"""Store foreign answers as the project's own predictions, with a provenance that names their file."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +15,9 @@ from frism.files import atomic_write, read_json
 ENGINE = {"engine": "imported", "version": 1}
 
 
-def describe_import(file: ForeignFile, label: str, benchmark: str, matched: Matched, asked: int) -> dict[str, Any]:
+def describe_import(
+    file: ForeignFile, label: str, benchmark: str, matched: Matched, asked: int
+) -> dict[str, Any]:
     """Describe where answers come from, and which questions of the benchmark they are to."""
     return {
         "imported": {

@@ -1,4 +1,4 @@
-"""Write an items folder with some of another's questions: the same items, the table without the other rows."""
+"""Write an items folder with some of another's questions: the same items, the table without other rows."""
 
 import csv
 import json

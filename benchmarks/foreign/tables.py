@@ -65,7 +65,9 @@ def _make_file(
 
 def _make_answer(row: Mapping[Hashable, Any], number: int, key: str) -> ForeignAnswer:
     question = _read_text(row.get("question"))
-    return ForeignAnswer(_read_text(row[ANSWER]), f"row {number}", {key: _read_text(row[key])}, None, question)
+    return ForeignAnswer(
+        _read_text(row[ANSWER]), f"row {number}", {key: _read_text(row[key])}, None, question
+    )
 
 
 def _read_text(cell: object) -> str:

@@ -178,13 +178,14 @@ def _check_complete(
                     f"{path} and {folder / f'{reference}.csv'} hold different questions of {benchmark}"
                     f" ({len(answered)} and {len(expected)}): delete both and run again."
                 )
-    for owner, rows in frame.groupby("variant", sort=False):
-        _check_range(rows, folder, str(owner))
+    for owner in owners:
+        _check_range(frame[frame["variant"] == owner], folder, owner)
 
 
 def _check_range(frame: pd.DataFrame, folder: Path, owner: str) -> None:
     """Raise UserError unless every score is in 0 to 1."""
     wrong = frame[~frame["correct"].between(0, 1)]
     if len(wrong):
-        path, benchmark = folder / f"{owner}.csv", wrong["benchmark"].iloc[0]
+        path = folder / f"{owner}.csv"
+        benchmark = wrong["benchmark"].iloc[0]
         raise UserError(f"{path} has a score of {benchmark} that is not in 0 to 1: delete it and run again.")
