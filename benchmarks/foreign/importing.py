@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from benchmarks.answering import keys
 from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.foreign import storing, text
 from benchmarks.foreign.answer import ForeignFile
@@ -80,13 +81,13 @@ def import_answers(
         asked = _AskedPictures(definition, layout, label, data, items)
     matched = match_answers(file, definition.name, asked.questions, subset)
     origin = storing.describe_import(file, label, definition.name, matched, len(asked.questions))
-    written = [predictions, predictions.with_suffix(".provenance.json")]
+    new = [p for p in (predictions, keys.get_provenance_path(predictions)) if not p.exists()]
     try:
         contents = asked.restrict(list(matched.answers))
         stored = storing.store_answers(predictions, origin, definition.name, matched.answers, contents)
         asked.score(label, stored, predictions, scores)
     except BaseException:
-        storing.discard(written)
+        storing.discard(new)
         raise
     return Imported(file, matched, len(asked.questions), scores)
 

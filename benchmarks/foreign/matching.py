@@ -11,7 +11,6 @@ from frism.errors import UserError
 POSITION = "position"  # the place in the other harness' data set as the place in the table
 _NAMED = 5  # indices that a complaint names
 _WHOLE = re.compile(r"[+-]?\d+(?:\.0+)?")
-_ESCAPES = re.compile(r"_x[0-9A-Fa-f]{4}_")  # how a workbook writes a carriage return
 _SHORTEST = 8  # characters of a line of the question that tell it from others
 
 
@@ -173,7 +172,7 @@ def _find_at(questions: Sequence[Question], position: int | None) -> str | None:
 
 
 def _flatten(text: str) -> str:
-    return " ".join(_ESCAPES.sub(" ", text).split())
+    return " ".join(text.split())
 
 
 def _complain(

@@ -11,6 +11,7 @@ from benchmarks.study.results import read_run
 from frism.errors import UserError, suggest
 from frism.files import read_json
 
+TEXT = "text"  # the heading of benchmarks in words
 COSTS = ".cost.csv"  # beside scores: times, which are no scores
 # What must be the same for scores to be comparable, in the provenance beside them.
 RULES = ("extractor", "rule_judge", "vlmevalkit", "lm_eval")
@@ -87,6 +88,7 @@ def pair_runs(files: Mapping[str, Sequence[Path]], reference: str | None, subset
     ordered = {label: list(files[label]) for label in [first, *(label for label in files if label != first)]}
     _check_rules([path for paths in ordered.values() for path in paths])
     frames = {label: _read(label, paths) for label, paths in ordered.items()}
+    _name_words_apart(frames)
     everywhere = dict.fromkeys(name for frame in frames.values() for name in frame["benchmark"].unique())
     lacking = {name: [k for k, f in frames.items() if name not in set(f["benchmark"])] for name in everywhere}
     common = tuple(name for name in everywhere if not lacking[name])
@@ -107,15 +109,28 @@ def _read(label: str, paths: Sequence[Path]) -> pd.DataFrame:
     frames = [read_run(path) for path in paths]
     for number, frame in enumerate(frames):
         for before, other in enumerate(frames[:number]):
-            if both := set(frame["benchmark"]) & set(other["benchmark"]):
+            if both := _list_asked(frame) & _list_asked(other):
                 raise UserError(
-                    f"{label} has answers to {min(both)} in {paths[before]} and in {paths[number]}: name the"
-                    " files as LABEL=FILE, with labels that differ."
+                    f"{label} has answers to {min(both)[0]} in {paths[before]} and in {paths[number]}: name"
+                    " the files as LABEL=FILE, with labels that differ."
                 )
     whole = pd.concat(frames, ignore_index=True).assign(variant=label)
-    if whole.duplicated(["benchmark", "index"]).any():
+    if whole.duplicated(["benchmark", "heading", "index"]).any():
         raise UserError(f"{label} has a question twice ({paths[0]}): score it again.")
     return whole
+
+
+def _list_asked(frame: pd.DataFrame) -> set[tuple[str, bool]]:
+    """List the benchmarks of a run, and whether they were asked in words."""
+    return set(zip(frame["benchmark"], frame["heading"] == TEXT, strict=True))
+
+
+def _name_words_apart(frames: dict[str, pd.DataFrame]) -> None:
+    """Rename what is asked in words where a benchmark with pictures has the same name."""
+    asked = set[tuple[str, bool]]().union(*map(_list_asked, frames.values()))
+    for label, frame in frames.items():
+        both = (frame["heading"] == TEXT) & frame["benchmark"].map(lambda name: (name, False) in asked)
+        frames[label] = frame.assign(benchmark=frame["benchmark"].mask(both, frame["benchmark"] + " (text)"))
 
 
 def _pair(name: str, rows: Mapping[str, pd.DataFrame], subset: bool) -> tuple[pd.DataFrame, int]:

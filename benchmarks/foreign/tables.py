@@ -1,6 +1,7 @@
 """Read VLMEvalKit's result files: a row per question, with the columns index, question and prediction."""
 
 import math
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from frism.errors import UserError
 
 INDEX, ANSWER = "index", "prediction"
 LONGEST_CELL = 32_767  # characters that a cell of a workbook holds
+_ESCAPED = re.compile(r"_x(00[01][0-9A-F]|FFF[EF])_")  # how writers put control characters
 FAILED = "Failed to obtain answer"  # what VLMEvalKit writes where a server did not answer
 
 
 def read_workbook(path: Path, sha256: str, index_key: str | None) -> ForeignFile:
-    """Read an xlsx. Texts that begin with "=" are read as written, not as formulas and their results.
+    """Read an xlsx. Texts that begin with "=" are read as written, not as formulas and their results, and
+    control characters as such.
 
     Raises UserError for a broken workbook, or one without the columns.
     """
@@ -27,6 +30,7 @@ def read_workbook(path: Path, sha256: str, index_key: str | None) -> ForeignFile
         )  # fmt: skip
     except Exception as error:  # zipfile's, openpyxl's and pandas' own types
         raise UserError(f"{path} is no readable workbook ({error}): export it again.") from error
+    frame = frame.map(_restore)
     return _make_file(path, "VLMEvalKit xlsx", sha256, frame.to_dict("records"), index_key)
 
 
@@ -68,6 +72,14 @@ def _make_answer(row: Mapping[Hashable, Any], number: int, key: str) -> ForeignA
     return ForeignAnswer(
         _read_text(row[ANSWER]), f"row {number}", {key: _read_text(row[key])}, None, question
     )
+
+
+def _restore(cell: object) -> object:
+    """Restore a text that the workbook holds in another form."""
+    formula = getattr(cell, "text", None)  # what was written as {=...}
+    if isinstance(formula, str):
+        return f"{{{formula}}}"
+    return _ESCAPED.sub(lambda m: chr(int(m[1], 16)), cell) if isinstance(cell, str) else cell
 
 
 def _read_text(cell: object) -> str:
