@@ -137,14 +137,15 @@ def _prepare_items(definition: Definition, folder: Path, data: Path | None) -> P
             f"{definition.name} is made for a study: name the study's questions with"
             " --items results/STUDY/items."
         )
-    resolved = definition.model_dump(mode="json", by_alias=True)
     if not (folder / MANIFEST).is_file():
         write_items(folder, [definition], {SPLIT: "all"}, data=data)
         return folder
     file = tsv_files.check(definition, tsv_files.locate(definition, data)) if data is not None else None
     there = read_json(folder / MANIFEST).get("tsv", {}).get(definition.name, {}).get("sha256")
-    same = read_json(folder / DEFINITIONS).get(definition.name) == resolved
-    if not same or (file is not None and file.sha256 != there):
+    pinned = definition.sha256.get("tsv", there)
+    resolved = definition.model_dump(mode="json", by_alias=True)
+    before = {**read_json(folder / DEFINITIONS).get(definition.name, {}), "sha256": resolved["sha256"]}
+    if before != resolved or pinned != there or (file is not None and file.sha256 != there):
         raise UserError(
             f"{folder} holds the questions of another {definition.name} (other data or definition): choose"
             " another --out, or delete the folder."

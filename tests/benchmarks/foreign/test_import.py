@@ -258,6 +258,10 @@ def test_labels_hold_one_file_and_folders_one_table(stars: Table, tmp_path: Path
     assert refused(stars.run(second, "x"), "holds the answers of another file")
     assert stars.run(second, "x", "--overwrite").exit_code == 0
     assert refused(stars.run(first, "a/b"), "becomes a file's name")
+    stars.benchmark = json.dumps({"name": "MMStar", "sha256": {"tsv": "0" * 64}})
+    assert refused(invoke(main, first, "--benchmark", stars.benchmark, "--as", "z", "--out", stars.out),
+                   "holds the questions of another MMStar")  # fmt: skip
+    assert invoke(main, first, "--benchmark", "MMStar", "--as", "z", "--out", stars.out).exit_code == 0
     again = Table("MMStar", tmp_path / "again", 20)
     again.out = stars.out
     file = write_plain(tmp_path / "c.jsonl", again.answers)
