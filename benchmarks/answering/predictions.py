@@ -34,7 +34,7 @@ class StoredPrediction:
     """Holds one stored prediction.
 
     `key` identifies everything that it depends on, `item` the question; `sum` is 16 hex digits of all other
-    fields.
+    fields. Of an answer made elsewhere tokens, truncated and seconds may be unknown: None.
     """
 
     key: str
@@ -42,9 +42,9 @@ class StoredPrediction:
     index: str
     item: str
     raw: str
-    tokens: int
-    truncated: bool
-    seconds: float
+    tokens: int | None
+    truncated: bool | None
+    seconds: float | None
     sum: str = ""
 
     @classmethod

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from benchmarks.study.config import StudyConfig
+from benchmarks.study.compared import Compared
 from frism.files import atomic_write
 
 COLUMN = 3.4  # inches, one column of a two-column page
@@ -66,7 +66,7 @@ class Mark:
     dashes: str | tuple[int, tuple[float, ...]]
 
 
-def choose_marks(study: StudyConfig) -> dict[str, Mark]:
+def choose_marks(study: Compared) -> dict[str, Mark]:
     """Choose each variant's mark by its role: star, diamond (learned), grey (control), open (baseline)."""
     result, turn = {}, 0
     for name in study.variants:

@@ -14,12 +14,12 @@ from scipy.stats import chi2
 
 from benchmarks.figures.labels import place_labels
 from benchmarks.figures.style import Mark, choose_marks, fix_layout, write_figure, write_sentence
-from benchmarks.study.config import StudyConfig
+from benchmarks.study.compared import Compared
 
 NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 
 
-def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> Figure:
+def draw(study: Compared, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> Figure:
     """Write trade_off.{png,svg} from the tables `pareto` and `selection`."""
     points = _read_points(study, pareto)
     if points.empty:
@@ -44,7 +44,7 @@ def draw(study: StudyConfig, pareto: pd.DataFrame, selection: pd.DataFrame, out:
     return figure
 
 
-def _read_points(study: StudyConfig, pareto: pd.DataFrame) -> pd.DataFrame:
+def _read_points(study: Compared, pareto: pd.DataFrame) -> pd.DataFrame:
     """Return per variant x, y, their bootstrap deviations and correlation, and whether it is on the front."""
     rows = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
     names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
@@ -101,7 +101,7 @@ def _draw_test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: flo
 
 
 def _draw_sweeps(
-    ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: StudyConfig
+    ax: Axes, selection: pd.DataFrame, swept: list[str], look: dict[str, Mark], study: Compared
 ) -> None:
     for variant in swept:
         mark = look[variant]
@@ -200,7 +200,7 @@ def _label_points(ax: Axes, points: pd.DataFrame, names: dict[str, str], look: d
 
 def _label_sweeps(
     ax: Axes, selection: pd.DataFrame, swept: list[str], names: dict[str, str], look: dict[str, Mark],
-    study: StudyConfig,
+    study: Compared,
 ) -> None:  # fmt: skip
     ends = {variant: split_into_lines(selection, variant)[-1].iloc[-1] for variant in swept}
     reference = selection[selection["variant"] == study.reference]

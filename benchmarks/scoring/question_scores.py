@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pandas as pd
 
@@ -23,14 +23,14 @@ JUDGED = "correct_judge"  # after correct_raw, where a judge model is asked
 
 
 class StoredAnswer(Protocol):
-    """A stored prediction, as far as scoring reads it."""
+    """A stored prediction, as far as scoring reads it; None is unknown."""
 
     @property
     def raw(self) -> str: ...
     @property
-    def tokens(self) -> int: ...
+    def tokens(self) -> int | None: ...
     @property
-    def truncated(self) -> bool: ...
+    def truncated(self) -> bool | None: ...
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,17 @@ def _score_benchmark(
             "correct": judged["extracted"].scores,
             "correct_raw": judged["raw"].scores,
             JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),
-            "truncated": [answer.truncated for answer in answers],
+            "truncated": _hold_unknown([answer.truncated for answer in answers], "boolean"),
             "repeated": [is_repetitive(answer.raw) for answer in answers],
-            "tokens": [answer.tokens for answer in answers],
+            "tokens": _hold_unknown([answer.tokens for answer in answers], "Int64"),
         }
     )
     return table, {key: value.totals for key, value in judged.items()}
+
+
+def _hold_unknown(values: list[Any], dtype: Literal["boolean", "Int64"]) -> Any:
+    """Make a column of values, some of them unknown (None), without turning the others into floats."""
+    return pd.Series(values, dtype=dtype) if None in values else values
 
 
 def _extract_answer(raw: str, expected: ExpectedAnswer) -> tuple[str | None, str]:

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from benchmarks.answering import predictions as prediction_files
@@ -62,7 +63,7 @@ def run(
     model = ChatJudge(judge, out.with_suffix(".judge.jsonl")) if judge else None
     scores = score_with_judge(variant, questions, answers, model)
     costs = scores.table[["variant", "benchmark", "index", "tokens"]].assign(
-        seconds=[line.seconds for group in answers.values() for line in group]
+        seconds=pd.Series([line.seconds for group in answers.values() for line in group], dtype=float)
     )
     record = describe_provenance(predictions, items, judge)
     if model is not None:

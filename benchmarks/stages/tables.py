@@ -14,6 +14,7 @@ import pandas as pd
 import typer
 
 from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.compared import Compared
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_choice, read_dev, read_points, read_scores, read_text
 from benchmarks.tables import (
@@ -90,7 +91,7 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         )
 
 
-def lay_out_ties(study: StudyConfig, tied: pd.DataFrame, over: str) -> Table:
+def lay_out_ties(study: Compared, tied: pd.DataFrame, over: str) -> Table:
     """Lay out variants by columns: score and letters, bold where tied with the best of the column."""
     ranked = tied[tied["over"] == over]
     text = [

@@ -57,6 +57,20 @@ def read_text(results: Path, study: StudyConfig) -> pd.DataFrame:
     return text
 
 
+def read_run(path: Path) -> pd.DataFrame:
+    """Read the per-question scores of one file, of questions with pictures or in words, with a `heading`.
+
+    Raises UserError for a file that is missing, broken or no table of scores.
+    """
+    frame = _read_csv(path, TEXT_COLUMNS, optional=(*SCORE_COLUMNS, *OPTIONAL))
+    given = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *SCORE_COLUMNS, *OPTIONAL])))
+    text = given["axis"].isna()  # a study's text scores have none
+    given = given.assign(axis=given["axis"].where(~text, "text"), group=given["group"].where(~text, "text"))
+    given["heading"] = [get_heading(a, g) for a, g in zip(given["axis"], given["group"], strict=True)]
+    _check_range(given, path.parent, path.stem)
+    return given
+
+
 def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Read dev scores of every grid point of every variant. A variant without a grid may lack its dev.csv."""
     parts = []
@@ -118,7 +132,9 @@ def serialise_params(params: dict[str, Any]) -> str:
     return json.dumps(params, sort_keys=True)
 
 
-def _read_csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
+def _read_csv(
+    path: Path, columns: tuple[str, ...], text: tuple[str, ...] = (), optional: tuple[str, ...] = OPTIONAL
+) -> pd.DataFrame:
     # An answer may read "null", "NA" or "none": only an empty cell is missing.
     kinds = dict.fromkeys(
         ("index", "variant", "benchmark", "group", "axis", "answer", "raw", "extracted", "cluster", *text),
@@ -126,7 +142,7 @@ def _read_csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...] = ()) 
     )
     try:
         # Of large files (the raw answers) only what is counted is read.
-        wanted = (lambda c: c in columns or c in OPTIONAL) if columns else None
+        wanted = (lambda c: c in columns or c in optional) if columns else None
         frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""], usecols=wanted)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the stage that writes it (snakemake does).") from None
@@ -162,7 +178,14 @@ def _check_complete(
                     f"{path} and {folder / f'{reference}.csv'} hold different questions of {benchmark}"
                     f" ({len(answered)} and {len(expected)}): delete both and run again."
                 )
+    for owner in owners:
+        _check_range(frame[frame["variant"] == owner], folder, owner)
+
+
+def _check_range(frame: pd.DataFrame, folder: Path, owner: str) -> None:
+    """Raise UserError unless every score is in 0 to 1."""
     wrong = frame[~frame["correct"].between(0, 1)]
     if len(wrong):
-        path, benchmark = folder / f"{wrong['variant'].iloc[0]}.csv", wrong["benchmark"].iloc[0]
+        path = folder / f"{owner}.csv"
+        benchmark = wrong["benchmark"].iloc[0]
         raise UserError(f"{path} has a score of {benchmark} that is not in 0 to 1: delete it and run again.")

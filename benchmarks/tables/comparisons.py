@@ -13,6 +13,7 @@ import pandas as pd
 
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.statistics.paired_tests import holm
+from benchmarks.study.compared import Compared
 from benchmarks.study.config import PARENTS, StudyConfig
 from benchmarks.study.results import serialise_params
 from benchmarks.tables.cells import Table, list_names, make_columns, make_estimate
@@ -67,7 +68,7 @@ TESTED = ("difference", "difference_low", "difference_high", "p", "gained", "los
           "retention_low", "retention_high")  # fmt: skip
 
 
-def build_benchmark_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
+def build_benchmark_rows(study: Compared, answers: ScoreMatrix) -> pd.DataFrame:
     """Compare every variant with the VLM on each benchmark: one row each. Holm over all of them."""
     rows = []
     for variant in study.variants:
@@ -77,7 +78,7 @@ def build_benchmark_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFra
     return add_holm(rows)[list_names(BENCHMARKS)]
 
 
-def build_axis_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
+def build_axis_rows(study: Compared, *kinds: ScoreMatrix) -> pd.DataFrame:
     """Compare every variant with the VLM on each group of benchmarks and on text. Holm over all of them."""
     rows: list[dict[str, Any]] = []
     for variant in [*study.variants, *(p for p in PARENTS if p not in study.variants)]:
@@ -175,7 +176,7 @@ def show_selection(selection: pd.DataFrame) -> Table:
     return Table(selection.assign(chosen=chosen), [c for c in SELECTION if c.name != "rule"])
 
 
-def build_style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
+def build_style_rows(study: Compared, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
     """Count each variant's failures of form per group, and score its extracted and its raw answers."""
     rows = []
     for variant in study.variants:
@@ -184,7 +185,7 @@ def build_style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[st
             part = answers[answers["heading"] == heading]
             if part.empty:
                 continue
-            tokens = part["tokens"].astype(float)
+            tokens = part["tokens"].astype(float).dropna()  # answers made elsewhere have none
             suites = part.groupby("benchmark")
             rows.append(
                 {
@@ -195,7 +196,7 @@ def build_style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[st
                     "truncated": float(part["truncated"].astype(float).mean()),
                     "repeated": float(part["repeated"].astype(float).mean()),
                     "tokens_mean": float(tokens.mean()),
-                    "tokens_p95": float(np.quantile(tokens, 0.95)),
+                    "tokens_p95": float(np.quantile(tokens, 0.95)) if len(tokens) else math.nan,
                     "score": float(suites["correct"].mean().mean()),
                     "score_raw": float(suites["correct_raw"].mean().mean()),
                 }
@@ -204,7 +205,7 @@ def build_style_rows(study: StudyConfig, scores: pd.DataFrame, headings: list[st
 
 
 def compare_with(
-    study: StudyConfig,
+    study: Compared,
     answers: ScoreMatrix,
     variant: str,
     reference: str,

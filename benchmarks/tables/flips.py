@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks.study.config import StudyConfig
+from benchmarks.study.compared import Compared
 from benchmarks.tables.cells import list_names, make_columns
 
 COLUMNS = (
@@ -18,7 +18,7 @@ COUNT_COLUMNS = (
 )
 
 
-def build_flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
+def build_flip_rows(study: Compared, scores: pd.DataFrame) -> pd.DataFrame:
     """List the questions whose score differs from the reference's: a row each, in the config's order.
 
     `flip` is gained or lost; `answer` the right one; `extracted` what each model answered.
@@ -57,7 +57,7 @@ def build_flip_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
     return rows.loc[order.index].reset_index(drop=True)
 
 
-def count_flips(study: StudyConfig, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.DataFrame:
+def count_flips(study: Compared, scores: pd.DataFrame, flips: pd.DataFrame) -> pd.DataFrame:
     """Count per variant and benchmark the questions gained, lost, unchanged, and the share that flipped."""
     asked = scores[scores["variant"] == study.reference].groupby("benchmark").size()
     counts = flips.groupby(["variant", "benchmark", "flip"]).size()

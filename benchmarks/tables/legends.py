@@ -1,8 +1,8 @@
 """Write title and legend of every table: what its numbers are, how they were tested, what they leave open."""
 
-from benchmarks.study.config import StudyConfig
+from benchmarks.study.compared import Compared
 
-SCORES = """Scores are shares of right answers on the test split, in brackets the {level} interval
+SCORES = """Scores are shares of right answers on {questions}, in brackets the {level} interval
     (Wilson's; of benchmarks with clusters a bootstrap of whole clusters)."""
 TESTED = """The difference is to {against} on the same questions; p: exact McNemar test, two-sided (for
     questions in clusters its sign-flip form, whole clusters at a time); p Holm: adjusted for all tests
@@ -46,7 +46,7 @@ LEGENDS = {
         "Flipped questions",
         """How many questions each variant gained and lost against `{reference}`. flips.csv lists every
         one of them with the right answer and both models' extracted answers; the raw texts are in
-        questions.csv.""",
+        {texts}.""",
     ),
     "selection": (
         "What was chosen on the dev split",
@@ -156,16 +156,20 @@ NOTHING = "This study has nothing to put here."
 
 
 def write_legend(
-    name: str, study: StudyConfig, pairs: tuple[int, int] = (0, 0), empty: bool = False
-) -> tuple[str, str]:
+    name: str, study: Compared, pairs: tuple[int, int] = (0, 0), empty: bool = False,
+    questions: str = "the test split", texts: str = "questions.csv",
+) -> tuple[str, str]:  # fmt: skip
     """Write title and legend of a table with the study's numbers in it.
 
-    `pairs`: tests of `tied`'s families; `empty`: whether the study has nothing to show in it.
+    `pairs`: tests of `tied`'s families; `empty`: whether the study has nothing to show in it;
+    `questions`: what was scored; `texts`: the file with the raw answers.
     """
     title, text = LEGENDS[name]
     against = "the variant named under `against`" if name == "contrasts" else f"`{study.reference}`"
     benchmarks = {"perception": study.explain.perception, "reasoning": study.explain.reasoning}
     legend_text = text.format(
+        questions=questions,
+        texts=texts,
         level=f"{study.statistics.confidence:.0%}",
         alpha=f"{1 - study.statistics.confidence:.3g}",
         resamples=study.statistics.resamples,

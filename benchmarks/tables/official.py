@@ -1,12 +1,13 @@
 """Compare our scores with others of the same answers: VLMEvalKit's own totals, and those of a judge model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.scoring import agreement
+from benchmarks.study.compared import Compared
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from frism.errors import UserError
@@ -32,13 +33,16 @@ def build_official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     where a judge model judged; a variant without the file (scored by an older version) has no rows. Raises
     UserError for a broken file.
     """
+    paths = {v: [results / "scores" / f"{v}.official.json"] for v in study.variants}
+    return list_totals(paths, study.benchmark_names)
+
+
+def list_totals(paths: Mapping[str, Sequence[Path]], benchmarks: Sequence[str]) -> pd.DataFrame:
+    """List the totals in the files of every variant, of the benchmarks asked for, as above."""
     rows = []
-    for variant in study.variants:
-        path = results / "scores" / f"{variant}.official.json"
-        if not path.exists():
-            continue
+    for variant, path in ((variant, path) for variant, own in paths.items() for path in own if path.exists()):
         official = read_json(path)
-        for benchmark in study.benchmark_names:
+        for benchmark in benchmarks:
             if benchmark in official:
                 readings = [
                     _read_totals(path, benchmark, official[benchmark], k)
@@ -49,7 +53,7 @@ def build_official_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list_names(OFFICIAL))
 
 
-def build_judge_rows(study: StudyConfig, scores: pd.DataFrame) -> pd.DataFrame:
+def build_judge_rows(study: Compared, scores: pd.DataFrame) -> pd.DataFrame:
     """Measure how far both judges agree: a row per benchmark over all variants, then per variant."""
     if "correct_judge" not in scores or scores["correct_judge"].isna().all():
         return pd.DataFrame(columns=list_names(JUDGES))

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from benchmarks.statistics.intervals import Floats, make_generator, percentiles
 from benchmarks.statistics.paired_tests import holm, largest_loss, non_inferiority
-from benchmarks.study.config import StudyConfig
+from benchmarks.study.compared import Compared
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
@@ -78,7 +78,7 @@ def compute_hypervolume(x: Floats, y: Floats) -> Floats:
     return np.asarray(((right - left) * height).sum(axis=-1))
 
 
-def build_pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
+def build_pareto_rows(study: Compared, answers: ScoreMatrix) -> pd.DataFrame:
     """Measure the trade-off of every variant and of all together; empty unless both axes have benchmarks.
 
     `front`: not dominated; `front_share`: share of resamples in which it is not. `hypervolume`: of the whole
@@ -128,7 +128,7 @@ def build_pareto_rows(study: StudyConfig, answers: ScoreMatrix) -> pd.DataFrame:
 
 
 def _test_budget(
-    study: StudyConfig, answers: ScoreMatrix, variant: str, benchmarks: list[str]
+    study: Compared, answers: ScoreMatrix, variant: str, benchmarks: list[str]
 ) -> dict[str, float]:
     changes = [s.summed() for s in answers.strata(variant, study.reference, benchmarks)]
     return {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.statistics.comparison import Codes, Comparison, Stratum, compare_pairs
 from benchmarks.statistics.intervals import Interval, mean_interval, score_interval
-from benchmarks.study.config import StudyConfig
+from benchmarks.study.compared import Compared
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ScoreMatrix:
         groups = {h: [b for b in self.correct if self.headings[b] == h] for h in [*order, "text"]}
         return {heading: benchmarks for heading, benchmarks in groups.items() if benchmarks}
 
-    def mean(self, study: StudyConfig, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
+    def mean(self, study: Compared, variant: str, benchmarks: list[str]) -> tuple[float, Interval]:
         """Average a variant's score over `benchmarks`, with its interval."""
         by_benchmark = [self.correct[b][variant].to_numpy() for b in benchmarks]
         limits = [
@@ -67,7 +67,7 @@ class ScoreMatrix:
         ]
 
     def compare(
-        self, study: StudyConfig, variant: str, against: str, benchmarks: list[str], heading: str
+        self, study: Compared, variant: str, against: str, benchmarks: list[str], heading: str
     ) -> Comparison:
         """Compare `variant` with another on the questions of `benchmarks` together."""
         return compare_pairs(

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.statistics.paired_tests import Floats, flip_units, holm, mcnemar, sign_flip
-from benchmarks.study.config import StudyConfig
+from benchmarks.study.compared import Compared
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
@@ -66,7 +66,7 @@ def assign_letters(different: NDArray[np.bool_]) -> list[str]:
     return [" ".join(_name_letter(n) for n, group in enumerate(members) if k in group) for k in range(size)]
 
 
-def build_tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
+def build_tied_rows(study: Compared, answers: ScoreMatrix, *more: ScoreMatrix) -> pd.DataFrame:
     """Rank the variants by score in every group, then every benchmark, with the letters of their ties.
 
     Holm runs over all pairs of all groups, and apart from that over all pairs of all benchmarks.
@@ -78,14 +78,14 @@ def build_tied_rows(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix
     return pd.DataFrame(parts, columns=list_names(COLUMNS))
 
 
-def count_tests(study: StudyConfig, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
+def count_tests(study: Compared, answers: ScoreMatrix, *more: ScoreMatrix) -> tuple[int, int]:
     """Count the tests of the two families of `tied_rows`."""
     each = len(study.variants) * (len(study.variants) - 1) // 2
     return each * sum(len(a.by_heading()) for a in (answers, *more)), each * len(answers.correct)
 
 
 def _rank_family(
-    study: StudyConfig, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
+    study: Compared, over: str, columns: Mapping[str, tuple[ScoreMatrix, list[str]]]
 ) -> list[dict[str, Any]]:
     """Test and rank the variants in every column, with one Holm adjustment over all of them."""
     variants = list(study.variants)

@@ -4,13 +4,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
 from benchmarks.answering import keys
-from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.scoring.repetition import is_repetitive
@@ -21,12 +20,10 @@ from frism.errors import UserError
 from frism.files import sha256_file
 
 if TYPE_CHECKING:  # lm-eval loads slowly
+    from lm_eval.api.model import LM
+
+    from benchmarks.answering.predictions import StoredPrediction
     from benchmarks.text.generated_task import GeneratedTask
-
-    class AnsweringLM(Protocol):
-        """lm-eval's model that also keeps every answer, by (benchmark, index)."""
-
-        lines: Mapping[tuple[str, str], StoredPrediction]
 
 
 COLUMNS = ("variant", "benchmark", "index", "cluster", "answer", "raw", "extracted", "rule", "correct",
@@ -77,31 +74,39 @@ def ask_questions(
 
     def name_question(task: str, position: int) -> tuple[str, str, str]:
         asked = tasks[task]
-        return asked.definition.name, asked.index(position), _read_target(asked, position)
+        return asked.definition.name, asked.index(position), read_target(asked, position)
 
     language_model = lm.JournalledLM(
         model.chat, load_tower, settings, model.origin, decided or describe_engine(model, settings), journal,
         name_question,
     )  # fmt: skip
-    return evaluate_tasks(model.name, tasks, language_model)
+    return score_with(model.name, tasks, language_model, chat=True)
 
 
-def evaluate_tasks(
-    name: str, tasks: "Mapping[str, GeneratedTask]", language_model: "AnsweringLM"
+def score_with(
+    variant: str, tasks: "Mapping[str, GeneratedTask]", language_model: "LM", *, chat: bool
 ) -> pd.DataFrame:
-    """Let lm-eval ask a model whose answers are kept in its `lines`, and score them: as `ask_questions`."""
+    """Score what a model of lm-eval's answers: a row each (COLUMNS, and seconds).
+
+    Args:
+        language_model: afterwards its `lines` hold the stored answer of every (benchmark, index).
+        chat: whether it is asked in chat turns.
+
+    Raises UserError when a metric is no number in [0, 1].
+    """
     from lm_eval.evaluator import evaluate
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_defaults=False)
     result = evaluate(
-        language_model, manager.load(list(tasks.values())), apply_chat_template=True, bootstrap_iters=0,
+        language_model, manager.load(list(tasks.values())), apply_chat_template=chat, bootstrap_iters=0,
         log_samples=True,
     )  # fmt: skip
+    lines: Mapping[tuple[str, str], StoredPrediction] = language_model.lines
     rows = [
-        _make_row(name, task, language_model, samples)
-        for task_name, task in tasks.items()
-        for samples in _group_by_question(result["samples"][task_name])
+        _make_row(variant, task, lines, samples)
+        for name, task in tasks.items()
+        for samples in _group_by_question(result["samples"][name])
     ]
     return pd.DataFrame(rows, columns=[*COLUMNS, "seconds"])
 
@@ -123,19 +128,22 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
 
 
 def _make_row(
-    variant: str, task: "GeneratedTask", language_model: "AnsweringLM", samples: dict[str, dict[str, Any]]
+    variant: str,
+    task: "GeneratedTask",
+    lines: "Mapping[tuple[str, str], StoredPrediction]",
+    samples: dict[str, dict[str, Any]],
 ) -> tuple[object, ...]:
     """Make one question's row from its stored answer and lm-eval's samples of it, by filter."""
     from benchmarks.text.generated_task import EXTRACTED
 
     position = next(iter(samples.values()))["doc_id"]
     index = task.index(position)
-    line = language_model.lines[task.definition.name, index]
+    line = lines[task.definition.name, index]
     answer, rule = task.extracted[position]
     raw_pattern = next(name for name in samples if name != EXTRACTED)
     correct, correct_raw = (_read_score(task, samples[name]) for name in (EXTRACTED, raw_pattern))
     return (
-        variant, task.definition.name, index, task.cluster(position), _read_target(task, position), line.raw,
+        variant, task.definition.name, index, task.cluster(position), read_target(task, position), line.raw,
         answer, rule, correct, correct_raw, line.truncated, is_repetitive(line.raw), line.tokens,
         line.seconds,
     )  # fmt: skip
@@ -163,7 +171,7 @@ def _read_score(task: "GeneratedTask", sample: Mapping[str, Any]) -> float:
     return score
 
 
-def _read_target(task: "GeneratedTask", position: int) -> str:
+def read_target(task: "GeneratedTask", position: int) -> str:
     """Write a question's gold answer as one text."""
     target = task.doc_to_target(task.eval_docs[position])
     return " ".join(map(str, target)) if isinstance(target, list) else str(target)
@@ -179,7 +187,7 @@ def check_data(tasks: "Mapping[str, GeneratedTask]") -> dict[str, Any]:
     for task in tasks.values():
         files |= task.files
         asked.setdefault(task.definition.name, []).extend(
-            [task.index(p), task.doc_to_text(task.eval_docs[p]), _read_target(task, p)]
+            [task.index(p), task.doc_to_text(task.eval_docs[p]), read_target(task, p)]
             for p in range(len(task.positions))
         )
     questions = {name: keys.digest_json(rows) for name, rows in asked.items()}

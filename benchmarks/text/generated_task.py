@@ -138,11 +138,15 @@ class GeneratedTask(ConfigurableTask):
         lots = sorted(range(count), key=lambda p: _digest_document(f"{self.seed}-{self.config.task}-{p}"))
         return sorted(lots[: self.questions])
 
-    def choose(self, positions: Sequence[int]) -> None:
-        """Ask the questions at these positions in the data, ascending, instead of those drawn."""
-        self.positions = list(positions)
-        self.__dict__.pop("eval_docs", None)
-        self.extracted.clear()
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Ask these of the drawn questions alone, by their positions among them."""
+        self.positions = [self.positions[position] for position in chosen]
+        del self.eval_docs  # worked out again when it is asked for
+
+    def question(self, position: int) -> str:
+        """Write a drawn question as the task puts it, without the request to reason."""
+        doc = self.eval_docs[position]
+        return str(ConfigurableTask.doc_to_text(self, doc))
 
     def index(self, position: int) -> str:
         """Name a drawn question within its benchmark by its position in the data."""

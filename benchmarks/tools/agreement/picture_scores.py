@@ -29,7 +29,7 @@ class RecordedAnswer:
 def score_pictures(source: RecordedSource) -> pd.DataFrame:
     """Score every output of a source.
 
-    Returns its rows with kind, answer, extracted, rule, correct (ours) and correct_raw (VLMEvalKit's rules on
+    Returns its rows with kind, options, answer, extracted, rule, correct (ours) and correct_raw (VLMEvalKit's rules on
     the raw text). A question that a model was not asked counts as unanswered while the metric runs, and is
     left out of the result. Raises UserError for an output to a question that the table lacks.
     """
@@ -39,7 +39,7 @@ def score_pictures(source: RecordedSource) -> pd.DataFrame:
         write_items(temporary, [definition], {"test": "all"}, data=source.table.parent)
         questions = reading.load_items(Path(temporary), "test", [definition.name])
         items = questions[definition.name]
-        kinds = [expected.kind for expected in describe_answers(definition, items[0].folder / "test")]
+        expected = describe_answers(definition, items[0].folder / "test")
         known, parts = {item.index for item in items}, []
         if strange := sorted(set(source.rows["index"]) - known):
             raise UserError(f"{source.outputs}: {source.table} has no question {strange[0]}: use its own table.")
@@ -48,8 +48,9 @@ def score_pictures(source: RecordedSource) -> pd.DataFrame:
             for model, rows in models:
                 raws = dict(zip(rows["index"], rows["raw"], strict=True))
                 answers = [RecordedAnswer(raws.get(item.index, "")) for item in items]
-                scores = score_answers(str(model), questions, {definition.name: answers}).assign(kind=kinds)
-                columns = ["index", "kind", "answer", "extracted", "rule", "correct", "correct_raw"]
+                scores = score_answers(str(model), questions, {definition.name: answers})
+                scores = scores.assign(kind=[e.kind for e in expected], options=[e.options for e in expected])
+                columns = ["index", "kind", "options", "answer", "extracted", "rule", "correct", "correct_raw"]
                 parts.append(rows.merge(scores[columns], on="index", validate="one_to_one"))
                 progress.advance()
     return pd.concat(parts, ignore_index=True)

@@ -47,7 +47,7 @@ class RecordedSource:
             ) from None
         if frame.duplicated(["model", "index"]).any():
             raise UserError(f"{self.outputs} has two outputs of one model to one question: keep one.")
-        return frame.astype({"index": str, "raw": str, "reference_correct": bool})
+        return frame.astype({"index": str, "raw": str, "reference_correct": object})
 
 
 def list_sources(folder: Path) -> list[RecordedSource]:

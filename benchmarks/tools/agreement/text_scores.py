@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.registry.lookup import find
-from benchmarks.text.ask import evaluate_tasks, make_tasks
+from benchmarks.text.ask import make_tasks, score_with
 from benchmarks.tools.agreement.recorded_outputs import RecordedSource
 from frism.errors import UserError
 from frism.progress import Progress
@@ -24,29 +25,32 @@ def score_texts(source: RecordedSource, mirror: Path | None) -> pd.DataFrame:
 
     Raises UserError when the data set is not in the mirror, or has no such row.
     """
-    from benchmarks.text.recorded_language_model import RecordedLM
+    from benchmarks.foreign.stored_model import StoredModel
 
     with tempfile.TemporaryDirectory(prefix="agreement-") as temporary:
         name, row_by_index = source.name, {index: index for index in source.rows["index"]}
         if source.questions is not None:
             name, mirror = MATH, Path(temporary)
             row_by_index = _write_problems(source.questions, mirror / _MATH_DATA)
-        definition = find({"name": name, "kind": "lm_eval", "axis": "text"})
-        tasks = make_tasks([definition], None, 0, mirror)
+        tasks = make_tasks([find({"name": name, "kind": "lm_eval", "axis": "text"})], None, 0, mirror)
         (task,) = tasks.values()
-        rows_there = {str(position) for position in task.positions}
-        if strange := [i for i in source.rows["index"] if row_by_index.get(i) not in rows_there]:
+        row_of = {index: row for row, index in enumerate(map(str, task.positions))}
+        if strange := [i for i in source.rows["index"] if row_by_index.get(i) not in row_of]:
             raise UserError(f"{source.outputs}: {name} has no question {strange[0]}: use its own questions.")
+        task.keep(sorted({row_of[row_by_index[index]] for index in source.rows["index"]}))
         models, parts = source.rows.groupby("model", sort=False), []
         with Progress(source.name, models.ngroups, "models") as progress:
             for model, rows in models:
-                raws = {int(row_by_index[i]): raw for i, raw in zip(rows["index"], rows["raw"], strict=True)}
-                scores = evaluate_tasks(str(model), tasks, RecordedLM(task, raws)).assign(kind=task.answers)
-                scores = scores[["index", "kind", "answer", "extracted", "rule", "correct", "correct_raw"]]
                 rows = rows.assign(row=rows["index"].map(row_by_index))
-                parts.append(
-                    rows.merge(scores.rename(columns={"index": "row"}), on="row", validate="one_to_one")
-                )
+                said = dict(zip(rows["row"], rows["raw"], strict=True))
+                stored = [
+                    StoredPrediction("", name, str(row), "", said.get(str(row), ""), None, None, None)
+                    for row in task.positions
+                ]
+                table = score_with(str(model), tasks, StoredModel(tasks, stored), chat=False)
+                table = table[["index", "answer", "extracted", "rule", "correct", "correct_raw"]]
+                table = table.rename(columns={"index": "row"}).assign(kind=task.answers, options=[{}] * len(table))
+                parts.append(rows.merge(table, on="row", validate="one_to_one"))
                 progress.advance()
     return pd.concat(parts, ignore_index=True).drop(columns="row")
 

@@ -1,0 +1,1 @@
+"""Take predictions that other harnesses wrote: read them, match them to questions, store, score, compare."""
