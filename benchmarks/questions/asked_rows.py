@@ -1,4 +1,4 @@
-"""Check one row of a published table before it is asked: a question, a gold answer, and pictures for its marks.
+"""Check one row of a published table before it is asked: question, gold answer, pictures for its marks.
 
 VLMEvalKit drops rows without a picture and keeps all others: it would ask "nan", end the scoring of the whole
 benchmark at an empty answer, and show the wrong picture or none for a mark. What to do with such a row is the
@@ -6,17 +6,20 @@ user's decision, so it is named and nothing is left out in silence.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.vlmevalkit.loading import SHOWN
 from frism.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_QUESTION = "[no question in the table]"  # some classes ask without it, as where the picture holds it
 _MARK = re.compile(r"<image (\d+)>")
 
 
-def check_row(line: Mapping[str, Any], where: str, *, marked: bool) -> None:
+def check_row(line: "pd.Series[Any]", where: str, *, marked: bool) -> None:
     """Raise UserError, a sentence that begins with `where`, for a row that cannot be asked or judged.
 
     Args:
@@ -27,7 +30,7 @@ def check_row(line: Mapping[str, Any], where: str, *, marked: bool) -> None:
         raise UserError(f"{where} has an empty gold answer: fill it in, or delete the row.")
     if not marked:
         return
-    shown = next((line[c] for c in ("image", "image_path") if c in line), [])
+    shown: Any = next((line[c] for c in ("image", "image_path") if c in line), [])
     pictures = len(shown) if isinstance(shown, list) else 1
     texts = " ".join(str(line[column]) for column in SHOWN if column in line)
     for number in map(int, _MARK.findall(texts)):

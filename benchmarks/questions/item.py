@@ -19,8 +19,10 @@ from frism.errors import UserError
 DEFINITIONS = "benchmarks.json"  # in an items folder: how its benchmarks were defined
 AGAIN = "run python -m benchmarks.stages.items again"
 # What Pillow raises for a picture that is cut short, broken or absurdly large.
-UNDECODABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, struct.error, zlib.error,
-               Image.DecompressionBombError)  # fmt: skip
+UNDECODABLE = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ class Item:
             if image is None:
                 raise UnanswerableError(
                     "picture",
-                    f"{path}, the picture of question {self.index} of {self.benchmark}, cannot be decoded: fetch"
-                    " its table again, or count such questions as unanswered (engine.failures).",
+                    f"{path}, the picture of question {self.index} of {self.benchmark}, cannot be decoded:"
+                    " fetch its table again, or count such questions as unanswered (engine.failures).",
                 )
             pictures.append(to_rgb(image))  # decoded once: it is most of a picture's time
         return pictures
@@ -86,8 +88,8 @@ class Item:
 def digest_picture(content: bytes) -> tuple[str, bool]:
     """Return 16 hex digits of a picture, and whether it can be decoded.
 
-    They are of a PNG's pixels (compressors differ), of another file's bytes, and of how its mode is brought to
-    RGB where that is not Pillow's way.
+    They are of a PNG's pixels (compressors differ), of another file's bytes, and of how the mode is brought
+    to RGB where that is not Pillow's way.
     """
     image = _decode(content)
     return _digest_image(image, content), image is not None

@@ -19,8 +19,8 @@ def find_rule(picture: Image.Image) -> str:
         return SCALED
     if not picture.has_transparency_data:
         return ""
-    lowest = picture.convert("RGBA").getchannel("A").getextrema()[0]
-    return WHITE if lowest < 255 else ""
+    opaque = np.asarray(picture.convert("RGBA").getchannel("A")).min() == 255
+    return "" if opaque else WHITE
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -129,8 +129,8 @@ class PublishedTable:
             raise
         except Exception as error:  # a class may do anything with a row
             raise UserError(
-                f"{where}: VLMEvalKit's {self.definition.dataset_class} cannot build its prompt ({error!r}): correct"
-                " the row, or delete it."
+                f"{where}: VLMEvalKit's {self.definition.dataset_class} cannot build its prompt ({error!r}):"
+                " correct the row, or delete it."
             ) from error
         asked_rows.check_asked((str(p["value"]) for p in message if p["type"] == "text"), where)
         return message

@@ -162,5 +162,5 @@ def split_cell(cell: str, where: str) -> list[str]:
             return parts
     shown = cell if len(cell) <= 40 else f"{cell[:25]}...{cell[-10:]}"
     raise UserError(
-        f"{where} has a broken list of pictures ({shown}): write it as ['...', '...'], every picture in quotes."
+        f"{where} has a broken list of pictures ({shown}): write it as ['...', '...'], each one in quotes."
     )

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from frism.errors import UserError
 
-# A picture that cannot be decoded; a prompt longer than the model's positions; a request that a server refuses.
+# A picture that cannot be decoded, a prompt longer than the model's positions, a request that is refused.
 FailureKind = Literal["picture", "too_long", "refused"]
 KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 

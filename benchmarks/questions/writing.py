@@ -168,9 +168,7 @@ def _explain_unwritable(folder: Path, error: OSError) -> UserError:
     )
 
 
-def _make_item(
-    folder: Path, definition: Definition, split: str, question: Question, tolerant: bool
-) -> Item:
+def _make_item(folder: Path, definition: Definition, split: str, question: Question, tolerant: bool) -> Item:
     parts, images = [], []
     for part in question.message:
         if part["type"] == "image":

@@ -109,18 +109,19 @@ def _read_number(value: object) -> float | str | None:
 def _explain_failure(definition: Definition, root: Path, table: pd.DataFrame, error: Exception) -> UserError:
     """Say in one sentence why VLMEvalKit cannot score a table: an empty cell, or too few of its questions."""
     for column, name in (("answer", "gold answer"), ("question", "question")):
-        empty = table["index"][table[column].fillna("").astype(str).str.strip() == ""] if column in table else []
+        texts = table[column].fillna("").astype(str) if column in table else pd.Series(dtype=str)
+        empty = table["index"][texts[texts.str.strip() == ""].index]
         if len(empty):
             return UserError(
-                f"{root / definition.dataset}.tsv: question {list(empty)[0]} of {definition.name} has an empty"
-                f" {name}, so VLMEvalKit cannot score the benchmark: correct the published table, or delete the"
-                " row, and make the items again."
+                f"{root / definition.dataset}.tsv: question {empty.iloc[0]} of {definition.name} has an empty"
+                f" {name}, so VLMEvalKit cannot score the benchmark: fill it in in the published table, or"
+                " delete the row there, and make the items again."
             )
     remedy = (
         "its metric needs the whole benchmark, so ask all of its questions"
         if definition.whole
-        else "compare the table's cells with what that class reads, and if its metric needs the whole benchmark,"
-        " set `whole: true`"
+        else "compare the table's cells with what that class reads, and if its metric needs the whole"
+        " benchmark, set `whole: true`"
     )
     return UserError(
         f"{definition.name}: VLMEvalKit's {definition.dataset_class} cannot score {len(table)} questions"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 COLUMNS = ("variant", "benchmark", "axis", "group", "split", "index", "cluster", "answer", "raw", "extracted",
            "rule", "correct", "correct_raw", "truncated", "repeated", "tokens")  # fmt: skip
+FAILED = (
+    "failed: "  # how the rule of a question begins that could not be answered, before the kind of failure
+)
 JUDGED = "correct_judge"  # after correct_raw, where a judge model is asked
 
 
@@ -30,6 +33,8 @@ class StoredAnswer(Protocol):
     def tokens(self) -> int: ...
     @property
     def truncated(self) -> bool: ...
+    @property
+    def failure(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,10 @@ def _score_benchmark(
             "answer": [item.answer for item in items],
             "raw": raws,
             "extracted": [text for text, _ in extracted],
-            "rule": [rule for _, rule in extracted],
+            "rule": [
+                f"{FAILED}{answer.failure}" if answer.failure else rule
+                for answer, (_, rule) in zip(answers, extracted, strict=True)
+            ],
             "correct": judged["extracted"].scores,
             "correct_raw": judged["raw"].scores,
             JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),

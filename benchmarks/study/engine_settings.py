@@ -87,8 +87,8 @@ class EngineSettings(Section):
     )
     failures: FailurePolicy = Field(
         "fail",
-        description="a question that cannot be answered (a picture that cannot be decoded, a prompt longer than"
-        " the model's positions, a request that the server refuses): `fail` ends the run;"
+        description="a question that cannot be answered (a picture that cannot be decoded, a prompt longer"
+        " than the model's positions, a request that the server refuses): `fail` ends the run;"
         " `{count_as_unanswered: 0.01}` counts it as unanswered, as long as these are at most that share of a"
         " benchmark's questions",
     )

@@ -109,8 +109,8 @@ def read_texts(
     import pandas as pd
 
     return pd.read_csv(
-        source, sep=separator, converters=converters or dict.fromkeys(TEXTS, str), dtype=dict.fromkeys(SHOWN, str),
-        keep_default_na=False, na_values=[""],
+        source, sep=separator, converters=converters or dict.fromkeys(TEXTS, str),
+        dtype=dict.fromkeys(SHOWN, str), keep_default_na=False, na_values=[""],
     )  # fmt: skip
 
 
