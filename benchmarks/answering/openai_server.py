@@ -143,8 +143,8 @@ class OpenAIServer:
             return UnanswerableError(
                 "too_long",
                 f"the prompt of question {item.index} of {item.benchmark} is too long for"
-                f" {self.settings.model} at {self.settings.address} ({said}): leave the question out, serve the model with a longer"
-                " context, or count such questions as unanswered (engine.failures).",
+                f" {self.settings.model} at {self.settings.address} ({said}): leave the question out, serve"
+                " the model with a longer context, or count such questions as unanswered (engine.failures).",
             )
         return UnanswerableError(
             "refused",

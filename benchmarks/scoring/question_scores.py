@@ -11,6 +11,7 @@ from benchmarks.questions.item import AGAIN, Item, read_definition
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import evaluation, extraction
 from benchmarks.scoring.expected import ExpectedAnswer, check_metric, describe_answers
+from benchmarks.study.failed import RULE as FAILED
 from frism.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("variant", "benchmark", "axis", "group", "split", "index", "cluster", "answer", "raw", "extracted",
            "rule", "correct", "correct_raw", "truncated", "repeated", "tokens")  # fmt: skip
-FAILED = (
-    "failed: "  # how the rule of a question begins that could not be answered, before the kind of failure
-)
 JUDGED = "correct_judge"  # after correct_raw, where a judge model is asked
 
 

@@ -12,8 +12,8 @@ import torch
 from benchmarks.answering import keys
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
-from benchmarks.scoring.question_scores import FAILED
 from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.failed import RULE as FAILED
 from benchmarks.text import task_configs
 from benchmarks.text.models import TextModel, choose_device
 from frism.errors import UserError

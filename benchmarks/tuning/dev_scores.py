@@ -14,6 +14,7 @@ from benchmarks.answering.matching import match_predictions
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import item
 from benchmarks.scoring.question_scores import score_answers, total_scores
+from benchmarks.study import failed
 from benchmarks.tuning.points import Point
 from frism.merging import on_load
 from frism.triples.triple import Triple
@@ -47,9 +48,9 @@ def score_on_dev(
             pass
     answers = match_predictions(items, prediction_files.read_predictions(path), path)
     totals = total_scores(score_answers(variant, items, answers))
-    failed = Counter(
+    counts = Counter(
         (line.benchmark, line.failure) for group in answers.values() for line in group if line.failure
     )
-    for kind in sorted({kind for _, kind in failed}):
-        totals[f"failed_{kind}"] = [failed[name, kind] for name in totals["benchmark"]]
+    for kind in sorted({kind for _, kind in counts}):
+        totals[f"{failed.ON_DEV}{kind}"] = [counts[name, kind] for name in totals["benchmark"]]
     return totals
