@@ -62,7 +62,8 @@ class VlmevalkitLoop(TransformersEngine):
         """Run the loop on the batch's rows of the benchmark's TSV. Raises UserError when rows are missing."""
         start = time.perf_counter()
         inference = vlmevalkit_models.import_package("inference")
-        self.wrapper.begin([batching.get_token_limit(item, self.settings) for item in batch.items])
+        rooms = [batching.get_token_limit(item, self.settings) for item in batch.items]
+        self.wrapper.begin(batch.items, rooms)
         with tempfile.TemporaryDirectory(prefix="loop-") as folder, set_environment(PRED_FORMAT="tsv"):
             dataset = self._dataset(batch.items, Path(folder, "shown"))
             inference.infer_data_job(self.wrapper.model, folder, "reference", dataset)

@@ -23,7 +23,7 @@ from benchmarks.answering.vllm_engine import VllmEngine
 from benchmarks.prompting.families import read_family
 from benchmarks.questions import reading, writing
 from benchmarks.registry.lookup import find
-from benchmarks.stages import score
+from benchmarks.stages import items, score
 from benchmarks.study.engine_settings import CountedFailures, EngineSettings
 from benchmarks.tuning.dev_scores import score_on_dev
 from benchmarks.tuning.points import Point
@@ -31,9 +31,10 @@ from frism.errors import UserError
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
+from tests.benchmarks.conftest import invoke, refused
 from tests.support import tsvs
 from tests.support.chat_server import Chat, listening
-from tests.support.studies import study_of
+from tests.support.studies import record, study_of
 
 ROWS, BROKEN, LONG = 8, 2, 5  # questions in all, and which of them have a corrupt picture and a long prompt
 LENIENT = CountedFailures(count_as_unanswered=0.25)
@@ -228,8 +229,8 @@ def through(address: str, **further: Any) -> EngineSettings:
 
 def test_what_a_server_refuses_is_counted(chat: Chat, triple: Triple, asked: Asked, tmp_path: Path) -> None:
     recipe, out = Recipe.make(triple, "vlm", {}), tmp_path / "v.jsonl"
-    items = asked.items()
-    third = next(i for i in items["MMStar"] if i.index not in (asked.broken, asked.long))
+    questions = asked.items()
+    third = next(i for i in questions["MMStar"] if i.index not in (asked.broken, asked.long))
     filtered = third.message[-1]["value"]
     refusals = {
         "red red red red": (400, "This model's maximum context length is 512 tokens."),
@@ -237,20 +238,20 @@ def test_what_a_server_refuses_is_counted(chat: Chat, triple: Triple, asked: Ask
     }
     half = CountedFailures(count_as_unanswered=0.5)
     with listening(answer_some(chat, refusals), "tiny") as address:
-        predict(triple, recipe, {}, items, through(address, failures=half), asked.folder, out)
+        predict(triple, recipe, {}, questions, through(address, failures=half), asked.folder, out)
         failures = {i: x.failure for i, x in by_index(out).items() if x.failure}
         assert failures == {asked.broken: "picture", asked.long: "too_long", third.index: "refused"}
         assert "flagged by the content filter" in by_index(out)[third.index].reason
         before = len(chat.requests)
         assert before == ROWS - 1, "a refusal is not asked again, and a corrupt picture is not sent"
-        assert predict(triple, recipe, {}, items, through(address, failures=half), asked.folder, out) == 0
+        assert predict(triple, recipe, {}, questions, through(address, failures=half), asked.folder, out) == 0
         assert len(chat.requests) == before
         for policy, complaint in (
             ("fail", "engine\\.failures"),
             (LENIENT, r"3 of 8 questions of MMStar cannot be answered \(picture 1, refused 1, too long 1"),
         ):
             with pytest.raises(UserError, match=complaint):
-                predict(triple, recipe, {}, items, through(address, failures=policy), asked.folder, out)
+                predict(triple, recipe, {}, questions, through(address, failures=policy), asked.folder, out)
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
@@ -302,13 +303,15 @@ def test_vllm_gets_the_questions_that_can_be_answered(chat: Chat, triple: Triple
     engine = VllmEngine(
         model, SimpleNamespace, chat.processor, EngineSettings(**options, failures=LENIENT), family
     )
-    items = asked.items()["MMStar"]
+    questions = asked.items()["MMStar"]
     batches = [
-        SimpleNamespace(items=items[i : i + 4], keys=[x.content for x in items[i : i + 4]], digest=str(i))
+        SimpleNamespace(
+            items=questions[i : i + 4], keys=[x.content for x in questions[i : i + 4]], digest=str(i)
+        )
         for i in (0, 4)
     ]
     found = [p for batch in engine.answers(batches) for p in batch]
-    assert [p.item for p in found] == items
+    assert [p.item for p in found] == questions
     assert {p.item.index: p.failure for p in found if p.failure} == {
         asked.broken: "picture", asked.long: "too_long",
     }  # fmt: skip
@@ -335,3 +338,44 @@ def test_the_policy_is_a_word_or_a_share() -> None:
             study_of({"engine": engine | {"failures": policy}})
     with pytest.raises(ValidationError, match="failures is a setting of transformers and vllm and openai"):
         EngineSettings(name="vlmeval", failures=LENIENT)
+
+
+# --- the reference engine, and the stage that writes items ------------------------------------------
+
+
+def test_the_reference_engine_names_a_prompt_that_is_too_long(
+    triple: Triple, asked: Asked, tmp_path: Path
+) -> None:
+    engine = EngineSettings(name="vlmeval", max_new_tokens=2)
+    with pytest.raises(
+        UserError, match=rf"question {asked.long} of MMStar has \d+ tokens, and the model only"
+    ):
+        predict(
+            triple, Recipe.make(triple, "vlm", {}), {}, asked.items(asked.broken), engine, asked.folder,
+            tmp_path / "v.jsonl",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["fail", {"count_as_unanswered": 0.5}])
+def test_the_stage_of_items_follows_the_policy(
+    triple_settings: dict[str, str], tmp_path: Path, policy: str | dict[str, float]
+) -> None:
+    path = tsvs.make("MMStar", tmp_path / "data", 4)
+    text = path.read_text()
+    picture = tsvs.read(path)[1]["image"]
+    path.write_text(text.replace(picture, picture[: len(picture) // 2 // 4 * 4]))
+    study = record(
+        tmp_path / "study",
+        {
+            "triple": triple_settings,
+            "engine": {"name": "transformers", "max_new_tokens": 4, "failures": policy},
+            "benchmarks": [tsvs.pinned(path)],
+            "data": {"folder": str(path.parent)},
+            "questions": {"dev": 1, "test": "all"},
+        },
+    )
+    result = invoke(items.main, "--study", study)
+    if policy == "fail":
+        assert refused(result, "is broken") and "engine.failures" in result.stderr
+    else:
+        assert result.exit_code == 0 and "will count as unanswered" in result.stderr
