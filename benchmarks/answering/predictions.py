@@ -84,17 +84,18 @@ class StoredPrediction:
 
     def text(self) -> str:
         """Return one line of JSON."""
-        return json.dumps(self.fields, ensure_ascii=False) + "\n"
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Return what the line holds, by name."""
-        return {k: v for k, v in vars(self).items() if self.failure or k not in ("failure", "reason")}
+        return json.dumps(_leave_out_unset(vars(self)), ensure_ascii=False) + "\n"
 
 
 def compute_checksum(fields: Mapping[str, Any]) -> str:
     """Return 16 hex digits of a line's fields; `sum` itself does not count."""
-    return digest_json({name: value for name, value in fields.items() if name != "sum"})[:16]
+    held = _leave_out_unset(fields)
+    return digest_json({name: value for name, value in held.items() if name != "sum"})[:16]
+
+
+def _leave_out_unset(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what only failures have, so that an answer's line is what it was before there were any."""
+    return {name: value for name, value in fields.items() if value or name not in ("failure", "reason")}
 
 
 def read_predictions(path: str | Path) -> list[StoredPrediction]:
@@ -200,6 +201,6 @@ def _parse(path: Path, content: str) -> Iterator[StoredPrediction]:
             line = StoredPrediction(**json.loads(text))
         except (ValueError, TypeError) as error:
             raise UserError(f"{path}, line {number} is not a prediction ({error}): {AGAIN}.") from None
-        if compute_checksum(line.fields) != line.sum:
+        if compute_checksum(vars(line)) != line.sum:
             raise UserError(f"{path}, line {number} was changed after it was written: {AGAIN}.")
         yield line
