@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.answering import cost, keys
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.engine import Engine, describe_origin, open_engine
+from benchmarks.answering.failures import Tolerance, describe_kinds
 from benchmarks.answering.predictions import PredictionStore, open_store
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -32,7 +33,8 @@ def predict(
     """Answer what `out` does not hold yet; return how many questions that were.
 
     A batch that was stored in part is answered again as a whole and its missing lines appended, so the
-    answers do not depend on when a run was stopped. Raises UserError for bad input.
+    answers do not depend on when a run was stopped. Raises UserError for bad input, and where more questions
+    cannot be answered than the settings let pass.
 
     Args:
         part: (i, n): every n-th batch from the i-th on, where n processes share the work.
@@ -40,10 +42,12 @@ def predict(
     """
     engine = open_engine(triple, recipe, fitted, settings, folder, spectra)
     origin = describe_origin(triple, recipe)
-    batches = engine.batches([i for group in items.values() for i in group], origin)
+    everything = [item for group in items.values() for item in group]
+    tolerance = Tolerance.over(settings.tolerated_share, everything)
+    batches = engine.batches(everything, origin)
     batches = batches[part[0] :: part[1]]
     wanted = {key for batch in batches for key in batch.keys}
-    with open_store(out, wanted) as store:
+    with open_store(out, wanted, tolerance) as store:
         if store.dropped and part == (0, 1):
             log.info("%s: %d answers of another variant, prompt or setting removed", out, store.dropped)
         keys.write_provenance(
@@ -53,6 +57,13 @@ def predict(
         with Progress("answers", len(wanted), "questions", before) as progress:
             for count in answer_missing(engine, batches, store):
                 progress.advance(count)
+        if store.failed:
+            log.warning(
+                "%s: %d questions count as unanswered (%s)",
+                out,
+                len(store.failed),
+                describe_kinds(store.failed),
+            )
         return len(store.done) - before
 
 

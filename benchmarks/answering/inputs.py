@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from torch import Tensor
 
 from benchmarks.answering.features import flatten_outputs, restore_features
 from benchmarks.answering.lookahead import Lookahead
+from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.rendering import compute_size, processor_options, render_text, resize_pictures
 from benchmarks.answering.tensor_store import TensorStore
 from benchmarks.prompting.families import Family
-from benchmarks.questions.item import Item, digest_json
+from benchmarks.questions.item import UNDECODABLE, Item, digest_json
+from benchmarks.questions.unanswerable import UnanswerableError
 from frism.distillation.collation import ModelInputs, collate
 from frism.errors import UserError
 
@@ -58,6 +61,17 @@ class Preparer:
         self._store = TensorStore(model.device, folder if weights else None)
         self._ahead = Lookahead(self._process, workers)
 
+    @torch.inference_mode()
+    def find_failures(self, items: Iterable[Item]) -> dict[str, UnanswerableError]:
+        """Return why items cannot be answered, by their content; those that can be are not in it."""
+        failures: dict[str, UnanswerableError] = {}
+        for item in items:
+            try:
+                self._take(item)
+            except UnanswerableError as failure:
+                failures[item.content] = failure
+        return failures
+
     def announce(self, items: Sequence[Item]) -> None:
         """Start on the pictures of a batch that will be asked for next, unless its inputs are there."""
         if not all(key in self._store for key in self._keys(items) if key):
@@ -67,7 +81,8 @@ class Preparer:
     def prepare(self, items: Sequence[Item]) -> dict[str, Any]:
         """Return what the first forward pass takes, on the model's device and in its dtype.
 
-        Either all items have pictures or none has. Raises UserError for a bad picture.
+        Either all items have pictures or none has. Raises UnanswerableError for a picture that cannot be
+        decoded and a prompt that is too long.
         """
         key, picture_key = self._keys(items)
         inputs, features = self._store.get(key), self._store.get(picture_key) if picture_key else {}
@@ -75,7 +90,7 @@ class Preparer:
             rows: list[ModelInputs] = []
             outputs = []
             pixels = "pixel_" if self._encode else ()
-            for group in _group_rows(self._ahead.take(item) for item in items):
+            for group in _group_rows(self._take(item) for item in items):
                 if features is None:
                     outputs.append(self._encode_group(group))
                 # Pixels are most of a batch; what stays of them says the pictures' sizes, for positions.
@@ -130,6 +145,17 @@ class Preparer:
         row.setdefault("attention_mask", torch.ones_like(row["input_ids"]))
         return row
 
+    def _take(self, item: Item) -> ModelInputs:
+        """Return an item's row. Raises UnanswerableError for a prompt without a position for an answer."""
+        row = self._ahead.take(item)
+        limit = read_positions(self.model.config)
+        if limit is not None and row["input_ids"].shape[1] >= limit:
+            # Some families count a picture's tokens in rows and columns: their prompts take fewer positions.
+            inputs = self._place([row])
+            positions = self.model._prepare_position_ids_for_generation(inputs["input_ids"], inputs)
+            check_length(item, int(positions.max()) + 1, limit)
+        return row
+
 
 def _group_rows(rows: Iterable[ModelInputs]) -> Iterator[list[ModelInputs]]:
     """Yield groups of successive rows of at most PIXEL_VALUES values, which bounds the tower's memory."""
@@ -161,7 +187,8 @@ def count_prompt_tokens(processor: Any, family: Family, item: Item) -> int:
     sizes = []
     for part in item.message:
         if part["type"] == "image":
-            with Image.open(item.folder / part["value"]) as picture:
+            # What cannot be decoded has no size; it is told when the question is answered.
+            with suppress(*UNDECODABLE), Image.open(item.folder / part["value"]) as picture:
                 sizes.append(compute_size(family, picture.size, item.benchmark))
     length: int = len(processor.tokenizer(text).input_ids)
     if not sizes:

@@ -9,11 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.answering import cost, keys, predictions
+from benchmarks.answering.failures import Tolerance
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 from frism.files import atomic_write, read_json
@@ -57,14 +59,21 @@ def predict_in_parts(options: Mapping[str, Any], settings: EngineSettings, out: 
             f"process {failed[0]} of {total} failed (its error is above): fix it and run again; finished"
             " answers are kept."
         )
-    _join_parts(parts, out)
+    _join_parts(parts, out, settings.tolerated_share)
 
 
-def _join_parts(parts: list[Path], out: Path) -> None:
-    """Write lines, provenance and costs of all parts under `out`'s names, and delete the parts."""
+def _join_parts(parts: list[Path], out: Path, share: float | None) -> None:
+    """Write lines, provenance and costs of all parts under `out`'s names, and delete the parts.
+
+    Raises UserError when a larger `share` of a benchmark's questions failed, in all processes together.
+    """
+    lines = [line for part in parts for line in predictions.read_predictions(part)]
+    # Each process knew its own failures alone; what is too much together is left out, to be asked again.
+    tolerance = Tolerance(share, Counter(line.benchmark for line in lines))
+    again = tolerance.find_exceeded(lines)
     with atomic_write(out) as temporary:
-        lines = [line.text() for part in parts for line in predictions.read_predictions(part)]
-        temporary.write_text("".join(lines), encoding="utf-8")
+        kept = [line.text() for line in lines if not (line.failure and line.benchmark in again)]
+        temporary.write_text("".join(kept), encoding="utf-8")
     stored = [read_json(keys.get_provenance_path(part)) for part in parts]
     batches = {digest: contents for record in stored for digest, contents in record["batches"].items()}
     keys.write_provenance(out, stored[0]["origin"], stored[0]["engine"], batches)
@@ -73,6 +82,7 @@ def _join_parts(parts: list[Path], out: Path) -> None:
         cost.append_costs(out, cost.read_costs(part))
         for path in (part, keys.get_provenance_path(part), cost.get_costs_path(part)):
             path.unlink(missing_ok=True)
+    tolerance.check(lines)
 
 
 def _list_devices(settings: EngineSettings) -> list[str]:

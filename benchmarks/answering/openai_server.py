@@ -7,6 +7,7 @@ user's word: predictions are keyed by the variant's weights and by address and m
 import base64
 import io
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +24,16 @@ from benchmarks.answering.thoughts import Thoughts
 from benchmarks.prompting.families import Family
 from benchmarks.prompting.thinking import find_spoken
 from benchmarks.questions.item import Item
+from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 
+# What servers say of one request; not of the key (401), the model's name (404) or their load (408, 409, 429),
+# which concern all requests, or pass.
+_REFUSALS = {400, 403, 413, 415, 422, 451}
+_TOO_LONG = re.compile(
+    r"context.?(?:length|window|size)|max_model_len|(?:prompt|input) is too long", re.IGNORECASE
+)
 VERSION = 2  # raised when the same settings may give other predictions
 
 
@@ -82,15 +90,27 @@ class OpenAIServer:
         return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
-        """Answer batches in order. Raises UserError when a request fails after all retries."""
+        """Answer batches in order; questions that cannot be answered as the settings say.
+
+        Raises UserError when a request fails after all retries, and UnanswerableError when the server refuses
+        one, unless such questions are counted.
+        """
         with ThreadPoolExecutor(max(1, self.settings.workers)) as pool:
             for batch in batches:
                 start = time.perf_counter()
-                answers = list(pool.map(self._ask, batch.items, batch.keys))
+                answers = list(pool.map(self._ask_or_count, batch.items, batch.keys))
                 tokens = sum(prediction.tokens for prediction in answers)
                 seconds = round(time.perf_counter() - start, 6)
                 self.costs.append(Cost(batch.digest, len(answers), tokens, seconds, 0, 1))
                 yield answers
+
+    def _ask_or_count(self, item: Item, key: str) -> Prediction:
+        try:
+            return self._ask(item, key)
+        except UnanswerableError as failure:
+            if self.settings.tolerated_share is None:
+                raise
+            return Prediction.failed(item, key, failure)
 
     def _ask(self, item: Item, key: str) -> Prediction:
         start = time.perf_counter()
@@ -104,6 +124,8 @@ class OpenAIServer:
                 extra_body=further,
             )
         except self._failure as error:
+            if getattr(error, "status_code", None) in _REFUSALS:
+                raise self._explain_refusal(item, error) from None
             raise UserError(
                 f"{self.settings.address} did not answer question {item.index} of {item.benchmark}"
                 f" ({_take_first_line(error)}): check the server and run again."
@@ -123,6 +145,22 @@ class OpenAIServer:
         text = text.encode("utf-8", errors="replace").decode("utf-8")
         seconds = time.perf_counter() - start
         return Prediction(item, key, text, reply.usage.completion_tokens, truncated, seconds)
+
+    def _explain_refusal(self, item: Item, error: Exception) -> UnanswerableError:
+        """Say why the server refuses one request, whatever it makes of others."""
+        said = _take_first_line(error).rstrip(".")
+        if _TOO_LONG.search(str(error)):
+            return UnanswerableError(
+                "too_long",
+                f"the prompt of question {item.index} of {item.benchmark} is too long for"
+                f" {self.settings.model} at {self.settings.address} ({said}): leave the question out, serve"
+                " the model with a longer context, or count such questions as unanswered (engine.failures).",
+            )
+        return UnanswerableError(
+            "refused",
+            f"{self.settings.address} refuses question {item.index} of {item.benchmark} ({said}): correct the"
+            " request's cause, or count such questions as unanswered (engine.failures).",
+        )
 
     def _conversation(self, item: Item) -> tuple[list[Any], dict[str, Any] | None]:
         """Return the messages, and what else the server is asked for, as to go on with an answer begun."""

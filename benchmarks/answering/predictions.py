@@ -1,6 +1,7 @@
 """Store predictions on disk: JSON lines, only ever appended to, on the disk after every batch."""
 
 import json
+import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -8,18 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.answering.failures import Tolerance
 from benchmarks.answering.keys import digest_json
 from benchmarks.questions.item import Item
+from benchmarks.questions.unanswerable import UnanswerableError
 from frism.errors import UserError
 from frism.files import atomic_write
 
+log = logging.getLogger(__name__)
 AGAIN = "delete it and run python -m benchmarks.stages.predict again"
 
 
 @dataclass(frozen=True)
 class Prediction:
     """Holds one answer: the text as decoded, its length in tokens (without the end token), whether it was cut
-    at the token limit, and its share of the batch's wall time."""
+    at the token limit, and its share of the batch's wall time.
+
+    `failure` is the kind of the failure (`benchmarks.questions.unanswerable`) of a question that could not be
+    answered, whose text is empty, and `reason` its sentence; "" for an answer.
+    """
 
     item: Item
     key: str
@@ -27,6 +35,14 @@ class Prediction:
     tokens: int
     truncated: bool
     seconds: float
+    failure: str = ""
+    reason: str = ""
+
+    @classmethod
+    def failed(cls, item: Item, key: str, cause: UnanswerableError) -> "Prediction":
+        """Make the prediction of a question that could not be answered; say so in the log."""
+        log.warning("%s, question %s counts as unanswered: %s", item.benchmark, item.index, cause)
+        return cls(item, key, "", 0, False, 0.0, cause.kind, str(cause))
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,8 @@ class StoredPrediction:
     """Holds one stored prediction.
 
     `key` identifies everything that it depends on, `item` the question; `sum` is 16 hex digits of all other
-    fields. Of an answer made elsewhere tokens, truncated and seconds may be unknown: None.
+    fields. Of an answer made elsewhere tokens, truncated and seconds may be unknown: None. `failure` and `reason`
+    are written for questions alone that could not be answered.
     """
 
     key: str
@@ -45,6 +62,8 @@ class StoredPrediction:
     tokens: int | None
     truncated: bool | None
     seconds: float | None
+    failure: str = ""
+    reason: str = ""
     sum: str = ""
 
     @classmethod
@@ -60,17 +79,24 @@ class StoredPrediction:
             "tokens": prediction.tokens,
             "truncated": prediction.truncated,
             "seconds": seconds,
+            **({"failure": prediction.failure, "reason": prediction.reason} if prediction.failure else {}),
         }
         return cls(**fields, sum=compute_checksum(fields))  # type: ignore[arg-type]
 
     def text(self) -> str:
         """Return one line of JSON."""
-        return json.dumps(vars(self), ensure_ascii=False) + "\n"
+        return json.dumps(_leave_out_unset(vars(self)), ensure_ascii=False) + "\n"
 
 
 def compute_checksum(fields: Mapping[str, Any]) -> str:
     """Return 16 hex digits of a line's fields; `sum` itself does not count."""
-    return digest_json({name: value for name, value in fields.items() if name != "sum"})[:16]
+    held = _leave_out_unset(fields)
+    return digest_json({name: value for name, value in held.items() if name != "sum"})[:16]
+
+
+def _leave_out_unset(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what only failures have, so that an answer's line is what it was before there were any."""
+    return {name: value for name, value in fields.items() if value or name not in ("failure", "reason")}
 
 
 def read_predictions(path: str | Path) -> list[StoredPrediction]:
@@ -87,17 +113,24 @@ class PredictionStore:
     Attributes:
         done: keys that are already stored.
         dropped: how many lines of other keys were found and removed.
+        failed: the stored predictions of questions that could not be answered.
     """
 
-    def __init__(self, path: Path, wanted: Collection[str]) -> None:
-        self.path = path
+    def __init__(self, path: Path, wanted: Collection[str], tolerance: Tolerance) -> None:
+        self.path, self._tolerance = path, tolerance
         content = _read_text(path) if path.is_file() else ""  # a device would be read for ever
         wanted_lines: dict[str, StoredPrediction] = {}
         lines = list(_parse(path, content))
         for line in lines:
             if line.key in wanted:
                 wanted_lines.setdefault(line.key, line)
-        self.done, self.dropped = set(wanted_lines), len(lines) - len(wanted_lines)
+        self.dropped = len(lines) - len(wanted_lines)
+        again = tolerance.find_exceeded(wanted_lines.values())
+        wanted_lines = {
+            key: line for key, line in wanted_lines.items() if not (line.failure and line.benchmark in again)
+        }
+        self.done = set(wanted_lines)
+        self.failed = [line for line in wanted_lines.values() if line.failure]
         text = "".join(line.text() for line in wanted_lines.values())
         if text != content:
             with atomic_write(path) as temporary:
@@ -107,7 +140,7 @@ class PredictionStore:
     def append(self, predictions: Sequence[Prediction]) -> None:
         """Store those of a batch that are not there yet; they are on the disk when this returns.
 
-        Raises UserError when the disk refuses.
+        Raises UserError when the disk refuses, and when too many questions of a benchmark failed.
         """
         new = [StoredPrediction.of(p) for p in predictions if p.key not in self.done]
         try:
@@ -119,6 +152,8 @@ class PredictionStore:
                 f"cannot write {self.path} ({error.strerror}): make room and run again."
             ) from error
         self.done.update(line.key for line in new)
+        self.failed += [line for line in new if line.failure]
+        self._tolerance.check(self.failed)
 
     def close(self) -> None:
         with suppress(OSError):  # what `append` could not write is still in the buffer, and was reported
@@ -126,16 +161,20 @@ class PredictionStore:
 
 
 @contextmanager
-def open_store(path: str | Path, wanted: Collection[str]) -> Iterator[PredictionStore]:
+def open_store(
+    path: str | Path, wanted: Collection[str], tolerance: Tolerance | None = None
+) -> Iterator[PredictionStore]:
     """Open the store in `path` for predictions of the keys `wanted`.
 
     Lines of other keys (other weights, recipe, prompt, data, decoding) are removed, and so are doubles
-    and a cut last line. Raises UserError when the file is broken or cannot be written.
+    and a cut last line. Of a benchmark of which more questions failed than `tolerance` lets (without it:
+    any), these are removed, too, and so are asked again. Raises UserError when the file is broken or cannot
+    be written.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        store = PredictionStore(path, wanted)
+        store = PredictionStore(path, wanted, tolerance or Tolerance(None, {}))
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror or error}): choose a folder that you may write to."

@@ -18,6 +18,7 @@ from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.thoughts import find_thoughts
 from benchmarks.prompting.families import Family, find_family
 from benchmarks.questions.item import Item
+from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 
@@ -87,11 +88,24 @@ class TransformersEngine:
         return batching.make_batches(items, self.settings, origin, self.fingerprint, self._length)
 
     def answer(self, batch: Batch) -> list[Prediction]:
-        """Answer one batch, in its order. Raises UserError when a single question exceeds the memory."""
+        """Answer one batch, in its order; questions that cannot be answered as the settings say.
+
+        Raises UserError when a single question exceeds the memory, UnanswerableError for one that cannot be
+        answered, unless such questions are counted.
+        """
         start = time.perf_counter()
         if self.model.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        tokens, parts = self._answer_in_memory(batch.items)
+        failures: dict[str, UnanswerableError] = {}
+        items = list(batch.items)
+        try:
+            tokens, parts = self._answer_in_memory(items)
+        except UnanswerableError:
+            if self.settings.tolerated_share is None:
+                raise
+            failures = self.preparer.find_failures(items)
+            items = [item for item in items if item.content not in failures]
+            tokens, parts = self._answer_in_memory(items) if items else ([], 1)
         texts = self._decode(tokens)
         seconds = time.perf_counter() - start
         new = [len(row) - (row[-1] in self.ends) for row in tokens]
@@ -105,10 +119,16 @@ class TransformersEngine:
                 parts,
             )
         )
-        return [
-            Prediction(item, key, text, count, row[-1] not in self.ends, seconds / len(new))
-            for item, key, row, text, count in zip(batch.items, batch.keys, tokens, texts, new, strict=True)
-        ]
+        answered = iter(zip(tokens, texts, new, strict=True))
+        predictions = []
+        for item, key in zip(batch.items, batch.keys, strict=True):
+            if item.content in failures:
+                predictions.append(Prediction.failed(item, key, failures[item.content]))
+            else:
+                row, text, count = next(answered)
+                cut = row[-1] not in self.ends
+                predictions.append(Prediction(item, key, text, count, cut, seconds / len(new)))
+        return predictions
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order; the next one's pictures are prepared meanwhile."""

@@ -14,11 +14,14 @@ from typing import Any
 from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
+from benchmarks.answering.inputs import count_prompt_tokens
+from benchmarks.answering.positions import check_length
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import processor_options, render_text, resize_pictures
 from benchmarks.answering.thoughts import find_thoughts
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
+from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 from frism.merging.export import Job, export
@@ -111,22 +114,28 @@ class VllmEngine:
         return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
-        """Answer batches in order."""
+        """Answer batches in order; questions that cannot be answered as the settings say."""
         for batch in batches:
             start = time.perf_counter()
-            limits = [
-                self.sampling(
-                    temperature=0.0, max_tokens=batching.get_token_limit(item, self.settings), seed=0
-                )
-                for item in batch.items
-            ]
-            requests = [self._request(item) for item in batch.items]
+            failed: dict[str, Prediction] = {}
+            limits, requests, asked = [], [], []
+            for item, key in zip(batch.items, batch.keys, strict=True):
+                try:
+                    requests.append(self._request(item))
+                except UnanswerableError as failure:
+                    if self.settings.tolerated_share is None:
+                        raise
+                    failed[key] = Prediction.failed(item, key, failure)
+                    continue
+                room = batching.get_token_limit(item, self.settings)
+                limits.append(self.sampling(temperature=0.0, max_tokens=room, seed=0))
+                asked.append((item, key))
             replies = [reply.outputs[0] for reply in self.model.generate(requests, limits, use_tqdm=False)]
             seconds = time.perf_counter() - start
             tokens = sum(len(reply.token_ids) for reply in replies)
             self.costs.append(Cost(batch.digest, len(replies), tokens, round(seconds, 6), 0, 1))
-            yield [
-                Prediction(
+            answered = {
+                key: Prediction(
                     item,
                     key,
                     self._read(reply),
@@ -134,8 +143,9 @@ class VllmEngine:
                     reply.finish_reason == "length",
                     seconds / len(replies),
                 )
-                for item, key, reply in zip(batch.items, batch.keys, replies, strict=True)
-            ]
+                for (item, key), reply in zip(asked, replies, strict=True)
+            }
+            yield [failed.get(key) or answered[key] for key in batch.keys]
 
     def _read(self, reply: Any) -> str:
         text = reply.text
@@ -145,8 +155,12 @@ class VllmEngine:
         return self.thoughts.restore(text.strip() if self.family.stripped else text)
 
     def _request(self, item: Item) -> dict[str, Any]:
-        text = render_text(self.processor, self.family, item)
+        """Make vLLM's request. Raises UnanswerableError for a bad picture and a prompt that is too long."""
         pictures = resize_pictures(self.family, item.pictures(), item.benchmark)
+        positions = getattr(self.model.llm_engine.model_config, "max_model_len", None)
+        if positions is not None:  # vLLM itself would refuse the whole batch
+            check_length(item, count_prompt_tokens(self.processor, self.family, item), positions)
+        text = render_text(self.processor, self.family, item)
         request: dict[str, Any] = {"prompt": text}
         if pictures:
             further = processor_options(self.family, self.processor, text, len(pictures), item.benchmark)

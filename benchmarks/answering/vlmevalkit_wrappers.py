@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from transformers import BatchFeature
 
+from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.thoughts import Thoughts
 from benchmarks.prompting.families import Family
 from benchmarks.prompting.vlmevalkit_models import import_package, load_model_class
+from benchmarks.questions.item import Item
 
 # What the constructors set beside model and processor, as for a released checkpoint.
 _ATTRIBUTES: dict[str, Any] = {
@@ -45,13 +47,13 @@ class ModelWrapper:
         inner = model.generate
 
         def generate(message: Any, dataset: str | None = None) -> str:
-            greedy.room = self._rooms[len(self.replies)]
+            greedy.item, greedy.room = self._asked[len(self.replies)]
             text: str = inner(message=message, dataset=dataset)
             self.replies.append(Reply(text, greedy.tokens, greedy.truncated))
             return text
 
         model.generate = generate
-        self._rooms: Sequence[int] = ()
+        self._asked: list[tuple[Item, int]] = []
 
     @classmethod
     def of(
@@ -75,9 +77,9 @@ class ModelWrapper:
         )
         return cls(wrapped, greedy)
 
-    def begin(self, rooms: Sequence[int]) -> None:
-        """Forget earlier replies; the next answers may be `rooms` tokens long, in their order."""
-        self._rooms = rooms
+    def begin(self, items: Sequence[Item], rooms: Sequence[int]) -> None:
+        """Forget earlier replies; `items` come next, whose answers may be `rooms` tokens long."""
+        self._asked = list(zip(items, rooms, strict=True))
         self.replies = []
 
 
@@ -127,6 +129,7 @@ class GreedyModel:
     def __init__(self, model: Any, ends: frozenset[int]) -> None:
         self.model, self.ends = model, ends
         self.room, self.tokens, self.truncated = 1, 0, False
+        self.item: Item | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -135,6 +138,7 @@ class GreedyModel:
     def generate(self, **inputs: Any) -> Any:
         """Return token ids, the prompt's included, as transformers' own `generate` gives them."""
         model_inputs = {name: value for name, value in inputs.items() if name not in self._IGNORED}
+        self._check_length(model_inputs)
         output = self.model.generate(
             **model_inputs, max_new_tokens=self.room, do_sample=False, eos_token_id=sorted(self.ends) or None
         )
@@ -142,6 +146,13 @@ class GreedyModel:
         ended = bool(new) and new[-1] in self.ends
         self.tokens, self.truncated = len(new) - ended, not ended
         return output
+
+    def _check_length(self, inputs: dict[str, Any]) -> None:
+        """Raise UserError for a prompt that leaves the model no position for an answer."""
+        ids, limit = inputs["input_ids"], read_positions(self.model.config)
+        if self.item is not None and limit is not None and ids.shape[1] >= limit:
+            positions = self.model._prepare_position_ids_for_generation(ids, inputs)
+            check_length(self.item, int(positions.max()) + 1, limit)
 
 
 class _PlacedProcessor:

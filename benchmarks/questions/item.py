@@ -3,17 +3,26 @@
 import hashlib
 import io
 import json
+import struct
+import zlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.questions.picture_modes import find_rule, to_rgb
+from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.registry.definition import Definition
 from frism.errors import UserError
 
 DEFINITIONS = "benchmarks.json"  # in an items folder: how its benchmarks were defined
 AGAIN = "run python -m benchmarks.stages.items again"
+# What Pillow raises for a picture that is cut short, broken or absurdly large.
+UNDECODABLE = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,11 @@ class Item:
         return digest_json([self.benchmark, self.split, self.index, *parts, *limit])[:16]
 
     def pictures(self) -> list[Image.Image]:
-        """Read the item's pictures, RGB. Raises UserError when one is missing or not the one described."""
+        """Read the item's pictures, RGB, transparent parts white.
+
+        Raises UserError when one is missing or not the one described, UnanswerableError when it never could
+        be decoded.
+        """
         pictures = []
         paths = (self.folder / part["value"] for part in self.message if part["type"] == "image")
         for path, expected in zip(paths, self.images, strict=True):
@@ -60,15 +73,26 @@ class Item:
             except OSError as error:
                 raise UserError(f"cannot read {path} ({error.strerror or error}): {AGAIN}.") from error
             image = _decode(content)
-            if image is None or _digest_image(image, content) != expected:
+            if _digest_image(image, content) != expected:
                 raise UserError(f"{path} is not the picture that the question was made with: {AGAIN}.")
-            pictures.append(image.convert("RGB"))  # decoded once: it is most of a picture's time
+            if image is None:
+                raise UnanswerableError(
+                    "picture",
+                    f"{path}, the picture of question {self.index} of {self.benchmark}, cannot be decoded:"
+                    " fetch its table again, or count such questions as unanswered (engine.failures).",
+                )
+            pictures.append(to_rgb(image))  # decoded once: it is most of a picture's time
         return pictures
 
 
-def digest_picture(content: bytes) -> str:
-    """Return 16 hex digits of a picture: of a PNG's pixels (compressors differ), of another file's bytes."""
-    return _digest_image(_decode(content), content)
+def digest_picture(content: bytes) -> tuple[str, bool]:
+    """Return 16 hex digits of a picture, and whether it can be decoded.
+
+    They are of a PNG's pixels (compressors differ), of another file's bytes, and of how the mode is brought
+    to RGB where that is not Pillow's way.
+    """
+    image = _decode(content)
+    return _digest_image(image, content), image is not None
 
 
 def _decode(content: bytes) -> Image.Image | None:
@@ -76,15 +100,16 @@ def _decode(content: bytes) -> Image.Image | None:
         image = Image.open(io.BytesIO(content))
         image.load()
         return image
-    except (OSError, ValueError):
+    except UNDECODABLE:
         return None
 
 
 def _digest_image(image: Image.Image | None, content: bytes) -> str:
+    rule = find_rule(image).encode() if image is not None else b""
     if image is not None and image.format == "PNG":
         head = f"{image.mode} {image.size} ".encode()
-        return hashlib.sha256(head + image.tobytes()).hexdigest()[:16]
-    return hashlib.sha256(content).hexdigest()[:16]  # whatever it is, its bytes identify it
+        return hashlib.sha256(head + image.tobytes() + rule).hexdigest()[:16]
+    return hashlib.sha256(content + rule).hexdigest()[:16]  # whatever it is, its bytes identify it
 
 
 def digest_json(value: object) -> str:

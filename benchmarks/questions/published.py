@@ -6,6 +6,7 @@ at a time. What is written stands alone: scoring and VLMEvalKit's own loop read 
 
 import base64
 import binascii
+import io
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,9 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from benchmarks.prompting.families import Family, Message
 from benchmarks.prompting.vlmevalkit_models import write_message
-from benchmarks.questions import clusters, tsv
+from benchmarks.questions import asked_rows, clusters, tsv
+from benchmarks.questions.item import UNDECODABLE
+from benchmarks.questions.picture_modes import WHITE, find_rule, to_rgb
 from benchmarks.registry.definition import Definition
 from benchmarks.vlmevalkit.loading import (
     list_modules,
@@ -29,6 +34,10 @@ from frism.files import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_WRITTEN = ("1", "L", "LA", "P", "RGB", "RGBA")  # modes that VLMEvalKit writes as PNG by itself
+
+REPLACE = "fetch the table again, delete the row, or count such questions as unanswered (engine.failures)"
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,12 @@ class PublishedTable:
         indices, clusters: of every question that the class keeps (it drops those without a picture).
     """
 
-    def __init__(self, definition: Definition, path: Path, folder: Path) -> None:
-        """`folder` is the items folder. Raises UserError for a table that the class cannot read."""
-        self.definition, self.folder = definition, folder.resolve()
+    def __init__(self, definition: Definition, path: Path, folder: Path, tolerant: bool = False) -> None:
+        """`folder` is the items folder; `tolerant` keeps pictures that cannot be decoded as they are.
+
+        Raises UserError for a table that the class cannot read.
+        """
+        self.definition, self.folder, self.tolerant = definition, folder.resolve(), tolerant
         self.table = tsv.read_table(path)
         loaded = load_dataset_class(definition.dataset_class)
         frame = self.table.frame
@@ -80,7 +92,8 @@ class PublishedTable:
             chosen: positions in `indices`.
             prompting: the model family's rule; None asks as the dataset class does by itself.
 
-        Raises UserError for a picture that is missing or cannot be read, and for questions on videos.
+        Raises UserError for a picture that is missing or cannot be read, for a question or gold answer that
+        is empty, for a prompt that the class cannot build, and for questions on videos.
         """
         root = self.folder / split
         self.dataset.img_root = str(root / self.images)
@@ -92,10 +105,7 @@ class PublishedTable:
         ):
             for position in chosen:
                 line = self._load_row(position, root)
-                if prompting is None:
-                    message = self.dataset.build_prompt(line)
-                else:
-                    message = write_message(prompting, self.dataset, line)
+                message = self._ask(line, position, prompting)
                 message = self._store_inline_pictures(message, position, root)
                 answer = line.get("answer", "")
                 answer = "" if answer != answer else str(answer)
@@ -103,6 +113,27 @@ class PublishedTable:
                 cells.append(self._list_pictures(line))
         self._write_table(root, chosen, cells)
         return questions
+
+    def _ask(self, line: "pd.Series[Any]", position: int, prompting: Family | None) -> Message:
+        """Build the prompt of a row."""
+        where = f"{self.table.path}: question {self.indices[position]} (row {self._rows[position] + 1})"
+        asked_rows.check_row(line, where, marked=hasattr(self.dataset, "split_MMMU"))
+        if asked_rows.is_empty(line.get("question")):
+            line["question"] = asked_rows.NO_QUESTION
+        try:
+            if prompting is None:
+                message: Message = self.dataset.build_prompt(line)
+            else:
+                message = write_message(prompting, self.dataset, line)
+        except UserError:
+            raise
+        except Exception as error:  # a class may do anything with a row
+            raise UserError(
+                f"{where}: VLMEvalKit's {self.definition.dataset_class} cannot build its prompt ({error!r}):"
+                " correct the row, or delete it."
+            ) from error
+        asked_rows.check_asked((str(p["value"]) for p in message if p["type"] == "text"), where)
+        return message
 
     def _load_row(self, position: int, root: Path) -> "pd.Series[Any]":
         """Return a row as VLMEvalKit has it in memory: with its pictures, or with absolute paths to them."""
@@ -170,16 +201,36 @@ class PublishedTable:
         return parts
 
     def _decode(self, content: str, path: str, target_size: int = -1) -> None:
-        """Do as `decode_base64_to_image_file`, atomically. Raises UserError for what is no picture."""
+        """Do as `decode_base64_to_image_file`, atomically, with every mode of pictures.
+
+        Transparency is kept, for whoever shows the picture. Raises UserError for what is no picture.
+        """
         from vlmeval.smp.vlm import decode_base64_to_image_file
 
         try:
+            kept = _keep_mode(content)
             with atomic_write(path) as temporary:
-                decode_base64_to_image_file(content, str(temporary), target_size)
-        except (binascii.Error, OSError, ValueError) as error:
-            raise UserError(
-                f"{self.table.path}: the picture for {Path(path).name} is broken ({error}): fetch it again."
-            ) from error
+                if kept is None:
+                    decode_base64_to_image_file(content, str(temporary), target_size)
+                else:  # as PNG, whatever the name: a JPEG holds no transparency
+                    kept.save(temporary, "PNG")
+        except (binascii.Error, *UNDECODABLE) as error:
+            if not self.tolerant:
+                raise UserError(
+                    f"{self.table.path}: the picture for {Path(path).name} is broken ({error}): {REPLACE}."
+                ) from error
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(content.encode())  # no picture either, and of these very bytes
+
+
+def _keep_mode(content: str) -> Image.Image | None:
+    """Read a picture that VLMEvalKit would not write, or not as it is; None for the others."""
+    picture: Image.Image = Image.open(io.BytesIO(base64.b64decode(content)))
+    picture.load()
+    rule = find_rule(picture)
+    if rule == WHITE:
+        return picture.convert("RGBA")
+    return to_rgb(picture) if rule or picture.mode not in _WRITTEN else None
 
 
 def _never(url: str, *_: object) -> None:

@@ -26,12 +26,13 @@ class QuestionSource:
         seed: int,
         data: str | Path | None,
         family: Family | None,
+        tolerant: bool = False,
     ) -> None:
         self.definition, self.folder, self.seed, self.family = definition, folder, seed, family
         self.file: tsv_files.TsvFile | None = None
         if definition.source.tsv is not None:
             self.file = tsv_files.check(definition, tsv_files.locate(definition, data))
-            self.published = published.PublishedTable(definition, self.file.path, folder)
+            self.published = published.PublishedTable(definition, self.file.path, folder, tolerant)
             name = tsv_files.get_published_name(definition)
             indices, clusters = self.published.indices, self.published.clusters
             self.rows_by_split = drawing.draw(definition, name, indices, clusters, splits, seed)

@@ -9,7 +9,8 @@ import csv
 import hashlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ class Table:
         with self.path.open("rb") as stream:
             stream.seek(self._offsets[self._shared.get(row, row)])
             cell = next(csv.reader(_read_lines(stream, self.path, [0]), delimiter="\t"))[self._column]
-        cells = _split_cells(cell)
+        cells = split_cell(cell, f"{self.path}: row {row + 1}")
         return cells[0] if len(cells) == 1 else cells
 
 
@@ -80,22 +81,23 @@ def read_csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[tuple[int, 
 def _read_lines(stream: io.BufferedReader, path: Path, offset: list[int]) -> Iterator[str]:
     """Yield the lines as text; `offset`, of one entry, counts the bytes handed out."""
     for raw in stream:
+        first = offset[0] == 0
         offset[0] += len(raw)
         try:
-            yield raw.decode("utf-8")
+            # Some editors begin a file with a byte order mark, which is no part of the first column's name.
+            yield raw.decode("utf-8-sig" if first else "utf-8")
         except UnicodeDecodeError as error:
             raise UserError(f"{path} is not UTF-8 text ({error.reason}): fetch the file again.") from error
 
 
 def _read(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Table:
-    import pandas as pd
-
-    from benchmarks.vlmevalkit.loading import TEXTS
+    from benchmarks.vlmevalkit.loading import read_texts
 
     _, header = next(rows, (0, []))
     for needed in ("index", "question"):
         if needed not in header:
             raise UserError(f"{path} has no column '{needed}': put a TSV of VLMEvalKit there.")
+    named = header.index("image_path") if "image_path" in header else -1
     column, key = (header.index("image") if "image" in header else -1), header.index("index")
     texts = io.StringIO()
     writer = csv.writer(texts, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -108,9 +110,13 @@ def _read(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Table:
             raise UserError(
                 f"{path}: row {row + 1} has {len(cells)} columns, not {len(header)}: fetch the file again."
             )
+        if not cells[key]:
+            raise UserError(f"{path}: row {row + 1} has no index: give every row one of its own.")
         if row_of.setdefault(cells[key], row) != row:
             raise UserError(f"{path}: the index '{cells[key]}' occurs twice: correct the table.")
         picture = cells[column] if column >= 0 else ""
+        if named >= 0:
+            split_cell(cells[named], f"{path}: row {row + 1}")
         if 0 < len(picture) <= REFERENCE:
             references[row] = picture
         if column >= 0:
@@ -127,15 +133,34 @@ def _read(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Table:
             )
         shared[row], digests[row] = source, digests[source]
     texts.seek(0)
-    # As `vlmevalkit.loading.build` reads the tables of an items folder.
-    frame = pd.read_csv(
-        texts, sep="\t", converters=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""]
-    )
+    frame = read_texts(texts)  # as `build_dataset` reads the tables of an items folder
+    _check_indices(path, list(row_of), [str(index) for index in frame["index"]])
     return Table(path, frame, digests, offsets, shared, column)
 
 
-def _split_cells(cell: str) -> list[str]:
-    """Split a cell into its pictures: one, or several in "['...', '...']", which VLMEvalKit evaluates."""
-    if cell.startswith("[") and cell.endswith("]"):
-        return [str(part) for part in ast.literal_eval(cell)]
-    return [cell]
+def _check_indices(path: Path, written: Sequence[str], read: Sequence[str]) -> None:
+    """Raise UserError for indices such as "1" and "01", which pandas and VLMEvalKit take for one number."""
+    first: dict[str, str] = {}
+    for text, index in zip(written, read, strict=True):
+        if first.setdefault(index, text) != text:
+            raise UserError(
+                f"{path}: the indices '{first[index]}' and '{text}' are the same number to VLMEvalKit, which"
+                " would show the picture of one for both: rename one."
+            )
+
+
+def split_cell(cell: str, where: str) -> list[str]:
+    """Split a cell into its pictures: one, or several in "['...', '...']", which VLMEvalKit evaluates.
+
+    Raises UserError, which begins with `where`, for a list that is none.
+    """
+    if not cell.startswith("[") and not cell.endswith("]"):
+        return [cell]
+    with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+        parts = ast.literal_eval(cell)
+        if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
+            return parts
+    shown = cell if len(cell) <= 40 else f"{cell[:25]}...{cell[-10:]}"
+    raise UserError(
+        f"{where} has a broken list of pictures ({shown}): write it as ['...', '...'], each one in quotes."
+    )

@@ -16,7 +16,7 @@ from benchmarks.questions.drawing import Size
 from benchmarks.questions.item import DEFINITIONS, digest_picture
 from benchmarks.questions.item import Item as Item
 from benchmarks.questions.item import digest_json as digest
-from benchmarks.questions.published import Question
+from benchmarks.questions.published import REPLACE, Question
 from benchmarks.questions.reading import MANIFEST
 from benchmarks.questions.source import QuestionSource
 from benchmarks.registry.definition import Definition
@@ -37,6 +37,7 @@ def write_items(
     *,
     data: str | Path | None = None,
     family: Family | None = None,
+    tolerant: bool = False,
 ) -> dict[str, Any]:
     """Write the items of every benchmark and split; return the manifest.
 
@@ -48,6 +49,7 @@ def write_items(
             what the others leave over.
         data: the folder with the TSVs of published benchmarks.
         family: who writes the prompts; None leaves it to the dataset classes.
+        tolerant: keep pictures that cannot be decoded as they are, for answering to count them.
 
     Raises UserError when it cannot be written, or when the data are not those that a definition names.
     """
@@ -63,7 +65,7 @@ def write_items(
                 f" {definition.dataset}.tsv: drop one."
             )
     with _lock_folder(folder):
-        return _write_all(folder, definitions, splits, seed, data, family)
+        return _write_all(folder, definitions, splits, seed, data, family, tolerant)
 
 
 def _write_all(
@@ -73,6 +75,7 @@ def _write_all(
     seed: int,
     data: str | Path | None,
     family: Family | None,
+    tolerant: bool,
 ) -> dict[str, Any]:
     _clear_folder(folder, splits)
     manifest: dict[str, Any] = {
@@ -89,7 +92,7 @@ def _write_all(
     pictures: dict[str, dict[str, set[str]]] = {}  # digests by split and benchmark
     with Progress("items", len(definitions)) as progress:
         for definition in definitions:
-            source = QuestionSource(definition, folder, splits, seed, data, family)
+            source = QuestionSource(definition, folder, splits, seed, data, family, tolerant)
             if source.file is not None:
                 manifest["tsv"][definition.name] = {
                     "file": source.file.path.name, "bytes": source.file.size, "sha256": source.file.sha256,
@@ -98,7 +101,7 @@ def _write_all(
                 questions = source.questions(split, n)
                 if not questions:
                     continue
-                items = [_make_item(folder, definition, split, question) for question in questions]
+                items = [_make_item(folder, definition, split, question, tolerant) for question in questions]
                 jsonl = folder / split / f"{definition.name}.jsonl"
                 with atomic_write(jsonl) as temporary:
                     temporary.write_text("".join(_format_line(item) for item in items), encoding="utf-8")
@@ -165,12 +168,18 @@ def _explain_unwritable(folder: Path, error: OSError) -> UserError:
     )
 
 
-def _make_item(folder: Path, definition: Definition, split: str, question: Question) -> Item:
+def _make_item(folder: Path, definition: Definition, split: str, question: Question, tolerant: bool) -> Item:
     parts, images = [], []
     for part in question.message:
         if part["type"] == "image":
             path = Path(part["value"])
-            images.append(_digest_picture_file(path, path.stat().st_mtime_ns))
+            digest, sound = _digest_picture_file(path, path.stat().st_mtime_ns)
+            if not sound:
+                cause = f"a picture of question {question.index} of {definition.name} cannot be decoded"
+                if not tolerant:
+                    raise UserError(f"{path}: {cause}: {REPLACE}.")
+                log.warning("%s: the question will count as unanswered", cause)
+            images.append(digest)
             part = {"type": "image", "value": str(path.relative_to(folder.resolve()))}
         parts.append(part)
     return Item(
@@ -180,7 +189,7 @@ def _make_item(folder: Path, definition: Definition, split: str, question: Quest
 
 
 @lru_cache(maxsize=4096)  # several questions on one picture
-def _digest_picture_file(path: Path, changed: int) -> str:
+def _digest_picture_file(path: Path, changed: int) -> tuple[str, bool]:
     return digest_picture(path.read_bytes())
 
 

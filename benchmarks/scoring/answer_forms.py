@@ -25,10 +25,15 @@ _WRAPPED = re.compile(r"^\s*\$?\\(?:text|mathrm|textbf|mathbf|rm|bf)\s*\{(.*)\}\
 _YES_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
 _CHINESE_NO = re.compile(r"^(?:不是|不对|没有|否|错|不)")
 _CHINESE_YES = re.compile(r"^(?:是|对|有)")
-_SAYS_OPTION = re.compile(r"^(?:(?:the|correct|right|best|options?|choices?|letters?|number|answer)\s+|选项|选)+", re.I)
+_SAYS_OPTION = re.compile(
+    r"^(?:(?:the|correct|right|best|options?|choices?|letters?|number|answer)\s+|选项|选)+", re.I
+)
 _NEGATION = re.compile(r"\bnot\b|n't\b|n’t\b|\bneither\b", re.IGNORECASE)
 # "not A but B", "isn't A, it's D": what counts follows.
-_CORRECTED = re.compile(r"^(?:n't|n’t|not)\b[^.]{0,60}?(?:[,;.]\s*|\s+)(?:but|rather|instead|it\s+is|it['’]s|the answer is)\s+", re.I)
+_CORRECTED = re.compile(
+    r"^(?:n't|n’t|not)\b[^.]{0,60}?(?:[,;.]\s*|\s+)(?:but|rather|instead|it\s+is|it['’]s|the answer is)\s+",
+    re.I,
+)
 _PERCENT = re.compile(r"[-+]?[\d.,]+\s*\\?%")
 
 

@@ -8,7 +8,9 @@ from benchmarks.scoring.option_values import make_canonical
 from benchmarks.scoring.stated_numbers import MARKUP, is_formula, strip_markup, strip_unit
 
 # "Area of sector $=6 \\pi$", "S.A. $=...": what is named before a value. One letter may be a variable.
-_LABEL = re.compile(r"^[\s$]*(?:\\mathrm\{\w+\}|[A-Za-z][A-Za-z. ]*?)?(?:\([A-Za-z]\))?[\s$]*=(?=.*\S)", re.DOTALL)
+_LABEL = re.compile(
+    r"^[\s$]*(?:\\mathrm\{\w+\}|[A-Za-z][A-Za-z. ]*?)?(?:\([A-Za-z]\))?[\s$]*=(?=.*\S)", re.DOTALL
+)
 _TURNED_LABEL = re.compile(r"^([-+\d.,]+)\s*=\s*[A-Za-z]$")  # "5=s"
 _UNITS = re.compile(
     r"(?:\s|(?<=[\d}π.)]))(?:(?:square|cubic|sq\.?|cu\.?)\s+)?(?:units?|[A-Za-z]{1,2}m|m|metres?|meters?|litres?|liters?)"
@@ -54,4 +56,10 @@ def _reduce(text: str) -> str:
     text = re.sub(r"°\s*T\s*$", "°", text)  # a true bearing
     text = _TURNED_LABEL.sub(r"\1", _LABEL.sub("", strip_markup(text)).strip())
     text = _UNITS.sub("", _RATE.sub(r" \1/\2", text)).strip(" .")
-    return reduce_answer(strip_unit(text), "math", {}).removesuffix("\\%").removesuffix("%").removesuffix("°").strip()
+    return (
+        reduce_answer(strip_unit(text), "math", {})
+        .removesuffix("\\%")
+        .removesuffix("%")
+        .removesuffix("°")
+        .strip()
+    )

@@ -68,10 +68,7 @@ def evaluate(
         except UserError:
             raise
         except Exception as error:
-            raise UserError(
-                f"{definition.name}: VLMEvalKit's {definition.dataset_class} cannot score {len(table)}"
-                f" questions ({type(error).__name__}: {error}): a composite metric needs the whole benchmark."
-            ) from error
+            raise _explain_failure(definition, root, table, error) from error
     if scores is None:
         raise UserError(
             f"{definition.name}: VLMEvalKit's {definition.dataset_class} leaves no score per question:"
@@ -107,6 +104,29 @@ def _read_number(value: object) -> float | str | None:
     except ValueError:
         return str(value)
     return number if math.isfinite(number) else None
+
+
+def _explain_failure(definition: Definition, root: Path, table: pd.DataFrame, error: Exception) -> UserError:
+    """Say in one sentence why VLMEvalKit cannot score a table: an empty cell, or too few of its questions."""
+    for column, name in (("answer", "gold answer"), ("question", "question")):
+        texts = table[column].fillna("").astype(str) if column in table else pd.Series(dtype=str)
+        empty = table["index"][texts[texts.str.strip() == ""].index]
+        if len(empty):
+            return UserError(
+                f"{root / definition.dataset}.tsv: question {empty.iloc[0]} of {definition.name} has an empty"
+                f" {name}, so VLMEvalKit cannot score the benchmark: fill it in in the published table, or"
+                " delete the row there, and make the items again."
+            )
+    remedy = (
+        "its metric needs the whole benchmark, so ask all of its questions"
+        if definition.whole
+        else "compare the table's cells with what that class reads, and if its metric needs the whole"
+        " benchmark, set `whole: true`"
+    )
+    return UserError(
+        f"{definition.name}: VLMEvalKit's {definition.dataset_class} cannot score {len(table)} questions"
+        f" ({type(error).__name__}: {error}): {remedy}."
+    )
 
 
 # --- checks -------------------------------------------------------------------------------------

@@ -32,7 +32,9 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅙": "1/6", "⅛": "1/8",
            "⅜": "3/8", "⅝": "5/8", "⅞": "7/8"}  # fmt: skip
-_LAYOUT = re.compile(r"(?<!\\)\\[,;:! ]|\\quad|\\qquad|~|\\left|\\right|\\displaystyle|\\[()\[\]]|\$|\\(?=[$%])")
+_LAYOUT = re.compile(
+    r"(?<!\\)\\[,;:! ]|\\quad|\\qquad|~|\\left|\\right|\\displaystyle|\\[()\[\]]|\$|\\(?=[$%])"
+)
 _COMMA = re.compile(r"(?<=\d)\{,\}(?=\d{3})|(?<=\d),(?=\d{3}(?!\d))(?![^(]*\d,\d{1,2}(?!\d))")
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<repeating>\\overline\{\d{1,6}\}|\\bar\{\d{1,6}\})?"
@@ -242,7 +244,9 @@ class _Parser:
                 value = value / self._read_signed_power()
             elif isinstance(token, float):
                 # "2 2/3": a whole number and a fraction. Two numbers side by side mean nothing else.
-                if not (isinstance(before, float) and self._peek(1) == "/" and isinstance(self._peek(2), float)):
+                if not (
+                    isinstance(before, float) and self._peek(1) == "/" and isinstance(self._peek(2), float)
+                ):
                     raise _UnknownGrammarError
                 bottom = self._peek(2)
                 assert isinstance(bottom, float)

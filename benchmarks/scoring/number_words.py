@@ -10,7 +10,9 @@ _SMALL = {word: value for value, word in enumerate(_UNITS)} | {w: 10 * v for v, 
 _LARGE = {"thousand": 1000, "million": 10**6}
 _WORD = "|".join([*_SMALL, "hundred", *_LARGE, "dozen"])
 # "twenty-one", "one hundred and five", "a dozen"
-_ENGLISH = re.compile(rf"\b(?:an? (?=hundred|thousand|million|dozen))?(?:{_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_WORD}))*\b", re.I)
+_ENGLISH = re.compile(
+    rf"\b(?:an? (?=hundred|thousand|million|dozen))?(?:{_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_WORD}))*\b", re.I
+)
 _CHINESE = re.compile(r"[零〇一二两三四五六七八九十百千万]+")
 _HAN_UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10_000}
 

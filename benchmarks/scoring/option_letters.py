@@ -9,7 +9,9 @@ Options = Mapping[str, str]
 _LONE = re.compile(r"[(\[<{*_`'\"\s•-]*([A-Za-z])[)\]>}*_`'\".:,;\s]*")
 _LEADING = re.compile(r"^[(\[<*_]*([A-Z])(?=$|[\s)\].:,;>*_]|\\\(|\$|-\s|—|–)([)\]*_]*.?)\s*(\S*)")
 _LIST_JOINT = r"[)\]>*_]*\s*(?:,\s*(?:and|or)?|;|/|&|\band\b|\bor\b|与|和)\s*[(\[<*_]*"
-_SEVERAL = re.compile(rf"^[(\[<*_]*[A-Z]{_LIST_JOINT}[A-Z](?![\w'])(?!\s*(?:is|was|are)\s+(?:not|wrong|incorrect))")
+_SEVERAL = re.compile(
+    rf"^[(\[<*_]*[A-Z]{_LIST_JOINT}[A-Z](?![\w'])(?!\s*(?:is|was|are)\s+(?:not|wrong|incorrect))"
+)
 _ANY_SEVERAL = re.compile(rf"(?<![\w'])[A-Z]{_LIST_JOINT}[A-Z](?![\w'])(?:{_LIST_JOINT}[A-Z](?![\w']))*")
 _DISMISSED = re.compile(
     r"^[)\]*_.:,]*\s*(?:[^.;:\n]{0,40}?\s)?(?:is|are|was|were|does|do|can|could|would|seems?)\s*"
@@ -24,13 +26,18 @@ _CUE = (
     r"(?:\b(?:options?|choices?|letters?|answers?|is|are|be|was|pick|choose|chose|select|selected|selecting|choosing"
     r"|with|so|thus|hence|therefore|as|say|guess|marked|labell?ed|to)\b|[:：]|->|→|⇒|=>|选|为|是|选项)"
 )
-_CUED = re.compile(rf"{_CUE}[\s*_\"'`(\[,:：]{{0,4}}([A-Z])(?![\w'’])(?!\s*[-+*/^=<>≈∥⊥°×|])(?!\s*\\(?!\(|\))[a-z])", re.I)
+_CUED = re.compile(
+    rf"{_CUE}[\s*_\"'`(\[,:：]{{0,4}}([A-Z])(?![\w'’])(?!\s*[-+*/^=<>≈∥⊥°×|])(?!\s*\\(?!\(|\))[a-z])", re.I
+)
 _IN_BRACKETS = re.compile(r"(?<![\w)}])[(\[]\s*([A-Z])\s*[)\]](?!\s*[=^])")
 _BOLD = re.compile(r"\*\*\s*[(\[]?([A-Z])[)\].:]?\s*\*\*")
 _AT_END = re.compile(
     r"(?:^|[.;,]\s+|\b(?:so|thus|hence|therefore|namely)\s+)[(\[*_]*([A-Z])[)\]*_.!\s]*$", re.IGNORECASE
 )
-_SET = re.compile(r"\b(?:sets?|boxe?s?|figures?|pictures?|images?|shapes?|parts?|statements?)\s+[(\[*_]*([A-Z])(?![\w'])", re.I)
+_SET = re.compile(
+    r"\b(?:sets?|boxe?s?|figures?|pictures?|images?|shapes?|parts?|statements?)\s+[(\[*_]*([A-Z])(?![\w'])",
+    re.I,
+)
 # What follows "the answer is A", when A is the letter and not the article.
 _NOT_A_NOUN = ("and", "as", "because", "but", "for", "is", "since", "so", "which", "with", "based", "given", "in",
                "or", "from", "by", "the", "this", "that", "we", "it", "there", "where", "when", "if")  # fmt: skip
@@ -51,9 +58,13 @@ def read_leading_letter(text: str, options: Options) -> tuple[str, bool]:
     if leading is None or (options and leading[1] not in options):
         return "", False
     rest = text[leading.end(1) :]
-    if re.match(r"\s*(?:=|\\(?:approx|times|cdot|frac|sqrt|pi|le|ge)|[+*^<>])(?!\*)", rest) or _DISMISSED.match(rest):
+    if re.match(
+        r"\s*(?:=|\\(?:approx|times|cdot|frac|sqrt|pi|le|ge)|[+*^<>])(?!\*)", rest
+    ) or _DISMISSED.match(rest):
         return "", False
-    sure = bool(leading[2].strip()) and leading[2].strip()[0] != "," or not rest.strip() or continues(leading[3])
+    sure = (
+        bool(leading[2].strip()) and leading[2].strip()[0] != "," or not rest.strip() or continues(leading[3])
+    )
     if leading[2].startswith(","):  # "A, because", but not "A, B"
         sure = True
     return leading[1], sure

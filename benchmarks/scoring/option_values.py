@@ -14,7 +14,9 @@ _INLINE = re.compile(r"\\[()\[\]]|\\(?:rm|bf|it|displaystyle)(?![A-Za-z])")
 # Words that a text has by chance: as options they are named by themselves alone.
 _COMMON = {"a", "an", "i", "no", "none", "yes", "all", "both", "one", "the", "it", "true", "false", "left", "right",
            "up", "down", "not", "or", "and", "is", "in", "at", "to", "of", "on", "we", "he", "other"}  # fmt: skip
-_FORMULA = re.compile(r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π|[\d)]\s*[-+*/=]\s*[\d(]")
+_FORMULA = re.compile(
+    r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π|[\d)]\s*[-+*/=]\s*[\d(]"
+)
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _NAME = re.compile(r"^\s*\\?[A-Za-z][\w ']*(?:_\{?\w+\}?)?(?:\([A-Za-z]\))?\s*(?:=|≈|\\approx)\s*(?=\S)")
 _RATIO = re.compile(r"(?<=\d)\s*:\s*(?=\d)")
@@ -102,7 +104,9 @@ def _pattern_of(option: str) -> re.Pattern[str]:
 def make_canonical(text: str) -> str:
     """Write a text in one form: LaTeX as plain signs, no spaces, no case."""
     text = strip_markup(clean_text(text))
-    text = _RATIO.sub(":", re.sub(r"\^?\{?\\circ\}?", "°", text)).replace("\\%", "%").replace("\\frac", "frac")
+    text = (
+        _RATIO.sub(":", re.sub(r"\^?\{?\\circ\}?", "°", text)).replace("\\%", "%").replace("\\frac", "frac")
+    )
     text = text.replace("\\pi", "π").replace("\\sqrt", "√").replace("\\times", "×").replace("\\cdot", "×")
     text = re.sub(r"[−–]", "-", text).replace("²", "^2").replace("³", "^3").replace("~", "")
     return re.sub(r"[\s'’{}\\]", "", text).lower()

@@ -12,6 +12,7 @@ from benchmarks.registry.definition import Definition
 from benchmarks.scoring import evaluation, extraction
 from benchmarks.scoring.expected import ExpectedAnswer, check_metric, describe_answers
 from benchmarks.scoring.repetition import is_repetitive
+from benchmarks.study.failed import RULE as FAILED
 from frism.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class StoredAnswer(Protocol):
     def tokens(self) -> int | None: ...
     @property
     def truncated(self) -> bool | None: ...
+    @property
+    def failure(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,10 @@ def _score_benchmark(
             "answer": [item.answer for item in items],
             "raw": raws,
             "extracted": [text for text, _ in extracted],
-            "rule": [rule for _, rule in extracted],
+            "rule": [
+                f"{FAILED}{answer.failure}" if answer.failure else rule
+                for answer, (_, rule) in zip(answers, extracted, strict=True)
+            ],
             "correct": judged["extracted"].scores,
             "correct_raw": judged["raw"].scores,
             JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),

@@ -41,6 +41,10 @@ def _ends_in_sign_loop(raw: str, times: int) -> bool:
     for end, border in enumerate(borders):
         length = end + 1
         period = length - border
-        if border and length >= times * period and length >= (_RULE if set(tail[:period]) <= _DRAWN else _SIGNS):
+        if (
+            border
+            and length >= times * period
+            and length >= (_RULE if set(tail[:period]) <= _DRAWN else _SIGNS)
+        ):
             return True
     return False

@@ -38,7 +38,12 @@ def take_first_sentence(text: str, *, names: bool = False) -> str:
     for end in re.finditer(r"[.;!](?=\s|$)|。", text):
         if end[0] == "." and not _ends_here(text, end.end(), initials=names):
             continue
-        if end[0] == "." and names and re.match(r"\s+[a-z]", text[end.end() :]) and text[end.start() - 1] != " ":
+        if (
+            end[0] == "."
+            and names
+            and re.match(r"\s+[a-z]", text[end.end() :])
+            and text[end.start() - 1] != " "
+        ):
             continue
         return text[: end.start()] or text
     return text

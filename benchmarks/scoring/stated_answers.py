@@ -64,7 +64,8 @@ _OPTION = re.compile(
     re.IGNORECASE,
 )
 _OPTION_THAT = re.compile(
-    rf"(?:option|choice)s?\s+that\s+[^.:\n]{{1,60}}?\s(?:is|are|would\s+be)\b(?=\s*:){_OPENING}", re.IGNORECASE
+    rf"(?:option|choice)s?\s+that\s+[^.:\n]{{1,60}}?\s(?:is|are|would\s+be)\b(?=\s*:){_OPENING}",
+    re.IGNORECASE,
 )
 _MOST_LIKELY = re.compile(rf"likely\s+is\b{_OPENING}", re.IGNORECASE)
 _HAN_STATED = re.compile(

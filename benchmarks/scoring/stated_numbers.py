@@ -17,7 +17,9 @@ _NUMBER = re.compile(
 )
 _POWER = re.compile(rf"({_NUMBER.pattern})\s*(?:\\times|\\cdot|×|\*|x)?\s*10\s*\^\s*\{{?([-+]?\d{{1,2}})\}}?")
 # What a number may be written with: digits, signs and the commands for fractions, roots, pi, periods.
-_EXPRESSION = re.compile(r"(?:\\(?:frac|sqrt|pi|overline|bar|times|cdot)(?![a-z])|[\d.,+\-*/^{}()]|\s(?=[\d\\+\-*/^]))+")
+_EXPRESSION = re.compile(
+    r"(?:\\(?:frac|sqrt|pi|overline|bar|times|cdot)(?![a-z])|[\d.,+\-*/^{}()]|\s(?=[\d\\+\-*/^]))+"
+)
 _FORMULA_MARK = re.compile(r"\\|\^|/|\d \d")
 _LATEX_MARK = re.compile(r"\\|\^")
 _SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\quad|~")
@@ -47,7 +49,9 @@ def read_number(text: str) -> str:
     if power := _POWER.search(text):
         return _write_decimal(Decimal(power[1].replace(",", "")).scaleb(int(power[2])))
     for match in _EXPRESSION.finditer(text):
-        expression = match[0].strip(" ,.+*/") if not re.match(r"\s*\.\d", match[0]) else match[0].strip(" ,+*/")
+        expression = (
+            match[0].strip(" ,.+*/") if not re.match(r"\s*\.\d", match[0]) else match[0].strip(" ,+*/")
+        )
         if not re.search(r"\d|\\pi", expression):
             continue
         if _FORMULA_MARK.search(expression):
@@ -117,7 +121,9 @@ def _read_plain(text: str) -> str:
     for old, new in (("{,}", ","), ("\\%", "%"), ("\\$", "$"), ("−", "-"), ("–", "-"), ("\\dfrac", "\\frac"),
                      ("\\tfrac", "\\frac"), ("**", "")):  # fmt: skip
         text = text.replace(old, new)
-    text = re.sub(r"^(\s*[-+]?\s*)(\d{1,3}(?: \d{3})+)(?![\d.])", lambda m: m[1] + m[2].replace(" ", ""), text)
+    text = re.sub(
+        r"^(\s*[-+]?\s*)(\d{1,3}(?: \d{3})+)(?![\d.])", lambda m: m[1] + m[2].replace(" ", ""), text
+    )
     text = re.sub(r"^(\s*[-+])\s+(?=[\d.\\])", r"\1", text).strip(" ,;:").rstrip(".")
     return text if re.match(r"[-+]?\.\d", text) else text.lstrip(" .")
 

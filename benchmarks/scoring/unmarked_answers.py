@@ -21,7 +21,9 @@ Candidate = tuple[str | None, str]
 _LONGEST = 10_000  # characters at the end of a text that are searched for lists and labels
 
 _LEADING_LETTER = re.compile(r"^[*_\s]*[(\[]?([A-Z])(?:[)\].:,*]|\s*$|\s*\n)")
-_LETTER_LINE = re.compile(r"^[*_\s\-\\\[(]*(?:[Oo]ption\s+)?[(\[]?([A-Z])(?:[)\].:*_]*\s*$|[)\].:]+[*_]*\s+\S)")
+_LETTER_LINE = re.compile(
+    r"^[*_\s\-\\\[(]*(?:[Oo]ption\s+)?[(\[]?([A-Z])(?:[)\].:*_]*\s*$|[)\].:]+[*_]*\s+\S)"
+)
 _LEADING_YES_NO = re.compile(
     r"^[\"'“*_]*(yes|no)\b[\"'”*_]*(?=\s*(?:[,.;:!\n—–-]|$)|\s+(?:there|it|he|she|they|the|this|that|we|is|i)\b)",
     re.IGNORECASE,
@@ -32,7 +34,8 @@ _CONCLUDING_YES_NO = re.compile(
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 _EITHER = re.compile(r"\byes\W{1,3}or\W{1,3}no\b", re.IGNORECASE)
 _IDIOMS = re.compile(
-    r"\bno\s+(?:doubt|idea|matter|longer|question|wonder|one|more\s+than|less\s+than|fewer\s+than|problem)\b", re.IGNORECASE
+    r"\bno\s+(?:doubt|idea|matter|longer|question|wonder|one|more\s+than|less\s+than|fewer\s+than|problem)\b",
+    re.IGNORECASE,
 )
 # A closing remark says nothing of the answer.
 _CLOSING = re.compile(
@@ -52,7 +55,10 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _DENIAL = re.compile(r"\b(?:does|do|is|are|was)(?:\s+not|n['’]t)\b", re.IGNORECASE)
-_ITEM = re.compile(r"(?:^|(?<=[\s(\[,;*]))(?:\d\.\s*)?[*_]*(?:[Oo]ption\s+)?[(\[]?([A-Z])(?:[)\].:]+|(?=\s*$))[*_]*", re.MULTILINE)
+_ITEM = re.compile(
+    r"(?:^|(?<=[\s(\[,;*]))(?:\d\.\s*)?[*_]*(?:[Oo]ption\s+)?[(\[]?([A-Z])(?:[)\].:]+|(?=\s*$))[*_]*",
+    re.MULTILINE,
+)
 _THERE_ARE = re.compile(
     r"\bthere\s+(?:are|is|were|was|will\s+be|would\s+be|remain|remains)\s+(?:still\s+|now\s+|only\s+|about\s+|a\s+total\s+of\s+"
     r"|exactly\s+|approximately\s+|in\s+total\s+)?[*_$]{0,3}([-\w][-\w.,]*)(?![/\w])",
@@ -79,7 +85,9 @@ _CONCLUDED = re.compile(
 )
 _IN_MATH = re.compile(r"\$\$?([^$\n]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _BOLD_END = re.compile(r"\*\*([^*\n]+)\*\*[\s.!]*$")
-_AFTER_IS = re.compile(r"(?:.*(?:\bis\b|\bare\b|\bequals\b|\bbecomes\b|\bbe\b|=|≈|:)|.*\bget\b)\s*(.+?)[\s.!*]*$", re.DOTALL)
+_AFTER_IS = re.compile(
+    r"(?:.*(?:\bis\b|\bare\b|\bequals\b|\bbecomes\b|\bbe\b|=|≈|:)|.*\bget\b)\s*(.+?)[\s.!*]*$", re.DOTALL
+)
 
 
 def read_unmarked(text: str, kind: str, options: Options, longest: int) -> Iterator[Candidate]:
@@ -146,7 +154,9 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
         if _LEADING_LETTER.match(text):
             yield text.partition("\n")[0], "leading letter"
         for sentence in (text, sentences[-1]):
-            clause = re.split(r"[,.;:!\n]", re.sub(r"^\([A-Z]\)\s*(?=\w+[,.;:])", "", sentence), maxsplit=1)[0]
+            clause = re.split(r"[,.;:!\n]", re.sub(r"^\([A-Z]\)\s*(?=\w+[,.;:])", "", sentence), maxsplit=1)[
+                0
+            ]
             if re.search(r"\w", sentence[len(clause) :]) and (letter := match_whole(clause, options)):
                 yield letter, "leading text"
     if _is_short(text, longest):
@@ -165,7 +175,10 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
     if len(letters) > 1:
         yield None, "several options"
     if refused:
-        yield find_option(sentences[-1], {k: v for k, v in options.items() if _REFUSAL.search(v)}), "last sentence"
+        yield (
+            find_option(sentences[-1], {k: v for k, v in options.items() if _REFUSAL.search(v)}),
+            "last sentence",
+        )
         yield None, "refusal"
     if letter := find_option(sentences[-1], options):
         yield letter, "last sentence"
@@ -221,7 +234,9 @@ def _read_formula(text: str, sentences: list[str], longest: int) -> Iterator[Can
     if _is_short(text, longest):
         yield text, "whole text"
     last = sentences[-1]
-    if formulas := [m for m in _IN_MATH.finditer(text[-1200:]) if m.end() >= len(text[-1200:].rstrip(" .!*\n"))]:
+    if formulas := [
+        m for m in _IN_MATH.finditer(text[-1200:]) if m.end() >= len(text[-1200:].rstrip(" .!*\n"))
+    ]:
         yield next(part for part in formulas[-1].groups() if part is not None), "last sentence"
     said = _AFTER_IS.match(last)
     if said and len(said[1]) <= 160 and (
@@ -269,8 +284,14 @@ def _find_letters_with_text(text: str, options: Options) -> set[str]:
     lower = text.lower()
     for letter, option in options.items():
         words = clean_text(option)
-        if len(words) > 1 and words.lower() in lower and re.search(
-            rf"(?<![\w'])[(\[*_]*{letter}[)\].:*_]+\s*[*_\"'$]*{re.escape(words)}(?!\w)", text, re.IGNORECASE
+        if (
+            len(words) > 1
+            and words.lower() in lower
+            and re.search(
+                rf"(?<![\w'])[(\[*_]*{letter}[)\].:*_]+\s*[*_\"'$]*{re.escape(words)}(?!\w)",
+                text,
+                re.IGNORECASE,
+            )
         ):
             found.add(letter)
     return found

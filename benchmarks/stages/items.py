@@ -35,7 +35,10 @@ def run(settings: ItemsSlice, out: Path, *, record_hashes: bool = False) -> None
         definitions = [d.model_copy(update={"sha256": {}}) for d in definitions]
     family = read_family(settings.triple.vlm, **settings.prompting.overrides)
     splits = settings.questions.model_dump()
-    manifest = write_items(out, definitions, splits, settings.seed, data=settings.data.folder, family=family)
+    manifest = write_items(
+        out, definitions, splits, settings.seed,
+        data=settings.data.folder, family=family, tolerant=settings.engine.failures != "fail",
+    )  # fmt: skip
     if record_hashes:
         pin_digests(manifest, definitions)
 

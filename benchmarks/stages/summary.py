@@ -19,6 +19,7 @@ import pandas as pd
 import typer
 
 from benchmarks.gate_tables.sentences import explain_gates
+from benchmarks.registry.lookup import find
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import format_params, read_choice, read_table
@@ -78,6 +79,8 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
         "style_share": f"{STYLE_SHARE:.0%}",
         "style": _list_failures(style),
         "gaps": _measure_gaps(style),
+        "failures": _list_unanswerable(tables / "failures.csv"),
+        "text_about": _describe_text(study),
         "budgets": list_budgets(study, pareto),
         "front": [
             f"`{v}` ({share:.3f})"
@@ -166,6 +169,23 @@ def _list_failures(style: pd.DataFrame) -> list[dict[str, Any]]:
         if noted:
             failing.append({"variant": row["variant"], "group": row["group"], "n": row["n"], "noted": noted})
     return failing
+
+
+def _list_unanswerable(path: Path) -> list[str]:
+    """List which questions could not be answered, by variant, benchmark and kind; often there is no table."""
+    rows = read_table(path).to_dict("records") if path.exists() else []
+    return [
+        f"`{row['variant']}`, {row['benchmark']}{' on dev' if row['split'] == 'dev' else ''}: {row['kind']}"
+        f" {row['failed']} of {row['n']}"
+        for row in rows
+    ]
+
+
+def _describe_text(study: StudyConfig) -> str:
+    """Name what is asked without pictures: the miniature's scenes in words, and lm-eval's tasks."""
+    asked = [find(entry) for entry in study.text]
+    described = ["described scenes"] if any(d.kind != "lm_eval" for d in asked) else []
+    return _join_words([*described, *(d.name for d in asked if d.kind == "lm_eval")])
 
 
 def _measure_gaps(style: pd.DataFrame) -> list[dict[str, str]]:

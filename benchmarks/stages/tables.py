@@ -21,6 +21,7 @@ from benchmarks.tables import (
     cells,
     comparisons,
     costs,
+    failures,
     flips,
     official,
     oracle,
@@ -49,6 +50,7 @@ TABLES: dict[str, Sequence[Column]] = {
     "costs": costs.COLUMNS,
     "published": published_scores.COLUMNS,
 }
+FAILURES = "failures"  # a table that is there only where questions could not be answered
 
 
 def build(results: Path, study: StudyConfig, out: Path) -> None:
@@ -82,6 +84,12 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         "flips": [Table(flips.count_flips(study, scores, flipped), flips.COUNT_COLUMNS)],
         "selection": [comparisons.show_selection(selection)],
     }
+    failed = failures.build_failure_rows(scores, text, dev)
+    if len(failed):
+        cells.write_table(Table(failed, failures.COLUMNS), out, FAILURES, *write_legend(FAILURES, study))
+    else:  # of an earlier run
+        for suffix in (".csv", ".md"):
+            (out / f"{FAILURES}{suffix}").unlink(missing_ok=True)
     pairs = ties.count_tests(study, *kinds)
     for name, frame in rows.items():
         # Text scores of an older version say nothing of how answers were cut off.

@@ -27,6 +27,7 @@ from benchmarks.questions.item import Item
 from benchmarks.registry.lookup import find as find_benchmark
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
 from benchmarks.statistics.selection import Choice, choose
+from benchmarks.study import failed
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tuning.dev_scores import score_on_dev
@@ -126,7 +127,9 @@ def score_points(
         scores = score_on_dev(engine(), triple, point, questions, variant, layout.spectra)
         params = json.dumps(point.recipe.params, sort_keys=True)
         rows.append(scores.assign(variant=variant, point=number, params=params))
-    return pd.concat(rows, ignore_index=True)[COLUMNS]
+    dev = pd.concat(rows, ignore_index=True)
+    counts = sorted(str(column) for column in dev if str(column).startswith(failed.ON_DEV))
+    return dev[[*COLUMNS, *counts]].fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
 
 
 def choose_point(study: TuneSlice, variant: str, layout: Layout, dev: pd.DataFrame) -> Choice:

@@ -30,7 +30,18 @@ _OF = {
     "key_variable": ("openai",),
     "retries": ("openai",),
     "timeout": ("openai",),
+    "transparency": ("vlmeval",),
+    "failures": ("transformers", "vllm", "openai"),
 }
+
+
+class CountedFailures(Section):
+    """Holds up to which share of a benchmark's questions may be impossible to answer."""
+
+    count_as_unanswered: float = Field(gt=0, le=1)
+
+
+FailurePolicy = Literal["fail"] | CountedFailures
 
 
 class EngineSettings(Section):
@@ -79,6 +90,18 @@ class EngineSettings(Section):
     checkpoint: str | None = Field(
         None, description="folder of the exported variant; null: it is exported for the run"
     )
+    transparency: Literal["white", "dropped"] = Field(
+        "white",
+        description="what transparent parts of a picture show: white, or (vlmeval) what VLMEvalKit shows, the"
+        " hidden colours beneath, which are mostly black",
+    )
+    failures: FailurePolicy = Field(
+        "fail",
+        description="a question that cannot be answered (a picture that cannot be decoded, a prompt longer"
+        " than the model's positions, a request that the server refuses): `fail` ends the run;"
+        " `{count_as_unanswered: 0.01}` counts it as unanswered, as long as these are at most that share of a"
+        " benchmark's questions",
+    )
 
     @model_validator(mode="after")
     def _known_to_this_engine(self) -> Self:
@@ -95,6 +118,11 @@ class EngineSettings(Section):
         if self.device_map and self.devices > 1:
             raise ValueError("device_map spreads one model over the GPUs: drop devices, or drop device_map")
         return self
+
+    @property
+    def tolerated_share(self) -> float | None:
+        """Return up to which share of a benchmark's questions may fail; None where one ends the run."""
+        return None if self.failures == "fail" else self.failures.count_as_unanswered
 
     @property
     def torch_dtype(self) -> "torch.dtype":

@@ -67,6 +67,13 @@ LEGENDS = {
         and that repeat themselves; tokens per answer; the score of the extracted answers, then of the
         raw text.""",
     ),
+    "failures": (
+        "Questions that could not be answered",
+        """Counted as wrong, in every score and on both sides of every difference, because the study sets
+        engine.failures. Picture: it cannot be decoded; too long: the prompt leaves no position of the model
+        for an answer; refused: the server refuses the request. On dev: at the point of the grid with the
+        most of them. What each one failed of stands in predictions/ under `reason`.""",
+    ),
     "official": (
         "VLMEvalKit's own totals",
         """As VLMEvalKit's scorer prints them, on its own scale, once fed with the extracted answers and

@@ -14,6 +14,7 @@ from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.scoring.repetition import is_repetitive
 from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.failed import RULE as FAILED
 from benchmarks.text import task_configs
 from benchmarks.text.models import TextModel, choose_device
 from frism.errors import UserError
@@ -139,9 +140,11 @@ def _make_row(
     position = next(iter(samples.values()))["doc_id"]
     index = task.index(position)
     line = lines[task.definition.name, index]
-    answer, rule = task.extracted[position]
+    answer, rule = (None, f"{FAILED}{line.failure}") if line.failure else task.extracted[position]
     raw_pattern = next(name for name in samples if name != EXTRACTED)
-    correct, correct_raw = (_read_score(task, samples[name]) for name in (EXTRACTED, raw_pattern))
+    correct, correct_raw = (
+        0.0 if line.failure else _read_score(task, samples[name]) for name in (EXTRACTED, raw_pattern)
+    )
     return (
         variant, task.definition.name, index, task.cluster(position), read_target(task, position), line.raw,
         answer, rule, correct, correct_raw, line.truncated, is_repetitive(line.raw), line.tokens,

@@ -17,9 +17,12 @@ from lm_eval.models.huggingface import HFLM
 from benchmarks.answering import keys, predictions
 from benchmarks.answering.batching import Batch, make_batches
 from benchmarks.answering.decoding import decode
+from benchmarks.answering.failures import Tolerance
+from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.thoughts import Thoughts
 from benchmarks.questions.item import Item
+from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.text.chat import Chat
 from frism.errors import UserError
@@ -43,7 +46,9 @@ class TowerLM(HFLM):
     def __init__(
         self, model: Any, ends: frozenset[int], thoughts: Thoughts | None = None, **options: Any
     ) -> None:
-        super().__init__(pretrained=model, **options)
+        # Of a VLM, lm-eval would take the tokenizer's limit or 2048, and cut longer prompts without a word.
+        positions = read_positions(model.config)
+        super().__init__(pretrained=model, **({"max_length": positions} if positions else {}), **options)
         self.ends, self._decoder = ends, (thoughts or Thoughts()).wrap(self.tokenizer)
         self.lengths: dict[tuple[int, ...], tuple[int, bool]] = {}
 
@@ -128,7 +133,9 @@ class JournalledLM(LM):
         items = [self._item(request) for request in requests]
         by_question = {(item.benchmark, item.index): r for item, r in zip(items, requests, strict=True)}
         planned = make_batches(items, self._settings, self._origin, self._fingerprint, self._length)
-        with predictions.open_store(self._journal, {key for batch in planned for key in batch.keys}) as store:
+        wanted = {key for batch in planned for key in batch.keys}
+        tolerance = Tolerance.over(self._settings.tolerated_share, items)
+        with predictions.open_store(self._journal, wanted, tolerance) as store:
             if store.dropped:
                 log.info(
                     "%s: %d answers of another model, prompt or setting removed", self._journal, store.dropped
@@ -176,17 +183,31 @@ class JournalledLM(LM):
         if self._tower is None:
             self._tower = self._load()
         tower, start = self._tower, time.perf_counter()
-        for item in batch.items:
-            length, room = len(tower.tok_encode(item.message[0]["value"])), item.max_new_tokens or 0
-            if length + room > tower.max_length:
-                raise UserError(
-                    f"{item.benchmark}: a prompt of {length} tokens and {room} new ones do not fit into the"
-                    f" model's {tower.max_length} positions: lower the benchmark's max_new_tokens."
-                )
-        requests = [by_question[item.benchmark, item.index] for item in batch.items]
-        texts = tower.generate_until(requests, disable_tqdm=True)
-        seconds = (time.perf_counter() - start) / len(requests)
-        return [
-            Prediction(item, key, text, *tower.length(item.message[0]["value"]), seconds)
-            for item, key, text in zip(batch.items, batch.keys, texts, strict=True)
-        ]
+        failed: dict[str, Prediction] = {}
+        for item, key in zip(batch.items, batch.keys, strict=True):
+            try:
+                _check_room(tower, item)
+            except UnanswerableError as failure:
+                if self._settings.tolerated_share is None:
+                    raise
+                failed[key] = Prediction.failed(item, key, failure)
+        asked = [(i, k) for i, k in zip(batch.items, batch.keys, strict=True) if k not in failed]
+        requests = [by_question[item.benchmark, item.index] for item, _ in asked]
+        texts = tower.generate_until(requests, disable_tqdm=True) if requests else []
+        seconds = (time.perf_counter() - start) / max(1, len(requests))
+        answered = {
+            key: Prediction(item, key, text, *tower.length(item.message[0]["value"]), seconds)
+            for (item, key), text in zip(asked, texts, strict=True)
+        }
+        return [failed.get(key) or answered[key] for key in batch.keys]
+
+
+def _check_room(tower: TowerLM, item: Item) -> None:
+    """Raise UserError unless prompt and answer fit, UnanswerableError for a prompt that cannot have any."""
+    length, room = len(tower.tok_encode(item.message[0]["value"])), item.max_new_tokens or 0
+    check_length(item, length, tower.max_length)
+    if length + room > tower.max_length:
+        raise UserError(
+            f"{item.benchmark}: a prompt of {length} tokens and {room} new ones do not fit into the model's"
+            f" {tower.max_length} positions: lower the benchmark's max_new_tokens."
+        )

@@ -61,7 +61,18 @@ def load_data(
                 f"{root} holds no readable split '{split}'{f' of {name}' if name else ''}"
                 f" ({_first_line(error)}): download the data set again."
             ) from error
-    return dataset, {str(Path(file).relative_to(mirror.resolve())): sha256_file(file) for file in files}
+    return dataset, {_name_file(Path(file), mirror, path, name): sha256_file(file) for file in files}
+
+
+def _name_file(file: Path, mirror: Path, path: str, name: str | None) -> str:
+    """Name a data file by its place in the mirror, whose folders may be links to others."""
+    for place in filter(None, (f"{path}/{name}" if name else None, path, ".")):
+        folder = (mirror / place).resolve()
+        if file.resolve().is_relative_to(folder):
+            return str(Path(place, file.resolve().relative_to(folder)))
+        if file.is_relative_to(folder):  # the file itself is a link
+            return str(Path(place, file.relative_to(folder)))
+    return f"{path}/{file.name}"
 
 
 @contextmanager
@@ -79,7 +90,7 @@ def _find_builder(datasets: Any, root: Path, name: str | None, keywords: dict[st
     root = root.resolve()
     try:
         return datasets.load_dataset_builder(str(root), name, **keywords)
-    except ValueError:
+    except (ValueError, FileNotFoundError):  # the latter: a folder that is a link is not looked into
         if name is None or not (root / name).is_dir():
             raise
         return datasets.load_dataset_builder(str(root / name), **keywords)

@@ -1,5 +1,6 @@
 """Score one point of a grid on the dev questions."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pandas as pd
 from benchmarks.answering import predictions as prediction_files
 from benchmarks.answering.answer import answer_missing
 from benchmarks.answering.engine import describe_origin
+from benchmarks.answering.failures import Tolerance
 from benchmarks.answering.matching import match_predictions
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import item
 from benchmarks.scoring.question_scores import score_answers, total_scores
+from benchmarks.study import failed
 from benchmarks.tuning.points import Point
 from frism.merging import on_load
 from frism.triples.triple import Triple
@@ -25,17 +28,29 @@ def score_on_dev(
     variant: str,
     spectra: Path | None = None,
 ) -> pd.DataFrame:
-    """Answer and score the dev questions with one point: benchmark, axis, group, n, correct, score."""
+    """Answer and score the dev questions with one point: benchmark, axis, group, n, correct, score.
+
+    Where questions could not be answered, a column `failed_<kind>` counts them.
+    """
     batches = engine.batches(
         [i for group in items.values() for i in group], describe_origin(triple, point.recipe)
     )
     path = point.folder / "dev.jsonl"
-    with prediction_files.open_store(path, {key for batch in batches for key in batch.keys}) as store:
+    wanted = {key for batch in batches for key in batch.keys}
+    tolerance = Tolerance.over(
+        engine.settings.tolerated_share, (i for group in items.values() for i in group)
+    )
+    with prediction_files.open_store(path, wanted, tolerance) as store:
         missing = any(key not in store.done for batch in batches for key in batch.keys)
         if missing and point.recipe.checkpoint is None:  # a checkpoint is what the engine holds
             on_load.apply(engine.model, triple, point.recipe, point.fitted, spectra)
         for _ in answer_missing(engine, batches, store):
             pass
-    return total_scores(
-        score_answers(variant, items, match_predictions(items, prediction_files.read_predictions(path), path))
+    answers = match_predictions(items, prediction_files.read_predictions(path), path)
+    totals = total_scores(score_answers(variant, items, answers))
+    counts = Counter(
+        (line.benchmark, line.failure) for group in answers.values() for line in group if line.failure
     )
+    for kind in sorted({kind for _, kind in counts}):
+        totals[f"{failed.ON_DEV}{kind}"] = [counts[name, kind] for name in totals["benchmark"]]
+    return totals

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import string
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Answers, and what VLMEvalKit derives from them: pandas would make numbers of some and nothing of "NA".
 TEXTS = ("prediction", "answer", "answer_option", "extracted", "extract", "res")
+# What a question shows: pandas would make "6.0" of an option "6" where another row has no such option.
+SHOWN = ("question", "hint", *string.ascii_uppercase)
 _NO_PICTURE = "x" * 65  # VLMEvalKit takes up to 64 characters for the index of another row's picture
 
 
@@ -94,9 +97,21 @@ def make_reader(pictures: bool = True) -> Callable[..., pd.DataFrame]:
         if not pictures:
             converters["image"] = lambda cell: _NO_PICTURE if len(cell) > 64 else cell
         separator = "\t" if Path(path).suffix == ".tsv" else ","
-        return pd.read_csv(path, sep=separator, converters=converters, keep_default_na=False, na_values=[""])
+        return read_texts(path, separator, converters)
 
     return load
+
+
+def read_texts(
+    source: Any, separator: str = "\t", converters: Mapping[str, Callable[[str], str]] | None = None
+) -> pd.DataFrame:
+    """Read a table: TEXTS and SHOWN stay as they are written, and only an empty cell is nothing."""
+    import pandas as pd
+
+    return pd.read_csv(
+        source, sep=separator, converters=converters or dict.fromkeys(TEXTS, str),
+        dtype=dict.fromkeys(SHOWN, str), keep_default_na=False, na_values=[""],
+    )  # fmt: skip
 
 
 def _join_paths(cell: str | list[str], root: str) -> str | list[str]:

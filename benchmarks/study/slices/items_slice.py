@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from benchmarks.study.engine_settings import FailurePolicy
 from benchmarks.study.entry import Entry
 from benchmarks.study.question_settings import DataSettings, Number, PromptingSettings, VariantPrompting
 from benchmarks.study.section import Slice
@@ -20,6 +21,12 @@ class Splits(Slice):
     test: Number
 
 
+class ToleratedPictures(Slice):
+    """Holds whether a picture that cannot be decoded ends the study, or its question counts as unanswered."""
+
+    failures: FailurePolicy = "fail"
+
+
 class ItemsSlice(Slice):
     """Holds what the stage `items` reads."""
 
@@ -28,6 +35,7 @@ class ItemsSlice(Slice):
     benchmarks: tuple[Entry, ...]
     questions: Splits
     data: DataSettings
+    engine: ToleratedPictures = ToleratedPictures()
     prompting: PromptingSettings
     variants: dict[str, VariantPrompting]
 

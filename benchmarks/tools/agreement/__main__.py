@@ -87,7 +87,9 @@ def write_markdown(table: pd.DataFrame) -> str:
 def main(
     outputs: Annotated[Path, typer.Argument(help="folder with NAME.outputs.jsonl and NAME.tsv")],
     out: Annotated[Path, typer.Option(help="folder for the three tables")],
-    mirror: Annotated[Path | None, typer.Option(help="folder that stands for the hub, for text sources")] = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="folder that stands for the hub, for text sources")
+    ] = None,
     sources: Annotated[str, typer.Option(help="names, separated by commas; all if not given")] = "",
 ) -> None:
     """Measure agreement with recorded reference judgements."""

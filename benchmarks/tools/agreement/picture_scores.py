@@ -20,7 +20,7 @@ from frism.progress import Progress
 class RecordedAnswer:
     """A recorded output, as scoring takes a stored prediction; its length in tokens is not known."""
 
-    tokens, truncated = 0, False
+    tokens, truncated, failure = None, None, ""
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
@@ -42,7 +42,9 @@ def score_pictures(source: RecordedSource) -> pd.DataFrame:
         expected = describe_answers(definition, items[0].folder / "test")
         known, parts = {item.index for item in items}, []
         if strange := sorted(set(source.rows["index"]) - known):
-            raise UserError(f"{source.outputs}: {source.table} has no question {strange[0]}: use its own table.")
+            raise UserError(
+                f"{source.outputs}: {source.table} has no question {strange[0]}: use its own table."
+            )
         models = source.rows.groupby("model", sort=False)
         with Progress(source.name, models.ngroups, "models") as progress:
             for model, rows in models:
@@ -50,7 +52,16 @@ def score_pictures(source: RecordedSource) -> pd.DataFrame:
                 answers = [RecordedAnswer(raws.get(item.index, "")) for item in items]
                 scores = score_answers(str(model), questions, {definition.name: answers})
                 scores = scores.assign(kind=[e.kind for e in expected], options=[e.options for e in expected])
-                columns = ["index", "kind", "options", "answer", "extracted", "rule", "correct", "correct_raw"]
+                columns = [
+                    "index",
+                    "kind",
+                    "options",
+                    "answer",
+                    "extracted",
+                    "rule",
+                    "correct",
+                    "correct_raw",
+                ]
                 parts.append(rows.merge(scores[columns], on="index", validate="one_to_one"))
                 progress.advance()
     return pd.concat(parts, ignore_index=True)

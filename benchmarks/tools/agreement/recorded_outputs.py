@@ -60,6 +60,8 @@ def list_sources(folder: Path) -> list[RecordedSource]:
     if not names:
         raise UserError(f"{folder} holds no NAME{ENDING}: name a folder with recorded outputs.")
     return [
-        RecordedSource(name, folder / f"{name}{ENDING}", beside(name, ".tsv"), beside(name, ".questions.jsonl"))
+        RecordedSource(
+            name, folder / f"{name}{ENDING}", beside(name, ".tsv"), beside(name, ".questions.jsonl")
+        )
         for name in names
     ]

@@ -17,7 +17,9 @@ def complete_references(table: pd.DataFrame) -> pd.DataFrame:
     authors then took the nearest option, or a random one.
     """
     reference = [
-        _judge_field(str(row.raw), str(row.answer)) if row.reference_correct is None else bool(row.reference_correct)
+        _judge_field(str(row.raw), str(row.answer))
+        if row.reference_correct is None
+        else bool(row.reference_correct)
         for row in table.itertuples()
     ]
     read = [_is_option(row) for row in table.itertuples()]

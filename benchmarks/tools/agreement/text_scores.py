@@ -49,7 +49,9 @@ def score_texts(source: RecordedSource, mirror: Path | None) -> pd.DataFrame:
                 ]
                 table = score_with(str(model), tasks, StoredModel(tasks, stored), chat=False)
                 table = table[["index", "answer", "extracted", "rule", "correct", "correct_raw"]]
-                table = table.rename(columns={"index": "row"}).assign(kind=task.answers, options=[{}] * len(table))
+                table = table.rename(columns={"index": "row"}).assign(
+                    kind=task.answers, options=[{}] * len(table)
+                )
                 parts.append(rows.merge(table, on="row", validate="one_to_one"))
                 progress.advance()
     return pd.concat(parts, ignore_index=True).drop(columns="row")

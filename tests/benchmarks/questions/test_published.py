@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmarks.prompting.families import find_family
 from benchmarks.questions import reading, writing
+from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.registry.lookup import find
 from benchmarks.stages import items
 from benchmarks.vlmevalkit import loading
@@ -240,3 +241,96 @@ def test_command_line_faults(tmp_path: Path) -> None:
     ):
         study = record(tmp_path, {"benchmarks": [tsvs.pinned(path)], "data": {"folder": folder}})
         assert refused(invoke(items.main, "--study", study), complaint), complaint
+
+
+@pytest.mark.parametrize(
+    ("column", "complaint"),
+    [("answer", "has an empty gold answer"), ("question", "has an empty question")],
+)
+@pytest.mark.parametrize("cell", ["", "  "])
+def test_an_empty_question_or_answer_is_named_before_anything_is_asked(
+    tmp_path: Path, column: str, complaint: str, cell: str
+) -> None:
+    path = tsvs.make("LogicVista", tmp_path, 4)
+    rows = tsvs.read(path)
+    rows[2][column] = cell
+    write_rows(path, rows)
+    where = (
+        rf"LogicVista\.tsv: question {rows[2]['index']} \(row 3\) {complaint}: fill it in, or delete the row"
+    )
+    with pytest.raises(UserError, match=where):
+        writing.write_items(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
+    write_rows(path, [row for row in rows if row is not rows[2]])
+    writing.write_items(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
+    assert len(reading.load_items(tmp_path / "items", "test", ["LogicVista"])["LogicVista"]) == 3
+
+
+def test_a_question_that_the_prompt_does_not_show_may_be_empty(tmp_path: Path) -> None:
+    path = tsvs.make("MathVerse_MINI_Vision_Only", tmp_path, 2)
+    path.rename(tmp_path / "MathVerse_MINIVOnly.tsv")
+    rows = tsvs.read(tmp_path / "MathVerse_MINIVOnly.tsv")
+    write_rows(tmp_path / "MathVerse_MINIVOnly.tsv", [row | {"question": ""} for row in rows])
+    pins = [
+        tsvs.pinned(tmp_path / "MathVerse_MINIVOnly.tsv") | {"name": path.stem + end} for end in ("_cot", "")
+    ]
+    writing.write_items(tmp_path / "items", [find(pins[0])], {"test": "all"}, data=tmp_path)
+    (first, _) = reading.load_items(tmp_path / "items", "test", [pins[0]["name"]])[pins[0]["name"]]
+    assert first.message[-1]["value"].startswith("Please first conduct reasoning")
+    with pytest.raises(UserError, match="has an empty question"):
+        writing.write_items(tmp_path / "items", [find(pins[1])], {"test": "all"}, data=tmp_path)
+
+
+@pytest.mark.parametrize("number", [0, 2, 12])
+@pytest.mark.parametrize("column", ["question", "B"])
+def test_a_mark_without_a_picture_is_one_sentence(tmp_path: Path, column: str, number: int) -> None:
+    path = tsvs.make("MMMU_DEV_VAL", tmp_path, 4)
+    rows = tsvs.read(path)[:2]
+    rows[1] |= {"image": tsvs.picture(random.Random(1)), "question": "<image 1> What is it?"}
+    rows[1][column] = f"What of <image {number}>?"
+    write_rows(path, rows)
+    where = rf"MMMU_DEV_VAL\.tsv: question {rows[1]['index']} \(row 2\)"
+    complaint = rf"{where} names <image {number}>, but has 1 picture: add the picture"
+    with pytest.raises(UserError, match=complaint):
+        writing.write_items(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
+
+
+def test_numeric_options_are_asked_as_they_are_written(tmp_path: Path) -> None:
+    """Where one question has fewer options, pandas would make fractions of the others' numbers."""
+    path = tsvs.make("MMStar", tmp_path, 3)
+    rows = [row | {"A": "3", "B": "4", "C": "5", "D": "6", "answer": "D"} for row in tsvs.read(path)]
+    write_rows(path, [rows[0], rows[1] | {"C": "", "D": "", "answer": "A"}, rows[2]])
+    definition = find(tsvs.pinned(path))
+    writing.write_items(tmp_path / "items", [definition], {"test": "all"}, data=tmp_path)
+    found = reading.load_items(tmp_path / "items", "test", ["MMStar"])["MMStar"]
+    assert "D. 6\n" in found[0].message[-1]["value"] and "D." not in found[1].message[-1]["value"]
+    again = loading.build_dataset(definition, tmp_path / "items" / "test")
+    assert again.build_prompt(again.data.iloc[0])[-1]["value"] == found[0].message[-1]["value"]
+
+
+def test_a_corrupt_picture_ends_the_items_unless_it_is_to_be_counted(tmp_path: Path) -> None:
+    whole = base64.b64decode(tsvs.picture(random.Random(1)))
+    for content in (whole[: len(whole) // 2], b"no picture" * 20):
+        path = tsvs.make("MMStar", tmp_path, 3)
+        rows = tsvs.read(path)
+        rows[1]["image"] = base64.b64encode(content).decode()
+        write_rows(path, rows)
+        definition = find(tsvs.pinned(path))
+        with pytest.raises(UserError, match=r"MMStar\.tsv: the picture for .* is broken .*engine\.failures"):
+            writing.write_items(tmp_path / "items", [definition], {"test": "all"}, data=tmp_path)
+        writing.write_items(tmp_path / "items", [definition], {"test": "all"}, data=tmp_path, tolerant=True)
+        first, second, _ = reading.load_items(tmp_path / "items", "test", ["MMStar"])["MMStar"]
+        assert len(first.pictures()) == 1
+        with pytest.raises(UnanswerableError, match=rf"question {second.index} of MMStar, cannot be decoded"):
+            second.pictures()
+    (tmp_path / "lost.png").write_bytes(whole[: len(whole) // 2])
+    path.write_text("index\tquestion\tA\tB\tanswer\timage_path\n1\t?\tx\ty\tA\tlost.png\n")
+    with pytest.raises(UserError, match=r"lost\.png: a picture of question 1 of MMStar cannot be decoded"):
+        writing.write_items(tmp_path / "items", [find(tsvs.pinned(path))], {"test": "all"}, data=tmp_path)
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write a table of these rows."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t")
+        writer.writeheader()
+        writer.writerows(rows)

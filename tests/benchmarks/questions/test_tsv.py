@@ -84,3 +84,52 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True)
     assert int(done.stdout) * 1024 < 40_000_000
+
+
+@pytest.mark.parametrize("other", ["01", "1.0", " 1"])
+def test_two_indices_that_are_one_number_are_refused(tmp_path: Path, other: str) -> None:
+    """Both would become 1: the question of one would be asked about the picture of the other."""
+    path = tmp_path / "twice.tsv"
+    path.write_text(f"index\tquestion\n1\ta\n{other}\tb\n")
+    with pytest.raises(UserError, match=rf"twice\.tsv: the indices '1' and '{other}' are the same number"):
+        tsv.read_table(path)
+    path.write_text(f"index\tquestion\n1\ta\n{other}\tb\nx\tc\n")  # texts to VLMEvalKit, too
+    assert list(tsv.read_table(path).frame["index"]) == ["1", other, "x"]
+
+
+def test_numeric_options_stay_as_they_are_written(tmp_path: Path) -> None:
+    """An empty cell makes a column of numbers one of fractions: "6" was asked as "6.0"."""
+    path = tmp_path / "numbers.tsv"
+    path.write_text("index\tquestion\thint\tC\tD\n1\t2\t10\t007\t6\n2\t3\t\t1.50\t\n")
+    frame = tsv.read_table(path).frame
+    assert list(frame["C"]) == ["007", "1.50"] and frame["D"][0] == "6" and pd.isna(frame["D"][1])
+    assert frame["hint"][0] == "10" and list(frame["question"]) == ["2", "3"]
+
+
+@pytest.mark.parametrize("header", ["index\tquestion\timage", '"index"\t"question"\t"image"'])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "marked.tsv"
+    path.write_text(f"{header}\n1\ta\t{'x' * 100}\n2\tb\t{'y' * 100}\n", encoding="utf-8-sig")
+    table = tsv.read_table(path)
+    assert list(table.frame["index"]) == [1, 2]
+    assert [table.pictures(cell) for cell in table.frame["image"]] == ["x" * 100, "y" * 100]
+
+
+def test_an_empty_index_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("index\tquestion\n1\ta\n\tb\n")
+    with pytest.raises(UserError, match=r"t\.tsv: row 2 has no index"):
+        tsv.read_table(tmp_path / "t.tsv")
+
+
+@pytest.mark.parametrize("end", ["', ", "]", "', 'y'", "', y]", "'] + ['y']"])
+def test_a_broken_list_of_pictures_is_one_sentence(tmp_path: Path, end: str) -> None:
+    complaint = r"row 2 has a broken list of pictures \(\['.*\): write it as \['\.\.\.', '\.\.\.'\]"
+    path = tmp_path / "list.tsv"
+    path.write_text(f"index\tquestion\timage\n1\ta\t['{'x' * 100}', 'y']\n2\tb\t['{'x' * 100}{end}\n")
+    table = tsv.read_table(path)
+    assert table.pictures(table.frame["image"][0]) == ["x" * 100, "y"]
+    with pytest.raises(UserError, match=complaint):
+        table.pictures(table.frame["image"][1])
+    path.write_text(f"index\tquestion\timage_path\n1\ta\tx.png\n2\tb\t['x.png{end}\n")
+    with pytest.raises(UserError, match=complaint):
+        tsv.read_table(path)

@@ -36,6 +36,7 @@ def answers(asked: dict[str, list[item.Item]], style: str = " {}") -> dict[str, 
                 raw=style.format(item.answer.lower()) if i % 2 == 0 else " red" * 12,
                 tokens=3,
                 truncated=i % 2 == 1,
+                failure="",
             )
             for i, item in enumerate(group)
         ]
@@ -203,7 +204,8 @@ def test_the_judge_may_extract_for_every_metric(
     truth = tsvs.right_answers(folder / "test" / "TextVQA_VAL.tsv")
     given = {
         "TextVQA_VAL": [
-            SimpleNamespace(raw=f"It says {t}, I think.", tokens=5, truncated=False) for t in truth
+            SimpleNamespace(raw=f"It says {t}, I think.", tokens=5, truncated=False, failure="")
+            for t in truth
         ]
     }
 

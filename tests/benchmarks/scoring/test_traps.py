@@ -285,3 +285,15 @@ def test_a_cache_knows_whose_answers_it_holds(triple: Triple, tmp_path: Path) ->
         for name in folders
     }
     assert said["base"]["raw"].tolist() != said["lrm"]["raw"].tolist()
+
+
+def test_an_empty_gold_answer_is_named_not_the_metric_blamed(tmp_path: Path) -> None:
+    """Items of an earlier version may hold one; VLMEvalKit's AttributeError says nothing of it."""
+    path = tsvs.make("LogicVista", tmp_path, 3)
+    frame = pd.read_csv(path, sep="\t", dtype=str).drop(columns="image").assign(image_path="x.png")
+    frame.loc[1, "answer"] = ""
+    frame.to_csv(path, sep="\t", index=False)
+    definition = find(tsvs.pinned(path))
+    where = rf"LogicVista\.tsv: question {frame.loc[1, 'index']} of LogicVista has an empty gold answer"
+    with pytest.raises(UserError, match=where):
+        evaluation.evaluate(definition, tmp_path, ["A", "B", "C"])

@@ -253,3 +253,59 @@ def test_a_missed_budget_is_noted_whatever_the_rule_says(results, study, tmp_pat
         summary = (folder / "summary.md").read_text().splitlines()
         line = next((line for line in summary if line.startswith("No point of")), "")
         assert ("inject" in noted) is missed and ("`inject`" in line) is missed
+
+
+def test_text_benchmarks_go_by_their_names(results, study):
+    """gsm8k was said to be described scenes."""
+    told = {
+        ("mini_total",): "described scenes", ("gsm8k",): "gsm8k",
+        ("mini_total", "gsm8k", "math_500"): "described scenes, gsm8k and math_500",
+    }  # fmt: skip
+    for names, about in told.items():
+        changed = study.model_copy(update={"text": names})
+        text = render(changed, results / "tables", ())
+        assert f"\n## Text only: {about}, no image\n" in text
+        assert f"The triple's `base` on {about}: " in text
+        assert ("described scenes" in text) == ("mini_total" in names)
+
+
+def test_questions_that_could_not_be_answered_are_in_a_table_and_in_words(results, study, tmp_path):
+    whole = render(study, results / "tables", ())
+    assert not (results / "tables" / "failures.csv").exists() and "could not be answered" not in whole
+    own = shutil.copytree(results, tmp_path / "study")
+    for path, kind in (
+        (own / "scores" / "inject.csv", "refused"),
+        (own / "text" / "frism.csv", "too_long"),
+    ):
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        frame["rule"] = "answer phrase"
+        frame.loc[frame.index[:3], ["rule", "raw", "extracted", "correct"]] = [f"failed: {kind}", "", "", "0"]
+        frame.to_csv(path, index=False)
+    dev = own / "variants" / "inject" / "dev.csv"
+    frame = pd.read_csv(dev)
+    frame["failed_picture"] = [2 if b == "mini_number" and p == 1 else 0 for b, p in
+                               zip(frame["benchmark"], frame["point"], strict=True)]  # fmt: skip
+    frame.to_csv(dev, index=False)
+    build(own, study, own / "tables")
+    rows = pd.read_csv(own / "tables" / "failures.csv")
+    assert rows[["variant", "split", "benchmark", "kind", "failed", "n"]].to_numpy().tolist() == [
+        ["inject", "test", "mini_number", "refused", 3, 150],
+        ["frism", "text", "mini_total", "too long", 3, 150],
+        ["inject", "dev", "mini_number", "picture", 2, 40],
+    ]
+    assert "refused" in (own / "tables" / "failures.md").read_text()
+    style = section(render(study, own / "tables", ()), "Style")
+    assert (
+        "Questions that could not be answered count as wrong (`tables/failures.md`):\n\n- `inject`" in style
+    )
+    for line in (
+        "- `inject`, mini_number: refused 3 of 150",
+        "- `frism`, mini_total: too long 3 of 150",
+        "- `inject`, mini_number on dev: picture 2 of 40",
+    ):
+        assert f"{line}\n" in style
+    for name in ("scores", "text", "variants"):
+        shutil.rmtree(own / name)
+        shutil.copytree(results / name, own / name)
+    build(own, study, own / "tables")
+    assert not list((own / "tables").glob("failures*")), "the table of an earlier run goes"

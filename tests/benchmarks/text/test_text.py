@@ -18,7 +18,7 @@ from benchmarks.questions.miniature import make_rows as rows
 from benchmarks.registry.lookup import find
 from benchmarks.scoring.extraction import extract
 from benchmarks.stages.text import main
-from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.engine_settings import CountedFailures, EngineSettings
 from benchmarks.text import language_model
 from benchmarks.text.ask import ask_questions, check_data, make_tasks
 from benchmarks.text.chat import Chat
@@ -428,3 +428,58 @@ def test_exactly_one_model_is_asked(triple: Triple, tmp_path: Path) -> None:
     for model, folder in ((None, None), ("vlm", tmp_path), ("other", None)):
         with pytest.raises(UserError, match="either --recipe FOLDER or --model"):
             find_model(triple, model, folder, SETTINGS)
+
+
+@pytest.mark.parametrize("link", ["openai", "openai/gsm8k", "openai/gsm8k/main"])
+def test_a_linked_data_set_is_read_and_named_by_its_place(link: str, mirror: Path, tmp_path: Path) -> None:
+    """A mirror often links folders that lie on another disk."""
+    here = tmp_path / "mirror" / link
+    here.parent.mkdir(parents=True)
+    here.symlink_to((mirror / link).resolve(), target_is_directory=True)
+    linked, whole = (
+        check_data(make_tasks([find("gsm8k")], None, 0, folder)) for folder in (tmp_path / "mirror", mirror)
+    )
+    assert linked == whole and list(linked["files"]) == ["openai/gsm8k/main/test-00000-of-00001.parquet"]
+
+
+def long_mirror(tmp_path: Path) -> Path:
+    """gsm8k with one question of more words than the miniature has positions."""
+    mirrors.gsm8k(tmp_path / "long")
+    (path,) = (tmp_path / "long").rglob("main/test-*.parquet")
+    frame = pd.read_parquet(path)
+    frame.loc[2, "question"] = "red " * 600
+    frame.to_parquet(path, index=False)
+    return tmp_path / "long"
+
+
+@pytest.mark.parametrize("model", ["lrm", "vlm"])
+def test_a_prompt_longer_than_the_models_positions_says_so(
+    model: str, triple: Triple, tmp_path: Path
+) -> None:
+    """No limit of the answer helps there; of a VLM lm-eval knows no positions, and would cut the prompt."""
+    who, short = who_answers(triple, model), {"name": "gsm8k", "max_new_tokens": 4}
+    with pytest.raises(
+        UserError, match=r"question 2 of gsm8k has \d+ tokens, and the model only 512 positions"
+    ):
+        scored(who, short, long_mirror(tmp_path), tmp_path / "j.jsonl")
+    with pytest.raises(
+        UserError, match=r"a prompt of .* 510 new ones .* 512 positions: lower the benchmark's"
+    ):
+        scored(who, short | {"max_new_tokens": 510}, tmp_path / "long", tmp_path / "j.jsonl", 1)
+
+
+def test_a_text_question_that_cannot_be_answered_is_counted(triple: Triple, tmp_path: Path) -> None:
+    who = who_answers(triple)
+    tasks = make_tasks([find({"name": "gsm8k", "max_new_tokens": 4})], None, 0, long_mirror(tmp_path))
+    lenient, strict = (
+        SETTINGS.model_copy(update={"failures": CountedFailures(count_as_unanswered=share)})
+        for share in (0.2, 0.1)
+    )
+    for _ in range(2):  # the second time from the journal
+        table = ask_questions(who, tasks, lenient, tmp_path / "j.jsonl").set_index("index")
+        failed = table.loc["2"]
+        assert failed["rule"] == "failed: too_long" and failed["correct"] == failed["correct_raw"] == 0
+        assert (failed["raw"], failed["extracted"], failed["tokens"]) == ("", None, 0)
+        assert not table["rule"].drop("2").str.startswith("failed").any() and len(table) == 6
+    with pytest.raises(UserError, match=r"1 of 6 questions of gsm8k cannot be answered \(too long 1;"):
+        ask_questions(who, tasks, strict, tmp_path / "j.jsonl")
