@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +24,9 @@ from frism.errors import UserError
 # What stands for a missing answer, by the form of the answer: no rule reads anything from it.
 _UNANSWERED = {"option": "Z", "options": "Z", "passage": ""}
 UNANSWERED = "[unanswered]"
+_PERCENT = re.compile(r"(?<=\d)\s*\\?%$")
+# Options that stand in the question: "(A) £75 million (B) ...", or a line each.
+_IN_QUESTION = re.compile(r"(?:^|(?<=\s))\(?([A-Z])[).:]\s*(.*?)(?=\s+\(?[A-Z][).:]\s|\n|$)", re.MULTILINE)
 # Columns in which a table says question by question what is asked for.
 _FORMS: dict[str, Kind] = {"multi_choice": "option", "multi-choice": "option", "multiple choice": "option",
           "integer": "number", "float": "number", "list": "text"}  # fmt: skip
@@ -48,7 +52,11 @@ class ExpectedAnswer:
 
     def phrase(self, answer: str | None) -> str:
         """Put an extracted answer, or none, as VLMEvalKit's metric gets it."""
-        return _UNANSWERED.get(self.kind, UNANSWERED) if answer is None else self.phrasing.format(answer)
+        if answer is None:
+            return _UNANSWERED.get(self.kind, UNANSWERED)
+        # To VLMEvalKit's rules 25% is not 25; lm-eval's metric, which knows the sign, gets it as it is.
+        bare = _PERCENT.sub("", answer) if self.kind == "math" else answer
+        return self.phrasing.replace("{}", bare)
 
 
 def load_dataset(definition: Definition, root: str | Path) -> Any:
@@ -98,6 +106,8 @@ def _describe(definition: Definition, root: Path, state: tuple[int, int]) -> lis
             kind = "options" if definition.answers == "options" else "option"
         if kind is None:
             kind = rule.open or ("text" if definition.answers == "json" else definition.answers)
+        if kind in ("option", "options") and not options:
+            options = _find_in_question(str(row.get("question", "")))
         json = definition.answers == "json"
         answers.append(ExpectedAnswer(kind, options, rule.longest, json, rule.phrasing))
     return answers
@@ -117,3 +127,15 @@ def _read_options(row: Mapping[Any, Any]) -> dict[str, str]:
             if colon and letter.strip() in tuple(string.ascii_uppercase):
                 by_letter[letter.strip()] = option.strip()
     return by_letter
+
+
+def _find_in_question(question: str) -> dict[str, str]:
+    """Find options that are written out in the question: at least two, from A on, in order."""
+    found = _IN_QUESTION.findall(question)
+    start = next((place for place, (letter, _) in enumerate(found) if letter == "A"), len(found))
+    by_letter: dict[str, str] = {}
+    for letter, option in found[start:]:
+        if letter != string.ascii_uppercase[len(by_letter)]:
+            break
+        by_letter[letter] = option.strip(" ,;")
+    return by_letter if len(by_letter) > 1 and all(by_letter.values()) else {}

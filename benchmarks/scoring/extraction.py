@@ -25,6 +25,7 @@ from benchmarks.scoring.unmarked_answers import read_unmarked
 VERSION = 3
 
 Kind = Literal["text", "yes_no", "option", "options", "number", "math", "passage"]
+NOTHING = "no answer"  # the reason where no rule found anything
 MAX_WORDS = 4  # words that still count as an answer by themselves
 _LONGEST = 50_000  # characters at the end of a text in which an answer may stand
 _WORDS = ("text", "passage")  # kinds whose answers are words, of which nothing may be changed
@@ -74,7 +75,7 @@ def extract(
         first_failure = first_failure or f"{rule}, but no {kind.replace('_', ' ')}"
         if kind == "text":
             break
-    return None, first_failure or "no answer"
+    return None, first_failure or NOTHING
 
 
 def _list_candidates(
@@ -99,9 +100,9 @@ def _list_candidates(
                 in_words or (found.rule == "answer phrase" and not is_formula_like(clean_text(found.text)))
             )
         elif in_words:
-            yield None, "no answer"
+            yield None, NOTHING
     if not weaker:
-        yield None, "no answer"
+        yield None, "no weaker rule"
     yield from read_unmarked(text, kind, options, longest)
 
 

@@ -15,8 +15,10 @@ _INLINE = re.compile(r"\\[()\[\]]|\\(?:rm|bf|it|displaystyle)(?![A-Za-z])")
 _COMMON = {"a", "an", "i", "no", "none", "yes", "all", "both", "one", "the", "it", "true", "false", "left", "right",
            "up", "down", "not", "or", "and", "is", "in", "at", "to", "of", "on", "we", "he", "other"}  # fmt: skip
 _FORMULA = re.compile(
-    r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π|[\d)]\s*[-+*/=]\s*[\d(]"
+    r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π|[\d)]\s*[-+*/=]\s*[\d(]|[A-Za-z0-9)]\s*=\s*\S"
+    r"|\b\d*[A-Za-z]\s[-+*/]\s\d*[A-Za-z(]?\b|\d[A-Za-z]\s*[-+=]"
 )
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{\w+\*?\}")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _NAME = re.compile(r"^\s*\\?[A-Za-z][\w ']*(?:_\{?\w+\}?)?(?:\([A-Za-z]\))?\s*(?:=|≈|\\approx)\s*(?=\S)")
 _RATIO = re.compile(r"(?<=\d)\s*:\s*(?=\d)")
@@ -32,7 +34,7 @@ def clean_text(text: str) -> str:
 
 def is_formula_like(text: str) -> bool:
     """Tell whether a statement is a formula rather than words with a number in them."""
-    plain = strip_unit(MARKUP.sub(r" \1", text).strip())
+    plain = strip_unit(MARKUP.sub(r" \1", _ENVIRONMENT.sub(r"\\begin ", text)).strip())
     return bool(_FORMULA.search(plain)) and not _WORD.search(re.sub(r"\\[A-Za-z]+", " ", plain))
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 
 from benchmarks.questions.item import AGAIN, Item, read_definition
 from benchmarks.registry.definition import Definition
-from benchmarks.scoring import evaluation, extraction
+from benchmarks.scoring import evaluation, extraction, stock_reading
 from benchmarks.scoring.expected import ExpectedAnswer, check_metric, describe_answers
 from benchmarks.scoring.repetition import is_repetitive
-from benchmarks.study.failed import RULE as FAILED
+from benchmarks.study.marks import RULE as FAILED
+from benchmarks.study.marks import STOCK_RULE
 from frism.errors import UserError
 
 if TYPE_CHECKING:
@@ -145,9 +146,12 @@ def _hold_unknown(values: list[Any], dtype: Literal["boolean", "Int64"]) -> Any:
 
 
 def _extract_answer(raw: str, expected: ExpectedAnswer) -> tuple[str | None, str]:
-    return extraction.extract(
+    answer, rule = extraction.extract(
         raw, expected.kind, expected.options, longest=expected.longest, json=expected.json
     )
+    if rule == extraction.NOTHING and (letter := stock_reading.read_by_stock_rule(raw, expected)):
+        return letter, STOCK_RULE
+    return answer, rule
 
 
 def _ask_judge(

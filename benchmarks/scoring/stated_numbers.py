@@ -23,6 +23,7 @@ _EXPRESSION = re.compile(
 _FORMULA_MARK = re.compile(r"\\|\^|/|\d \d")
 _LATEX_MARK = re.compile(r"\\|\^")
 _SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\quad|~")
+_THIN_COMMA = re.compile(r"(?<=\d),\\!\s*(?=\d{3})")  # how some write thousands in LaTeX
 _DELIMITERS = re.compile(r"\\[()\[\]]|\\left|\\right|(?<!\\)\$|\\displaystyle")
 _UNIT = re.compile(
     r"\^?\{?\\circ\}?|[°%$€£]|\\%|\\\$"
@@ -74,7 +75,8 @@ def read_number_alone(text: str) -> str:
 
 def strip_markup(text: str) -> str:
     """Strip delimiters, LaTeX's spaces and a leading "x =" off a formula."""
-    text = _DELIMITERS.sub("", _SPACES.sub("", text.replace("\\$", ""))).replace("\\dfrac", "\\frac")
+    text = _THIN_COMMA.sub(",", text.replace("\\$", ""))
+    text = _DELIMITERS.sub("", _SPACES.sub("", text)).replace("\\dfrac", "\\frac")
     return _VARIABLE.sub("", text.replace("\\tfrac", "\\frac"))
 
 
@@ -117,7 +119,7 @@ def strip_unit(text: str) -> str:
 
 
 def _read_plain(text: str) -> str:
-    text = _DELIMITERS.sub("", _SPACES.sub("", MARKUP.sub(r" \1", text)))
+    text = _DELIMITERS.sub("", _SPACES.sub("", MARKUP.sub(r" \1", _THIN_COMMA.sub(",", text))))
     for old, new in (("{,}", ","), ("\\%", "%"), ("\\$", "$"), ("−", "-"), ("–", "-"), ("\\dfrac", "\\frac"),
                      ("\\tfrac", "\\frac"), ("**", "")):  # fmt: skip
         text = text.replace(old, new)

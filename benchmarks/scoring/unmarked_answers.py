@@ -18,6 +18,7 @@ from benchmarks.scoring.sentences import split_sentences
 from benchmarks.scoring.stated_numbers import read_number, strip_unit
 
 Candidate = tuple[str | None, str]
+_FORMULA = 300  # characters of a formula that is an answer by itself
 _LONGEST = 10_000  # characters at the end of a text that are searched for lists and labels
 
 _LEADING_LETTER = re.compile(r"^[*_\s]*[(\[]?([A-Z])(?:[)\].:,*]|\s*$|\s*\n)")
@@ -231,7 +232,7 @@ def _read_formula(text: str, sentences: list[str], longest: int) -> Iterator[Can
         yield None, "loop"
     if bold := _BOLD_END.search(text[-400:]):
         yield _after_colon(bold[1]), "emphasised answer"
-    if _is_short(text, longest):
+    if _is_short(text, longest) or (len(text) <= _FORMULA and "\n" not in text and is_formula_like(text)):
         yield text, "whole text"
     last = sentences[-1]
     if formulas := [

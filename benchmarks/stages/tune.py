@@ -27,7 +27,7 @@ from benchmarks.questions.item import Item
 from benchmarks.registry.lookup import find as find_benchmark
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
 from benchmarks.statistics.selection import Choice, choose
-from benchmarks.study import failed
+from benchmarks.study import marks
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tuning.dev_scores import score_on_dev
@@ -128,7 +128,7 @@ def score_points(
         params = json.dumps(point.recipe.params, sort_keys=True)
         rows.append(scores.assign(variant=variant, point=number, params=params))
     dev = pd.concat(rows, ignore_index=True)
-    counts = sorted(str(column) for column in dev if str(column).startswith(failed.ON_DEV))
+    counts = sorted(str(column) for column in dev if str(column).startswith(marks.ON_DEV))
     return dev[[*COLUMNS, *counts]].fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.study import failed
+from benchmarks.study import marks
 from benchmarks.study.config import PARENTS, StudyConfig
 from frism.errors import UserError
 from frism.files import read_json
@@ -143,7 +143,7 @@ def _read_csv(
     )
     try:
         # Of large files (the raw answers) only what is counted is read.
-        wanted = (lambda c: c in columns or c in optional or c.startswith(failed.ON_DEV)) if columns else None
+        wanted = (lambda c: c in columns or c in optional or c.startswith(marks.ON_DEV)) if columns else None
         frame = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""], usecols=wanted)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run the stage that writes it (snakemake does).") from None

@@ -24,18 +24,23 @@ FORMATS = {"p": ".4g", "four_digits": ".4g", "two_decimals": ".2f"}
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its name in the CSV, and the kind of its values."""
+    """One column of a table: its name in the CSV, the kind of its values, whether only some studies have it."""
 
     name: str
     kind: TextKind | NumberKind
+    optional: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, and the columns of them that are written, in order."""
+    """Rows, and the columns of them that are written, in order; optional ones that the rows lack are not."""
 
     rows: pd.DataFrame
     columns: Sequence[Column]
+
+    def __post_init__(self) -> None:
+        there = [c for c in self.columns if not c.optional or c.name in self.rows]
+        object.__setattr__(self, "columns", there)
 
 
 def make_columns(kind: TextKind | NumberKind, *names: str) -> list[Column]:

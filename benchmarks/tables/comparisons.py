@@ -15,8 +15,9 @@ from benchmarks.statistics.intervals import group_mean
 from benchmarks.statistics.paired_tests import holm
 from benchmarks.study.compared import Compared
 from benchmarks.study.config import PARENTS, StudyConfig
+from benchmarks.study.marks import STOCK_RULE
 from benchmarks.study.results import serialise_params
-from benchmarks.tables.cells import Table, list_names, make_columns, make_estimate
+from benchmarks.tables.cells import Column, Table, list_names, make_columns, make_estimate
 from benchmarks.tables.score_matrix import ScoreMatrix
 
 COMPARED = (
@@ -58,7 +59,9 @@ SELECTION = (
 STYLE = (
     *make_columns("name", "variant", "group"),
     *make_columns("count", "n"),
-    *make_columns("share", "not_extracted", "truncated", "repeated"),
+    *make_columns("share", "not_extracted"),
+    Column("by_stock_rule", "share", optional=True),
+    *make_columns("share", "truncated", "repeated"),
     *make_columns("two_decimals", "tokens_mean", "tokens_p95"),
     *make_columns("share", "score", "score_raw"),
 )
@@ -177,7 +180,10 @@ def show_selection(selection: pd.DataFrame) -> Table:
 
 
 def build_style_rows(study: Compared, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
-    """Count each variant's failures of form per group, and score its extracted and its raw answers."""
+    """Count each variant's failures of form per group, and score its extracted and its raw answers.
+
+    `by_stock_rule`, the share that VLMEvalKit's rule read where ours read nothing, is there if it is ever above 0.
+    """
     rows = []
     for variant in study.variants:
         answers = scores[scores["variant"] == variant]
@@ -193,6 +199,7 @@ def build_style_rows(study: Compared, scores: pd.DataFrame, headings: list[str])
                     "group": heading,
                     "n": len(part),
                     "not_extracted": float(part["extracted"].isna().mean()),
+                    "by_stock_rule": float((part["rule"] == STOCK_RULE).mean()) if "rule" in part else 0.0,
                     "truncated": float(part["truncated"].astype(float).mean()),
                     "repeated": float(part["repeated"].astype(float).mean()),
                     "tokens_mean": float(tokens.mean()),
@@ -201,7 +208,8 @@ def build_style_rows(study: Compared, scores: pd.DataFrame, headings: list[str])
                     "score_raw": float(suites["correct_raw"].mean().mean()),
                 }
             )
-    return pd.DataFrame(rows, columns=list_names(STYLE))
+    frame = pd.DataFrame(rows, columns=list_names(STYLE))
+    return frame if (frame["by_stock_rule"] > 0).any() else frame.drop(columns="by_stock_rule")
 
 
 def compare_with(

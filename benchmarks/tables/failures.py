@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from benchmarks.study import failed as marks
+from benchmarks.study import marks
 from benchmarks.tables.cells import list_names, make_columns
 
 COLUMNS = (

@@ -14,7 +14,7 @@ from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.scoring.repetition import is_repetitive
 from benchmarks.study.engine_settings import EngineSettings
-from benchmarks.study.failed import RULE as FAILED
+from benchmarks.study.marks import RULE as FAILED
 from benchmarks.text import task_configs
 from benchmarks.text.models import TextModel, choose_device
 from frism.errors import UserError

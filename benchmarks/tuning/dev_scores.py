@@ -14,7 +14,7 @@ from benchmarks.answering.matching import match_predictions
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import item
 from benchmarks.scoring.question_scores import score_answers, total_scores
-from benchmarks.study import failed
+from benchmarks.study import marks
 from benchmarks.tuning.points import Point
 from frism.merging import on_load
 from frism.triples.triple import Triple
@@ -52,5 +52,5 @@ def score_on_dev(
         (line.benchmark, line.failure) for group in answers.values() for line in group if line.failure
     )
     for kind in sorted({kind for _, kind in counts}):
-        totals[f"{failed.ON_DEV}{kind}"] = [counts[name, kind] for name in totals["benchmark"]]
+        totals[f"{marks.ON_DEV}{kind}"] = [counts[name, kind] for name in totals["benchmark"]]
     return totals
