@@ -14,9 +14,7 @@ _LONGEST = 600  # characters of what follows a phrase
 _SHORT_LINE = 12  # words of a line that is the answer to "the answer is:" above it
 _SHORT_ANSWER = re.compile(r'"short[ _]answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^",}\n]+))', re.IGNORECASE)
 # GLM puts its answer between special tokens.
-_TAG = re.compile(
-    r"<answer>(.*?)</answer>|<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.IGNORECASE | re.DOTALL
-)
+_TAG = re.compile(r"<(?P<answer>/?)answer>|<\|(?P<box>begin|end)_of_box\|>", re.IGNORECASE)
 _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{")
 
 # "answer" as a verb states nothing; nor does it in "question and answer session".
@@ -125,11 +123,21 @@ def find_box(text: str) -> Statement | None:
 
 
 def find_tag(text: str) -> Statement | None:
-    """Find the last <answer>...</answer>, or the like of it."""
-    last = _find_last(_TAG, text)
-    if last is None:
-        return None
-    return Statement(last[1] or last[2] or "", "answer tag", last.start(), last.end())
+    """Find the last <answer>...</answer>, or the like of it.
+
+    Tag by tag: a pattern for both tags would look for the end anew from every beginning, in quadratic time.
+    """
+    begun: dict[str, re.Match[str]] = {}  # by kind, its first tag without an end
+    found: Statement | None = None
+    for tag in _TAG.finditer(text):
+        kind = str(tag.lastgroup)
+        if tag[kind].lower() in ("", "begin"):
+            begun.setdefault(kind, tag)
+        elif begin := begun.pop(kind, None):
+            found = Statement(text[begin.end() : tag.start()], "answer tag", begin.start(), tag.end())
+            # What began within it belongs to its text.
+            begun = {name: other for name, other in begun.items() if other.start() < begin.start()}
+    return found
 
 
 def _find_last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
