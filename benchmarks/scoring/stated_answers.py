@@ -1,5 +1,6 @@
 """Find where a text states its answer: a JSON field, a box, a tag, a phrase such as "the answer is"."""
 
+import itertools
 import re
 import string
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ _SUBJECT = (
 )
 # Where a statement may begin, of which each is then looked at: one pattern for all would be slow.
 _TRIGGERS = ("answer", "option", "choice", "letter", "statement", "match", "likely", "答案", "选", "選")
+_ANY_TRIGGER = re.compile("answer|答案")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # keeps every sign's place
 _OPENING = r"[*_\s:：<\"'`]{0,40}"
 # The same where a letter or a number is looked for: "to answer this" is no answer, "<Answer>: <<B>>" is.
@@ -153,8 +155,7 @@ def find_phrases(text: str, *, in_words: bool) -> Iterator[Statement]:
     Args:
         in_words: whether the answer is a word or a name, for which any "answer ..." will do.
     """
-    marks = ((m.start(), m.end(), "") for m in reversed(list(_PHRASE.finditer(text))[-MOST:]))
-    for start, end, letter in marks if in_words else _find_marks(text):
+    for start, end, letter in _find_any_marks(text) if in_words else _find_marks(text):
         if _is_conditional(text, start):
             continue
         if letter:
@@ -170,6 +171,14 @@ def find_phrases(text: str, *, in_words: bool) -> Iterator[Statement]:
         if in_words:
             phrase = take_first_sentence(phrase, names=True)
         yield Statement(phrase, "answer phrase", start, stop)
+
+
+def _find_any_marks(text: str) -> Iterator[tuple[int, int, str]]:
+    """Find every "answer ...", the last first; as `_find_marks` gives them."""
+    # Where it can begin is found first: the pattern at every place of the text would be slow.
+    places = [found.start() for found in _ANY_TRIGGER.finditer(text.translate(_LOWER))]
+    marks = (mark for place in reversed(places) if (mark := _PHRASE.match(text, place)))
+    yield from ((mark.start(), mark.end(), "") for mark in itertools.islice(marks, MOST))
 
 
 def _find_marks(text: str) -> Iterator[tuple[int, int, str]]:
