@@ -1,4 +1,4 @@
-"""Public data in ../shared, beside the project: read where it is, and skipped with a plain reason elsewhere."""
+"""Public data in ../shared, beside the project: read where it is, else the test is skipped."""
 
 import json
 from pathlib import Path

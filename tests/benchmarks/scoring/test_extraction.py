@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmarks.miniature.question_families import FAMILIES, ask
 from benchmarks.scoring.extraction import extract
 from benchmarks.scoring.option_values import find_option
 from benchmarks.scoring.repetition import is_repetitive
+from benchmarks.scoring.stated_answers import find_tag
 from benchmarks.scoring.stated_numbers import read_number
 
 WORDS = st.sampled_from(["three", "twenty-one", "red", "northeast", "8", "3.5", "-2", "B", "yes"])
@@ -286,3 +288,34 @@ def test_loops_at_the_end_are_seen(unit: list[str], times: int, cut: int, prose:
 @pytest.mark.parametrize("raw", ["", "no no no", "red two . blue three . two + three = five . Answer five"])
 def test_no_loop(raw: str) -> None:
     assert not is_repetitive(raw)
+
+
+@pytest.mark.parametrize("kind", ["text", "number", "option", "yes_no"])
+def test_an_empty_short_answer_is_none(kind: str) -> None:
+    """What a model with nothing to say writes; it once raised."""
+    answer, _ = extract('{"solution": "", "short answer": ""}', kind, json=True)  # type: ignore[arg-type]
+    assert answer is None
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<answer>", "</answer>", "<|begin_of_box|>", "<|end_of_box|>", "x", "\n"]),
+        max_size=9,
+    )
+)
+def test_the_last_tag_is_the_one_that_a_pattern_finds(pieces: list[str]) -> None:
+    pattern = r"(?s)<answer>(.*?)</answer>|<\|begin_of_box\|>(.*?)<\|end_of_box\|>"
+    matches = list(re.finditer(pattern, text := "".join(pieces)))
+    found = find_tag(text)
+    assert (found is None) == (not matches)
+    if found:
+        assert (found.start, found.end) == matches[-1].span()
+        assert found.text == (matches[-1][1] or matches[-1][2] or "")
+
+
+@given(st.lists(st.sampled_from(["１", "𝟘", "ｂ", "。", "\u200b", "a", "İ", " "]), max_size=20).map("".join))
+def test_signs_of_other_widths(text: str) -> None:
+    narrow = extract(f"The answer is {text}９.", "number")[0]
+    assert narrow is None or narrow.isascii()
+    assert extract(f"İ\u200b 答案：Ｂ{text.strip('ab1')}", "option", OPTIONS)[0] in ("B", None)
+    assert extract("İİ. The ANSWER is (Ｂ).", "option", OPTIONS)[0] == "B"

@@ -67,7 +67,11 @@ def test_a_formula_has_math_verifys_value(text: str) -> None:
     assert cmath.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9), (ours, theirs)
 
 
-@given(ATOMS, ATOMS, st.sampled_from(["{} + ({})", "({}) \\cdot ({})", "\\frac{{{}}}{{{}}}", "({}, {})", "{} = {}"]))
+@given(
+    ATOMS,
+    ATOMS,
+    st.sampled_from(["{} + ({})", "({}) \\cdot ({})", "\\frac{{{}}}{{{}}}", "({}, {})", "{} = {}"]),
+)
 @settings(deadline=None)
 def test_a_formula_of_two_parts_has_a_value(one: str, other: str, joint: str) -> None:
     text = joint.format(one, other)
@@ -86,14 +90,18 @@ def test_mixed_numbers(whole: int, top: int, bottom: int, negative: bool) -> Non
         assert found.real == pytest.approx(value), text
 
 
-@given(FORMULAS, st.sampled_from(["{}", "${}$", "\\left({}\\right)", "{} ", "{}^\\circ", "{}\\%", "\\({}\\)"]))
+@given(
+    FORMULAS, st.sampled_from(["{}", "${}$", "\\left({}\\right)", "{} ", "{}^\\circ", "{}\\%", "\\({}\\)"])
+)
 @settings(deadline=None, max_examples=100)
 def test_dress_changes_no_value(text: str, dress: str) -> None:
     dressed = dress.format(text)
     assume(len(dressed) <= LONGEST and evaluate_formula(text) is not None)
     assert is_same_value(text, dressed)
     value = evaluate_formula(text)
-    if isinstance(value, complex) and abs(value) < 1e6:  # above, one more is a difference that floats hardly tell
+    if (
+        isinstance(value, complex) and abs(value) < 1e6
+    ):  # above, one more is a difference that floats hardly tell
         assert not is_same_value(text, f"{text}+1")
 
 
@@ -122,8 +130,12 @@ def test_real_gold_answers_have_math_verifys_values() -> None:
         ("(1, 2)", "(1,2)", True),
         ("(1, 2)", "(2, 1)", False),
         ("(1, 2)", "[1, 2]", False),
-        pytest.param("\\{1, 2\\}", "\\{2, 1\\}", True,
-                     marks=pytest.mark.xfail(strict=True, reason="a set's closing \\} is read as a command")),
+        pytest.param(
+            "\\{1, 2\\}",
+            "\\{2, 1\\}",
+            True,
+            marks=pytest.mark.xfail(strict=True, reason="a set's closing \\} is read as a command"),
+        ),
         ("x^2+y^2=49", "49=x^2+y^2", True),
         ("x=3", "3", False),
         ("½", "0.5", True),
@@ -137,21 +149,59 @@ def test_real_gold_answers_have_math_verifys_values() -> None:
         ("\\sin^2(1)+\\cos^2(1)", "1", True),
         ("2\\frac{a}{b}", "2a/b", True),
         ("", "", False),
-        pytest.param("post", "stop", False,
-                     marks=pytest.mark.xfail(strict=True, reason="words are products of their letters")),
+        pytest.param(
+            "post",
+            "stop",
+            False,
+            marks=pytest.mark.xfail(strict=True, reason="words are products of their letters"),
+        ),
         ("1/0", "1/0", False),
         ("9^{9^{9^9}}", "9^{9^{9^9}}", False),
     ],
-)  # fmt: skip
+)
 def test_same_values(one: str, other: str, same: bool) -> None:
     assert is_same_value(one, other) is same
     assert is_same_value(other, one) is same
 
 
 PIECES = st.sampled_from(
-    ["(", ")", "{", "}", "[", "]", "^", "_", "\\frac", "\\sqrt", "\\log", "\\pi", "\\sin", "\\overline{3}", "1", "23",
-     ".5", "x", "+", "-", "*", "/", "=", ",", " ", "%", "^\\circ", "\\{", "\\}", "½", "√", "²", "\\left", "\\"]
-)  # fmt: skip
+    [
+        "(",
+        ")",
+        "{",
+        "}",
+        "[",
+        "]",
+        "^",
+        "_",
+        "\\frac",
+        "\\sqrt",
+        "\\log",
+        "\\pi",
+        "\\sin",
+        "\\overline{3}",
+        "1",
+        "23",
+        ".5",
+        "x",
+        "+",
+        "-",
+        "*",
+        "/",
+        "=",
+        ",",
+        " ",
+        "%",
+        "^\\circ",
+        "\\{",
+        "\\}",
+        "½",
+        "√",
+        "²",
+        "\\left",
+        "\\",
+    ]
+)
 
 
 @given(st.one_of(st.text(max_size=300), st.lists(PIECES, max_size=60).map("".join)))
@@ -162,7 +212,9 @@ def test_no_text_raises(text: str) -> None:
     rewrite_plain(text)
 
 
-@pytest.mark.parametrize("unit", ["(", "{", "[", "\\frac", "\\frac{", "\\sqrt", "\\sqrt{", "9^", "9^{", "-", "\\log_", "x_", "(1,"])
+@pytest.mark.parametrize(
+    "unit", ["(", "{", "[", "\\frac", "\\frac{", "\\sqrt", "\\sqrt{", "9^", "9^{", "-", "\\log_", "x_", "(1,"]
+)
 @pytest.mark.parametrize("times", [5, 25, 119, 5000])
 def test_no_depth_raises(unit: str, times: int) -> None:
     for text in (unit * times, unit * times + "1", unit * times + "1" + "})]"[unit.count("(")] * times):

@@ -12,14 +12,50 @@ from benchmarks.scoring.option_letters import (
     read_lone_letter,
 )
 
-OPTIONS = {letter: f"the {word} thing" for letter, word in zip("ABCD", ("red", "blue", "old", "new"), strict=True)}
+OPTIONS = {
+    letter: f"the {word} thing" for letter, word in zip("ABCD", ("red", "blue", "old", "new"), strict=True)
+}
 LETTERS = st.sampled_from("ABCD")
-MEANT = st.sampled_from(["({})", "**{}**", "option {}", "the choice is {}", "we choose {}", "so it must be {}",
-                         "选{}", "[{}]", "Therefore {}.", "it is {}", "answer: {}"])  # fmt: skip
-DENIED = st.sampled_from(["it is not {}", "option {} is wrong", "({}) is incorrect", "{} is not right",
-                          "it is neither {}", "option {} does not fit", "we exclude option {}"])  # fmt: skip
-NO_OPTION = st.sampled_from(["the angle {} is right", "∠{}", "the point {}", "12 {}", "{}² is small", "{}'s line",
-                             "{}B is a chord", "is ${}=3$", "the line is {}-shaped", "is {} + 2"])  # fmt: skip
+MEANT = st.sampled_from(
+    [
+        "({})",
+        "**{}**",
+        "option {}",
+        "the choice is {}",
+        "we choose {}",
+        "so it must be {}",
+        "选{}",
+        "[{}]",
+        "Therefore {}.",
+        "it is {}",
+        "answer: {}",
+    ]
+)
+DENIED = st.sampled_from(
+    [
+        "it is not {}",
+        "option {} is wrong",
+        "({}) is incorrect",
+        "{} is not right",
+        "it is neither {}",
+        "option {} does not fit",
+        "we exclude option {}",
+    ]
+)
+NO_OPTION = st.sampled_from(
+    [
+        "the angle {} is right",
+        "∠{}",
+        "the point {}",
+        "12 {}",
+        "{}² is small",
+        "{}'s line",
+        "{}B is a chord",
+        "is ${}=3$",
+        "the line is {}-shaped",
+        "is {} + 2",
+    ]
+)
 
 
 @given(LETTERS, MEANT)
@@ -37,7 +73,9 @@ def test_denied_letters_do_not_count(letter: str, other: str, meant: str, denied
 
 
 @pytest.mark.xfail(strict=True, reason="a denied letter counts again when a list joins it with a meant one")
-@pytest.mark.parametrize("text", ["it is not A; (B)", "It is not A, B it is: option B.", "not (A), but **(B)**; (A), (B)"])
+@pytest.mark.parametrize(
+    "text", ["it is not A; (B)", "It is not A, B it is: option B.", "not (A), but **(B)**; (A), (B)"]
+)
 def test_a_denied_letter_in_a_list_does_not_count(text: str) -> None:
     assert read_letters(text, OPTIONS) == {"B"}
 
@@ -47,7 +85,10 @@ def test_letters_that_mean_something_else(letter: str, phrase: str) -> None:
     assert read_letters(phrase.format(letter), OPTIONS) == set()
 
 
-@given(st.sampled_from(["car", "red thing", "person", "drawing"]), st.sampled_from(["It is A {}", "the answer is A {}"]))
+@given(
+    st.sampled_from(["car", "red thing", "person", "drawing"]),
+    st.sampled_from(["It is A {}", "the answer is A {}"]),
+)
 def test_articles(noun: str, phrase: str) -> None:
     assert read_letters(phrase.format(noun), {}) == set()
 
@@ -61,7 +102,11 @@ def test_several_letters(letters: set[str], joint: str) -> None:
     assert read_letters(f"option {joint.join(sorted(letters))}", OPTIONS) == letters
 
 
-@given(LETTERS, st.sampled_from(["{}", "({})", "**{}**", " {}. ", "[{}]", "`{}`", "*{}*", "- {}", '"{}"']), st.booleans())
+@given(
+    LETTERS,
+    st.sampled_from(["{}", "({})", "**{}**", " {}. ", "[{}]", "`{}`", "*{}*", "- {}", '"{}"']),
+    st.booleans(),
+)
 def test_a_letter_alone(letter: str, form: str, small: bool) -> None:
     text = form.format(letter.lower() if small else letter)
     assert read_lone_letter(text, OPTIONS) == letter
@@ -92,9 +137,16 @@ def test_leading_letters(text: str, expected: tuple[str, bool]) -> None:
 
 @pytest.mark.parametrize(
     ("letter", "following", "word"),
-    [("A", " car", True), ("I", " see", True), ("A", " because", False), ("B", " car", False), ("A", "", False),
-     ("A", ". car", False), ("A", " Car", False)],
-)  # fmt: skip
+    [
+        ("A", " car", True),
+        ("I", " see", True),
+        ("A", " because", False),
+        ("B", " car", False),
+        ("A", "", False),
+        ("A", ". car", False),
+        ("A", " Car", False),
+    ],
+)
 def test_words_of_one_letter(letter: str, following: str, word: bool) -> None:
     assert is_word(letter, following) is word
 

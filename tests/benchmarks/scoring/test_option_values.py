@@ -39,7 +39,8 @@ def _say(style: str, answer: str) -> str:
 def test_the_right_one_of_formulas_is_read(style: str) -> None:
     rng = random.Random(style)
     wrong, unread = [], []
-    for _ in range(QUESTIONS):
+    questions = QUESTIONS if style in ("boxed", "boxed in mathematics", "phrase") else QUESTIONS // 4
+    for _ in range(questions):
         kind, options, letter, writings = make_question(rng)
         raw = _say(style, rng.choice(writings))
         found, rule = extract(raw, "option", options, longest=12)
@@ -47,8 +48,8 @@ def test_the_right_one_of_formulas_is_read(style: str) -> None:
             unread.append((kind, raw, options, rule))
         elif found != letter:
             wrong.append((kind, raw, options, found, rule))
-    assert len(wrong) <= QUESTIONS * 0.001, wrong[:5]
-    assert len(unread) <= QUESTIONS * 0.03, unread[:5]
+    assert len(wrong) <= questions * 0.001, wrong[:5]
+    assert len(unread) <= questions * 0.03, unread[:5]
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from benchmarks.scoring.repetition import is_repetitive
 
-UNITS = st.text("abcxyz\\{}=1+选是的", min_size=1, max_size=40).filter(lambda unit: set(unit) - set("-=_|+:.*~# "))
+UNITS = st.text("abcxyz\\{}=1+选是的", min_size=1, max_size=40).filter(
+    lambda unit: set(unit) - set("-=_|+:.*~# ")
+)
 PROSE = "First we look at the picture and count what lies on the left side of it. "
 NOUNS = ["cat", "tree", "river", "angle", "sum", "bottle", "chart", "line", "value", "ship", "leaf", "price"]
 VERBS = ["shows", "holds", "beats", "meets", "gives", "needs", "keeps", "finds"]
@@ -60,7 +62,9 @@ def test_numbers_are_no_loop(number: int) -> None:
         assert not is_repetitive(text)
 
 
-@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=2, max_size=30, unique_by=str))
+@given(
+    st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=2, max_size=30, unique_by=str)
+)
 def test_tables_are_no_loop(rows: list[list[int]]) -> None:
     table = "\n".join(["| a | b | c |", "|---|---|---|", *("| {} | {} | {} |".format(*row) for row in rows)])
     assert not is_repetitive(f"{PROSE}\n\n{table}\n| x | y | total |")
@@ -73,10 +77,14 @@ def test_tables_are_no_loop(rows: list[list[int]]) -> None:
         "",
         "-" * 80,
         "=" * 100,
-        pytest.param("| --- | --- | --- | --- | --- | --- | --- |",
-                     marks=pytest.mark.xfail(strict=True, reason="a spaced rule of a table is taken for a loop")),
-        pytest.param("| x | 0 | 0 | 0 | 0 |",
-                     marks=pytest.mark.xfail(strict=True, reason="equal cells of a row are taken for a loop")),
+        pytest.param(
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            marks=pytest.mark.xfail(strict=True, reason="a spaced rule of a table is taken for a loop"),
+        ),
+        pytest.param(
+            "| x | 0 | 0 | 0 | 0 |",
+            marks=pytest.mark.xfail(strict=True, reason="equal cells of a row are taken for a loop"),
+        ),
         "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12",
         "no no no",
         "ha ha ha ha",
@@ -88,6 +96,6 @@ def test_tables_are_no_loop(rows: list[list[int]]) -> None:
         PROSE * 3,
         "." * 60,
     ],
-)  # fmt: skip
+)
 def test_no_loops(text: str) -> None:
     assert not is_repetitive(text)
