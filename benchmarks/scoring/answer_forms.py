@@ -21,6 +21,7 @@ from benchmarks.scoring.option_values import (
 )
 from benchmarks.scoring.stated_numbers import read_number, read_number_alone, strip_markup, strip_unit
 
+_LONGEST = 2_000  # characters of a statement in which an option or a word is looked for
 _WRAPPED = re.compile(r"^\s*\$?\\(?:text|mathrm|textbf|mathbf|rm|bf)\s*\{(.*)\}\$?\s*$", re.DOTALL)
 _YES_NO = re.compile(r"\b(?:yes|no)\b", re.IGNORECASE)
 _CHINESE_NO = re.compile(r"^(?:不是|不对|没有|否|错|不)")
@@ -39,7 +40,8 @@ _PERCENT = re.compile(r"[-+]?[\d.,]+\s*\\?%")
 
 def reduce_answer(stated: str, kind: str, options: Options) -> str:
     """Reduce a stated answer to what its kind has; "" when it is none of that kind."""
-    return _FORMS[kind](_unwrap(stated), options)
+    stated = _unwrap(stated)
+    return _FORMS[kind](stated[:_LONGEST] if kind in ("yes_no", "option", "options") else stated, options)
 
 
 def is_exact(stated: str, kind: str, options: Options) -> bool:
