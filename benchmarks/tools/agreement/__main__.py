@@ -63,7 +63,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder for the tables")],
     mirror: Annotated[
         Path | None,
-        typer.Option(help="folder that stands for the hub, for text sources; else the hub's cache is read"),
+        typer.Option(help="folder that stands for the hub: OWNER/NAME a data set, for text sources"),
     ] = None,
     sources: Annotated[str, typer.Option(help="names, separated by commas; all if not given")] = "",
 ) -> None:

@@ -28,6 +28,11 @@ def score_texts(source: RecordedSource, mirror: Path | None) -> pd.DataFrame:
     """
     from benchmarks.foreign.stored_model import StoredModel
 
+    if mirror is None and source.questions is None:
+        raise UserError(
+            f"{source.outputs} has neither {source.name}.tsv nor {source.name}.questions.jsonl beside it, so"
+            " its questions come from a data set: name the folder that stands for the hub with --mirror."
+        )
     if mirror is not None and not mirror.is_dir():
         raise UserError(f"there is no folder {mirror}: name the one that stands for the hub with --mirror.")
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
