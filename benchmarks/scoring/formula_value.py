@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 LONGEST = 120  # characters
@@ -140,12 +141,11 @@ def _tokenize(text: str) -> list[str | float]:
 
 
 def _read_digits(digits: str, repeating: str | None) -> float:
-    value = float(digits)
-    if repeating:
-        period = re.sub(r"\D", "", repeating)
-        places = len(digits.partition(".")[2])
-        value += int(period) / (10 ** len(period) - 1) / 10**places
-    return value
+    if not repeating:
+        return float(digits)
+    period = re.sub(r"\D", "", repeating)
+    places = len(digits.partition(".")[2])
+    return float(Fraction(digits) + Fraction(int(period), (10 ** len(period) - 1) * 10**places))
 
 
 class _Parser:
