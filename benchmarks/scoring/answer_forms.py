@@ -75,7 +75,7 @@ def _read_yes_no(stated: str, _: Options) -> str:
 
 
 def _read_option(stated: str, options: Options) -> str:
-    """Read a letter at the front; else the option that is named, by text or by value; else the letter meant."""
+    """Read a letter at the front; else the option named, by text or by value; else the letter meant."""
     answer = clean_text(stated)
     text = _SAYS_OPTION.sub("", answer)
     if corrected := _CORRECTED.match(text):

@@ -329,9 +329,8 @@ class _Parser:
         if command in _FUNCTIONS:
             exponent = self._read_atom() if self._take("^") else 1 + 0j
             return complex(_FUNCTIONS[command](self._read_atom()) ** exponent)
-        if re.fullmatch(r"\\[a-zA-Z]{2,}", command):
-            if command in _GREEK:
-                return _give_number(command)
+        if command in _GREEK:
+            return _give_number(command)
         raise _UnknownGrammarError
 
     def _read_argument(self) -> complex:

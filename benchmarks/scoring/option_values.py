@@ -23,10 +23,12 @@ Options = Mapping[str, str]
 _LONGEST = 300  # characters of an answer that is compared
 _INLINE = re.compile(r"\\[()\[\]]|\\(?:rm|bf|it|displaystyle)(?![A-Za-z])")
 # Words that a text has by chance: as options they are named by themselves alone.
-_COMMON = {"a", "an", "i", "no", "none", "yes", "all", "both", "one", "the", "it", "true", "false", "left", "right",
-           "up", "down", "not", "or", "and", "is", "in", "at", "to", "of", "on", "we", "he", "other"}  # fmt: skip
+_COMMON = {"a", "an", "i", "no", "none", "yes", "all", "both", "one", "the", "it", "true", "false", "left",
+           "right", "up", "down", "not", "or", "and", "is", "in", "at", "to", "of", "on", "we", "he",
+           "other"}  # fmt: skip
 _FORMULA = re.compile(
-    r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π|[\d)]\s*[-+*/=]\s*[\d(]|[A-Za-z0-9)]\s*=\s*\S"
+    r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π"
+    r"|[\d)]\s*[-+*/=]\s*[\d(]|[A-Za-z0-9)]\s*=\s*\S"
     r"|\b\d*[A-Za-z]\s[-+*/]\s\d*[A-Za-z(]?\b|\d[A-Za-z]\s*[-+=]"
 )
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{\w+\*?\}")
@@ -50,7 +52,7 @@ def is_formula_like(text: str) -> bool:
 
 
 def match_whole(text: str, options: Options) -> str:
-    """Find the letter of the one option that `text` is, apart from spaces and LaTeX; "" for none or several."""
+    """Find the letter of the one option that `text` is, spaces and LaTeX apart; "" for none or several."""
     wanted = make_canonical(text[:_LONGEST])
     same = [letter for letter, option in options.items() if wanted and make_canonical(option) == wanted]
     return same[0] if len(same) == 1 else ""

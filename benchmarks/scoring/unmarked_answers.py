@@ -27,7 +27,8 @@ _LETTER_LINE = re.compile(
     r"^[*_\s\-\\\[(]*(?:[Oo]ption\s+)?[(\[]?([A-Z])(?:[)\].:*_]*\s*$|[)\].:]+[*_]*\s+\S)"
 )
 _LEADING_YES_NO = re.compile(
-    r"^[\"'“*_]*(yes|no)\b[\"'”*_]*(?=\s*(?:[,.;:!\n—–-]|$)|\s+(?:there|it|he|she|they|the|this|that|we|is|i)\b)",
+    r"^[\"'“*_]*(yes|no)\b[\"'”*_]*"
+    r"(?=\s*(?:[,.;:!\n—–-]|$)|\s+(?:there|it|he|she|they|the|this|that|we|is|i)\b)",
     re.IGNORECASE,
 )
 _CONCLUDING_YES_NO = re.compile(
@@ -41,19 +42,25 @@ _IDIOMS = re.compile(
 )
 # A closing remark says nothing of the answer.
 _CLOSING = re.compile(
-    r"\s*(?:I\s+hope|Hope\s+this|Let\s+me\s+know|Please\s+let\s+me\s+know|Feel\s+free|Do\s+you\s+(?:have|want|need)"
-    r"|Is\s+there\s+anything|If\s+you\s+have\s+any|Ask\s+me\s+if|Would\s+you\s+like|Thank\s+you)\b[^\n]{0,300}$",
+    r"\s*(?:I\s+hope|Hope\s+this|Let\s+me\s+know|Please\s+let\s+me\s+know|Feel\s+free"
+    r"|Do\s+you\s+(?:have|want|need)|Is\s+there\s+anything|If\s+you\s+have\s+any|Ask\s+me\s+if|Would\s+you\s+like|Thank\s+you)\b[^\n]{0,300}$",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
-    r"\b(?:sorry|apologi[sz]e|unfortunately)\b|\bas an ai\b|\bunable to\b|\b(?:can\s?not|can['’]t|could\s+not|couldn['’]t)\s+"
-    r"(?:\w+\s+){0,2}(?:see|read|view|determine|determined|answer|provide|be\s+(?:\w+\s+)?(?:determined|found|said|answered|seen|read|known|made|given)"
+    r"\b(?:sorry|apologi[sz]e|unfortunately)\b|\bas an ai\b|\bunable to\b"
+    r"|\b(?:can\s?not|can['’]t|could\s+not|couldn['’]t)\s+(?:\w+\s+){0,2}"
+    r"(?:see|read|view|determine|determined|answer|provide"
+    r"|be\s+(?:\w+\s+)?(?:determined|found|said|answered|seen|read|known|made|given)"
     r"|identify|find|tell|say|solve|access|process|give|help|make\s+out|draw|deduce|infer|assist)\b"
-    r"|\b(?:not|n['’]t)\s+(?:\w+\s+)?(?:possible|enough|provided|provide|given|clear|visible|specified|sufficient|contain|mentioned)\b"
-    r"|\b(?:insufficient|missing|lacks?|too little|without)\b[^.]{0,40}\b(?:information|data|picture|image|context|figure|diagram)"
+    r"|\b(?:not|n['’]t)\s+(?:\w+\s+)?"
+    r"(?:possible|enough|provided|provide|given|clear|visible|specified|sufficient|contain|mentioned)\b"
+    r"|\b(?:insufficient|missing|lacks?|too little|without)\b[^.]{0,40}"
+    r"\b(?:information|data|picture|image|context|figure|diagram)"
     r"|\bwithout\s+(?:a|an|the|any|more|seeing|further|additional)\b"
-    r"|\b(?:need|require|provide|say|give)\s+(?:\w+\s+)?(?:more|additional|further)\b|\bplease\s+(?:provide|say|give|upload|share|clarify)"
-    r"|\bno\s+(?:picture|image|information|table|figure|options?|context)\b[^.]{0,30}\b(?:provided|given|attached|available|here)",
+    r"|\b(?:need|require|provide|say|give)\s+(?:\w+\s+)?(?:more|additional|further)\b"
+    r"|\bplease\s+(?:provide|say|give|upload|share|clarify)"
+    r"|\bno\s+(?:picture|image|information|table|figure|options?|context)\b[^.]{0,30}"
+    r"\b(?:provided|given|attached|available|here)",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(r"\b(?:does|do|is|are|was)(?:\s+not|n['’]t)\b", re.IGNORECASE)
@@ -62,8 +69,8 @@ _ITEM = re.compile(
     re.MULTILINE,
 )
 _THERE_ARE = re.compile(
-    r"\bthere\s+(?:are|is|were|was|will\s+be|would\s+be|remain|remains)\s+(?:still\s+|now\s+|only\s+|about\s+|a\s+total\s+of\s+"
-    r"|exactly\s+|approximately\s+|in\s+total\s+)?[*_$]{0,3}([-\w][-\w.,]*)(?![/\w])",
+    r"\bthere\s+(?:are|is|were|was|will\s+be|would\s+be|remain|remains)\s+"
+    r"(?:still\s+|now\s+|only\s+|about\s+|a\s+total\s+of\s+|exactly\s+|approximately\s+|in\s+total\s+)?[*_$]{0,3}([-\w][-\w.,]*)(?![/\w])",
     re.IGNORECASE,
 )
 # "three cats and two dogs, so five animals"
@@ -74,22 +81,26 @@ _SO = re.compile(
 )
 # A number that something is compared with: "lower than 40".
 _COMPARED = re.compile(
-    r"\b(?:than|at\s+least|at\s+most|over|under|above|below|between|exceed(?:s|ing)?|up\s+to)\s+[$£€]?[-+]?\d[\d,]*(?:\.\d+)?\w?"
-    r"(?:\s+(?:and|to)\s+[$£€]?\d[\d,]*(?:\.\d+)?\w?)?"
-    r"|\b(?:than|least|most)\s+\d+\s*%", re.IGNORECASE
-)  # fmt: skip
+    r"\b(?:than|at\s+least|at\s+most|over|under|above|below|between|exceed(?:s|ing)?|up\s+to)\s+"
+    r"[$£€]?[-+]?\d[\d,]*(?:\.\d+)?\w?(?:\s+(?:and|to)\s+[$£€]?\d[\d,]*(?:\.\d+)?\w?)?"
+    r"|\b(?:than|least|most)\s+\d+\s*%",
+    re.IGNORECASE,
+)
 _OF_THEM = re.compile(r"\b(\d[\d,]*)\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
 _WORD_SAID = re.compile(
-    r"\b(?:is|are|was|were|be|equals|remains?|total(?:\s+of)?|left|makes|gives|has|have|counts?)\s+(?:only\s+|exactly\s+|still\s+)?"
-    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty\b|a\s+(?:hundred|dozen|thousand))",
+    r"\b(?:is|are|was|were|be|equals|remains?|total(?:\s+of)?|left|makes|gives|has|have|counts?)\s+"
+    r"(?:only\s+|exactly\s+|still\s+)?"
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty\b"
+    r"|a\s+(?:hundred|dozen|thousand))",
     re.IGNORECASE,
 )
 _EMPHASISED = re.compile(r"\*\*\s*\$?([-+]?\d[\d,]*(?:\.\d+)?)\s*%?[^*\d\n]{0,20}\*\*")
 _LAST_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)")
 _CONCLUDED = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|gives?|makes?|made|gets?|got|counted|count|counts|totals?|left\s+with)\s+"
-    r"(?:about\s+|approximately\s+|exactly\s+|only\s+|a\s+total\s+of\s+|equal\s+to\s+|therefore\s+|then\s+)?|[=≈]\s*)[*_$£€]{0,3}"
-    r"([-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)(?![\w(]|\.\d|\s*[-+*/^=<>]|\s*(?:times|more|less|fewer|out\s+of|of)\b)"
+    r"(?:about\s+|approximately\s+|exactly\s+|only\s+|a\s+total\s+of\s+|equal\s+to\s+|therefore\s+|then\s+)?"
+    r"|[=≈]\s*)[*_$£€]{0,3}([-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)"
+    r"(?![\w(]|\.\d|\s*[-+*/^=<>]|\s*(?:times|more|less|fewer|out\s+of|of)\b)"
 )
 _IN_MATH = re.compile(r"\$\$?([^$\n]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _BOLD_END = re.compile(r"\*\*([^*\n]+)\*\*[\s.!]*$")
@@ -325,7 +336,7 @@ def _find_letters_with_text(text: str, options: Options) -> set[str]:
 
 
 def _match_conclusion(sentence: str, options: Options) -> str:
-    """Match what a sentence ends with, after "is" or "=", or in its last formula, with the options by value."""
+    """Match a sentence's end, after "is" or "=", or its last formula with the options by value."""
     formulas = [next(part for part in m.groups() if part is not None) for m in _IN_MATH.finditer(sentence)]
     said = _AFTER_IS.match(sentence)
     for candidate in (said[1] if said else "", formulas[-1] if formulas else ""):

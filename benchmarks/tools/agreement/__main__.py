@@ -1,8 +1,9 @@
 """Measure how far our scores agree with reference judgements of recorded outputs, source by source.
 
-python -m benchmarks.tools.agreement ../shared/data/real_outputs --mirror ../shared/data/mirror --out agreement
+python -m benchmarks.tools.agreement ../shared/data/real_outputs --mirror ../shared/data/mirror --out FOLDER
 writes agreement.csv and agreement.md (agreement and Cohen's kappa with the reference of our scores, of
-VLMEvalKit's or lm-eval's own rules, and of math-verify on the raw text) and disagreements.csv, an output a line.
+VLMEvalKit's or lm-eval's own rules, and of math-verify on the raw text) and disagreements.csv, an output a
+line.
 """
 
 from pathlib import Path
@@ -24,8 +25,8 @@ READERS = {"ours": "correct", "stock": "correct_raw", "math_verify": "by_math_ve
 COLUMNS = ["source", "reference", "n", "reference_right"] + [
     f"{reader}_{figure}" for reader in READERS for figure in ("right", "agreement", "kappa")
 ]
-_DISAGREEMENTS = ["source", "model", "index", "kind", "fault", "rule", "answer", "extracted", "reference_extracted",
-                  "reference_correct", "correct", "correct_raw", "raw"]  # fmt: skip
+_DISAGREEMENTS = ["source", "model", "index", "kind", "fault", "rule", "answer", "extracted",
+                  "reference_extracted", "reference_correct", "correct", "correct_raw", "raw"]  # fmt: skip
 
 
 def compare_readers(name: str, table: pd.DataFrame) -> list[dict[str, object]]:
@@ -57,8 +58,10 @@ def list_disagreements(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """List the outputs that we and the reference judge differently, with the kind of fault it may be."""
     ours, reference = table["correct"] >= 0.5, table["reference_correct"].astype(bool)
     differing = table[ours != reference].assign(source=name)
-    faults = ["gives" if row.correct >= 0.5 else "unread" if pd.isna(row.extracted) else "loses"
-              for row in differing.itertuples()]  # fmt: skip
+    faults = [
+        "gives" if correct >= 0.5 else "unread" if pd.isna(extracted) else "loses"
+        for correct, extracted in zip(differing["correct"], differing["extracted"], strict=True)
+    ]
     worse = (differing["correct_raw"] >= 0.5) & differing["reference_correct"].astype(bool)
     faults = ["stock right" if w else fault for w, fault in zip(worse, faults, strict=True)]
     return differing.assign(fault=faults)[_DISAGREEMENTS]
@@ -67,13 +70,15 @@ def list_disagreements(name: str, table: pd.DataFrame) -> pd.DataFrame:
 def write_markdown(table: pd.DataFrame) -> str:
     """Write the table of sources: a reader's cell is share judged right, agreement and kappa."""
     lines = [
-        "| source | reference | n | reference right | ours: right, agreement, kappa | stock | math-verify on the raw text |",
+        "| source | reference | n | reference right | ours: right, agreement, kappa | stock "
+        "| math-verify on the raw text |",
         "|---|---|---|---|---|---|---|",
     ]
     for _, row in table.iterrows():
         cells = [
             "-" if pd.isna(row.get(f"{reader}_right"))
-            else f"{row[f'{reader}_right']:.3f}: {row[f'{reader}_agreement']:.4f}, {row[f'{reader}_kappa']:.3f}"
+            else f"{row[f'{reader}_right']:.3f}: {row[f'{reader}_agreement']:.4f}"
+            f", {row[f'{reader}_kappa']:.3f}"
             for reader in READERS
         ]  # fmt: skip
         lines.append(

@@ -1,4 +1,4 @@
-"""Score recorded outputs to questions on pictures as a study would: items, extraction, VLMEvalKit's metric."""
+"""Score recorded outputs to questions on pictures as a study would, by VLMEvalKit's metric."""
 
 import tempfile
 from pathlib import Path
@@ -29,9 +29,9 @@ class RecordedAnswer:
 def score_pictures(source: RecordedSource) -> pd.DataFrame:
     """Score every output of a source.
 
-    Returns its rows with kind, options, answer, extracted, rule, correct (ours) and correct_raw (VLMEvalKit's rules on
-    the raw text). A question that a model was not asked counts as unanswered while the metric runs, and is
-    left out of the result. Raises UserError for an output to a question that the table lacks.
+    Returns its rows with kind, options, answer, extracted, rule, correct (ours) and correct_raw (VLMEvalKit's
+    rules on the raw text). A question that a model was not asked counts as unanswered while the metric runs,
+    and is left out of the result. Raises UserError for an output to a question that the table lacks.
     """
     assert source.table is not None
     definition = _define(source.name, source.table)
@@ -51,7 +51,10 @@ def score_pictures(source: RecordedSource) -> pd.DataFrame:
                 raws = dict(zip(rows["index"], rows["raw"], strict=True))
                 answers = [RecordedAnswer(raws.get(item.index, "")) for item in items]
                 scores = score_answers(str(model), questions, {definition.name: answers})
-                scores = scores.assign(kind=[e.kind for e in expected], options=[e.options for e in expected])
+                scores = scores.assign(
+                    kind=[e.kind for e in expected],
+                    options=pd.Series([e.options for e in expected], index=scores.index, dtype=object),
+                )
                 columns = [
                     "index",
                     "kind",

@@ -1,8 +1,8 @@
 """Read recorded outputs: per source a table of questions, and what models said with a reference judgement.
 
-A folder holds NAME.outputs.jsonl, a line per output: model, index, raw, reference_correct, reference_extracted;
-beside it NAME.tsv with the questions in VLMEvalKit's columns, or NAME.questions.jsonl (index, problem, answer),
-or neither for a data set of lm-eval's mirror.
+A folder holds NAME.outputs.jsonl, a line per output: model, index, raw, reference_correct,
+reference_extracted; beside it NAME.tsv with the questions in VLMEvalKit's columns, or NAME.questions.jsonl
+(index, problem, answer), or neither for a data set of lm-eval's mirror.
 """
 
 import json

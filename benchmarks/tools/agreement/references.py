@@ -29,7 +29,7 @@ def complete_references(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verify_raw(table: pd.DataFrame) -> list[float]:
-    """Judge raw texts by math-verify alone, as `verify(parse(gold), parse(raw))`; nan where letters are asked for."""
+    """Judge raw texts by math-verify, as `verify(parse(gold), parse(raw))`; nan where letters are wanted."""
     return [
         float("nan") if row.kind not in ("number", "math") else float(_verify(str(row.raw), str(row.answer)))
         for row in table.itertuples()

@@ -50,7 +50,8 @@ def score_texts(source: RecordedSource, mirror: Path | None) -> pd.DataFrame:
                 table = score_with(str(model), tasks, StoredModel(tasks, stored), chat=False)
                 table = table[["index", "answer", "extracted", "rule", "correct", "correct_raw"]]
                 table = table.rename(columns={"index": "row"}).assign(
-                    kind=task.answers, options=[{}] * len(table)
+                    kind=task.answers,
+                    options=pd.Series([{}] * len(table), index=table.index, dtype=object),
                 )
                 parts.append(rows.merge(table, on="row", validate="one_to_one"))
                 progress.advance()
