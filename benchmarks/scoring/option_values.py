@@ -14,8 +14,10 @@ _UNIT_NAMES = {
     **dict.fromkeys(("centimetre", "centimetres", "centimeter", "centimeters"), "cm"),
     **dict.fromkeys(("kilometre", "kilometres", "kilometer", "kilometers"), "km"),
     **dict.fromkeys(("kilogram", "kilograms", "kgs"), "kg"), **dict.fromkeys(("gram", "grams"), "g"),
-    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"), **dict.fromkeys(("minute", "minutes", "mins"), "min"),
-    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"), **dict.fromkeys(("foot", "feet"), "ft"),
+    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
+    **dict.fromkeys(("minute", "minutes", "mins"), "min"),
+    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
+    **dict.fromkeys(("foot", "feet"), "ft"),
     **dict.fromkeys(("inch", "inches"), "in"), **dict.fromkeys(("unit", "units"), ""),
 }  # fmt: skip
 Options = Mapping[str, str]

@@ -76,7 +76,8 @@ _THERE_ARE = re.compile(
 # "three cats and two dogs, so five animals"
 _SO = re.compile(
     r".*\b(?:so|thus|hence|therefore)\b,?\s+(?:(?:it|this|that|there)\s+(?:is|are|makes)\s+)?[*_$]{0,3}"
-    rf"([-+]?\d[\d,]*(?:\.\d+)?(?![\w.]|\s*[-+*/^=<>])|{NUMBER_WORD}(?:[- ](?:and\s)?{NUMBER_WORD})*)(?!\s+(?:of|times|more|less)\b)",
+    rf"([-+]?\d[\d,]*(?:\.\d+)?(?![\w.]|\s*[-+*/^=<>])|{NUMBER_WORD}(?:[- ](?:and\s)?{NUMBER_WORD})*)"
+    r"(?!\s+(?:of|times|more|less)\b)",
     re.IGNORECASE | re.DOTALL,
 )
 # A number that something is compared with: "lower than 40".
@@ -237,8 +238,8 @@ def _read_number(text: str, sentences: list[str], longest: int) -> Iterator[Cand
         yield text, "whole text"
     if formula := _find_last_formula(text):
         yield formula, "last number"
-    if said := _SO.match(last):
-        yield said[1], "last number"
+    if concluded_so := _SO.match(last):
+        yield concluded_so[1], "last number"
     last = last.replace("–", "-").replace("−", "-")
     numbers = _LAST_NUMBER.findall(_COMPARED.sub(" ", last))
     if said := [word for word in _THERE_ARE.findall(last) if read_number(word)]:
