@@ -50,8 +50,8 @@ class StoredPrediction:
     """Holds one stored prediction.
 
     `key` identifies everything that it depends on, `item` the question; `sum` is 16 hex digits of all other
-    fields. Of an answer made elsewhere tokens, truncated and seconds may be unknown: None. `failure` and `reason`
-    are written for questions alone that could not be answered.
+    fields. Of an answer made elsewhere tokens, truncated and seconds may be unknown: None. `failure` and
+    `reason` are written for questions alone that could not be answered.
     """
 
     key: str

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 LONGEST = 120  # characters
@@ -140,12 +141,11 @@ def _tokenize(text: str) -> list[str | float]:
 
 
 def _read_digits(digits: str, repeating: str | None) -> float:
-    value = float(digits)
-    if repeating:
-        period = re.sub(r"\D", "", repeating)
-        places = len(digits.partition(".")[2])
-        value += int(period) / (10 ** len(period) - 1) / 10**places
-    return value
+    if not repeating:
+        return float(digits)
+    period = re.sub(r"\D", "", repeating)
+    places = len(digits.partition(".")[2])
+    return float(Fraction(digits) + Fraction(int(period), (10 ** len(period) - 1) * 10**places))
 
 
 class _Parser:
@@ -329,9 +329,8 @@ class _Parser:
         if command in _FUNCTIONS:
             exponent = self._read_atom() if self._take("^") else 1 + 0j
             return complex(_FUNCTIONS[command](self._read_atom()) ** exponent)
-        if re.fullmatch(r"\\[a-zA-Z]{2,}", command):
-            if command in _GREEK:
-                return _give_number(command)
+        if command in _GREEK:
+            return _give_number(command)
         raise _UnknownGrammarError
 
     def _read_argument(self) -> complex:

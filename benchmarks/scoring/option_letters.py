@@ -1,4 +1,4 @@
-"""Read option letters from text: which stand for options, and which are articles, points, variables or units."""
+"""Read option letters from text: which are options, and which articles, points, variables or units."""
 
 import re
 from collections.abc import Mapping
@@ -15,16 +15,20 @@ _SEVERAL = re.compile(
 _ANY_SEVERAL = re.compile(rf"(?<![\w'])[A-Z]{_LIST_JOINT}[A-Z](?![\w'])(?:{_LIST_JOINT}[A-Z](?![\w']))*")
 _DISMISSED = re.compile(
     r"^[)\]*_.:,]*\s*(?:[^.;:\n]{0,40}?\s)?(?:is|are|was|were|does|do|can|could|would|seems?)\s*"
-    r"(?:n't\b|n’t\b|not\b|never\b|also not\b)|^[)\]*_]*\s*(?:[^.;:\n]{0,40}?\s)?(?:is|are|was|were)\s+(?:clearly\s+|also\s+)?"
+    r"(?:n't\b|n’t\b|not\b|never\b|also not\b)"
+    r"|^[)\]*_]*\s*(?:[^.;:\n]{0,40}?\s)?(?:is|are|was|were)\s+(?:clearly\s+|also\s+)?"
     r"(?:incorrect|wrong|false|inapplicable|invalid|excluded|eliminated|ruled out|out\b|tempting|too\b)",
     re.IGNORECASE,
 )
-_DENYING = re.compile(r"(?:\bnot|n't|n’t|\bneither|\bnor|\bnever|\bexcept|\bthan|\bexclude|\beliminate|\breject)\s+"
-                      r"(?:the\s+)?(?:option\s+|choice\s+|answer\s+|set\s+)?[(\[*_]*$", re.IGNORECASE)  # fmt: skip
+_DENYING = re.compile(
+    r"(?:\bnot|n't|n’t|\bneither|\bnor|\bnever|\bexcept|\bthan|\bexclude|\beliminate|\breject)\s+"
+    r"(?:the\s+)?(?:option\s+|choice\s+|answer\s+|set\s+)?[(\[*_]*$",
+    re.IGNORECASE,
+)
 # What a letter follows when it is meant as an option.
 _CUE = (
-    r"(?:\b(?:options?|choices?|letters?|answers?|is|are|be|was|pick|choose|chose|select|selected|selecting|choosing"
-    r"|with|so|thus|hence|therefore|as|say|guess|marked|labell?ed|to)\b|[:：]|->|→|⇒|=>|选|为|是|选项)"
+    r"(?:\b(?:options?|choices?|letters?|answers?|is|are|be|was"
+    r"|pick|choose|chose|select|selected|selecting|choosing|with|so|thus|hence|therefore|as|say|guess|marked|labell?ed|to)\b|[:：]|->|→|⇒|=>|选|为|是|选项)"
 )
 _CUED = re.compile(
     rf"{_CUE}[\s*_\"'`(\[,:：]{{0,4}}([A-Z])(?![\w'’])(?!\s*[-+*/^=<>≈∥⊥°×|])(?!\s*\\(?!\(|\))[a-z])", re.I
@@ -39,8 +43,9 @@ _SET = re.compile(
     re.I,
 )
 # What follows "the answer is A", when A is the letter and not the article.
-_NOT_A_NOUN = ("and", "as", "because", "but", "for", "is", "since", "so", "which", "with", "based", "given", "in",
-               "or", "from", "by", "the", "this", "that", "we", "it", "there", "where", "when", "if")  # fmt: skip
+_NOT_A_NOUN = ("and", "as", "because", "but", "for", "is", "since", "so", "which", "with", "based",
+               "given", "in", "or", "from", "by", "the", "this", "that", "we", "it", "there", "where",
+               "when", "if")  # fmt: skip
 
 
 def read_lone_letter(text: str, options: Options) -> str:
@@ -63,7 +68,9 @@ def read_leading_letter(text: str, options: Options) -> tuple[str, bool]:
     ) or _DISMISSED.match(rest):
         return "", False
     sure = (
-        bool(leading[2].strip()) and leading[2].strip()[0] != "," or not rest.strip() or continues(leading[3])
+        (bool(leading[2].strip()) and leading[2].strip()[0] != ",")
+        or not rest.strip()
+        or continues(leading[3])
     )
     if leading[2].startswith(","):  # "A, because", but not "A, B"
         sure = True
@@ -80,7 +87,7 @@ def names_several(text: str, options: Options) -> bool:
 
 
 def read_letters(text: str, options: Options, *, sets: bool = False) -> set[str]:
-    """Find the letters that a sentence means as options: in brackets, in bold, or after a word such as "option".
+    """Find the letters that a sentence means as options: in brackets, in bold, after a word such as "option".
 
     Denied and dismissed ones ("not A", "A is wrong") do not count, nor do articles and names of points.
 

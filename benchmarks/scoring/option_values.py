@@ -7,15 +7,30 @@ from functools import lru_cache
 from benchmarks.scoring.formula_value import evaluate_formula, is_same_value
 from benchmarks.scoring.stated_numbers import MARKUP, read_number_alone, strip_markup, strip_unit
 
+# Units that are written out, and what they are.
+_UNIT_NAMES = {
+    **dict.fromkeys(("degree", "degrees", "deg"), "°"), **dict.fromkeys(("percent", "percentage"), "%"),
+    **dict.fromkeys(("metre", "metres", "meter", "meters"), "m"),
+    **dict.fromkeys(("centimetre", "centimetres", "centimeter", "centimeters"), "cm"),
+    **dict.fromkeys(("kilometre", "kilometres", "kilometer", "kilometers"), "km"),
+    **dict.fromkeys(("kilogram", "kilograms", "kgs"), "kg"), **dict.fromkeys(("gram", "grams"), "g"),
+    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
+    **dict.fromkeys(("minute", "minutes", "mins"), "min"),
+    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
+    **dict.fromkeys(("foot", "feet"), "ft"),
+    **dict.fromkeys(("inch", "inches"), "in"), **dict.fromkeys(("unit", "units"), ""),
+}  # fmt: skip
 Options = Mapping[str, str]
 
 _LONGEST = 300  # characters of an answer that is compared
 _INLINE = re.compile(r"\\[()\[\]]|\\(?:rm|bf|it|displaystyle)(?![A-Za-z])")
 # Words that a text has by chance: as options they are named by themselves alone.
-_COMMON = {"a", "an", "i", "no", "none", "yes", "all", "both", "one", "the", "it", "true", "false", "left", "right",
-           "up", "down", "not", "or", "and", "is", "in", "at", "to", "of", "on", "we", "he", "other"}  # fmt: skip
+_COMMON = {"a", "an", "i", "no", "none", "yes", "all", "both", "one", "the", "it", "true", "false", "left",
+           "right", "up", "down", "not", "or", "and", "is", "in", "at", "to", "of", "on", "we", "he",
+           "other"}  # fmt: skip
 _FORMULA = re.compile(
-    r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π|[\d)]\s*[-+*/=]\s*[\d(]|[A-Za-z0-9)]\s*=\s*\S"
+    r"\\(?!text|mathrm|textbf|mathbf|%|\$|&|#|_|\"|')[A-Za-z{}]|\^|√|π"
+    r"|[\d)]\s*[-+*/=]\s*[\d(]|[A-Za-z0-9)]\s*=\s*\S"
     r"|\b\d*[A-Za-z]\s[-+*/]\s\d*[A-Za-z(]?\b|\d[A-Za-z]\s*[-+=]"
 )
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{\w+\*?\}")
@@ -39,7 +54,7 @@ def is_formula_like(text: str) -> bool:
 
 
 def match_whole(text: str, options: Options) -> str:
-    """Find the letter of the one option that `text` is, apart from spaces and LaTeX; "" for none or several."""
+    """Find the letter of the one option that `text` is, spaces and LaTeX apart; "" for none or several."""
     wanted = make_canonical(text[:_LONGEST])
     same = [letter for letter, option in options.items() if wanted and make_canonical(option) == wanted]
     return same[0] if len(same) == 1 else ""
@@ -136,7 +151,8 @@ def _unit_of(text: str) -> str:
     """What stands after a number or formula, in one form; "" for nothing."""
     plain = MARKUP.sub(r" \1", _rewrite_unit(text)).strip()
     bare = strip_unit(plain)
-    return re.sub(r"[\s{}.]", "", plain[len(bare) :]).lower() if plain.startswith(bare) else ""
+    unit = re.sub(r"[\s{}.]", "", plain[len(bare) :]).lower() if plain.startswith(bare) else ""
+    return _UNIT_NAMES.get(unit, unit)
 
 
 def _rewrite_unit(text: str) -> str:

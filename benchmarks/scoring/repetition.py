@@ -10,8 +10,8 @@ _RULE = 240  # of dashes and the like: a line across the page, or a table's, is 
 def is_repetitive(raw: str, times: int = 4, words: int = 8) -> bool:
     """Tell whether the text ends in a loop: some word sequence `times` times in a row, `words` words in all.
 
-    The last round may be cut off. What has no spaces, such as "!!!...", "\\frac{1}{2}\\frac{1}{2}..." or Han, is
-    compared sign by sign.
+    The last round may be cut off. What has no spaces, such as "!!!...", "\\frac{1}{2}\\frac{1}{2}..." or Han,
+    is compared sign by sign.
     """
     return _ends_in_word_loop(raw[-10 * _TAIL :].split(), times, words) or _ends_in_sign_loop(raw, times)
 

@@ -22,8 +22,8 @@ _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{")
 # "answer" as a verb states nothing; nor does it in "question and answer session".
 _NOT_VERB = "".join(
     rf"(?<!\b{word} )"
-    for word in ("to", "can", "not", "must", "will", "and", "we", "I", "you", "they", "could", "should", "cannot",
-                 "would", "n't", "help", "please", "let me")
+    for word in ("to", "can", "not", "must", "will", "and", "we", "I", "you", "they", "could", "should",
+                 "cannot", "would", "n't", "help", "please", "let me")
 ).replace(r"(?<!\bn't )", "(?<!n't )")  # fmt: skip
 _NOUN = rf"\b(?:(?-i:(?<!and )Answer|ANSWER)|{_NOT_VERB}answer|answer(?=s?[*_\s]{{0,5}}[:=：]))"
 _HAN = r"答案\s*(?:应该|应当|应|就)?\s*(?:是|为|選|选)?"
@@ -36,7 +36,8 @@ _NUMBER_WORD = (
     r"|sixty|seventy|eighty|ninety|hundred)\b"
 )
 _COPULA = (
-    r"(?:(?:is|are|was|were|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be|seems\s+to\s+be)\b(?!\s+(?:the|a)\s+(?:option|one)\s+that\b)"
+    r"(?:(?:is|are|was|were|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be|seems\s+to\s+be)\b"
+    r"(?!\s+(?:the|a)\s+(?:option|one)\s+that\b)"
     r"|is(?=n['’]t)|[:=：]|->|→)"
 )
 _SUBJECT = (
@@ -103,9 +104,7 @@ def drop_next_question(text: str) -> str:
 
 def find_json(text: str) -> Statement | None:
     """Find the last JSON field "short answer"."""
-    last = None
-    for last in _SHORT_ANSWER.finditer(text):
-        pass
+    last = _find_last(_SHORT_ANSWER, text)
     if last is None:
         return None
     content = re.sub(r'\\(["\\/])', r"\1", last[1]) if last[1] else last[2]
@@ -114,9 +113,7 @@ def find_json(text: str) -> Statement | None:
 
 def find_box(text: str) -> Statement | None:
     """Find the last \\boxed{...}, braces balanced; None if there is none or it is cut off."""
-    last = None
-    for last in _BOX.finditer(text):
-        pass
+    last = _find_last(_BOX, text)
     if last is None:
         return None
     depth = 1
@@ -129,12 +126,17 @@ def find_box(text: str) -> Statement | None:
 
 def find_tag(text: str) -> Statement | None:
     """Find the last <answer>...</answer>, or the like of it."""
-    last = None
-    for last in _TAG.finditer(text):
-        pass
+    last = _find_last(_TAG, text)
     if last is None:
         return None
     return Statement(last[1] or last[2] or "", "answer tag", last.start(), last.end())
+
+
+def _find_last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = None
+    for found in pattern.finditer(text):
+        last = found
+    return last
 
 
 def find_phrases(text: str, *, in_words: bool) -> Iterator[Statement]:

@@ -25,7 +25,9 @@ def read_by_stock_rule(raw: str, expected: ExpectedAnswer) -> str | None:
         return None
     if letter in "AI":
         places = [place for place, sign in enumerate(spoken) if sign == letter]
-        if all(is_word(letter, spoken[place + 1 :]) or spoken[place + 1 : place + 2].isalpha() for place in places):
+        if all(
+            is_word(letter, spoken[place + 1 :]) or spoken[place + 1 : place + 2].isalpha()
+            for place in places
+        ):
             return None
     return str(letter)
-

@@ -24,7 +24,7 @@ FORMATS = {"p": ".4g", "four_digits": ".4g", "two_decimals": ".2f"}
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its name in the CSV, the kind of its values, whether only some studies have it."""
+    """One column of a table: its name in the CSV, the kind of its values, whether only some have it."""
 
     name: str
     kind: TextKind | NumberKind

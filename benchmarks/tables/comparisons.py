@@ -182,7 +182,8 @@ def show_selection(selection: pd.DataFrame) -> Table:
 def build_style_rows(study: Compared, scores: pd.DataFrame, headings: list[str]) -> pd.DataFrame:
     """Count each variant's failures of form per group, and score its extracted and its raw answers.
 
-    `by_stock_rule`, the share that VLMEvalKit's rule read where ours read nothing, is there if it is ever above 0.
+    `by_stock_rule`, the share that VLMEvalKit's rule read where ours read nothing, is there if it is ever
+    above 0.
     """
     rows = []
     for variant in study.variants:

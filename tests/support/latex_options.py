@@ -14,18 +14,32 @@ def _fraction(rng: random.Random) -> Writings:
         value += Fraction(1, 2)
     sign = rng.choice(["", "", "-"])
     t, b = value.numerator, value.denominator
-    return (f"{sign}{t}/{b}", f"{sign}\\frac{{{t}}}{{{b}}}", f"{sign}\\dfrac{{{t}}}{{{b}}}", f"${sign}\\frac{{{t}}}{{{b}}}$")
+    return (
+        f"{sign}{t}/{b}",
+        f"{sign}\\frac{{{t}}}{{{b}}}",
+        f"{sign}\\dfrac{{{t}}}{{{b}}}",
+        f"${sign}\\frac{{{t}}}{{{b}}}$",
+    )
 
 
 def _root(rng: random.Random) -> Writings:
     factor, inside = rng.randint(1, 9), rng.choice([2, 3, 5, 6, 7, 10, 11])
     written = "" if factor == 1 else str(factor)
-    return (f"{written}√{inside}", f"{written}\\sqrt{{{inside}}}", f"${written}\\sqrt{{{inside}}}$", f"{written}\\sqrt {inside}")
+    return (
+        f"{written}√{inside}",
+        f"{written}\\sqrt{{{inside}}}",
+        f"${written}\\sqrt{{{inside}}}$",
+        f"{written}\\sqrt {inside}",
+    )
 
 
 def _root_fraction(rng: random.Random) -> Writings:
     inside, bottom = rng.choice([2, 3, 5, 7]), rng.randint(2, 9)
-    return (f"\\frac{{\\sqrt{{{inside}}}}}{{{bottom}}}", f"√{inside}/{bottom}", f"\\dfrac{{\\sqrt{{{inside}}}}}{{{bottom}}}")
+    return (
+        f"\\frac{{\\sqrt{{{inside}}}}}{{{bottom}}}",
+        f"√{inside}/{bottom}",
+        f"\\dfrac{{\\sqrt{{{inside}}}}}{{{bottom}}}",
+    )
 
 
 def _pi(rng: random.Random) -> Writings:
@@ -35,7 +49,13 @@ def _pi(rng: random.Random) -> Writings:
 
 def _angle(rng: random.Random) -> Writings:
     degrees = rng.randint(1, 180)
-    return (f"{degrees}°", f"{degrees}^\\circ", f"{degrees}^{{\\circ}}", f"${degrees}^{{\\circ}}$", f"{degrees}")
+    return (
+        f"{degrees}°",
+        f"{degrees}^\\circ",
+        f"{degrees}^{{\\circ}}",
+        f"${degrees}^{{\\circ}}$",
+        f"{degrees}",
+    )
 
 
 def _percent(rng: random.Random) -> Writings:
@@ -45,7 +65,13 @@ def _percent(rng: random.Random) -> Writings:
 
 def _thousands(rng: random.Random) -> Writings:
     number = rng.randint(1000, 99_999)
-    return (f"{number}", f"{number:,}", f"{number:,}".replace(",", "{,}"), f"{number}.0", f"{number:,}".replace(",", "\\,"))
+    return (
+        f"{number}",
+        f"{number:,}",
+        f"{number:,}".replace(",", "{,}"),
+        f"{number}.0",
+        f"{number:,}".replace(",", "\\,"),
+    )
 
 
 def _pair(rng: random.Random) -> Writings:
@@ -56,8 +82,13 @@ def _pair(rng: random.Random) -> Writings:
 def _polynomial(rng: random.Random) -> Writings:
     a, b, c = rng.randint(1, 5), rng.randint(1, 9), rng.randint(1, 9)
     first = "" if a == 1 else str(a)
-    return (f"{first}x^2+{b}x+{c}", f"{first}x^{{2}}+{b}x+{c}", f"${first}x^2 + {b}x + {c}$", f"{first}x²+{b}x+{c}",
-            f"{c}+{b}x+{first}x^2")  # fmt: skip
+    return (
+        f"{first}x^2+{b}x+{c}",
+        f"{first}x^{{2}}+{b}x+{c}",
+        f"${first}x^2 + {b}x + {c}$",
+        f"{first}x²+{b}x+{c}",
+        f"{c}+{b}x+{first}x^2",
+    )
 
 
 def _power(rng: random.Random) -> Writings:
@@ -72,7 +103,13 @@ def _small_power(rng: random.Random) -> Writings:
 
 def _length(rng: random.Random) -> Writings:
     number = rng.randint(1, 300)
-    return (f"{number} cm", f"{number}\\text{{ cm}}", f"${number} \\mathrm{{~cm}}$", f"{number}\\,\\mathrm{{cm}}", f"{number}")
+    return (
+        f"{number} cm",
+        f"{number}\\text{{ cm}}",
+        f"${number} \\mathrm{{~cm}}$",
+        f"{number}\\,\\mathrm{{cm}}",
+        f"{number}",
+    )
 
 
 def _ratio(rng: random.Random) -> Writings:

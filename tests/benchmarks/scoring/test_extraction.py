@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.miniature.question_families import FAMILIES, ask
+from benchmarks.scoring.extraction import extract
 from benchmarks.scoring.option_values import find_option
 from benchmarks.scoring.repetition import is_repetitive
-from benchmarks.scoring.extraction import extract
 from benchmarks.scoring.stated_numbers import read_number
 
 WORDS = st.sampled_from(["three", "twenty-one", "red", "northeast", "8", "3.5", "-2", "B", "yes"])
