@@ -170,7 +170,8 @@ def test_no_bar_of_a_library_reaches_the_terminal(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "TQDM_DISABLE"} | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [
-            sys.executable, "-m", "benchmarks.tools.agreement", tmp_path, "--mirror", mirror, "--out", tmp_path / "o",
+            sys.executable, "-m", "benchmarks.tools.agreement", tmp_path, "--mirror", mirror, "--out",
+            tmp_path / "o",
         ],
         env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip

@@ -3,22 +3,19 @@
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from benchmarks.tools.agreement.__main__ import main
 from tests.benchmarks.conftest import invoke
+from tests.support.shared_data import find_shared
 
-SHARED = Path(__file__).resolve().parents[5] / "shared/data"
-# Measured on these very outputs with the extractor's version 2; on HallusionBench, where one answer more or less is
-# 0.015, with version 3.
+# Measured on these very outputs with the extractor's version 2; on HallusionBench, where one answer is 0.015,
+# with version 3.
 LEAST = {"HallusionBench": 0.9697, "MMMU_DEV_VAL": 0.9567}
 SLACK = 0.001
 
 
 def test_agreement_is_kept(tmp_path: Path) -> None:
-    outputs = SHARED / "real_outputs"
-    if not outputs.is_dir():
-        pytest.skip("no recorded outputs beside the project (../shared/data/real_outputs)")
+    outputs = find_shared("real_outputs")
     result = invoke(main, outputs, "--out", tmp_path, "--sources", ",".join(LEAST))
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "agreement.csv").query("reference == 'as published'").set_index("source")
