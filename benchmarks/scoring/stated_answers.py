@@ -1,5 +1,6 @@
 """Find where a text states its answer: a JSON field, a box, a tag, a phrase such as "the answer is"."""
 
+import itertools
 import re
 import string
 from collections.abc import Iterator
@@ -14,9 +15,7 @@ _LONGEST = 600  # characters of what follows a phrase
 _SHORT_LINE = 12  # words of a line that is the answer to "the answer is:" above it
 _SHORT_ANSWER = re.compile(r'"short[ _]answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^",}\n]+))', re.IGNORECASE)
 # GLM puts its answer between special tokens.
-_TAG = re.compile(
-    r"<answer>(.*?)</answer>|<\|begin_of_box\|>(.*?)<\|end_of_box\|>", re.IGNORECASE | re.DOTALL
-)
+_TAG = re.compile(r"<(?P<answer>/?)answer>|<\|(?P<box>begin|end)_of_box\|>", re.IGNORECASE)
 _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{")
 
 # "answer" as a verb states nothing; nor does it in "question and answer session".
@@ -46,6 +45,7 @@ _SUBJECT = (
 )
 # Where a statement may begin, of which each is then looked at: one pattern for all would be slow.
 _TRIGGERS = ("answer", "option", "choice", "letter", "statement", "match", "likely", "答案", "选", "選")
+_ANY_TRIGGER = re.compile("answer|答案")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # keeps every sign's place
 _OPENING = r"[*_\s:：<\"'`]{0,40}"
 # The same where a letter or a number is looked for: "to answer this" is no answer, "<Answer>: <<B>>" is.
@@ -125,11 +125,21 @@ def find_box(text: str) -> Statement | None:
 
 
 def find_tag(text: str) -> Statement | None:
-    """Find the last <answer>...</answer>, or the like of it."""
-    last = _find_last(_TAG, text)
-    if last is None:
-        return None
-    return Statement(last[1] or last[2] or "", "answer tag", last.start(), last.end())
+    """Find the last <answer>...</answer>, or the like of it.
+
+    Tag by tag: a pattern for both tags would look for the end anew from every beginning, in quadratic time.
+    """
+    begun: dict[str, re.Match[str]] = {}  # by kind, its first tag without an end
+    found: Statement | None = None
+    for tag in _TAG.finditer(text):
+        kind = str(tag.lastgroup)
+        if tag[kind].lower() in ("", "begin"):
+            begun.setdefault(kind, tag)
+        elif begin := begun.pop(kind, None):
+            found = Statement(text[begin.end() : tag.start()], "answer tag", begin.start(), tag.end())
+            # What began within it belongs to its text.
+            begun = {name: other for name, other in begun.items() if other.start() < begin.start()}
+    return found
 
 
 def _find_last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -145,8 +155,7 @@ def find_phrases(text: str, *, in_words: bool) -> Iterator[Statement]:
     Args:
         in_words: whether the answer is a word or a name, for which any "answer ..." will do.
     """
-    marks = ((m.start(), m.end(), "") for m in reversed(list(_PHRASE.finditer(text))[-MOST:]))
-    for start, end, letter in marks if in_words else _find_marks(text):
+    for start, end, letter in _find_any_marks(text) if in_words else _find_marks(text):
         if _is_conditional(text, start):
             continue
         if letter:
@@ -162,6 +171,14 @@ def find_phrases(text: str, *, in_words: bool) -> Iterator[Statement]:
         if in_words:
             phrase = take_first_sentence(phrase, names=True)
         yield Statement(phrase, "answer phrase", start, stop)
+
+
+def _find_any_marks(text: str) -> Iterator[tuple[int, int, str]]:
+    """Find every "answer ...", the last first; as `_find_marks` gives them."""
+    # Where it can begin is found first: the pattern at every place of the text would be slow.
+    places = [found.start() for found in _ANY_TRIGGER.finditer(text.translate(_LOWER))]
+    marks = (mark for place in reversed(places) if (mark := _PHRASE.match(text, place)))
+    yield from ((mark.start(), mark.end(), "") for mark in itertools.islice(marks, MOST))
 
 
 def _find_marks(text: str) -> Iterator[tuple[int, int, str]]:

@@ -1,10 +1,12 @@
-"""Real data beside the project, in ../shared/data, on machines that have them; else a test is skipped."""
+"""Public data in ../shared, beside the project: read where it is, and skipped with a plain reason elsewhere."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared/data"
+SHARED = Path(__file__).resolve().parents[3] / "shared"
 # A real benchmark with its pictures, in VLMEvalKit's columns; not the published file.
 MATH_VISION = {
     "name": "MathVision_MINI",
@@ -12,17 +14,26 @@ MATH_VISION = {
 }
 
 
-def find_shared(name: str) -> Path:
-    """Return a file or folder of the real data, or skip the test that asks for it."""
-    path = FOLDER / name
+def find_shared(place: str) -> Path:
+    """Find a file or folder of ../shared; skip the test that asks where it is not."""
+    path = SHARED / place
     if not path.exists():
-        pytest.skip(f"no real data beside the project: ../shared/data/{name}")
+        pytest.skip(f"../shared/{place} is not here: it is public data that the project does not carry")
     return path
+
+
+def read_records(place: str) -> list[dict[str, Any]]:
+    """Read a file of JSON lines, or of one JSON list, or of one JSON object whose values are the records."""
+    text = find_shared(place).read_text(encoding="utf-8")
+    if place.endswith(".jsonl"):
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    content = json.loads(text)
+    return list(content.values()) if isinstance(content, dict) else content
 
 
 def link_data(folder: Path) -> Path:
     """Make a data folder of a study with the real benchmark and the mirrored text data, by links."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (find_shared("MathVision_MINI.tsv"), *sorted(find_shared("mirror").iterdir())):
+    for path in (find_shared("data/MathVision_MINI.tsv"), *sorted(find_shared("data/mirror").iterdir())):
         (folder / path.name).symlink_to(path)
     return folder

@@ -20,7 +20,7 @@ N = 4
 
 def test_real_questions_can_be_put(monkeypatch: pytest.MonkeyPatch) -> None:
     """All are there; some are read, with their gold answers, MMLU's with four options."""
-    mirror = find_shared("mirror")
+    mirror = find_shared("data/mirror")
     tasks = make_tasks([find(name) for name in TASKS], None, 0, mirror)
     assert {name: len(task.positions) for name, task in tasks.items()} == ROWS
     for name, task in tasks.items():
@@ -43,7 +43,7 @@ def test_the_miniature_answers_real_questions(tmp_path: Path) -> None:
         },
         "text": [{"name": name, "max_new_tokens": 8} for name in TASKS],
         "questions": {"dev": N, "test": N, "text": N},
-        "data": {"folder": str(find_shared("mirror"))},
+        "data": {"folder": str(find_shared("data/mirror"))},
     }
     study, out = record(tmp_path, settings), tmp_path / "lrm.csv"
     result = invoke(

@@ -15,7 +15,7 @@ SLACK = 0.001
 
 
 def test_agreement_is_kept(tmp_path: Path) -> None:
-    outputs = find_shared("real_outputs")
+    outputs = find_shared("data/real_outputs")
     result = invoke(main, outputs, "--out", tmp_path, "--sources", ",".join(LEAST))
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "agreement.csv").query("reference == 'as published'").set_index("source")
