@@ -29,6 +29,9 @@ _PLAIN = [
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"\\[dtc]frac"), r"\\frac"),
 ]
+# Words are no products of their letters: a formula has a digit, a sign or a command, or is one letter.
+_LOOKS_LIKE_ONE = re.compile(r"\d|\\|[-+*/^=√π½⅓⅔¼¾]|^\W*[A-Za-z]\W*$|\bpi\b")
+_WORD = re.compile(r"(?<![\\A-Za-z])(?!sqrt\b|sqrt\()[A-Za-z]{4,}(?![A-Za-z{])")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅙": "1/6", "⅛": "1/8",
@@ -67,7 +70,7 @@ def evaluate_formula(text: str) -> Value | Equation | None:
 
     Percent and degree signs are dropped: 45%, 45\\% and 45^\\circ are 45.
     """
-    if len(text) > LONGEST:
+    if len(text) > LONGEST or not _LOOKS_LIKE_ONE.search(text) or _WORD.search(text):
         return None
     try:
         return _Parser(_tokenize(rewrite_plain(text))).parse()

@@ -51,7 +51,7 @@ _REFUSAL = re.compile(
     r"|\b(?:can\s?not|can['’]t|could\s+not|couldn['’]t)\s+(?:\w+\s+){0,2}"
     r"(?:see|read|view|determine|determined|answer|provide"
     r"|be\s+(?:\w+\s+)?(?:determined|found|said|answered|seen|read|known|made|given)"
-    r"|identify|find|tell|say|solve|access|process|give|help|make\s+out|draw|deduce|infer|assist)\b"
+    r"|identify|confirm|find|tell|say|solve|access|process|give|help|make\s+out|draw|deduce|infer|assist)\b"
     r"|\b(?:not|n['’]t)\s+(?:\w+\s+)?"
     r"(?:possible|enough|provided|provide|given|clear|visible|specified|sufficient|contain|mentioned)\b"
     r"|\b(?:insufficient|missing|lacks?|too little|without)\b[^.]{0,40}"
@@ -80,6 +80,7 @@ _SO = re.compile(
     r"(?!\s+(?:of|times|more|less)\b)",
     re.IGNORECASE | re.DOTALL,
 )
+_AFTER_SO = re.compile(r".*\b(?:so|thus|hence|therefore)\b,?\s+(.*)$", re.IGNORECASE | re.DOTALL)
 # A number that something is compared with: "lower than 40".
 _COMPARED = re.compile(
     r"\b(?:than|at\s+least|at\s+most|over|under|above|below|between|exceed(?:s|ing)?|up\s+to)\s+"
@@ -161,6 +162,8 @@ def _read_yes_no(text: str, sentences: list[str], longest: int) -> Iterator[Cand
     if (concluding := _CONCLUDING_YES_NO.search(sentences[-1])) and not _EITHER.search(sentences[-1]):
         yield concluding[1] or concluding[2], "last sentence"
     # As VLMEvalKit reads it: the only one of the two words; in the last sentence first.
+    if _REFUSAL.search(sentences[-1]):
+        yield None, "refusal"
     for part, rule in ((sentences[-1], "last sentence"), (text, "only word")):
         words = {word.lower() for word in _YES_NO.findall(_IDIOMS.sub(" ", part))}
         if len(words) == 1:
@@ -202,10 +205,8 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
     if len(letters) > 1:
         yield None, "several options"
     if refused:
-        yield (
-            find_option(sentences[-1], {k: v for k, v in options.items() if _REFUSAL.search(v)}),
-            "last sentence",
-        )
+        if letter := find_option(sentences[-1], {k: v for k, v in options.items() if _REFUSAL.search(v)}):
+            yield letter, "last sentence"
         yield None, "refusal"
     if letter := find_option(sentences[-1], options):
         yield letter, "last sentence"
@@ -240,6 +241,8 @@ def _read_number(text: str, sentences: list[str], longest: int) -> Iterator[Cand
         yield formula, "last number"
     if concluded_so := _SO.match(last):
         yield concluded_so[1], "last number"
+    if (clause := _AFTER_SO.match(last)) and _LAST_NUMBER.search(clause[1]):
+        last = clause[1]
     last = last.replace("–", "-").replace("−", "-")
     numbers = _LAST_NUMBER.findall(_COMPARED.sub(" ", last))
     if said := [word for word in _THERE_ARE.findall(last) if read_number(word)]:
