@@ -30,8 +30,12 @@ MAX_WORDS = 4  # words that still count as an answer by themselves
 _LONGEST = 50_000  # characters at the end of a text in which an answer may stand
 _WORDS = ("text", "passage")  # kinds whose answers are words, of which nothing may be changed
 # Letters and digits of other widths and faces, and the punctuation of full width.
-_NO_WIDTH = "\u200b\u200c\u200d\ufeff"
 _WIDE = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff。\u200b-\u200d\ufeff]")
+_NARROW = {
+    sign: unicodedata.normalize("NFKC", sign)
+    for first, last in (("\uff01", "\uff5e"), ("\U0001d400", "\U0001d7ff"))
+    for sign in map(chr, range(ord(first), ord(last) + 1))
+} | {"。": ". ", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": ""}
 
 
 def extract(
@@ -63,6 +67,7 @@ def extract(
     text = find_spoken(raw)
     if text is None:
         return None, "unfinished thought"
+    text = text[-_LONGEST:]  # before and after: what is written narrow may be longer
     text = (text if kind in _WORDS else _narrow(text))[-_LONGEST:].strip()
     if not text:
         return None, "empty"
@@ -117,9 +122,4 @@ def _order(
 
 def _narrow(text: str) -> str:
     """Write letters, digits and punctuation of other widths and faces as ASCII; drop signs of no width."""
-
-    def write(match: re.Match[str]) -> str:
-        sign = match[0]
-        return ". " if sign == "。" else "" if sign in _NO_WIDTH else unicodedata.normalize("NFKC", sign)
-
-    return _WIDE.sub(write, text)
+    return _WIDE.sub(lambda sign: _NARROW[sign[0]], text)

@@ -18,10 +18,10 @@ def is_repetitive(raw: str, times: int = 4, words: int = 8) -> bool:
 
 def _ends_in_word_loop(tokens: list[str], times: int, words: int) -> bool:
     for period in range(1, len(tokens) // times + 1):
-        same = 0
-        while same < len(tokens) - period and tokens[-1 - same] == tokens[-1 - same - period]:
+        same, enough = 0, max(words, times * period) - period
+        while same < min(enough, len(tokens) - period) and tokens[-1 - same] == tokens[-1 - same - period]:
             same += 1
-        if same + period >= max(words, times * period):
+        if same == enough:
             return True
     return False
 

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from benchmarks.scoring.option_values import clean_text
 from benchmarks.scoring.sentences import take_first_sentence
 
 MOST = 12  # phrases that are looked at, from the last one
+_MOST_QUESTIONS = 30  # beginnings of another question that are looked at, from the first one
 _MOST_TRIGGERS = 100  # words that may begin one
 _LONGEST = 600  # characters of what follows a phrase
 _SHORT_LINE = 12  # words of a line that is the answer to "the answer is:" above it
@@ -46,7 +46,6 @@ _SUBJECT = (
 # Where a statement may begin, of which each is then looked at: one pattern for all would be slow.
 _TRIGGERS = ("answer", "option", "choice", "letter", "statement", "match", "likely", "答案", "选", "選")
 _ANY_TRIGGER = re.compile("answer|答案")
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # keeps every sign's place
 _OPENING = r"[*_\s:：<\"'`]{0,40}"
 # The same where a letter or a number is looked for: "to answer this" is no answer, "<Answer>: <<B>>" is.
 _ANSWER = re.compile(
@@ -95,7 +94,7 @@ class Statement:
 
 def drop_next_question(text: str) -> str:
     """Cut off another question that a model made up after its answer, as base models do."""
-    for following in _NEXT_QUESTION.finditer(text):
+    for following in itertools.islice(_NEXT_QUESTION.finditer(text), _MOST_QUESTIONS):
         before = text[: following.start()]
         if before.strip() and (find_box(before) or next(_find_marks(before), None)):
             return before
@@ -107,7 +106,7 @@ def find_json(text: str) -> Statement | None:
     last = _find_last(_SHORT_ANSWER, text)
     if last is None:
         return None
-    content = re.sub(r'\\(["\\/])', r"\1", last[1]) if last[1] else last[2]
+    content = re.sub(r'\\(["\\/])', r"\1", last[1]) if last[1] is not None else last[2]
     return Statement(content, "json", last.start(), last.end())
 
 
@@ -176,14 +175,14 @@ def find_phrases(text: str, *, in_words: bool) -> Iterator[Statement]:
 def _find_any_marks(text: str) -> Iterator[tuple[int, int, str]]:
     """Find every "answer ...", the last first; as `_find_marks` gives them."""
     # Where it can begin is found first: the pattern at every place of the text would be slow.
-    places = [found.start() for found in _ANY_TRIGGER.finditer(text.translate(_LOWER))]
+    places = [found.start() for found in _ANY_TRIGGER.finditer(_lower(text))]
     marks = (mark for place in reversed(places) if (mark := _PHRASE.match(text, place)))
     yield from ((mark.start(), mark.end(), "") for mark in itertools.islice(marks, MOST))
 
 
 def _find_marks(text: str) -> Iterator[tuple[int, int, str]]:
     """Find where answers are stated, the last first: start and end of the mark, and a letter before it."""
-    marks, lower = 0, text.translate(_LOWER)
+    marks, lower = 0, _lower(text)
     for start, word in _find_triggers(lower):
         if before := _ANSWERED_BEFORE.search(text, max(0, start - 60), start + 12):
             yield before.start(), before.end(), before[1]
@@ -201,6 +200,11 @@ def _find_marks(text: str) -> Iterator[tuple[int, int, str]]:
             marks += 1
             if marks == MOST:
                 return
+
+
+def _lower(text: str) -> str:
+    """Write in small letters, every sign in its place: of all signs this one alone becomes two."""
+    return text.replace("İ", "i").lower()
 
 
 def _find_triggers(lower: str) -> list[tuple[int, str]]:
