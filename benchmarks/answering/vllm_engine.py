@@ -23,9 +23,10 @@ from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
+from frism.checkpoints.index import INDEX
 from frism.errors import UserError
 from frism.merging.export import Job, export
-from frism.method.recipe import Recipe
+from frism.method.recipe import COEFFICIENTS, RECIPE, RECORDS, Recipe
 
 VERSION = 1  # raised when the same settings may give other predictions
 PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
@@ -65,7 +66,8 @@ class VllmEngine:
     ) -> "VllmEngine":
         """Load a variant (None: V itself) into vLLM, exported for the run or from `settings.checkpoint`.
 
-        Raises UserError when vLLM is not installed, or the checkpoint is not this variant's.
+        Raises UserError when vLLM is not installed, or the checkpoint is not this variant's or was exported
+        by a version whose exports vLLM cannot load.
         """
         try:
             import vllm
@@ -86,6 +88,7 @@ class VllmEngine:
             exported = tempfile.TemporaryDirectory(prefix="exported-")
             folder = Path(exported.name) / "variant"
             export(Job.from_recipe(triple, recipe, fitted, folder, spectra=spectra))
+        refuse_side_files(folder)
         model = vllm.LLM(
             model=str(folder),
             dtype=settings.dtype,
@@ -175,4 +178,13 @@ def check_checkpoint(folder: Path, recipe: Any) -> None:
         raise UserError(
             f"{folder} is the export of another variant than {recipe.name} with key {recipe.key}: export"
             " this one, or drop engine.checkpoint."
+        )
+
+
+def refuse_side_files(folder: Path) -> None:
+    """Raise UserError for an export of an earlier version: vLLM would load its coefficients as weights."""
+    if (folder / COEFFICIENTS).is_file() and not (folder / INDEX).is_file():
+        raise UserError(
+            f"{folder} has {COEFFICIENTS} among its weights, which vLLM would load as weights: move it and"
+            f" {RECIPE} into {folder / RECORDS}, or export the variant again."
         )

@@ -28,7 +28,7 @@ from frism.errors import report_errors
 
 @report_errors()
 def export(
-    variant: Annotated[Path, typer.Argument(help="Folder with recipe.json and, if fitted, coefficients.")],
+    variant: Annotated[Path, typer.Argument(help="Folder of a variant, or of an export.")],
     vlm: Vlm,
     lrm: Lrm,
     base: Base,
