@@ -32,7 +32,32 @@ VERSION = 1  # raised when the same settings may give other predictions
 PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
 
 
-class VllmEngine:
+class VllmPlan:
+    """Groups and keys the questions of `VllmEngine`, which is one; it needs the processor alone."""
+
+    def __init__(self, processor: Any, settings: EngineSettings, family: Family) -> None:
+        self.processor, self.settings, self.family = processor, settings, family
+        self.thoughts = find_thoughts(processor, family, settings)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Identify what decides, beside weights and items, which answers come out."""
+        return {
+            "engine": f"vllm {VERSION}",
+            "dtype": self.settings.dtype,
+            "devices": self.settings.devices,
+            "decoding": {"greedy": True, "temperature": 0, "max_new_tokens": self.settings.max_new_tokens},
+            "family": self.family.fingerprint(),
+            "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
+            **self.thoughts.fingerprint,
+        }
+
+    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
+        """Group the questions that vLLM gets at a time and whose answers are stored together."""
+        return batching.make_batches(items, self.settings, origin, self.fingerprint)
+
+
+class VllmEngine(VllmPlan):
     """Answers items with vLLM.
 
     Args:
@@ -49,9 +74,8 @@ class VllmEngine:
         family: Family,
         exported: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
-        self.model, self.sampling, self.processor = model, sampling, processor
-        self.settings, self.family, self._exported = settings, family, exported
-        self.thoughts = find_thoughts(processor, family, settings)
+        super().__init__(processor, settings, family)
+        self.model, self.sampling, self._exported = model, sampling, exported
         self.costs: list[Cost] = []
 
     @classmethod
@@ -98,23 +122,6 @@ class VllmEngine:
         )
         processor = AutoProcessor.from_pretrained(folder)
         return cls(model, vllm.SamplingParams, processor, settings, family, exported)
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Identify what decides, beside weights and items, which answers come out."""
-        return {
-            "engine": f"vllm {VERSION}",
-            "dtype": self.settings.dtype,
-            "devices": self.settings.devices,
-            "decoding": {"greedy": True, "temperature": 0, "max_new_tokens": self.settings.max_new_tokens},
-            "family": self.family.fingerprint(),
-            "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
-            **self.thoughts.fingerprint,
-        }
-
-    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """Group the questions that vLLM gets at a time and whose answers are stored together."""
-        return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order; questions that cannot be answered as the settings say."""
