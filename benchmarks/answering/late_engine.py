@@ -7,7 +7,7 @@ store by a plan's word alone: where it finds an answer missing, the engine itsel
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
@@ -52,13 +52,6 @@ class LateEngine:
         self, settings: EngineSettings, plan: Callable[[], Plan | None], open: Callable[[], Any]
     ) -> None:
         self.settings, self._make_plan, self._open = settings, plan, open
-
-    @classmethod
-    def of(cls, engine: Any) -> Self:
-        """Hold an engine that is open already."""
-        late = cls(engine.settings, lambda: None, lambda: engine)
-        _ = late.engine
-        return late
 
     @cached_property
     def engine(self) -> Any:

@@ -178,7 +178,7 @@ def test_dev_scores_count_failures_by_kind(
     triple: Triple, asked: Asked, tmp_path: Path, engine: Any, items_folder: Path
 ) -> None:
     engine.settings = settings()
-    late = LateEngine.of(engine)
+    late = LateEngine(engine.settings, lambda: None, lambda: engine)
     point = Point(Recipe.make(triple, "vlm", {}), Fitted(), tmp_path / "point")
     table = score_on_dev(late, triple, point, asked.items(), "v")
     assert table.loc[0, ["failed_picture", "failed_too_long", "n"]].tolist() == [1, 1, ROWS]
