@@ -260,7 +260,9 @@ class _Parser:
                 # A whole number before a proper fraction of numbers is a mixed number, 2\frac{1}{2}.
                 mixed = fraction.imag == 0 and 0 < fraction.real < 1 and self._is_numeric_fraction()
                 value = value + fraction if mixed else value * fraction
-            elif token in ("(", "{") or (isinstance(token, str) and (token.isalpha() or token[0] == "\\")):
+            elif token in ("(", "{") or (
+                isinstance(token, str) and token not in _CLOSING and (token.isalpha() or token[0] == "\\")
+            ):
                 value = value * self._read_power()
             else:
                 break
