@@ -96,7 +96,9 @@ def read_letters(text: str, options: Options, *, sets: bool = False) -> set[str]
         sets: whether "Set A", "Figure A" mean an option too.
     """
     letters: set[str] = set()
-    denied = {m[1] for m in _ALONE.finditer(text) if _DENYING.search(text[max(0, m.start() - 24) : m.start(1)])}
+    denied = {
+        m[1] for m in _ALONE.finditer(text) if _DENYING.search(text[max(0, m.start() - 24) : m.start(1)])
+    }
     patterns = [_IN_BRACKETS, _BOLD, _CUED, _AT_END, *([_SET] if sets else [])]
     for pattern in patterns:
         for match in pattern.finditer(text):

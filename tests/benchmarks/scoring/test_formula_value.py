@@ -67,7 +67,11 @@ def test_a_formula_has_math_verifys_value(text: str) -> None:
     assert cmath.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9), (ours, theirs)
 
 
-@given(ATOMS, ATOMS, st.sampled_from(["{} + ({})", "({}) \\cdot ({})", "\\frac{{{}}}{{{}}}", "({}, {})", "{} = {}"]))
+@given(
+    ATOMS,
+    ATOMS,
+    st.sampled_from(["{} + ({})", "({}) \\cdot ({})", "\\frac{{{}}}{{{}}}", "({}, {})", "{} = {}"]),
+)
 @settings(deadline=None)
 def test_a_formula_of_two_parts_has_a_value(one: str, other: str, joint: str) -> None:
     text = joint.format(one, other)
@@ -86,14 +90,18 @@ def test_mixed_numbers(whole: int, top: int, bottom: int, negative: bool) -> Non
         assert found.real == pytest.approx(value), text
 
 
-@given(FORMULAS, st.sampled_from(["{}", "${}$", "\\left({}\\right)", "{} ", "{}^\\circ", "{}\\%", "\\({}\\)"]))
+@given(
+    FORMULAS, st.sampled_from(["{}", "${}$", "\\left({}\\right)", "{} ", "{}^\\circ", "{}\\%", "\\({}\\)"])
+)
 @settings(deadline=None, max_examples=100)
 def test_dress_changes_no_value(text: str, dress: str) -> None:
     dressed = dress.format(text)
     assume(len(dressed) <= LONGEST and evaluate_formula(text) is not None)
     assert is_same_value(text, dressed)
     value = evaluate_formula(text)
-    if isinstance(value, complex) and abs(value) < 1e6:  # above, one more is a difference that floats hardly tell
+    if (
+        isinstance(value, complex) and abs(value) < 1e6
+    ):  # above, one more is a difference that floats hardly tell
         assert not is_same_value(text, f"{text}+1")
 
 
@@ -160,7 +168,9 @@ def test_no_text_raises(text: str) -> None:
     rewrite_plain(text)
 
 
-@pytest.mark.parametrize("unit", ["(", "{", "[", "\\frac", "\\frac{", "\\sqrt", "\\sqrt{", "9^", "9^{", "-", "\\log_", "x_", "(1,"])
+@pytest.mark.parametrize(
+    "unit", ["(", "{", "[", "\\frac", "\\frac{", "\\sqrt", "\\sqrt{", "9^", "9^{", "-", "\\log_", "x_", "(1,"]
+)
 @pytest.mark.parametrize("times", [5, 25, 119, 5000])
 def test_no_depth_raises(unit: str, times: int) -> None:
     for text in (unit * times, unit * times + "1", unit * times + "1" + "})]"[unit.count("(")] * times):

@@ -12,7 +12,9 @@ from benchmarks.scoring.option_letters import (
     read_lone_letter,
 )
 
-OPTIONS = {letter: f"the {word} thing" for letter, word in zip("ABCD", ("red", "blue", "old", "new"), strict=True)}
+OPTIONS = {
+    letter: f"the {word} thing" for letter, word in zip("ABCD", ("red", "blue", "old", "new"), strict=True)
+}
 LETTERS = st.sampled_from("ABCD")
 MEANT = st.sampled_from(["({})", "**{}**", "option {}", "the choice is {}", "we choose {}", "so it must be {}",
                          "选{}", "[{}]", "Therefore {}.", "it is {}", "answer: {}"])  # fmt: skip
@@ -36,7 +38,9 @@ def test_denied_letters_do_not_count(letter: str, other: str, meant: str, denied
         assert read_letters(f"{denied.format(letter)}. {meant.format(other)}", OPTIONS) == {other}
 
 
-@pytest.mark.parametrize("text", ["it is not A; (B)", "It is not A, B it is: option B.", "not (A), but **(B)**; (A), (B)"])
+@pytest.mark.parametrize(
+    "text", ["it is not A; (B)", "It is not A, B it is: option B.", "not (A), but **(B)**; (A), (B)"]
+)
 def test_a_denied_letter_in_a_list_does_not_count(text: str) -> None:
     assert read_letters(text, OPTIONS) == {"B"}
 
@@ -46,7 +50,10 @@ def test_letters_that_mean_something_else(letter: str, phrase: str) -> None:
     assert read_letters(phrase.format(letter), OPTIONS) == set()
 
 
-@given(st.sampled_from(["car", "red thing", "person", "drawing"]), st.sampled_from(["It is A {}", "the answer is A {}"]))
+@given(
+    st.sampled_from(["car", "red thing", "person", "drawing"]),
+    st.sampled_from(["It is A {}", "the answer is A {}"]),
+)
 def test_articles(noun: str, phrase: str) -> None:
     assert read_letters(phrase.format(noun), {}) == set()
 
@@ -60,7 +67,11 @@ def test_several_letters(letters: set[str], joint: str) -> None:
     assert read_letters(f"option {joint.join(sorted(letters))}", OPTIONS) == letters
 
 
-@given(LETTERS, st.sampled_from(["{}", "({})", "**{}**", " {}. ", "[{}]", "`{}`", "*{}*", "- {}", '"{}"']), st.booleans())
+@given(
+    LETTERS,
+    st.sampled_from(["{}", "({})", "**{}**", " {}. ", "[{}]", "`{}`", "*{}*", "- {}", '"{}"']),
+    st.booleans(),
+)
 def test_a_letter_alone(letter: str, form: str, small: bool) -> None:
     text = form.format(letter.lower() if small else letter)
     assert read_lone_letter(text, OPTIONS) == letter

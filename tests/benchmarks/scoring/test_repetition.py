@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from benchmarks.scoring.repetition import is_repetitive
 
-UNITS = st.text("abcxyz\\{}=1+选是的", min_size=1, max_size=40).filter(lambda unit: set(unit) - set("-=_|+:.*~# "))
+UNITS = st.text("abcxyz\\{}=1+选是的", min_size=1, max_size=40).filter(
+    lambda unit: set(unit) - set("-=_|+:.*~# ")
+)
 PROSE = "First we look at the picture and count what lies on the left side of it. "
 NOUNS = ["cat", "tree", "river", "angle", "sum", "bottle", "chart", "line", "value", "ship", "leaf", "price"]
 VERBS = ["shows", "holds", "beats", "meets", "gives", "needs", "keeps", "finds"]
@@ -60,7 +62,9 @@ def test_numbers_are_no_loop(number: int) -> None:
         assert not is_repetitive(text)
 
 
-@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=2, max_size=30, unique_by=str))
+@given(
+    st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=2, max_size=30, unique_by=str)
+)
 def test_tables_are_no_loop(rows: list[list[int]]) -> None:
     table = "\n".join(["| a | b | c |", "|---|---|---|", *("| {} | {} | {} |".format(*row) for row in rows)])
     assert not is_repetitive(f"{PROSE}\n\n{table}\n| x | y | total |")

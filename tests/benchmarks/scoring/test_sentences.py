@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from benchmarks.scoring.sentences import split_sentences, take_first_sentence
 
-WORDS = st.lists(st.sampled_from(["the", "tile", "is", "red", "3.5", "we", "add", "x", "(so)", "B"]), min_size=1)
+WORDS = st.lists(
+    st.sampled_from(["the", "tile", "is", "red", "3.5", "we", "add", "x", "(so)", "B"]), min_size=1
+)
 # Ends with a word that is no initial and no abbreviation, so that its point is an end.
 SENTENCES = st.builds("We {} there{}".format, WORDS.map(" ".join), st.sampled_from([".", "!", "?"]))
 

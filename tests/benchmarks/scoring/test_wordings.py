@@ -16,7 +16,9 @@ MASSES = {"A": "2 kg", "B": "3 kg", "C": "4 kg", "D": "5 kg"}
 VOLUMES = {"A": "V", "B": "V/2", "C": "\\frac{2}{3}V", "D": "2V"}
 COUNTS = {"A": "3", "B": "4", "C": "5", "D": "None of the above"}
 HAN = {"A": "猫", "B": "狗", "C": "鸟", "D": "鱼"}
-TEN = dict(zip("ABCDEFGHIJ", ["-26%", "-12%", "0%", "4%", "9%", "15%", "21%", "28%", "33%", "40%"], strict=True))
+TEN = dict(
+    zip("ABCDEFGHIJ", ["-26%", "-12%", "0%", "4%", "9%", "15%", "21%", "28%", "33%", "40%"], strict=True)
+)
 
 WORDINGS: list[Wording] = [
     # 0: a decimal that begins with its point
