@@ -6,8 +6,9 @@ from pathlib import Path
 
 from benchmarks.answering import cost, keys
 from benchmarks.answering.batching import Batch
-from benchmarks.answering.engine import Engine, describe_origin, open_engine
+from benchmarks.answering.engine import describe_origin, open_engine, plan_engine
 from benchmarks.answering.failures import Tolerance, describe_kinds
+from benchmarks.answering.late_engine import Engine, LateEngine
 from benchmarks.answering.predictions import PredictionStore, open_store
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
@@ -33,25 +34,28 @@ def predict(
     """Answer what `out` does not hold yet; return how many questions that were.
 
     A batch that was stored in part is answered again as a whole and its missing lines appended, so the
-    answers do not depend on when a run was stopped. Raises UserError for bad input, and where more questions
-    cannot be answered than the settings let pass.
+    answers do not depend on when a run was stopped. Where no answer is missing, no model is loaded. Raises
+    UserError for bad input, and where more questions cannot be answered than the settings let pass.
 
     Args:
         part: (i, n): every n-th batch from the i-th on, where n processes share the work.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
-    engine = open_engine(triple, recipe, fitted, settings, folder, spectra)
+    engine = LateEngine(
+        settings,
+        lambda: plan_engine(triple, recipe, settings, folder),
+        lambda: open_engine(triple, recipe, fitted, settings, folder, spectra),
+    )
     origin = describe_origin(triple, recipe)
     everything = [item for group in items.values() for item in group]
     tolerance = Tolerance.over(settings.tolerated_share, everything)
-    batches = engine.batches(everything, origin)
-    batches = batches[part[0] :: part[1]]
+    plan, batches = engine.group(everything, origin, out, tolerance, part)
     wanted = {key for batch in batches for key in batch.keys}
     with open_store(out, wanted, tolerance) as store:
         if store.dropped and part == (0, 1):
             log.info("%s: %d answers of another variant, prompt or setting removed", out, store.dropped)
         keys.write_provenance(
-            out, origin, engine.fingerprint, {batch.digest: batch.contents for batch in batches}
+            out, origin, plan.fingerprint, {batch.digest: batch.contents for batch in batches}
         )
         before = len(store.done)
         with Progress("answers", len(wanted), "questions", before) as progress:
@@ -67,9 +71,15 @@ def predict(
         return len(store.done) - before
 
 
-def answer_missing(engine: Engine, batches: Sequence[Batch], store: PredictionStore) -> Iterator[int]:
-    """Answer the batches that the store does not hold completely; yield how many answers each adds."""
+def answer_missing(late: LateEngine, batches: Sequence[Batch], store: PredictionStore) -> Iterator[int]:
+    """Answer the batches that the store does not hold completely; yield how many answers each adds.
+
+    The engine is opened only if there is such a batch.
+    """
     incomplete = [batch for batch in batches if any(key not in store.done for key in batch.keys)]
+    if not incomplete:
+        return
+    engine: Engine = late.engine
     for batch, answers in zip(incomplete, engine.answers(incomplete), strict=True):
         before = len(store.done)
         store.append(answers)

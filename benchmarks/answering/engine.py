@@ -1,16 +1,15 @@
 """Open the engine that turns a variant and items into predictions: one interface, several backends."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from benchmarks.answering.batching import Batch
-from benchmarks.answering.cost import Cost
-from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.late_engine import Plan
+from benchmarks.answering.local_plan import LocalPlan, VlmevalkitPlan
+from benchmarks.answering.model_facts import ModelFacts
 from benchmarks.answering.thoughts import read_thoughts
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.prompting import families
-from benchmarks.questions.item import Item
 from benchmarks.questions.reading import MANIFEST
 from benchmarks.study.engine_settings import EngineSettings
 from frism.files import read_json
@@ -18,23 +17,6 @@ from frism.merging import on_load
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
-
-
-class Engine(Protocol):
-    """Answers items in batches; `TransformersEngine` is the default one."""
-
-    settings: EngineSettings
-    costs: list[Cost]
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Identify what decides, beside weights and items, which answers come out."""
-
-    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """Group items into batches and key their predictions."""
-
-    def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
-        """Answer batches, one after the other, each in its order."""
 
 
 def open_engine(
@@ -83,6 +65,34 @@ def open_engine(
     folder = Path(items) / "prepared" if items else None
     weights = recipe.checkpoint.digest if recipe and recipe.checkpoint else triple.digest["vlm"]
     return TransformersEngine(model, processor, settings, weights=weights, folder=folder, family=family)
+
+
+def plan_engine(
+    triple: Triple, recipe: Recipe | None, settings: EngineSettings, items: str | Path | None = None
+) -> Plan | None:
+    """Say how the engine of `open_engine` groups and keys questions: no weight is read, no server asked.
+
+    None where that cannot be said without what the engine needs.
+    """
+    from transformers import AutoProcessor
+
+    family, home = _read_family(triple, recipe, items), on_load.find_folder(triple, recipe)
+    if settings.name == "openai":
+        from benchmarks.answering.openai_server import OpenAIPlan
+
+        return OpenAIPlan(settings, family, read_thoughts(home, family, settings))
+    if settings.name == "vllm":
+        from benchmarks.answering.vllm_engine import VllmPlan
+
+        plan = VllmPlan(AutoProcessor.from_pretrained(settings.checkpoint or home), settings, family)
+        try:
+            _ = plan.fingerprint
+        except PackageNotFoundError:  # vLLM's version is part of it
+            return None
+        return plan
+    kind = VlmevalkitPlan if settings.name == "vlmeval" else LocalPlan
+    facts = ModelFacts.foresee(triple, recipe, settings)
+    return kind(facts, AutoProcessor.from_pretrained(home), settings, family=family)
 
 
 def describe_origin(triple: Triple, recipe: Recipe | None) -> dict[str, Any]:

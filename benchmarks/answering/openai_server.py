@@ -37,36 +37,15 @@ _TOO_LONG = re.compile(
 VERSION = 2  # raised when the same settings may give other predictions
 
 
-class OpenAIServer:
-    """Answers items by chat completions, several requests at a time.
-
-    Raises UserError when the client is not installed, nobody answers at the address, or the server does not
-    know the model.
+class OpenAIPlan:
+    """Groups and keys the questions of `OpenAIServer`, which is one; it asks no server.
 
     Args:
         thoughts: of the checkpoint that the server has, as far as they are known here.
     """
 
     def __init__(self, settings: EngineSettings, family: Family, thoughts: Thoughts | None = None) -> None:
-        try:
-            import openai
-        except ImportError:
-            raise UserError(
-                "engine.name is openai, but its client is not installed: pip install openai."
-            ) from None
-        self.settings, self.family, self.costs = settings, family, []
-        self.thoughts = thoughts or Thoughts()
-        self._failure = openai.OpenAIError
-        self._client = openai.OpenAI(
-            base_url=settings.address,
-            # Servers without keys still want a word there.
-            api_key=os.environ.get(settings.key_variable) or "none",
-            max_retries=settings.retries,
-            timeout=settings.timeout,
-        )
-        self._check(openai)
-
-    costs: list[Cost]
+        self.settings, self.family, self.thoughts = settings, family, thoughts or Thoughts()
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -88,6 +67,33 @@ class OpenAIServer:
     def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
         """Group questions whose answers are stored together."""
         return batching.make_batches(items, self.settings, origin, self.fingerprint)
+
+
+class OpenAIServer(OpenAIPlan):
+    """Answers items by chat completions, several requests at a time.
+
+    Raises UserError when the client is not installed, nobody answers at the address, or the server does not
+    know the model.
+    """
+
+    def __init__(self, settings: EngineSettings, family: Family, thoughts: Thoughts | None = None) -> None:
+        try:
+            import openai
+        except ImportError:
+            raise UserError(
+                "engine.name is openai, but its client is not installed: pip install openai."
+            ) from None
+        super().__init__(settings, family, thoughts)
+        self.costs: list[Cost] = []
+        self._failure = openai.OpenAIError
+        self._client = openai.OpenAI(
+            base_url=settings.address,
+            # Servers without keys still want a word there.
+            api_key=os.environ.get(settings.key_variable) or "none",
+            max_retries=settings.retries,
+            timeout=settings.timeout,
+        )
+        self._check(openai)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order; questions that cannot be answered as the settings say.

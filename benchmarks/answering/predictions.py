@@ -125,10 +125,7 @@ class PredictionStore:
             if line.key in wanted:
                 wanted_lines.setdefault(line.key, line)
         self.dropped = len(lines) - len(wanted_lines)
-        again = tolerance.find_exceeded(wanted_lines.values())
-        wanted_lines = {
-            key: line for key, line in wanted_lines.items() if not (line.failure and line.benchmark in again)
-        }
+        wanted_lines = _leave_out_exceeded(wanted_lines, tolerance)
         self.done = set(wanted_lines)
         self.failed = [line for line in wanted_lines.values() if line.failure]
         text = "".join(line.text() for line in wanted_lines.values())
@@ -158,6 +155,23 @@ class PredictionStore:
     def close(self) -> None:
         with suppress(OSError):  # what `append` could not write is still in the buffer, and was reported
             self._stream.close()
+
+
+def is_complete(path: Path, wanted: Collection[str], tolerance: Tolerance) -> bool:
+    """Tell whether a store in `path` would hold an answer for every key; nothing is written.
+
+    Raises UserError when the file is missing or broken.
+    """
+    lines = {line.key: line for line in read_predictions(path) if line.key in wanted}
+    return _leave_out_exceeded(lines, tolerance).keys() == set(wanted)
+
+
+def _leave_out_exceeded(
+    lines: Mapping[str, StoredPrediction], tolerance: Tolerance
+) -> dict[str, StoredPrediction]:
+    """Leave out the failures of benchmarks of which more failed than may; they are asked again."""
+    again = tolerance.find_exceeded(lines.values())
+    return {key: line for key, line in lines.items() if not (line.failure and line.benchmark in again)}
 
 
 @contextmanager

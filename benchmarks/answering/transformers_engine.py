@@ -3,7 +3,6 @@
 import resource
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,18 @@ from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.decoding import decode
-from benchmarks.answering.inputs import Preparer, count_prompt_tokens
+from benchmarks.answering.inputs import Preparer
+from benchmarks.answering.local_plan import LocalPlan
+from benchmarks.answering.model_facts import ModelFacts
 from benchmarks.answering.predictions import Prediction
-from benchmarks.answering.thoughts import find_thoughts
-from benchmarks.prompting.families import Family, find_family
+from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 
-VERSION = 3  # raised when the same settings may give other predictions
 
-
-class TransformersEngine:
+class TransformersEngine(LocalPlan):
     """Answers items with one loaded VLM.
 
     Args:
@@ -50,42 +48,12 @@ class TransformersEngine:
         folder: Path | None = None,
         family: Family | None = None,
     ) -> None:
-        self.model, self.processor, self.settings = model, processor, settings
-        self.family = family or find_family(model.config.model_type)
-        self.thoughts = find_thoughts(processor, self.family, settings)
+        super().__init__(ModelFacts.of(model), processor, settings, family=family)
+        self.model = model
         self.preparer = Preparer(
             model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
         )
-        ends = model.generation_config.eos_token_id
-        ends = processor.tokenizer.eos_token_id if ends is None else ends
-        self.ends = frozenset([ends] if isinstance(ends, int) else ends or [])
         self.costs: list[Cost] = []
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Identify what decides, beside weights and items, which tokens come out."""
-        device = self.model.device
-        return {
-            "engine": f"{self.settings.name} {VERSION}",
-            "dtype": str(self.model.dtype),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            "attention": self.model.config._attn_implementation,
-            "batch_size": self.settings.batch_size,
-            "token_budget": self.settings.token_budget,
-            "decoding": {
-                "greedy": True,
-                "max_new_tokens": self.settings.max_new_tokens,
-                "ends": sorted(self.ends),
-            },
-            "family": self.family.fingerprint(),
-            "processor": self.preparer.fingerprint,
-            "libraries": {name: version(name) for name in ("torch", "transformers")},
-            **self.thoughts.fingerprint,
-        }
-
-    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """Group items into batches and key their predictions; see `benchmarks.answering.batching`."""
-        return batching.make_batches(items, self.settings, origin, self.fingerprint, self._length)
 
     def answer(self, batch: Batch) -> list[Prediction]:
         """Answer one batch, in its order; questions that cannot be answered as the settings say.
@@ -142,9 +110,6 @@ class TransformersEngine:
     ) -> Iterator[list[Prediction]]:
         """Answer all items, a batch at a time."""
         yield from self.answers(self.batches(items, origin or {}))
-
-    def _length(self, item: Item) -> int:
-        return count_prompt_tokens(self.processor, self.family, item)
 
     def _answer_in_memory(self, items: Sequence[Item]) -> tuple[list[list[int]], int]:
         """Return every item's new tokens, and the number of parts: too large a batch is halved."""

@@ -23,15 +23,41 @@ from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
+from frism.checkpoints.index import INDEX
 from frism.errors import UserError
 from frism.merging.export import Job, export
-from frism.method.recipe import Recipe
+from frism.method.recipe import COEFFICIENTS, RECIPE, RECORDS, Recipe
 
 VERSION = 1  # raised when the same settings may give other predictions
 PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
 
 
-class VllmEngine:
+class VllmPlan:
+    """Groups and keys the questions of `VllmEngine`, which is one; it needs the processor alone."""
+
+    def __init__(self, processor: Any, settings: EngineSettings, family: Family) -> None:
+        self.processor, self.settings, self.family = processor, settings, family
+        self.thoughts = find_thoughts(processor, family, settings)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Identify what decides, beside weights and items, which answers come out."""
+        return {
+            "engine": f"vllm {VERSION}",
+            "dtype": self.settings.dtype,
+            "devices": self.settings.devices,
+            "decoding": {"greedy": True, "temperature": 0, "max_new_tokens": self.settings.max_new_tokens},
+            "family": self.family.fingerprint(),
+            "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
+            **self.thoughts.fingerprint,
+        }
+
+    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
+        """Group the questions that vLLM gets at a time and whose answers are stored together."""
+        return batching.make_batches(items, self.settings, origin, self.fingerprint)
+
+
+class VllmEngine(VllmPlan):
     """Answers items with vLLM.
 
     Args:
@@ -48,9 +74,8 @@ class VllmEngine:
         family: Family,
         exported: tempfile.TemporaryDirectory[str] | None = None,
     ) -> None:
-        self.model, self.sampling, self.processor = model, sampling, processor
-        self.settings, self.family, self._exported = settings, family, exported
-        self.thoughts = find_thoughts(processor, family, settings)
+        super().__init__(processor, settings, family)
+        self.model, self.sampling, self._exported = model, sampling, exported
         self.costs: list[Cost] = []
 
     @classmethod
@@ -65,7 +90,8 @@ class VllmEngine:
     ) -> "VllmEngine":
         """Load a variant (None: V itself) into vLLM, exported for the run or from `settings.checkpoint`.
 
-        Raises UserError when vLLM is not installed, or the checkpoint is not this variant's.
+        Raises UserError when vLLM is not installed, or the checkpoint is not this variant's or was exported
+        by a version whose exports vLLM cannot load.
         """
         try:
             import vllm
@@ -86,6 +112,7 @@ class VllmEngine:
             exported = tempfile.TemporaryDirectory(prefix="exported-")
             folder = Path(exported.name) / "variant"
             export(Job.from_recipe(triple, recipe, fitted, folder, spectra=spectra))
+        refuse_side_files(folder)
         model = vllm.LLM(
             model=str(folder),
             dtype=settings.dtype,
@@ -95,23 +122,6 @@ class VllmEngine:
         )
         processor = AutoProcessor.from_pretrained(folder)
         return cls(model, vllm.SamplingParams, processor, settings, family, exported)
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Identify what decides, beside weights and items, which answers come out."""
-        return {
-            "engine": f"vllm {VERSION}",
-            "dtype": self.settings.dtype,
-            "devices": self.settings.devices,
-            "decoding": {"greedy": True, "temperature": 0, "max_new_tokens": self.settings.max_new_tokens},
-            "family": self.family.fingerprint(),
-            "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
-            **self.thoughts.fingerprint,
-        }
-
-    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """Group the questions that vLLM gets at a time and whose answers are stored together."""
-        return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order; questions that cannot be answered as the settings say."""
@@ -175,4 +185,13 @@ def check_checkpoint(folder: Path, recipe: Any) -> None:
         raise UserError(
             f"{folder} is the export of another variant than {recipe.name} with key {recipe.key}: export"
             " this one, or drop engine.checkpoint."
+        )
+
+
+def refuse_side_files(folder: Path) -> None:
+    """Raise UserError for an export of an earlier version: vLLM would load its coefficients as weights."""
+    if (folder / COEFFICIENTS).is_file() and not (folder / INDEX).is_file():
+        raise UserError(
+            f"{folder} has {COEFFICIENTS} among its weights, which vLLM would load as weights: move it and"
+            f" {RECIPE} into {folder / RECORDS}, or export the variant again."
         )

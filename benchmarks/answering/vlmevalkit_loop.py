@@ -7,7 +7,7 @@ token limits of their own; `vlmevalkit_wrappers` puts them around the same weigh
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import Image
 from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
+from benchmarks.answering.local_plan import VlmevalkitPlan
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.transformers_engine import TransformersEngine, measure_peak_memory
 from benchmarks.answering.vlmevalkit_wrappers import ModelWrapper
@@ -24,14 +25,13 @@ from benchmarks.prompting import vlmevalkit_models
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item, read_definition
 from benchmarks.questions.picture_modes import WHITE, find_rule, to_rgb
-from benchmarks.registry import vlmevalkit_package
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.vlmevalkit import loading
 from benchmarks.vlmevalkit.loading import set_environment
 from frism.errors import UserError
 
 
-class VlmevalkitLoop(TransformersEngine):
+class VlmevalkitLoop(VlmevalkitPlan, TransformersEngine):
     """Answers items by VLMEvalKit's `infer_data_job`."""
 
     def __init__(
@@ -43,16 +43,6 @@ class VlmevalkitLoop(TransformersEngine):
     ) -> None:
         super().__init__(model, processor, settings.model_copy(update={"workers": 0}), family=family)
         self.wrapper = ModelWrapper.of(model, processor, self.family, self.ends, self.thoughts)
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Identify what decides the answers: all that the default engine names, and VLMEvalKit's source."""
-        dropped = {"transparency": "dropped"} if self.settings.transparency == "dropped" else {}
-        return {**super().fingerprint, "vlmeval": vlmevalkit_package.hash_installation(), **dropped}
-
-    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """Group questions whose answers are stored together; it changes none of them."""
-        return batching.make_batches(items, self.settings, origin, self.fingerprint)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order."""

@@ -91,6 +91,9 @@ def _read_option(stated: str, options: Options) -> str:
     letter, sure = read_leading_letter(text, options)
     if letter and (sure or match_value(text[text.index(letter) + 1 :], options) == letter):
         return letter
+    clause = re.split(r"[,.;:]\s", text, maxsplit=1)[0]
+    if len(clause) > 1 and (by_text := match_whole(clause, options)):
+        return by_text
     if is_formula_like(answer):
         return match_value(answer, options)
     if _NEGATION.search(answer) and not any(_NEGATION.search(option) for option in options.values()):

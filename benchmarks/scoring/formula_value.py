@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 LONGEST = 120  # characters
@@ -28,6 +29,9 @@ _PLAIN = [
     (re.compile(r"\*\*"), "^"),
     (re.compile(r"\\[dtc]frac"), r"\\frac"),
 ]
+# Words are no products of their letters: a formula has a digit, a sign or a command, or is one letter.
+_LOOKS_LIKE_ONE = re.compile(r"\d|\\|[-+*/^=√π½⅓⅔¼¾]|^\W*[A-Za-z]\W*$|\bpi\b")
+_WORD = re.compile(r"(?<![\\A-Za-z])(?!sqrt\b|sqrt\()[A-Za-z]{4,}(?![A-Za-z{])")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅙": "1/6", "⅛": "1/8",
@@ -66,7 +70,7 @@ def evaluate_formula(text: str) -> Value | Equation | None:
 
     Percent and degree signs are dropped: 45%, 45\\% and 45^\\circ are 45.
     """
-    if len(text) > LONGEST:
+    if len(text) > LONGEST or not _LOOKS_LIKE_ONE.search(text) or _WORD.search(text):
         return None
     try:
         return _Parser(_tokenize(rewrite_plain(text))).parse()
@@ -140,12 +144,11 @@ def _tokenize(text: str) -> list[str | float]:
 
 
 def _read_digits(digits: str, repeating: str | None) -> float:
-    value = float(digits)
-    if repeating:
-        period = re.sub(r"\D", "", repeating)
-        places = len(digits.partition(".")[2])
-        value += int(period) / (10 ** len(period) - 1) / 10**places
-    return value
+    if not repeating:
+        return float(digits)
+    period = re.sub(r"\D", "", repeating)
+    places = len(digits.partition(".")[2])
+    return float(Fraction(digits) + Fraction(int(period), (10 ** len(period) - 1) * 10**places))
 
 
 class _Parser:
@@ -257,7 +260,9 @@ class _Parser:
                 # A whole number before a proper fraction of numbers is a mixed number, 2\frac{1}{2}.
                 mixed = fraction.imag == 0 and 0 < fraction.real < 1 and self._is_numeric_fraction()
                 value = value + fraction if mixed else value * fraction
-            elif token in ("(", "{") or (isinstance(token, str) and (token.isalpha() or token[0] == "\\")):
+            elif token in ("(", "{") or (
+                isinstance(token, str) and token not in _CLOSING and (token.isalpha() or token[0] == "\\")
+            ):
                 value = value * self._read_power()
             else:
                 break

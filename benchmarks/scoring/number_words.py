@@ -11,6 +11,7 @@ _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _SMALL = {word: value for value, word in enumerate(_UNITS)} | {w: 10 * v for v, w in enumerate(_TENS, 2)}
 _LARGE = {"thousand": 1000, "million": 10**6}
 _WORD = "|".join([*_SMALL, "hundred", *_LARGE, "dozen"])
+NUMBER_WORD = rf"(?:{_WORD})\b"
 # "twenty-one", "one hundred and five", "a dozen"
 _ENGLISH = re.compile(
     rf"\b(?:an? (?=hundred|thousand|million|dozen))?(?:{_WORD})(?:(?:[\s-]+(?:and\s+)?)(?:{_WORD}))*\b", re.I

@@ -42,6 +42,7 @@ _SET = re.compile(
     r"\b(?:sets?|boxe?s?|figures?|pictures?|images?|shapes?|parts?|statements?)\s+[(\[*_]*([A-Z])(?![\w'])",
     re.I,
 )
+_ALONE = re.compile(r"(?<![\w'])([A-Z])(?![\w'])")
 # What follows "the answer is A", when A is the letter and not the article.
 _NOT_A_NOUN = ("and", "as", "because", "but", "for", "is", "since", "so", "which", "with", "based",
                "given", "in", "or", "from", "by", "the", "this", "that", "we", "it", "there", "where",
@@ -95,6 +96,9 @@ def read_letters(text: str, options: Options, *, sets: bool = False) -> set[str]
         sets: whether "Set A", "Figure A" mean an option too.
     """
     letters: set[str] = set()
+    denied = {
+        m[1] for m in _ALONE.finditer(text) if _DENYING.search(text[max(0, m.start() - 24) : m.start(1)])
+    }
     patterns = [_IN_BRACKETS, _BOLD, _CUED, _AT_END, *([_SET] if sets else [])]
     for pattern in patterns:
         for match in pattern.finditer(text):
@@ -109,7 +113,7 @@ def read_letters(text: str, options: Options, *, sets: bool = False) -> set[str]
         joined = set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", several[0]))
         if letters & joined and (not options or joined <= set(options)):
             letters |= joined
-    return letters
+    return letters - denied
 
 
 def is_word(letter: str, following: str) -> bool:

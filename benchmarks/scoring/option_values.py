@@ -7,6 +7,19 @@ from functools import lru_cache
 from benchmarks.scoring.formula_value import evaluate_formula, is_same_value
 from benchmarks.scoring.stated_numbers import MARKUP, read_number_alone, strip_markup, strip_unit
 
+# Units that are written out, and what they are.
+_UNIT_NAMES = {
+    **dict.fromkeys(("degree", "degrees", "deg"), "°"), **dict.fromkeys(("percent", "percentage"), "%"),
+    **dict.fromkeys(("metre", "metres", "meter", "meters"), "m"),
+    **dict.fromkeys(("centimetre", "centimetres", "centimeter", "centimeters"), "cm"),
+    **dict.fromkeys(("kilometre", "kilometres", "kilometer", "kilometers"), "km"),
+    **dict.fromkeys(("kilogram", "kilograms", "kgs"), "kg"), **dict.fromkeys(("gram", "grams"), "g"),
+    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
+    **dict.fromkeys(("minute", "minutes", "mins"), "min"),
+    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
+    **dict.fromkeys(("foot", "feet"), "ft"),
+    **dict.fromkeys(("inch", "inches"), "in"), **dict.fromkeys(("unit", "units"), ""),
+}  # fmt: skip
 Options = Mapping[str, str]
 
 _LONGEST = 300  # characters of an answer that is compared
@@ -138,7 +151,8 @@ def _unit_of(text: str) -> str:
     """What stands after a number or formula, in one form; "" for nothing."""
     plain = MARKUP.sub(r" \1", _rewrite_unit(text)).strip()
     bare = strip_unit(plain)
-    return re.sub(r"[\s{}.]", "", plain[len(bare) :]).lower() if plain.startswith(bare) else ""
+    unit = re.sub(r"[\s{}.]", "", plain[len(bare) :]).lower() if plain.startswith(bare) else ""
+    return _UNIT_NAMES.get(unit, unit)
 
 
 def _rewrite_unit(text: str) -> str:

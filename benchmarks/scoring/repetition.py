@@ -13,7 +13,17 @@ def is_repetitive(raw: str, times: int = 4, words: int = 8) -> bool:
     The last round may be cut off. What has no spaces, such as "!!!...", "\\frac{1}{2}\\frac{1}{2}..." or Han,
     is compared sign by sign.
     """
-    return _ends_in_word_loop(raw[-10 * _TAIL :].split(), times, words) or _ends_in_sign_loop(raw, times)
+    tail = raw[-10 * _TAIL :]
+    return _ends_in_word_loop(_split_words(tail)[-_TAIL:], times, words) or _ends_in_sign_loop(raw, times)
+
+
+def _split_words(text: str) -> list[str]:
+    """Split a text into words; a row of a table is one, for its cells may well be equal."""
+    words: list[str] = []
+    for line in text.splitlines() if "|" in text else [text]:
+        row = line.strip()
+        words += [row] if row.startswith("|") and row.endswith("|") and len(row) > 1 else row.split()
+    return words
 
 
 def _ends_in_word_loop(tokens: list[str], times: int, words: int) -> bool:

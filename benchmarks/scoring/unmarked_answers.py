@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from benchmarks.scoring.number_words import find_number_words
+from benchmarks.scoring.number_words import NUMBER_WORD, find_number_words
 from benchmarks.scoring.option_letters import read_letters
 from benchmarks.scoring.option_values import (
     Options,
@@ -18,6 +18,7 @@ from benchmarks.scoring.sentences import split_sentences
 from benchmarks.scoring.stated_numbers import read_number, strip_unit
 
 Candidate = tuple[str | None, str]
+_SENTENCE = 1000  # characters at the end of a sentence that are read
 _FORMULA = 300  # characters of a formula that is an answer by itself
 _LONGEST = 10_000  # characters at the end of a text that are searched for lists and labels
 
@@ -34,7 +35,7 @@ _CONCLUDING_YES_NO = re.compile(
     r"(?:^(?:(?:so|thus|hence|therefore|but)\b,?\s*)?(yes|no)\b(?=\s*[,.;:!]))|\b(yes|no)\W*$", re.IGNORECASE
 )
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
-_EITHER = re.compile(r"\byes\W{1,3}or\W{1,3}no\b", re.IGNORECASE)
+_EITHER = re.compile(r"\byes\b\W{1,3}(?:(?:or|and)\W{1,3})?no\b", re.IGNORECASE)
 _IDIOMS = re.compile(
     r"\bno\s+(?:doubt|idea|matter|longer|question|wonder|one|more\s+than|less\s+than|fewer\s+than|problem)\b",
     re.IGNORECASE,
@@ -50,7 +51,7 @@ _REFUSAL = re.compile(
     r"|\b(?:can\s?not|can['’]t|could\s+not|couldn['’]t)\s+(?:\w+\s+){0,2}"
     r"(?:see|read|view|determine|determined|answer|provide"
     r"|be\s+(?:\w+\s+)?(?:determined|found|said|answered|seen|read|known|made|given)"
-    r"|identify|find|tell|say|solve|access|process|give|help|make\s+out|draw|deduce|infer|assist)\b"
+    r"|identify|confirm|find|tell|say|solve|access|process|give|help|make\s+out|draw|deduce|infer|assist)\b"
     r"|\b(?:not|n['’]t)\s+(?:\w+\s+)?"
     r"(?:possible|enough|provided|provide|given|clear|visible|specified|sufficient|contain|mentioned)\b"
     r"|\b(?:insufficient|missing|lacks?|too little|without)\b[^.]{0,40}"
@@ -72,6 +73,14 @@ _THERE_ARE = re.compile(
     r"(?:still\s+|now\s+|only\s+|about\s+|a\s+total\s+of\s+|exactly\s+|approximately\s+|in\s+total\s+)?[*_$]{0,3}([-\w][-\w.,]*)(?![/\w])",
     re.IGNORECASE,
 )
+# "three cats and two dogs, so five animals"
+_SO = re.compile(
+    r".*\b(?:so|thus|hence|therefore)\b,?\s+(?:(?:it|this|that|there)\s+(?:is|are|makes)\s+)?[*_$]{0,3}"
+    rf"([-+]?\d[\d,]*(?:\.\d+)?(?![\w.]|\s*[-+*/^=<>])|{NUMBER_WORD}(?:[- ](?:and\s)?{NUMBER_WORD})*)"
+    r"(?!\s+(?:of|times|more|less)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_AFTER_SO = re.compile(r".*\b(?:so|thus|hence|therefore)\b,?\s+(.*)$", re.IGNORECASE | re.DOTALL)
 # A number that something is compared with: "lower than 40".
 _COMPARED = re.compile(
     r"\b(?:than|at\s+least|at\s+most|over|under|above|below|between|exceed(?:s|ing)?|up\s+to)\s+"
@@ -105,7 +114,7 @@ _AFTER_IS = re.compile(
 def read_unmarked(text: str, kind: str, options: Options, longest: int) -> Iterator[Candidate]:
     """List candidates where nothing in the text says "answer", the best first; then None with the reason."""
     text = _drop_closing(text)
-    sentences = split_sentences(text[-4000:]) or [text]
+    sentences = _split(text)
     match kind:
         case "yes_no":
             yield from _read_yes_no(text, sentences, longest)
@@ -122,6 +131,11 @@ def read_unmarked(text: str, kind: str, options: Options, longest: int) -> Itera
         case _ if _is_short(text, longest):
             yield text, "whole text"
     yield None, "no answer"
+
+
+def _split(text: str) -> list[str]:
+    """Split the end of a text into sentences, of which the ends are kept."""
+    return [sentence[-_SENTENCE:] for sentence in split_sentences(text[-4000:]) or [text]]
 
 
 def _drop_closing(text: str) -> str:
@@ -148,6 +162,8 @@ def _read_yes_no(text: str, sentences: list[str], longest: int) -> Iterator[Cand
     if (concluding := _CONCLUDING_YES_NO.search(sentences[-1])) and not _EITHER.search(sentences[-1]):
         yield concluding[1] or concluding[2], "last sentence"
     # As VLMEvalKit reads it: the only one of the two words; in the last sentence first.
+    if _REFUSAL.search(sentences[-1]):
+        yield None, "refusal"
     for part, rule in ((sentences[-1], "last sentence"), (text, "only word")):
         words = {word.lower() for word in _YES_NO.findall(_IDIOMS.sub(" ", part))}
         if len(words) == 1:
@@ -161,7 +177,7 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
     if not rest.strip():
         yield None, "options repeated"
     if listed:
-        text, sentences = rest.strip(), split_sentences(rest[-4000:]) or [rest]
+        text, sentences = rest.strip(), _split(rest)
     else:
         if _LEADING_LETTER.match(text):
             yield text.partition("\n")[0], "leading letter"
@@ -181,16 +197,16 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
     with_text = _find_letters_with_text(text, options)
     if len(with_text) == 1:
         yield with_text.pop(), "letter with its text"
-    letters = read_letters(sentences[-1], options)
+    # Where options are letters drawn in the picture, "figure D" is one.
+    drawn = bool(options) and all(len(option) == 1 for option in options.values())
+    letters = read_letters(sentences[-1], options, sets=drawn)
     if len(letters) == 1 and not refused:
         yield letters.pop(), "last sentence"
     if len(letters) > 1:
         yield None, "several options"
     if refused:
-        yield (
-            find_option(sentences[-1], {k: v for k, v in options.items() if _REFUSAL.search(v)}),
-            "last sentence",
-        )
+        if letter := find_option(sentences[-1], {k: v for k, v in options.items() if _REFUSAL.search(v)}):
+            yield letter, "last sentence"
         yield None, "refusal"
     if letter := find_option(sentences[-1], options):
         yield letter, "last sentence"
@@ -205,7 +221,7 @@ def _read_options(text: str, sentences: list[str], options: Options, longest: in
     if not rest.strip():
         yield None, "options repeated"
     if listed:
-        text, sentences = rest.strip(), split_sentences(rest[-4000:]) or [rest]
+        text, sentences = rest.strip(), _split(rest)
     elif _LEADING_LETTER.match(text):
         yield text.partition("\n")[0], "leading letter"
     if _is_short(text, longest):
@@ -217,8 +233,16 @@ def _read_options(text: str, sentences: list[str], options: Options, longest: in
 
 def _read_number(text: str, sentences: list[str], longest: int) -> Iterator[Candidate]:
     last = sentences[-1]
-    if _is_short(text, longest) and not _CONCLUDED.search(text):
+    if _is_short(text, longest) and not _CONCLUDED.search(text) and (
+        len(_LAST_NUMBER.findall(text)) <= 1 or re.match(r"[-+$£€\d.\\]", text)
+    ):  # fmt: skip
         yield text, "whole text"
+    if formula := _find_last_formula(text):
+        yield formula, "last number"
+    if concluded_so := _SO.match(last):
+        yield concluded_so[1], "last number"
+    if (clause := _AFTER_SO.match(last)) and _LAST_NUMBER.search(clause[1]):
+        last = clause[1]
     last = last.replace("–", "-").replace("−", "-")
     numbers = _LAST_NUMBER.findall(_COMPARED.sub(" ", last))
     if said := [word for word in _THERE_ARE.findall(last) if read_number(word)]:
@@ -230,8 +254,6 @@ def _read_number(text: str, sentences: list[str], longest: int) -> Iterator[Cand
         yield emphasised[-1], "emphasised number"
     if concluded := _CONCLUDED.findall(_COMPARED.sub(" ", last)):
         yield concluded[-1], "last number"
-    if _is_short(text, longest):
-        yield text, "whole text"
     if numbers := numbers or _LAST_NUMBER.findall(last) or _LAST_NUMBER.findall(text[-_LONGEST:]):
         yield numbers[-1], "last number"
     if len(words := find_number_words(last)) == 1 and _WORD_SAID.search(last) and not _REFUSAL.search(last):
@@ -243,18 +265,26 @@ def _read_formula(text: str, sentences: list[str], longest: int) -> Iterator[Can
         yield None, "loop"
     if bold := _BOLD_END.search(text[-400:]):
         yield _after_colon(bold[1]), "emphasised answer"
-    if _is_short(text, longest) or (len(text) <= _FORMULA and "\n" not in text and is_formula_like(text)):
+    formula = len(text) <= _FORMULA and "\n" not in text and is_formula_like(text)
+    if formula or (_is_short(text, longest) and not re.search(r"\b(?:is|are|equals)\b", text)):
         yield text, "whole text"
     last = sentences[-1]
-    if formulas := [
-        m for m in _IN_MATH.finditer(text[-1200:]) if m.end() >= len(text[-1200:].rstrip(" .!*\n"))
-    ]:
-        yield next(part for part in formulas[-1].groups() if part is not None), "last sentence"
+    if formula_at_end := _find_last_formula(text):
+        yield formula_at_end, "last sentence"
     said = _AFTER_IS.match(last)
     if said and len(said[1]) <= 160 and (
         len(strip_unit(said[1]).split()) <= 2 or is_formula_like(said[1]) or re.match(r"[-+\\(\[$]", said[1])
     ):  # fmt: skip
         yield said[1], "last sentence"
+    if _is_short(text, longest):
+        yield text, "whole text"
+
+
+def _find_last_formula(text: str) -> str:
+    """Find the formula between dollars or the like that ends a text; "" where none does."""
+    tail = text[-1200:].rstrip(" .!*\n")
+    found = [m for m in _IN_MATH.finditer(tail) if m.end() >= len(tail)]
+    return next((part for part in found[-1].groups() if part is not None), "") if found else ""
 
 
 def _after_colon(text: str) -> str:

@@ -11,17 +11,17 @@ import gc
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import torch
 import typer
 
-from benchmarks.answering.engine import open_engine
+from benchmarks.answering.engine import open_engine, plan_engine
+from benchmarks.answering.late_engine import LateEngine
 from benchmarks.questions import reading
 from benchmarks.questions.item import Item
 from benchmarks.registry.lookup import find as find_benchmark
@@ -64,8 +64,12 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
     recipe = None
     if reference is not None:
         recipe = Recipe.from_checkpoint(triple, reference, seed=study.seed, code=code)
-    # A model that answers is opened once, and not before something is to be answered.
-    engine = cache(lambda: open_engine(triple, recipe, None, study.engine, items))
+    # A model that answers is opened once, and not before an answer is missing.
+    engine = LateEngine(
+        study.engine,
+        lambda: plan_engine(triple, recipe, study.engine, items),
+        lambda: open_engine(triple, recipe, None, study.engine, items),
+    )
     if recipe is not None:
         points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
     else:
@@ -82,7 +86,7 @@ def fit_points(
     layout: Layout,
     code: str,
     questions: DevQuestions,
-    engine: Callable[[], Any],
+    engine: LateEngine,
 ) -> list[Point]:
     """Fit every point of a variant's grid, or take up what an earlier run fitted for the same inputs."""
     settings, out = study.variants[variant], layout.variant(variant)
@@ -119,12 +123,12 @@ def score_points(
     layout: Layout,
     points: Sequence[Point],
     questions: DevQuestions,
-    engine: Callable[[], Any],
+    engine: LateEngine,
 ) -> pd.DataFrame:
     """Answer and score the dev questions with every point: a row per point and benchmark."""
     rows = []
     for number, point in enumerate(points):
-        scores = score_on_dev(engine(), triple, point, questions, variant, layout.spectra)
+        scores = score_on_dev(engine, triple, point, questions, variant, layout.spectra)
         params = json.dumps(point.recipe.params, sort_keys=True)
         rows.append(scores.assign(variant=variant, point=number, params=params))
     dev = pd.concat(rows, ignore_index=True)

@@ -10,8 +10,8 @@ from benchmarks.answering import predictions as prediction_files
 from benchmarks.answering.answer import answer_missing
 from benchmarks.answering.engine import describe_origin
 from benchmarks.answering.failures import Tolerance
+from benchmarks.answering.late_engine import LateEngine
 from benchmarks.answering.matching import match_predictions
-from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import item
 from benchmarks.scoring.question_scores import score_answers, total_scores
 from benchmarks.study import marks
@@ -21,7 +21,7 @@ from frism.triples.triple import Triple
 
 
 def score_on_dev(
-    engine: TransformersEngine,
+    engine: LateEngine,
     triple: Triple,
     point: Point,
     items: Mapping[str, Sequence[item.Item]],
@@ -32,18 +32,14 @@ def score_on_dev(
 
     Where questions could not be answered, a column `failed_<kind>` counts them.
     """
-    batches = engine.batches(
-        [i for group in items.values() for i in group], describe_origin(triple, point.recipe)
-    )
-    path = point.folder / "dev.jsonl"
+    path, asked = point.folder / "dev.jsonl", [i for group in items.values() for i in group]
+    tolerance = Tolerance.over(engine.settings.tolerated_share, asked)
+    _, batches = engine.group(asked, describe_origin(triple, point.recipe), path, tolerance)
     wanted = {key for batch in batches for key in batch.keys}
-    tolerance = Tolerance.over(
-        engine.settings.tolerated_share, (i for group in items.values() for i in group)
-    )
     with prediction_files.open_store(path, wanted, tolerance) as store:
         missing = any(key not in store.done for batch in batches for key in batch.keys)
         if missing and point.recipe.checkpoint is None:  # a checkpoint is what the engine holds
-            on_load.apply(engine.model, triple, point.recipe, point.fitted, spectra)
+            on_load.apply(engine.engine.model, triple, point.recipe, point.fitted, spectra)
         for _ in answer_missing(engine, batches, store):
             pass
     answers = match_predictions(items, prediction_files.read_predictions(path), path)

@@ -1,11 +1,11 @@
 """Score the candidates of a search on the dev questions, for methods that are fitted by them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.answering.transformers_engine import TransformersEngine
+from benchmarks.answering.late_engine import LateEngine
 from benchmarks.questions.item import Item
 from benchmarks.statistics.selection import axis_means
 from benchmarks.tuning.dev_scores import score_on_dev
@@ -17,7 +17,7 @@ from frism.triples.triple import Triple
 
 
 def make_scorer(
-    engine: Callable[[], TransformersEngine],
+    engine: LateEngine,
     triple: Triple,
     questions: Mapping[str, Sequence[Item]],
     unmodified: pd.DataFrame,
@@ -31,14 +31,14 @@ def make_scorer(
     from its seed asks nothing twice.
 
     Args:
-        engine: opens the engine, when the first candidate is scored.
+        engine: is opened when a first candidate has to be answered with.
         unmodified: dev scores of the unmodified VLM; `budget`: the perception that may be lost of them.
     """
     floor = axis_means(unmodified)["perception"] - budget
 
     def score(recipe: Recipe, fitted: Fitted) -> DevScores:
         point = Point(recipe, fitted, workspace / recipe.key)
-        means = axis_means(score_on_dev(engine(), triple, point, questions, "candidate", spectra))
+        means = axis_means(score_on_dev(engine, triple, point, questions, "candidate", spectra))
         return DevScores(means["perception"], means["reasoning"], floor)
 
     return score

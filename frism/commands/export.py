@@ -23,12 +23,13 @@ from frism.commands.merge import (
     parse_write_options,
     run_job,
 )
+from frism.commands.study_spectra import choose_spectra
 from frism.errors import report_errors
 
 
 @report_errors()
 def export(
-    variant: Annotated[Path, typer.Argument(help="Folder with recipe.json and, if fitted, coefficients.")],
+    variant: Annotated[Path, typer.Argument(help="Folder of a variant, or of an export.")],
     vlm: Vlm,
     lrm: Lrm,
     base: Base,
@@ -43,7 +44,7 @@ def export(
     spectra: SpectraFolder = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Write a variant of a study as a checkpoint."""
+    """Write a variant of a study as a checkpoint, with the study's own singular directions."""
     configure_process()
     from frism.merging.export import Job
     from frism.method.recipe import Recipe
@@ -52,4 +53,6 @@ def export(
     recipe, fitted = Recipe.load(variant)
     triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
     options = parse_write_options(dtype, shard_size, device, threads, no_sync)
+    if spectra is None:
+        spectra = choose_spectra(variant, triple, recipe)
     run_job(Job.from_recipe(triple, recipe, fitted, out, spectra=spectra, **options), dry_run)

@@ -1,5 +1,6 @@
 """Write a merged variant as a checkpoint folder: weights, V's other files, model card and provenance.
 
+Its root holds a model and its card alone; what else is written lies in its folder `frism`.
 The folder grows beside its final path under a temporary name and gets its final name when it is complete.
 The next run reuses what an interrupted one completed, if it is for the same merge.
 """
@@ -23,7 +24,7 @@ from frism.checkpoints.index import INDEX
 from frism.compute import Compute
 from frism.errors import UserError
 from frism.files import explain_refusal, read_json, synchronise
-from frism.merging.model_card import Outcome, write_card
+from frism.merging.model_card import MERGEKIT, Outcome, write_card
 from frism.merging.pieces import Merger
 from frism.merging.sharding import Plan, make_plan
 from frism.merging.streaming import RECEIPTS, Progress, ShardWriter
@@ -32,7 +33,7 @@ from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.fitting import ABSENT, Fitting
 from frism.method.parameters import Value
-from frism.method.recipe import Recipe, digest_coefficients
+from frism.method.recipe import RECIPE, RECORDS, Recipe, digest_coefficients
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
 from frism.triples.triple import ROLES, Triple
@@ -44,7 +45,7 @@ PLAN, LOCK, REPORT = "plan.json", "lock", "merge_report.json"
 # What belongs to a model beside its weights: configs, tokenizer, processor, templates, remote code, licences.
 _LEGAL_NAMES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 _FOLDERS = ("additional_chat_templates",)
-_GENERATED = {REPORT, "recipe.json", "mergekit_config.yml", "README.md"}
+_GENERATED = {REPORT, RECIPE, MERGEKIT, "README.md"}  # in the root of a V that an earlier version exported
 _CARD_BYTES = 1 << 20  # allowed for card, recipe and report when space is checked
 
 
@@ -260,9 +261,9 @@ def _write_other_files(
         (scratch / path).write_bytes((job.triple.vlm_folder / path).read_bytes())
     if plan.index is not None:
         (scratch / INDEX).write_text(json.dumps(plan.index, indent=2) + "\n", encoding="utf-8")
-    outcome.recipe.save(scratch, job.fitted)
+    outcome.recipe.save(scratch / RECORDS, job.fitted)
     report = json.dumps(outcome.make_report(), indent=1) + "\n"
-    (scratch / REPORT).write_text(report, encoding="utf-8")
+    (scratch / RECORDS / REPORT).write_text(report, encoding="utf-8")
     write_card(outcome, scratch, job.out.name)
 
 

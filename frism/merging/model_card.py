@@ -13,13 +13,14 @@ from frism.merging.streaming import Change
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.method import Method
-from frism.method.recipe import Recipe
+from frism.method.recipe import COEFFICIENTS, RECORDS, Recipe
 from frism.triples.accounting import tally
 from frism.triples.triple import ROLES, Triple
 
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.jinja"
 TITLES = {"base": "base language model (B)", "vlm": "receiver (V)", "lrm": "reasoning model (R)"}
 NOT_STATED = "not stated"
+MERGEKIT = "mergekit_config.yml"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Parent:
 
 
 def write_card(outcome: Outcome, folder: Path, title: str) -> None:
-    """Write README.md and mergekit_config.yml into a folder."""
+    """Write README.md into a checkpoint's folder, and mergekit_config.yml among its records."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -89,6 +90,7 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
         title=title, recipe=recipe, method=method, parents=parents, tally=tally(plan.entries),
         counts=plan.count_fates(), total=outcome.total, lost=outcome.lost, dtype=outcome.dtype,
         text=triple.text_receiver, version=__version__, roles=ROLES,
+        records=RECORDS, coefficients=COEFFICIENTS,
         command=format_command(recipe, bool(method.fit and method.missing_needs), outcome),
         warnings=outcome.warnings,
         notes=[d.sentence for d in triple.differences() if not d.rotary],
@@ -96,7 +98,8 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
         learning=describe_fitting(method, outcome.fitted),
     )  # fmt: skip
     (folder / "README.md").write_text(card, encoding="utf-8")
-    (folder / "mergekit_config.yml").write_text(config, encoding="utf-8")
+    (folder / RECORDS).mkdir(exist_ok=True)
+    (folder / RECORDS / MERGEKIT).write_text(config, encoding="utf-8")
 
 
 def describe_fitting(method: Method, fitted: Fitted) -> str:

@@ -7,6 +7,7 @@ method needs them. Where `fitted` is None, a method that fits on the three check
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +124,8 @@ def load(
     Raises UserError when the checkpoint does not fill the model exactly.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    auto = AutoModelForCausalLM if triple.text_receiver else AutoModelForImageTextToText
-    folder = find_folder(triple, recipe)
+    auto, folder = _choose_class(triple), find_folder(triple, recipe)
     if recipe is not None and recipe.checkpoint is not None:
         recipe.check(triple, fitted)
         recipe = None
@@ -147,9 +146,33 @@ def load(
     return model
 
 
+def outline(triple: Triple, recipe: Recipe | None, dtype: torch.dtype | str | None = None) -> Any:
+    """Build the model that `load` gives as far as configs tell: its parameters have no values.
+
+    They lie on the device "meta"; config, generation config, attention and dtype are those of the loaded one.
+    """
+    import torch
+    from transformers import AutoConfig, GenerationConfig
+
+    folder = find_folder(triple, recipe)
+    with torch.device("meta"):
+        model: Any = _choose_class(triple).from_config(
+            AutoConfig.from_pretrained(folder), dtype=dtype or torch.float32
+        )
+    with suppress(OSError):  # a checkpoint need not have one; then its config tells
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+    return model
+
+
 def find_folder(triple: Triple, recipe: Recipe | None) -> Path:
     """Find the folder with a variant's config, tokenizer and processor: V's, or the checkpoint's own."""
     return Path(recipe.checkpoint.folder) if recipe and recipe.checkpoint else triple.vlm_folder
+
+
+def _choose_class(triple: Triple) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    return AutoModelForCausalLM if triple.text_receiver else AutoModelForImageTextToText
 
 
 def _open_merger(

@@ -20,6 +20,9 @@ from frism.triples.scopes import check_scope
 from frism.triples.triple import DEFAULT_SCOPE, Triple
 
 RECIPE, COEFFICIENTS = "recipe.json", "coefficients.safetensors"
+# Where an exported checkpoint keeps them and the rest of its records: engines such as vLLM load every
+# safetensors file of a checkpoint's root as weights.
+RECORDS = "frism"
 
 
 class Reference(BaseModel):
@@ -154,9 +157,10 @@ class Recipe(BaseModel):
     def load(cls, folder: str | Path) -> tuple[Self, Fitted]:
         """Return the recipe of a folder and what was fitted, empty when nothing was; checks its digest.
 
-        Raises UserError when a file is missing, cut short or from another recipe.
+        The folder is a variant's or that of an exported checkpoint. Raises UserError when a file is missing,
+        cut short or from another recipe.
         """
-        folder = Path(folder)
+        folder = find_records(Path(folder))
         try:
             recipe = cls.model_validate(read_json(folder / RECIPE))
         except ValidationError as error:
@@ -184,6 +188,16 @@ class Recipe(BaseModel):
             return recipe, Fitted.from_flat(load_tensors(packed), recipe.params)
         except SafetensorError as error:
             raise UserError(f"{path} is not a safetensors file ({error}): make the variant again.") from error
+
+
+def find_records(folder: Path) -> Path:
+    """Find the folder of a recipe: of an exported checkpoint its `frism`, else the folder itself.
+
+    Exports of earlier versions have the recipe in their root.
+    """
+    records = folder / RECORDS
+    # A folder of variants may have one named frism; a checkpoint has a config.
+    return records if (folder / "config.json").is_file() and records.is_dir() else folder
 
 
 def digest_coefficients(fitted: Fitted | None) -> str | None:

@@ -148,7 +148,9 @@ def test_dare_of_the_script_is_ours_without_rescaling(
     }[method]
     for rescale in (False, True):
         drawn = iter([mask for name in stored["vlm"] for mask in masks[name]])
-        monkeypatch.setattr(_sparsify, "draw", lambda delta, density, generator, drawn=drawn: next(drawn))
+        monkeypatch.setattr(
+            _sparsify, "draw_mask", lambda delta, density, generator, drawn=drawn: next(drawn)
+        )
         merged = ours(stored, method, density=KEPT, rescale=rescale, **options)
         same = [torch.allclose(merged[name], both[name], rtol=1e-6, atol=1e-6) for name in merged]
         assert all(same) if not rescale else not any(same)

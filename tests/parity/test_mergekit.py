@@ -163,7 +163,7 @@ def test_dare_with_the_masks_that_mergekit_drew(
     )
     masks = {key: [run[key] != stored[B][key] for run in (only_v, only_r)] for key in stored[B]}
     drawn = iter([mask for key in stored[V] for mask in masks[key]])
-    monkeypatch.setattr(_sparsify, "draw", lambda delta, density, generator: next(drawn))
+    monkeypatch.setattr(_sparsify, "draw_mask", lambda delta, density, generator: next(drawn))
     options = {
         "dare_linear": {"drop_vlm": True, "strength": 0.6},
         "dare_ties": {"lrm_weight": 0.6, "election": "weighted", "zero_sum": "positive", "divide_by": "one"},

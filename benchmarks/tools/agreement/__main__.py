@@ -1,11 +1,12 @@
 """Measure how far our scores agree with reference judgements of recorded outputs, source by source.
 
-python -m benchmarks.tools.agreement ../shared/data/real_outputs --mirror ../shared/data/mirror --out FOLDER
-writes agreement.csv and agreement.md (agreement and Cohen's kappa with the reference of our scores, of
-VLMEvalKit's or lm-eval's own rules, and of math-verify on the raw text) and disagreements.csv, an output a
-line.
+python -m benchmarks.tools.agreement OUTPUTS --mirror MIRROR --out agreement
+writes agreement.csv (agreement and Cohen's kappa with the reference of our scores, of VLMEvalKit's or
+lm-eval's own rules, and of math-verify on the raw text), models.csv (the same model by model),
+disagreements.csv (an output a line), faults.csv (these counted) and agreement.md.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,110 +14,91 @@ import pandas as pd
 import typer
 
 from benchmarks.scoring import answer_csv, extraction
-from benchmarks.scoring.agreement import measure_agreement
+from benchmarks.stages.command import begin
+from benchmarks.tools.agreement.disagreements import COLUMNS as LISTED
+from benchmarks.tools.agreement.disagreements import count_faults, list_disagreements
 from benchmarks.tools.agreement.picture_scores import score_pictures
-from benchmarks.tools.agreement.recorded_outputs import list_sources
+from benchmarks.tools.agreement.readers import COLUMNS, compare_readers
+from benchmarks.tools.agreement.recorded_outputs import RecordedSource, choose_sources, list_sources
 from benchmarks.tools.agreement.references import complete_references, verify_raw
+from benchmarks.tools.agreement.report import write_report
 from benchmarks.tools.agreement.text_scores import score_texts
 from frism.errors import report_errors
 from frism.files import atomic_write
 
-READERS = {"ours": "correct", "stock": "correct_raw", "math_verify": "by_math_verify"}
-COLUMNS = ["source", "reference", "n", "reference_right"] + [
-    f"{reader}_{figure}" for reader in READERS for figure in ("right", "agreement", "kappa")
-]
-_DISAGREEMENTS = ["source", "model", "index", "kind", "fault", "rule", "answer", "extracted",
-                  "reference_extracted", "reference_correct", "correct", "correct_raw", "raw"]  # fmt: skip
+Tables = dict[str, pd.DataFrame]
 
 
-def compare_readers(name: str, table: pd.DataFrame) -> list[dict[str, object]]:
-    """Return a row (COLUMNS) for a source, and one for its strict reference where that differs.
+def measure(sources: Iterable[RecordedSource], mirror: Path | None) -> Tables:
+    """Score all sources and return agreement, models, disagreements and faults.
 
-    `table`: as `score_pictures` returns it, with references completed.
+    Raises UserError for outputs that cannot be read or belong to other questions.
     """
-    rows = []
-    for label, column in (("as published", "reference_correct"), ("strict", "strict")):
-        reference = table[column].astype(float)
-        if column == "strict" and (reference == table["reference_correct"].astype(float)).all():
-            continue
-        row: dict[str, object] = {
-            "source": name, "reference": label, "n": len(table), "reference_right": float(reference.mean()),
-        }  # fmt: skip
-        for reader, scores in READERS.items():
-            result = measure_agreement(table[scores].astype(float), reference)
-            if result.n:
-                row |= {
-                    f"{reader}_right": (result.both_right + result.rule_only) / result.n,
-                    f"{reader}_agreement": result.agreement,
-                    f"{reader}_kappa": result.kappa[0],
-                }
-        rows.append(row)
-    return rows
-
-
-def list_disagreements(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """List the outputs that we and the reference judge differently, with the kind of fault it may be."""
-    ours, reference = table["correct"] >= 0.5, table["reference_correct"].astype(bool)
-    differing = table[ours != reference].assign(source=name)
-    faults = [
-        "gives" if correct >= 0.5 else "unread" if pd.isna(extracted) else "loses"
-        for correct, extracted in zip(differing["correct"], differing["extracted"], strict=True)
-    ]
-    worse = (differing["correct_raw"] >= 0.5) & differing["reference_correct"].astype(bool)
-    faults = ["stock right" if w else fault for w, fault in zip(worse, faults, strict=True)]
-    return differing.assign(fault=faults)[_DISAGREEMENTS]
-
-
-def write_markdown(table: pd.DataFrame) -> str:
-    """Write the table of sources: a reader's cell is share judged right, agreement and kappa."""
-    lines = [
-        "| source | reference | n | reference right | ours: right, agreement, kappa | stock "
-        "| math-verify on the raw text |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for _, row in table.iterrows():
-        cells = [
-            "-" if pd.isna(row.get(f"{reader}_right"))
-            else f"{row[f'{reader}_right']:.3f}: {row[f'{reader}_agreement']:.4f}"
-            f", {row[f'{reader}_kappa']:.3f}"
-            for reader in READERS
-        ]  # fmt: skip
-        lines.append(
-            f"| {row['source']} | {row['reference']} | {row['n']} | {row['reference_right']:.3f} | "
-            + " | ".join(cells) + " |"
-        )  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-@report_errors()
-def main(
-    outputs: Annotated[Path, typer.Argument(help="folder with NAME.outputs.jsonl and NAME.tsv")],
-    out: Annotated[Path, typer.Option(help="folder for the three tables")],
-    mirror: Annotated[
-        Path | None, typer.Option(help="folder that stands for the hub, for text sources")
-    ] = None,
-    sources: Annotated[str, typer.Option(help="names, separated by commas; all if not given")] = "",
-) -> None:
-    """Measure agreement with recorded reference judgements."""
-    wanted = {name for name in sources.split(",") if name}
     rows: list[dict[str, object]] = []
-    parts: list[pd.DataFrame] = []
-    for source in list_sources(outputs):
-        if wanted and source.name not in wanted:
-            continue
+    models: list[dict[str, object]] = []
+    parts = [pd.DataFrame(columns=LISTED)]
+    for source in sources:
         table = score_pictures(source) if source.table else score_texts(source, mirror)
         table = complete_references(table)
         table["by_math_verify"] = verify_raw(table)
         rows += compare_readers(source.name, table)
-        parts.append(list_disagreements(source.name, table))
-    result = pd.DataFrame(rows, columns=COLUMNS)
-    out.mkdir(parents=True, exist_ok=True)
-    answer_csv.write_csv(result, out / "agreement.csv")
-    answer_csv.write_csv(pd.concat(parts, ignore_index=True), out / "disagreements.csv")
-    text = f"Extractor version {extraction.VERSION}.\n\n{write_markdown(result)}"
+        for model, part in table.groupby("model", sort=False):
+            models += [{"model": model, **row} for row in compare_readers(source.name, part)]
+        if len(listed := list_disagreements(source.name, table)):
+            parts.append(listed)
+    disagreements = pd.concat(parts[1:] or parts, ignore_index=True)
+    return {
+        "agreement": pd.DataFrame(rows, columns=COLUMNS),
+        "models": pd.DataFrame(models, columns=["model", *COLUMNS]),
+        "disagreements": disagreements,
+        "faults": count_faults(disagreements),
+    }
+
+
+@report_errors()
+def main(
+    outputs: Annotated[
+        Path, typer.Argument(help="folder with NAME.outputs.jsonl and, beside each, its questions")
+    ],
+    out: Annotated[Path, typer.Option(help="folder for the tables")],
+    mirror: Annotated[
+        Path | None,
+        typer.Option(help="folder that stands for the hub: OWNER/NAME a data set, for text sources"),
+    ] = None,
+    sources: Annotated[str, typer.Option(help="names, separated by commas; all if not given")] = "",
+) -> None:
+    """Measure agreement with recorded reference judgements.
+
+    NAME.outputs.jsonl holds a line per output, with these fields:
+
+    - model: who said it
+
+    - index: of the question
+
+    - raw: the whole text
+
+    - reference_correct: true or false; or null: then the JSON field "answer" in the text is compared
+
+    - reference_extracted: what the reference read; "" where it read nothing or does not say
+
+    The questions are NAME.tsv in VLMEvalKit's columns (scored by that benchmark's metric, or as multiple
+    choice where NAME is unknown), or NAME.questions.jsonl with index, problem and answer (scored as
+    MATH-500); without either, NAME is a text benchmark such as gsm8k and index the row of its data set in
+    the mirror.
+
+    Written are agreement.csv, models.csv, disagreements.csv, faults.csv and agreement.md.
+    """
+    begin("agreement")
+    chosen = choose_sources(
+        list_sources(outputs), [name.strip() for name in sources.split(",") if name.strip()]
+    )
+    tables = measure(chosen, mirror)
+    report = write_report(tables["agreement"], tables["faults"], extraction.VERSION)
+    for name, table in tables.items():
+        answer_csv.write_csv(table, out / f"{name}.csv")
     with atomic_write(out / "agreement.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(text)
+        temporary.write_text(report, encoding="utf-8")
+    print(report)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score recorded outputs to questions on pictures as a study would, by VLMEvalKit's metric."""
+"""Score recorded outputs to questions on pictures as a study would: items, extractor, VLMEvalKit's metric."""
 
 import tempfile
 from pathlib import Path
@@ -16,6 +16,8 @@ from frism.errors import UserError
 from frism.files import sha256_file
 from frism.progress import Progress
 
+COLUMNS = ["index", "kind", "options", "answer", "extracted", "rule", "correct", "correct_raw"]
+
 
 class RecordedAnswer:
     """A recorded output, as scoring takes a stored prediction; its length in tokens is not known."""
@@ -29,9 +31,11 @@ class RecordedAnswer:
 def score_pictures(source: RecordedSource) -> pd.DataFrame:
     """Score every output of a source.
 
-    Returns its rows with kind, options, answer, extracted, rule, correct (ours) and correct_raw (VLMEvalKit's
-    rules on the raw text). A question that a model was not asked counts as unanswered while the metric runs,
-    and is left out of the result. Raises UserError for an output to a question that the table lacks.
+    Returns its rows with kind, options, answer, extracted, rule, correct (ours) and correct_raw
+    (VLMEvalKit's rules on the raw text). A question that a model was not asked counts as unanswered while
+    the metric runs, and is left out of the result.
+
+    Raises UserError for an output to a question that the table lacks.
     """
     assert source.table is not None
     definition = _define(source.name, source.table)
@@ -43,7 +47,8 @@ def score_pictures(source: RecordedSource) -> pd.DataFrame:
         known, parts = {item.index for item in items}, []
         if strange := sorted(set(source.rows["index"]) - known):
             raise UserError(
-                f"{source.outputs}: {source.table} has no question {strange[0]}: use its own table."
+                f"{source.outputs}: {source.table}, with {len(known):,} questions, has no question"
+                f" {strange[0]}: use its own table."
             )
         models = source.rows.groupby("model", sort=False)
         with Progress(source.name, models.ngroups, "models") as progress:
@@ -53,19 +58,9 @@ def score_pictures(source: RecordedSource) -> pd.DataFrame:
                 scores = score_answers(str(model), questions, {definition.name: answers})
                 scores = scores.assign(
                     kind=[e.kind for e in expected],
-                    options=pd.Series([e.options for e in expected], index=scores.index, dtype=object),
+                    options=pd.Series([e.options for e in expected], dtype=object),
                 )
-                columns = [
-                    "index",
-                    "kind",
-                    "options",
-                    "answer",
-                    "extracted",
-                    "rule",
-                    "correct",
-                    "correct_raw",
-                ]
-                parts.append(rows.merge(scores[columns], on="index", validate="one_to_one"))
+                parts.append(rows.merge(scores[COLUMNS], on="index", validate="one_to_one"))
                 progress.advance()
     return pd.concat(parts, ignore_index=True)
 

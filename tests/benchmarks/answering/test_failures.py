@@ -18,6 +18,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from benchmarks.answering import keys, multi_gpu
 from benchmarks.answering.answer import predict
+from benchmarks.answering.late_engine import LateEngine
 from benchmarks.answering.predictions import StoredPrediction, read_predictions
 from benchmarks.answering.vllm_engine import VllmEngine
 from benchmarks.prompting.families import read_family
@@ -177,11 +178,12 @@ def test_dev_scores_count_failures_by_kind(
     triple: Triple, asked: Asked, tmp_path: Path, engine: Any, items_folder: Path
 ) -> None:
     engine.settings = settings()
+    late = LateEngine(engine.settings, lambda: None, lambda: engine)
     point = Point(Recipe.make(triple, "vlm", {}), Fitted(), tmp_path / "point")
-    table = score_on_dev(engine, triple, point, asked.items(), "v")
+    table = score_on_dev(late, triple, point, asked.items(), "v")
     assert table.loc[0, ["failed_picture", "failed_too_long", "n"]].tolist() == [1, 1, ROWS]
     usual = reading.load_items(items_folder, "test", ["mini_number"])
-    sound = score_on_dev(engine, triple, point, usual, "v")
+    sound = score_on_dev(late, triple, point, usual, "v")
     assert not [column for column in sound if column.startswith("failed")]
 
 

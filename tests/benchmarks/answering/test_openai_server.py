@@ -112,3 +112,19 @@ def test_wrong_names_are_one_sentence_each(address: str, triple: Triple) -> None
 def test_without_vllm_its_engine_says_so_in_one_sentence(triple: Triple) -> None:
     with pytest.raises(UserError, match="vLLM is not installed: pip install vllm"):
         open_engine(triple, None, {}, EngineSettings(name="vllm"))
+
+
+def test_a_server_is_not_needed_for_answers_that_are_there(
+    chat: Chat, triple: Triple, items_folder: Path, tmp_path: Path
+) -> None:
+    asked = reading.load_items(items_folder, "test", SUITES)
+    recipe, out = Recipe.make(triple, "vlm", {}), tmp_path / "v.jsonl"
+    with serving(chat) as address:
+        given = settings(address, retries=0)
+        predict(triple, recipe, {}, asked, given, items_folder, out)
+    before = out.read_bytes()
+    assert predict(triple, recipe, {}, asked, given, items_folder, out) == 0
+    assert out.read_bytes() == before
+    out.write_bytes(before[: before.rindex(b"{")])
+    with pytest.raises(UserError, match="no OpenAI-compatible server answers"):
+        predict(triple, recipe, {}, asked, given, items_folder, out)

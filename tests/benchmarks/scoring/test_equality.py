@@ -106,8 +106,7 @@ def test_numbers_agree_by_value(number: object, dress: str) -> None:
         ("(x+1)^2", "x^2+2x+1", True),
         ("9^{9^{9^{9}}}", "9^{9^{9^{9}}}+1", False),
         ("10!!!!", "3", False),
-        pytest.param("post", "stop", False,
-                     marks=pytest.mark.xfail(strict=True, reason="words are products of their letters")),
+        ("post", "stop", False),
     ],
 )  # fmt: skip
 def test_pairs(answer: str, truth: str, agree: bool) -> None:

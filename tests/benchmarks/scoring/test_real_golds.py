@@ -153,13 +153,8 @@ def test_mathvision(style: str) -> None:
 
 @pytest.mark.parametrize("answer", ["(3,-4)", "\\frac{2}{3}", "5\\sqrt{2}", "2n+1"])
 @pytest.mark.parametrize("style", STYLES)
-def test_formulas_where_a_long_text_may_be_an_answer(
-    style: str, answer: str, request: pytest.FixtureRequest
-) -> None:
+def test_formulas_where_a_long_text_may_be_an_answer(style: str, answer: str) -> None:
     """As in MathVision and MathVerse, where up to twelve words are an answer by themselves."""
-    if style == "last sentence":
-        reason = "a sentence of up to twelve words is taken whole, before its formula is looked for"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     assert answers_agree(_read_free(style, answer), answer)
 
 

@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.answering import cost, keys
 from benchmarks.answering.answer import predict
+from benchmarks.answering.model_facts import ModelFacts
 from benchmarks.answering.predictions import read_predictions
 from benchmarks.questions import reading
 from benchmarks.stages.predict import main
@@ -23,6 +25,7 @@ from benchmarks.study.engine_settings import EngineSettings
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
+from tests.support.loads import count_loads
 from tests.support.studies import record
 
 ENGINE = {"name": "transformers", "batch_size": 2, "max_new_tokens": 6}
@@ -167,6 +170,62 @@ def test_half_a_batch_is_completed_with_the_same_answers(
     before = out.read_bytes()
     assert run() == 0
     assert out.read_bytes() == before
+
+
+ENGINES = {
+    "transformers": {},
+    "token budget": {"token_budget": 900},
+    "bfloat16": {"dtype": "bfloat16"},
+    "spread": {"device_map": "auto"},
+    "vlmeval": {"name": "vlmeval"},
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_run_whose_answers_are_there_loads_no_model(
+    study: Path, triple_settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    settings = {"triple": triple_settings, "engine": ENGINE | ENGINES[engine], "benchmarks": SUITES[:2]}
+    record(study.parent, SETTINGS | settings)
+    out = tmp_path / "v.jsonl"
+
+    def run() -> dict[str, bytes]:
+        done = invoke(main, *command(study, out)[3:])
+        assert done.exit_code == 0, done.output
+        return {path.name: path.read_bytes() for path in tmp_path.glob("v.*")}
+
+    loads = count_loads(monkeypatch)
+    first = run()
+    assert loads == [triple_settings["vlm"]]
+    assert run() == first
+    assert loads == [triple_settings["vlm"]], "nothing was missing"
+    out.write_text(out.read_text().split("\n", 1)[1])  # now the first answer is
+    run()
+    assert {line.key for line in read_predictions(out)} == set(keys.recompute_keys(out))
+    assert loads == 2 * [triple_settings["vlm"]]
+    record(study.parent, SETTINGS | settings | {"engine": ENGINE | ENGINES[engine] | {"max_new_tokens": 5}})
+    run()
+    assert loads == 3 * [triple_settings["vlm"]], "other settings, other answers"
+
+
+def test_an_engine_that_was_foreseen_wrongly_loses_nothing(
+    triple: Triple,
+    variant: Callable[..., Path],
+    items_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a plan does not find in the file is left to the engine's own keys."""
+    asked = reading.load_items(items_folder, "test", SUITES[:1])
+    recipe, fitted = Recipe.load(variant("vlm"))
+    settings, out = EngineSettings(batch_size=4, max_new_tokens=6), tmp_path / "v.jsonl"
+    predict(triple, recipe, fitted, asked, settings, items_folder, out)
+    before, foresee = out.read_bytes(), ModelFacts.foresee
+    monkeypatch.setattr(ModelFacts, "foresee", lambda *a: replace(foresee(*a), attention="other"))
+    loads = count_loads(monkeypatch)
+    assert predict(triple, recipe, fitted, asked, settings, items_folder, out) == 0
+    assert out.read_bytes() == before
+    assert len(loads) == 1
 
 
 def test_nothing_stale_is_kept(

@@ -27,6 +27,7 @@ from frism.method.fitting import DevScores
 from frism.method.method import Method
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
+from tests.support.loads import count_loads
 from tests.support.studies import record, study_of
 
 BENCHMARKS = ["mini_number", "mini_total"]
@@ -217,6 +218,30 @@ def test_what_learns_and_what_answers_are_not_in_memory_together(
     assert happened == ["run_fit", "run_fit", "open_engine"]
 
 
+@pytest.mark.parametrize(
+    ("variant", "given"),
+    [
+        ("inject", {"method": "inject", "grid": {"strength": [0.0, 0.5]}}),
+        ("frism", {"method": "frism", "params": FIT}),
+        ("search", {"method": "layer_search", "params": {"evaluations": 2}}),
+    ],
+)
+def test_a_run_whose_dev_answers_are_there_loads_no_model(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variant: str, given: dict[str, Any]
+) -> None:
+    out = run("study", variant, given)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    loads = count_loads(monkeypatch)
+    run("study", variant, given)
+    assert not loads
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    answers = out / "points/0/dev.jsonl"
+    answers.write_text(answers.read_text().split("\n", 1)[1])
+    run("study", variant, given)
+    assert len(loads) == 1, "an answer was missing"
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+
+
 def test_a_control_starts_from_its_reference(run: Run) -> None:
     learned = {"frism": {"method": "frism", "params": FIT | {"strength": 1.5}}}
     folders = [
@@ -325,7 +350,12 @@ def test_numbers_of_the_whole_model_are_fitted_without_questions(run: Run) -> No
 
 
 def test_a_checkpoint_is_asked_as_it_is(
-    run: Run, items: Path, unmodified: Path, triple_settings: dict[str, str], tmp_path: Path
+    run: Run,
+    items: Path,
+    unmodified: Path,
+    triple_settings: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """V itself as a checkpoint answers like V; another folder of weights like a merge that equals it."""
     own = unmodified / "items_of"
@@ -344,6 +374,10 @@ def test_a_checkpoint_is_asked_as_it_is(
     merged = Recipe.make(triple, "inject", {"strength": 3.0})
     export(Job.from_recipe(triple, merged, fitted, tmp_path / "merged"))
     other = run("study", "other", {"checkpoint": str(tmp_path / "merged")})
+    with monkeypatch.context() as patch:
+        loads = count_loads(patch)
+        run("study", "other", {"checkpoint": str(tmp_path / "merged")})
+        assert not loads
     injected = run("study", "inject", {"method": "inject", "params": {"strength": 3.0}})
     scores = [pd.read_csv(folder / "dev.csv")["correct"].tolist() for folder in (other, injected)]
     assert scores[0] == scores[1]

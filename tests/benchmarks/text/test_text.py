@@ -29,6 +29,7 @@ from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import invoke, refused
 from tests.support import architectures, mirrors
+from tests.support.loads import count_loads
 from tests.support.studies import WEIGHTS, record
 from tests.support.thought_tags import TAG, open_thought, teach_tag
 
@@ -399,7 +400,9 @@ def test_answers_end_where_the_template_closes_a_turn(triple):
 # --- the command ------------------------------------------------------------------------------------
 
 
-def test_command_line(triple_settings: dict[str, str], triple: Triple, tmp_path: Path) -> None:
+def test_command_line(
+    triple_settings: dict[str, str], triple: Triple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = {
         "triple": triple_settings,
         "text": ["mini_total"],
@@ -417,9 +420,17 @@ def test_command_line(triple_settings: dict[str, str], triple: Triple, tmp_path:
     assert len(written) == 2, "as many as of the test questions"
     provenance = json.loads(out.with_suffix(".provenance.json").read_text())
     assert set(provenance["questions"]) == {"mini_total"}
-    first = out.read_bytes()
+    first, journal = out.read_bytes(), tmp_path / "inject.jsonl"
+    loads = count_loads(monkeypatch)
     assert invoke(main, *command, "inject").exit_code == 0
     assert out.read_bytes() == first
+    assert not loads, "every answer was there"
+    journal.write_text(journal.read_text().split("\n", 1)[1])
+    assert invoke(main, *command, "inject").exit_code == 0
+    assert len(loads) == 1
+    for _ in range(2):
+        assert invoke(main, *command, "lrm").exit_code == 0
+        assert loads[1:] == [triple_settings["lrm"]]
     record(tmp_path, settings | {"text": ["mini_totl"]})
     assert refused(invoke(main, *command, "lrm"), "unknown benchmark 'mini_totl'")
 

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForImageTextToText
 from typer.testing import CliRunner
@@ -26,11 +29,13 @@ from frism.merging import on_load
 from frism.merging.export import Job, export
 from frism.method.discovery import find, list_names
 from frism.method.fitted import Fitted
+from frism.method.fitting import DevScores
 from frism.method.recipe import Recipe
 from frism.spectra.spectra import Spectra
 from frism.triples.scopes import WIDEST_SCOPE
 from frism.triples.triple import ROLES, Triple
 from tests.support import architectures
+from tests.support.fits import fit
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -125,6 +130,92 @@ def test_every_method_writes_what_merge_on_load_fills_in(triple: Triple, tmp_pat
         assert torch.equal(tensor.view(torch.uint8), state[name].view(torch.uint8)), name
 
 
+def fit_kind(method: str, triple: Triple, calibration: SimpleNamespace) -> tuple[dict[str, Any], Fitted]:
+    """Fit a method on the triple; what starts from another variant starts from learned gates."""
+    if not find(method).fit:
+        return {}, Fitted()
+    needs, params, given = find(method).needs, {}, {"seed": 4}
+    if "spectrum" in needs:
+        given["spectra"] = Spectra(triple)
+    if "calibration" in needs:
+        short = {"steps": 1, "batch": 4, "max_new_tokens": 2}
+        params, given["calibration"] = (
+            {k: short[k] for k in short if k in find(method).parameters},
+            calibration,
+        )
+    if "reference" in needs:
+        gates = {n: torch.linspace(0, 1, min(triple.header("vlm", n).shape)) for n in triple.names("mat")}
+        entries = {name: {"open": gate} for name, gate in gates.items()}
+        given["reference"] = Fitted(tensors=entries, params={"strength": 1.0})
+    if "dev" in needs:
+        params, given["scorer"] = {"evaluations": 3}, lambda fitted: DevScores(0.5, 0.5, 0.0)
+    return params, fit(method, triple, params, **given)
+
+
+KINDS = [
+    pytest.param(method, shard_size, id=f"{method}-{shard_size}",
+                 # One of every kind always runs; the others are made by the same code.
+                 marks=() if method in ("inject", "metagpt", "layer_search", "frism", "frism_uniform")
+                 else pytest.mark.slow)
+    for method in list_names() for shard_size in (None, 500_000)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "shard_size"), KINDS)
+def test_the_root_has_the_model_and_its_card_alone(
+    triple: Triple, calibration: SimpleNamespace, tmp_path: Path, method: str, shard_size: int | None
+) -> None:
+    """What an engine finds that loads every weight file of the root, as vLLM does."""
+    params, fitted = fit_kind(method, triple, calibration)
+    recipe, out = Recipe.make(triple, method, params, fitted=fitted), tmp_path / "out"
+    export(Job.from_recipe(triple, recipe, fitted, out, shard_size=shard_size))
+    weights = {path.name for path in out.glob("*.safetensors")}
+    index = out / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text())["weight_map"].values()) if shard_size else {"model.safetensors"}
+    assert weights == named
+    stored = [name for file in sorted(weights) for name in load_file(out / file)]
+    assert sorted(stored) == sorted(triple.checkpoints["vlm"].tensors)
+    own = {path.name for path in triple.vlm_folder.iterdir()} - {"model.safetensors"}
+    expected = own | named | {"README.md", "frism"} | ({index.name} if shard_size else set())
+    assert {path.name for path in out.iterdir()} == expected
+    coefficients = {"coefficients.safetensors"} if fitted else set()
+    assert {path.name for path in (out / "frism").iterdir()} == {
+        "recipe.json", "merge_report.json", "mergekit_config.yml", *coefficients,
+    }  # fmt: skip
+    loaded(out)
+    again, read = Recipe.load(out)
+    assert again == recipe
+    assert fitted.flatten().keys() == read.flatten().keys()
+
+
+def test_an_older_export_with_its_records_in_the_root_is_still_read(triple: Triple, tmp_path: Path) -> None:
+    fitted = Fitted({"vlm": torch.tensor(0.25), "lrm": torch.tensor(0.75)})
+    recipe, out = Recipe.make(triple, "metagpt", fitted=fitted), tmp_path / "out"
+    export(Job.from_recipe(triple, recipe, fitted, out))
+    older = shutil.copytree(out, tmp_path / "older")
+    for path in (older / "frism").iterdir():
+        path.rename(older / path.name)
+    (older / "frism").rmdir()
+    for folder in (out, out / "frism", older):
+        again, read = Recipe.load(folder)
+        assert again == recipe
+        assert read.model["lrm"].item() == 0.75
+    export(Job.from_recipe(triple, *Recipe.load(older), tmp_path / "again"))
+    assert raw(Checkpoint(tmp_path / "again")) == raw(Checkpoint(out))
+    # As a receiver it hands on its model, and not the records of how it was made.
+    merged = Triple.open(triple.base_folder, older, triple.lrm_folder)
+    export(make_job(merged, tmp_path / "next"))
+    assert {path.name for path in (tmp_path / "next").iterdir()} == {path.name for path in out.iterdir()}
+    assert Recipe.load(tmp_path / "next")[0].method == "inject"
+
+
+def test_a_folder_of_variants_is_no_export(tmp_path: Path, triple: Triple) -> None:
+    """One of its variants may be called frism."""
+    Recipe.make(triple, "inject").save(tmp_path / "variants" / "frism")
+    with pytest.raises(UserError, match=r"cannot read .*variants/recipe\.json"):
+        Recipe.load(tmp_path / "variants")
+
+
 @pytest.mark.parametrize(("method", "params"), [("inject", {"strength": 0.0}), ("vlm", {})])
 def test_nothing_injected_is_v_byte_for_byte(
     copied_folders: dict[str, Path], edit_weights: Callable, tmp_path: Path, method: str, params: dict
@@ -158,7 +249,8 @@ def test_other_files_are_taken_over_verbatim_and_readable(
     finally:
         os.umask(old)
     out = tmp_path / "out"
-    own = {"README.md", "model.safetensors", "recipe.json", "merge_report.json", "mergekit_config.yml"}
+    records = {"frism/recipe.json", "frism/merge_report.json", "frism/mergekit_config.yml"}
+    own = {"README.md", "model.safetensors", *records}
     written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     kept = {str(path.relative_to(vlm)) for path in vlm.rglob("*") if path.is_file()}
     assert written - own == kept - own - {"notes.csv"}
@@ -189,7 +281,7 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
                   ):  # fmt: skip
         assert words in card
     assert str(tmp_path) not in card
-    report = json.loads((tmp_path / "out/merge_report.json").read_text())
+    report = json.loads((tmp_path / "out/frism/merge_report.json").read_text())
     assert list(report["tensors"]) == list(triple.checkpoints["vlm"].tensors)
     norms = on_load.measure_injected_norms(triple, recipe)
     for name, norm in norms.items():
@@ -207,7 +299,7 @@ def test_card_report_and_provenance(copied_folders: dict[str, Path], tmp_path: P
         assert row["cast"] == pytest.approx(error.norm().item(), rel=1e-5)
         assert row["largest"] == pytest.approx(error.abs().max().item(), rel=1e-6)
     assert 0 < report["total"]["cast_relative_to_injected"] < 0.2
-    config = yaml.safe_load((tmp_path / "out/mergekit_config.yml").read_text())
+    config = yaml.safe_load((tmp_path / "out/frism/mergekit_config.yml").read_text())
     assert config["merge_method"] == "task_arithmetic"
     assert [model["parameters"]["weight"] for model in config["models"]] == [1.0, 0.25]
 
@@ -323,9 +415,10 @@ def test_a_killed_merge_is_taken_up_where_it_was(triple: Triple, tmp_path: Path)
     plain = make_job(triple, tmp_path / "plain", params={"strength": 0.3}, shard_size=500_000)
     whole = export(plain)
     assert outcome.changes == whole.changes
-    for path in (tmp_path / "plain").iterdir():
-        if path.name != "README.md":
-            assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name
+    for path in (tmp_path / "plain").rglob("*"):
+        if path.is_file() and path.name != "README.md":
+            other = tmp_path / "out" / path.relative_to(tmp_path / "plain")
+            assert other.read_bytes() == path.read_bytes(), path.name
     kept = {name for name in complete if (tmp_path / "out" / name).stat().st_ino == complete[name].st_ino
             and (tmp_path / "out" / name).stat().st_mtime_ns == complete[name].st_mtime_ns}  # fmt: skip
     assert kept == receipts - {touched}
@@ -567,7 +660,7 @@ def test_other_rope_frequencies_and_an_empty_task_vector_are_warned_of(
     triple = Triple.open(**copied_folders)
     merged = frism("merge", *folders_of(triple), "--method", "inject", "--out", tmp_path / "out")
     assert merged.returncode == 0, merged.stderr
-    report = json.loads((tmp_path / "out/merge_report.json").read_text())
+    report = json.loads((tmp_path / "out/frism/merge_report.json").read_text())
     rope, equal = report["warnings"]
     assert "rope_theta differs" in rope
     assert "other rotary frequencies" in rope
@@ -593,5 +686,5 @@ def test_a_hub_id_is_known_through_a_link(triple: Triple, tmp_path: Path) -> Non
 
 def test_a_triple_as_it_should_be_has_no_warning(triple: Triple, tmp_path: Path) -> None:
     export(make_job(triple, tmp_path / "out"))
-    assert json.loads((tmp_path / "out/merge_report.json").read_text())["warnings"] == []
+    assert json.loads((tmp_path / "out/frism/merge_report.json").read_text())["warnings"] == []
     assert "spoiled" not in (tmp_path / "out/README.md").read_text()
