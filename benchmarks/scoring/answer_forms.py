@@ -29,12 +29,15 @@ _CHINESE_YES = re.compile(r"^(?:是|对|有)")
 _SAYS_OPTION = re.compile(
     r"^(?:(?:the|correct|right|best|options?|choices?|letters?|number|answer)\s+|选项|选)+", re.I
 )
+_LETTER_AND_VALUE = re.compile(r"([A-Z])[)\].:]*\s+(\S.*)$", re.DOTALL)
+_NOT_THAT = re.compile(r",\s*(?:and\s+)?not\s+[^,.;]+")
 _NEGATION = re.compile(r"\bnot\b|n't\b|n’t\b|\bneither\b", re.IGNORECASE)
 # "not A but B", "isn't A, it's D": what counts follows.
 _CORRECTED = re.compile(
     r"^(?:n't|n’t|not)\b[^.]{0,60}?(?:[,;.]\s*|\s+)(?:but|rather|instead|it\s+is|it['’]s|the answer is)\s+",
     re.I,
 )
+_COMPUTED = re.compile(r"[\d\s.,+\-*/×÷·()^]+=[^=]*$")  # "12 / 4 * 2.5 = 7.5"
 _PERCENT = re.compile(r"[-+]?[\d.,]+\s*\\?%")
 
 
@@ -88,6 +91,9 @@ def _read_option(stated: str, options: Options) -> str:
         return letter
     if names_several(text, options):
         return ""
+    with_value = _LETTER_AND_VALUE.match(text)
+    if with_value and match_value(with_value[2], options) == with_value[1]:
+        return with_value[1]
     letter, sure = read_leading_letter(text, options)
     if letter and (sure or match_value(text[text.index(letter) + 1 :], options) == letter):
         return letter
@@ -96,6 +102,7 @@ def _read_option(stated: str, options: Options) -> str:
         return by_text
     if is_formula_like(answer):
         return match_value(answer, options)
+    answer = _NOT_THAT.sub("", answer)
     if _NEGATION.search(answer) and not any(_NEGATION.search(option) for option in options.values()):
         return ""
     if by_text := find_option(answer, options):
@@ -129,7 +136,8 @@ def _read_formula(stated: str, _: Options) -> str:
     text = re.sub(r"(?<![\\A-Za-z])sqrt\((\w+)\)", r"\\sqrt{\1}", text)
     if _PERCENT.fullmatch(text):
         return text
-    if text.count("=") > 1 and (last := read_number_alone(text.rpartition("=")[2])):
+    chain = text.count("=") > 1 or _COMPUTED.match(text)
+    if chain and (last := read_number_alone(text.rpartition("=")[2])):
         return last
     if re.fullmatch(r"\.\d+", text):
         return text

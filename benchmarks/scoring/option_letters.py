@@ -21,14 +21,14 @@ _DISMISSED = re.compile(
     re.IGNORECASE,
 )
 _DENYING = re.compile(
-    r"(?:\bnot|n't|n’t|\bneither|\bnor|\bnever|\bexcept|\bthan|\bexclude|\beliminate|\breject)\s+"
+    r"(?:不是|不选|排除|(?:\bnot|n't|n’t|\bneither|\bnor|\bnever|\bexcept|\bthan|\bexclude|\beliminate|\breject)\s+)"
     r"(?:the\s+)?(?:option\s+|choice\s+|answer\s+|set\s+)?[(\[*_]*$",
     re.IGNORECASE,
 )
 # What a letter follows when it is meant as an option.
 _CUE = (
     r"(?:\b(?:options?|choices?|letters?|answers?|is|are|be|was"
-    r"|pick|choose|chose|select|selected|selecting|choosing|with|so|thus|hence|therefore|as|say|guess|marked|labell?ed|to)\b|[:：]|->|→|⇒|=>|选|为|是|选项)"
+    r"|pick|choose|chose|select|selected|selecting|choosing|with|so|thus|hence|therefore|as|say|guess|marked|labell?ed|to|leaves|leaving|only|just)\b|[:：]|->|→|⇒|=>|选|为|是|选项)"
 )
 _CUED = re.compile(
     rf"{_CUE}[\s*_\"'`(\[,:：]{{0,4}}([A-Z])(?![\w'’])(?!\s*[-+*/^=<>≈∥⊥°×|])(?!\s*\\(?!\(|\))[a-z])", re.I
@@ -37,6 +37,10 @@ _IN_BRACKETS = re.compile(r"(?<![\w)}])[(\[]\s*([A-Z])\s*[)\]](?!\s*[=^])")
 _BOLD = re.compile(r"\*\*\s*[(\[]?([A-Z])[)\].:]?\s*\*\*")
 _AT_END = re.compile(
     r"(?:^|[.;,]\s+|\b(?:so|thus|hence|therefore|namely)\s+)[(\[*_]*([A-Z])[)\]*_.!\s]*$", re.IGNORECASE
+)
+# "B is the only one that fits", "B fits"
+_MEANT = re.compile(
+    r"(?<![\w'])([A-Z])[)\]*_]*\s+(?:is\s+the\s+(?:only|right|correct|best)\b|fits\b|matches\b|remains\b)"
 )
 _SET = re.compile(
     r"\b(?:sets?|boxe?s?|figures?|pictures?|images?|shapes?|parts?|statements?)\s+[(\[*_]*([A-Z])(?![\w'])",
@@ -54,6 +58,8 @@ def read_lone_letter(text: str, options: Options) -> str:
     match = _LONE.fullmatch(text)
     if match is None:
         return ""
+    if match[1].islower() and match[1] in (option.strip() for option in options.values()):
+        return ""
     letter = match[1].upper()
     return letter if not options or letter in options else ""
 
@@ -64,9 +70,9 @@ def read_leading_letter(text: str, options: Options) -> tuple[str, bool]:
     if leading is None or (options and leading[1] not in options):
         return "", False
     rest = text[leading.end(1) :]
-    if re.match(
-        r"\s*(?:=|\\(?:approx|times|cdot|frac|sqrt|pi|le|ge)|[+*^<>])(?!\*)", rest
-    ) or _DISMISSED.match(rest):
+    if re.match(r"\s*(?:=|\\(?:approx|times|cdot|frac|sqrt|pi|le|ge)|[+*^<>])(?!\*)", rest) or (
+        _DISMISSED.match(rest) and not re.match(r"[)\]*_]*\.\s+[A-Z]", rest)
+    ):
         return "", False
     sure = (
         (bool(leading[2].strip()) and leading[2].strip()[0] != ",")
@@ -99,7 +105,7 @@ def read_letters(text: str, options: Options, *, sets: bool = False) -> set[str]
     denied = {
         m[1] for m in _ALONE.finditer(text) if _DENYING.search(text[max(0, m.start() - 24) : m.start(1)])
     }
-    patterns = [_IN_BRACKETS, _BOLD, _CUED, _AT_END, *([_SET] if sets else [])]
+    patterns = [_MEANT, _IN_BRACKETS, _BOLD, _CUED, _AT_END, *([_SET] if sets else [])]
     for pattern in patterns:
         for match in pattern.finditer(text):
             letter, after = match[1], text[match.end(1) :]

@@ -32,7 +32,8 @@ _UNIT = re.compile(
 _UNIT_WORD = re.compile(rf"{_UNIT.pattern}|(?!\\)[A-Za-z][A-Za-z/]+\.?(?:\s*\^\s*\{{?[23]\}}?|[²³])?")
 _VARIABLE = re.compile(r"^\s*\\?[A-Za-z]+(?:_\{?\w+\}?)?'*(?:\([a-z]\))?\s*(?:=|≈|\\approx)\s*(?=\S)")
 _ASSIGNMENT = re.compile(r"(?<![\w\\])\\?[A-Za-z]\w{0,3}\s*=\s*[-+]?[\d\\.]")
-_EQUALS = re.compile(r"=|≈|\\approx|\\rightarrow|\\Rightarrow|→")
+_EQUALS = re.compile(r"=|≈|\\approx|\\rightarrow|\\Rightarrow|→|\bwhich\s+(?:is|makes|gives)\b|\bi\.e\.")
+_NO_NUMBER = re.compile(r"\bbetween\b.*\band\b|\d:\d\d(?!\d)", re.DOTALL)
 
 
 def read_number(text: str) -> str:
@@ -43,6 +44,8 @@ def read_number(text: str) -> str:
     """
     text = text[:_LONGEST]
     if len(_ASSIGNMENT.findall(text)) > 1 and "," in text:
+        return ""
+    if _NO_NUMBER.search(text):  # a range, a time of the day
         return ""
     text = strip_unit(_read_plain(text))
     pieces = [p for p in _EQUALS.split(text) if re.search(r"\d|\\pi|π", p)]

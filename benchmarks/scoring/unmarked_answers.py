@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from benchmarks.scoring.number_words import NUMBER_WORD, find_number_words
-from benchmarks.scoring.option_letters import read_letters
+from benchmarks.scoring.option_letters import names_several, read_letters
 from benchmarks.scoring.option_values import (
     Options,
     clean_text,
@@ -35,6 +35,7 @@ _CONCLUDING_YES_NO = re.compile(
     r"(?:^(?:(?:so|thus|hence|therefore|but)\b,?\s*)?(yes|no)\b(?=\s*[,.;:!]))|\b(yes|no)\W*$", re.IGNORECASE
 )
 _YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_THERE_IS_NOT = re.compile(r"\bthere\s+(?:isn['’]t|aren['’]t|(?:is|are)\s+not)\b", re.IGNORECASE)
 _EITHER = re.compile(r"\byes\b\W{1,3}(?:(?:or|and)\W{1,3})?no\b", re.IGNORECASE)
 _IDIOMS = re.compile(
     r"\bno\s+(?:doubt|idea|matter|longer|question|wonder|one|more\s+than|less\s+than|fewer\s+than|problem)\b",
@@ -63,6 +64,7 @@ _REFUSAL = re.compile(
     r"\b(?:provided|given|attached|available|here)",
     re.IGNORECASE,
 )
+_ALONE = re.compile(r"(?<![\w'])[A-Z](?![\w'])")
 _DENIAL = re.compile(r"\b(?:does|do|is|are|was)(?:\s+not|n['’]t)\b", re.IGNORECASE)
 _ITEM = re.compile(
     r"(?:^|(?<=[\s(\[,;*]))(?:\d\.\s*)?[*_]*(?:[Oo]ption\s+)?[(\[]?([A-Z])(?:[)\].:]+|(?=\s*$))[*_]*",
@@ -75,7 +77,7 @@ _THERE_ARE = re.compile(
 )
 # "three cats and two dogs, so five animals"
 _SO = re.compile(
-    r".*\b(?:so|thus|hence|therefore)\b,?\s+(?:(?:it|this|that|there)\s+(?:is|are|makes)\s+)?[*_$]{0,3}"
+    r".*\b(?:so|thus|hence|therefore|i\.e\.|that\s+is)(?=[\s,]),?\s+(?:(?:it|this|that|there)\s+(?:is|are|makes)\s+)?[*_$]{0,3}"
     rf"([-+]?\d[\d,]*(?:\.\d+)?(?![\w.]|\s*[-+*/^=<>])|{NUMBER_WORD}(?:[- ](?:and\s)?{NUMBER_WORD})*)"
     r"(?!\s+(?:of|times|more|less)\b)",
     re.IGNORECASE | re.DOTALL,
@@ -89,6 +91,7 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _OF_THEM = re.compile(r"\b(\d[\d,]*)\s+of\s+(?:them|these|those|which)\b", re.IGNORECASE)
+_HAN_COUNT = re.compile(r"(?:共有|共|有|是|为|等于)\s*([零一二两三四五六七八九十百千万]+|\d+)")
 _WORD_SAID = re.compile(
     r"\b(?:is|are|was|were|be|equals|remains?|total(?:\s+of)?|left|makes|gives|has|have|counts?)\s+"
     r"(?:only\s+|exactly\s+|still\s+)?"
@@ -105,6 +108,11 @@ _CONCLUDED = re.compile(
     r"(?![\w(]|\.\d|\s*[-+*/^=<>]|\s*(?:times|more|less|fewer|out\s+of|of)\b)"
 )
 _IN_MATH = re.compile(r"\$\$?([^$\n]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+# What may follow a formula that ends a text: its unit.
+_UNIT_WORDS = re.compile(
+    r"\s*(?:(?:square|cubic)\s+)?(?:units?|[a-z]{1,2}|degrees|percent|inches|feet|dollars|(?:kilo|centi|milli)?met(?:er|re)s?"
+    r"|\w*grams?|lit(?:er|re)s?|hours?|minutes?|seconds?)?(?:\s*\^?\{?[23²³]\}?)?\s*"
+)
 _BOLD_END = re.compile(r"\*\*([^*\n]+)\*\*[\s.!]*$")
 _AFTER_IS = re.compile(
     r"(?:.*(?:\bis\b|\bare\b|\bequals\b|\bbecomes\b|\bbe\b|=|≈|:)|.*\bget\b)\s*(.+?)[\s.!*]*$", re.DOTALL
@@ -161,6 +169,8 @@ def _read_yes_no(text: str, sentences: list[str], longest: int) -> Iterator[Cand
         yield leading[1], "leading word"
     if (concluding := _CONCLUDING_YES_NO.search(sentences[-1])) and not _EITHER.search(sentences[-1]):
         yield concluding[1] or concluding[2], "last sentence"
+    if _THERE_IS_NOT.search(sentences[-1]):
+        yield "no", "last sentence"
     # As VLMEvalKit reads it: the only one of the two words; in the last sentence first.
     if _REFUSAL.search(sentences[-1]):
         yield None, "refusal"
@@ -173,6 +183,9 @@ def _read_yes_no(text: str, sentences: list[str], longest: int) -> Iterator[Cand
 def _read_option(text: str, sentences: list[str], options: Options, longest: int) -> Iterator[Candidate]:
     if is_repetitive(text):
         yield None, "loop"
+    first = text.partition("\n")[0]
+    if re.fullmatch(r"[*_(\[]*[A-Z][)\]*_.:]*\s*", first) and first != text:
+        yield first, "leading letter"
     rest, listed = _drop_list(text, options)
     if not rest.strip():
         yield None, "options repeated"
@@ -200,6 +213,9 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
     # Where options are letters drawn in the picture, "figure D" is one.
     drawn = bool(options) and all(len(option) == 1 for option in options.values())
     letters = read_letters(sentences[-1], options, sets=drawn)
+    if not letters and len(sentences) > 1 and _DENIAL.search(sentences[-1]) and _ALONE.search(sentences[-1]):
+        sentences = sentences[:-1]  # it dismisses an option, after the answer
+        letters = read_letters(sentences[-1], options, sets=drawn)
     if len(letters) == 1 and not refused:
         yield letters.pop(), "last sentence"
     if len(letters) > 1:
@@ -211,6 +227,8 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
     if letter := find_option(sentences[-1], options):
         yield letter, "last sentence"
     if letter := _match_conclusion(sentences[-1], options):
+        yield letter, "last sentence"
+    if len(words := find_number_words(sentences[-1])) == 1 and (letter := match_value(words[0], options)):
         yield letter, "last sentence"
 
 
@@ -224,8 +242,10 @@ def _read_options(text: str, sentences: list[str], options: Options, longest: in
         text, sentences = rest.strip(), _split(rest)
     elif _LEADING_LETTER.match(text):
         yield text.partition("\n")[0], "leading letter"
-    if _is_short(text, longest):
+    if _is_short(text, longest) and not _DENIAL.search(text):
         yield text, "whole text"
+    if names_several(sentences[-1], options):
+        yield sentences[-1], "last sentence"
     for sentence in reversed([s for s in sentences if not _DENIAL.search(s)][-2:]):
         if letters := read_letters(sentence, options, sets=True):
             yield ", ".join(sorted(letters)), "last sentence"
@@ -233,6 +253,8 @@ def _read_options(text: str, sentences: list[str], options: Options, longest: in
 
 def _read_number(text: str, sentences: list[str], longest: int) -> Iterator[Candidate]:
     last = sentences[-1]
+    if _REFUSAL.search(last) and not _LAST_NUMBER.search(last):
+        yield None, "refusal"
     if _is_short(text, longest) and not _CONCLUDED.search(text) and (
         len(_LAST_NUMBER.findall(text)) <= 1 or re.match(r"[-+$£€\d.\\]", text)
     ):  # fmt: skip
@@ -256,6 +278,8 @@ def _read_number(text: str, sentences: list[str], longest: int) -> Iterator[Cand
         yield concluded[-1], "last number"
     if numbers := numbers or _LAST_NUMBER.findall(last) or _LAST_NUMBER.findall(text[-_LONGEST:]):
         yield numbers[-1], "last number"
+    if han := _HAN_COUNT.findall(last):
+        yield han[-1], "number word"
     if len(words := find_number_words(last)) == 1 and _WORD_SAID.search(last) and not _REFUSAL.search(last):
         yield words[0], "number word"
 
@@ -266,7 +290,7 @@ def _read_formula(text: str, sentences: list[str], longest: int) -> Iterator[Can
     if bold := _BOLD_END.search(text[-400:]):
         yield _after_colon(bold[1]), "emphasised answer"
     formula = len(text) <= _FORMULA and "\n" not in text and is_formula_like(text)
-    if formula or (_is_short(text, longest) and not re.search(r"\b(?:is|are|equals)\b", text)):
+    if formula:
         yield text, "whole text"
     last = sentences[-1]
     if formula_at_end := _find_last_formula(text):
@@ -283,8 +307,12 @@ def _read_formula(text: str, sentences: list[str], longest: int) -> Iterator[Can
 def _find_last_formula(text: str) -> str:
     """Find the formula between dollars or the like that ends a text; "" where none does."""
     tail = text[-1200:].rstrip(" .!*\n")
-    found = [m for m in _IN_MATH.finditer(tail) if m.end() >= len(tail)]
-    return next((part for part in found[-1].groups() if part is not None), "") if found else ""
+    found = list(_IN_MATH.finditer(tail))
+    if not found or not _UNIT_WORDS.fullmatch(tail[found[-1].end() :]):
+        return ""
+    if len(found) > 1 and re.fullmatch(r"\s*(?:,?\s*and|,|or)\s*", tail[found[-2].end() : found[-1].start()]):
+        return ""  # several, of which none is the answer
+    return next((part for part in found[-1].groups() if part is not None), "")
 
 
 def _after_colon(text: str) -> str:
