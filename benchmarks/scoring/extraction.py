@@ -104,6 +104,8 @@ def _list_candidates(
             weaker = weaker and (
                 in_words or (found.rule == "answer phrase" and not is_formula_like(clean_text(found.text)))
             )
+            if kind == "number" and re.search(r"\d", found.text):  # a range, or a time of the day
+                weaker = False
         elif in_words:
             yield None, NOTHING
     if not weaker:

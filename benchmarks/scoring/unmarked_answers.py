@@ -78,7 +78,7 @@ _THERE_ARE = re.compile(
 # "three cats and two dogs, so five animals"
 _SO = re.compile(
     r".*\b(?:so|thus|hence|therefore|i\.e\.|that\s+is)(?=[\s,]),?\s+(?:(?:it|this|that|there)\s+(?:is|are|makes)\s+)?[*_$]{0,3}"
-    rf"([-+]?\d[\d,]*(?:\.\d+)?(?![\w.]|\s*[-+*/^=<>])|{NUMBER_WORD}(?:[- ](?:and\s)?{NUMBER_WORD})*)"
+    rf"([-+]?\d[\d,]*(?:\.\d+)?(?!\w|\.\d|\s*[-+*/^=<>])|{NUMBER_WORD}(?:[- ](?:and\s)?{NUMBER_WORD})*)"
     r"(?!\s+(?:of|times|more|less)\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -202,6 +202,8 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
                 yield letter, "leading text"
     if _is_short(text, longest):
         yield text, "whole text"
+    if names_several(first, options):
+        yield None, "several options"
     lines = [line for line in text.splitlines() if line.strip()]
     alone = [m[1] for line in lines if (m := _LETTER_LINE.match(line)) and (not options or m[1] in options)]
     if len(set(alone)) == 1 and len(lines) > 1:
