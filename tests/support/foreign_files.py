@@ -16,10 +16,10 @@ REQUEST = "Answer with the option's letter from the given choices directly."
 def run_vlmevalkit(loop: VlmevalkitLoop, items: Sequence[Item], folder: Path, form: str) -> Path:
     """Let VLMEvalKit's own inference answer, and return the result file that it writes."""
     folder.mkdir(parents=True, exist_ok=True)
-    loop.wrapper.begin([loop.settings.max_new_tokens] * len(items))
+    loop.wrapper.begin(items, [loop.settings.max_new_tokens] * len(items))
     with set_environment(PRED_FORMAT=form):
         job = vlmevalkit_models.import_package("inference").infer_data_job
-        job(loop.wrapper.model, str(folder), "Model", loop._dataset(items))
+        job(loop.wrapper.model, str(folder), "Model", loop._dataset(items, folder / "shown"))
     (path,) = folder.rglob(f"*.{form}")
     return path
 
