@@ -31,11 +31,14 @@ _LONGEST = 50_000  # characters at the end of a text in which an answer may stan
 _WORDS = ("text", "passage")  # kinds whose answers are words, of which nothing may be changed
 # Letters and digits of other widths and faces, and the punctuation of full width.
 _WIDE = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff。\u200b-\u200d\ufeff]")
-_NARROW = {
-    sign: unicodedata.normalize("NFKC", sign)
-    for first, last in (("\uff01", "\uff5e"), ("\U0001d400", "\U0001d7ff"))
-    for sign in map(chr, range(ord(first), ord(last) + 1))
-} | {"。": ". ", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": ""}
+_NARROW = str.maketrans(
+    {
+        sign: unicodedata.normalize("NFKC", sign)
+        for first, last in (("\uff01", "\uff5e"), ("\U0001d400", "\U0001d7ff"))
+        for sign in map(chr, range(ord(first), ord(last) + 1))
+    }
+    | {"。": ". ", "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": ""}
+)
 
 
 def extract(
@@ -124,4 +127,4 @@ def _order(
 
 def _narrow(text: str) -> str:
     """Write letters, digits and punctuation of other widths and faces as ASCII; drop signs of no width."""
-    return _WIDE.sub(lambda sign: _NARROW[sign[0]], text)
+    return text.translate(_NARROW) if _WIDE.search(text) else text
