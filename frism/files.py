@@ -80,6 +80,12 @@ def sha256_file(path: str | Path) -> str:
         raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
+def write_json(path: str | Path, value: Any, *, sort_keys: bool = False) -> None:
+    """Write a JSON value, indented, whole or not at all. Raises UserError when the disk refuses."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=sort_keys) + "\n", encoding="utf-8")
+
+
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises UserError when it is missing, truncated or no object."""
     try:

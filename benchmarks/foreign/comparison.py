@@ -1,6 +1,5 @@
 """Write what a study's tables give of runs side by side: scores, paired tests, flips, ties, style."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from benchmarks.tables import cells, comparisons, flips, official, pareto, ties
 from benchmarks.tables.cells import Table, list_names
 from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix
-from frism.files import atomic_write, sha256_file
+from frism.files import sha256_file, write_json
 
 RECORD = "comparison.json"
 QUESTIONS = "the questions that all runs answered"
@@ -80,5 +79,4 @@ def _write_record(paired: Paired, runs: Runs, path: Path) -> None:
             for label, files in paired.files.items()
         },
     }
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(path, record)

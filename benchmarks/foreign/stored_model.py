@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lm_eval.api.model import LM
-
 from benchmarks.answering.predictions import StoredPrediction
+from benchmarks.text.generating_model import GeneratingLM
 
 if TYPE_CHECKING:
     from benchmarks.text.generated_task import GeneratedTask
 
 
-class StoredModel(LM):
+class StoredModel(GeneratingLM):
     """Stands for a model that has answered already.
 
     Attributes:
@@ -30,9 +29,3 @@ class StoredModel(LM):
             self.lines[task.definition.name, task.index(request.doc_id)].raw
             for task, request in zip(tasks, requests, strict=True)
         ]
-
-    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-        """Refuse: `benchmarks.text.generated_task` turns every task into one that generates."""
-        raise NotImplementedError
-
-    loglikelihood_rolling = loglikelihood

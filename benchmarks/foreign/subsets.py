@@ -1,7 +1,6 @@
 """Write an items folder with some of another's questions: the same items, the table without other rows."""
 
 import csv
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from benchmarks.questions.item import DEFINITIONS, read_definition
 from benchmarks.questions.reading import MANIFEST, load_items
 from benchmarks.questions.tsv import read_csv_rows
-from frism.files import atomic_write, sha256_file
+from frism.files import atomic_write, sha256_file, write_json
 
 
 def restrict_items(whole: Path, folder: Path, split: str, benchmark: str, indices: Sequence[str]) -> None:
@@ -35,8 +34,7 @@ def restrict_items(whole: Path, folder: Path, split: str, benchmark: str, indice
         "questions": {benchmark: {split: len(kept)}},
         "files": {f"{split}/{path.name}": sha256_file(path) for path in (jsonl, table)},
     }
-    with atomic_write(folder / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / MANIFEST, manifest)
 
 
 def _filter_table(source: Path, target: Path, wanted: set[str]) -> None:

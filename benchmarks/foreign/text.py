@@ -1,10 +1,9 @@
 """Score foreign answers to a text benchmark: lm-eval asks, the stored answers reply."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.answering.keys import digest_json
 from benchmarks.answering.predictions import StoredPrediction
@@ -12,7 +11,7 @@ from benchmarks.foreign.matching import Question
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import answer_csv
 from benchmarks.text.ask import check_data, describe_provenance, make_tasks, read_target, score_with
-from frism.files import atomic_write
+from frism.files import write_json
 
 if TYPE_CHECKING:  # lm-eval loads slowly
     from benchmarks.text.generated_task import GeneratedTask
@@ -60,14 +59,9 @@ class AskedQuestions:
         answer_csv.write_csv(
             table[["variant", "benchmark", "index", "tokens", "seconds"]], out.with_suffix(".cost.csv")
         )
-        _write_json(provenance, out.with_suffix(".provenance.json"))
+        write_json(out.with_suffix(".provenance.json"), provenance)
         answer_csv.write_csv(table.drop(columns="seconds"), out)
 
 
 def _list_positions(task: "GeneratedTask") -> range:
     return range(len(task.positions))
-
-
-def _write_json(value: Mapping[str, Any], path: Path) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

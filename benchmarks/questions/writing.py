@@ -23,7 +23,7 @@ from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import find_file
 from benchmarks.registry.vlmevalkit_package import get_version
 from frism.errors import UserError
-from frism.files import atomic_write, sha256_file
+from frism.files import atomic_write, sha256_file, write_json
 from frism.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -116,14 +116,9 @@ def _write_all(
             progress.advance()
     manifest["shared"] = _count_shared_pictures(pictures)
     resolved = {d.name: d.model_dump(mode="json", by_alias=True) for d in definitions}
-    _write_json(folder / DEFINITIONS, resolved)
-    _write_json(folder / MANIFEST, manifest)  # last: it says that everything is there
+    write_json(folder / DEFINITIONS, resolved)
+    write_json(folder / MANIFEST, manifest)  # last: it says that everything is there
     return manifest
-
-
-def _write_json(path: Path, value: object) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _count_shared_pictures(pictures: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, int]]:

@@ -74,14 +74,12 @@ def read_leading_letter(text: str, options: Options) -> tuple[str, bool]:
         _DISMISSED.match(rest) and not re.match(r"[)\]*_]*\.\s+[A-Z]", rest)
     ):
         return "", False
-    sure = (
-        (bool(leading[2].strip()) and leading[2].strip()[0] != ",")
-        or not rest.strip()
-        or continues(leading[3])
-    )
-    if leading[2].startswith(","):  # "A, because", but not "A, B"
-        sure = True
-    return leading[1], sure
+    return leading[1], bool(leading[2].strip()) or not rest.strip() or continues(leading[3])
+
+
+def find_lone_letters(text: str) -> list[str]:
+    """Find the capital letters that are part of no word, whatever they mean, in the text's order."""
+    return _ALONE.findall(text)
 
 
 def names_several(text: str, options: Options) -> bool:
@@ -89,7 +87,7 @@ def names_several(text: str, options: Options) -> bool:
     match = _SEVERAL.match(text)
     if match is None:
         return False
-    letters = set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", match[0]))
+    letters = set(find_lone_letters(match[0]))
     return len(letters) > 1 and (not options or letters <= set(options))
 
 
@@ -116,7 +114,7 @@ def read_letters(text: str, options: Options, *, sets: bool = False) -> set[str]
                 continue
             letters.add(letter)
     if several := _ANY_SEVERAL.search(text):
-        joined = set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", several[0]))
+        joined = set(find_lone_letters(several[0]))
         if letters & joined and (not options or joined <= set(options)):
             letters |= joined
     return letters - denied

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from benchmarks.scoring.formula_value import evaluate_formula, is_same_value
+from benchmarks.scoring.formula_value import is_same_value
 from benchmarks.scoring.stated_numbers import MARKUP, read_number_alone, strip_markup, strip_unit
 
 # Units that are written out, and what they are.
@@ -36,7 +36,6 @@ _FORMULA = re.compile(
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{\w+\*?\}")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _NAME = re.compile(r"^\s*\\?[A-Za-z][\w ']*(?:_\{?\w+\}?)?(?:\([A-Za-z]\))?\s*(?:=|≈|\\approx)\s*(?=\S)")
-_RATIO = re.compile(r"(?<=\d)\s*:\s*(?=\d)")
 
 
 def clean_text(text: str) -> str:
@@ -120,12 +119,9 @@ def _pattern_of(option: str) -> re.Pattern[str]:
 @lru_cache(maxsize=8192)
 def make_canonical(text: str) -> str:
     """Write a text in one form: LaTeX as plain signs, no spaces, no case."""
-    text = strip_markup(clean_text(text))
-    text = (
-        _RATIO.sub(":", re.sub(r"\^?\{?\\circ\}?", "°", text)).replace("\\%", "%").replace("\\frac", "frac")
-    )
-    text = text.replace("\\pi", "π").replace("\\sqrt", "√").replace("\\times", "×").replace("\\cdot", "×")
-    text = re.sub(r"[−–]", "-", text).replace("²", "^2").replace("³", "^3").replace("~", "")
+    text = _rewrite_unit(clean_text(text)).replace("\\frac", "frac").replace("\\sqrt", "√")
+    text = text.replace("\\pi", "π").replace("\\times", "×").replace("\\cdot", "×")
+    text = re.sub(r"[−–]", "-", text).replace("~", "")
     return re.sub(r"[\s'’{}\\]", "", text).lower()
 
 
@@ -136,8 +132,6 @@ def _is_same(answer: str, option: str) -> bool:
         return number == other and _units_agree(answer, option)
     plain = strip_unit(MARKUP.sub(r" \1", strip_markup(answer)).strip())
     bare = strip_unit(MARKUP.sub(r" \1", _NAME.sub("", strip_markup(option))).strip())
-    if evaluate_formula(plain) is None:
-        return False
     return is_same_value(plain, bare) and _units_agree(answer, option)
 
 

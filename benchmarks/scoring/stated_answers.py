@@ -13,6 +13,7 @@ _MOST_QUESTIONS = 30  # beginnings of another question that are looked at, from 
 _MOST_TRIGGERS = 100  # words that may begin one
 _LONGEST = 600  # characters of what follows a phrase
 _SHORT_LINE = 12  # words of a line that is the answer to "the answer is:" above it
+_NEXT_LINE = re.compile(r"\s*([^\n]+)")
 _SHORT_ANSWER = re.compile(r'"short[ _]answer"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|([^",}\n]+))', re.IGNORECASE)
 # GLM puts its answer between special tokens.
 _TAG = re.compile(r"<(?P<answer>/?)answer>|<\|(?P<box>begin|end)_of_box\|>", re.IGNORECASE)
@@ -164,7 +165,7 @@ def find_phrases(text: str, *, in_words: bool) -> Iterator[Statement]:
         stop = len(text) if stop < 0 else stop
         phrase = text[end : min(stop, end + _LONGEST)]
         if not clean_text(phrase) and (not in_words or text[start:end].rstrip("*_ \n").endswith((":", "："))):
-            following = re.compile(r"\s*([^\n]+)").match(text, stop)
+            following = _NEXT_LINE.match(text, stop)
             if following and len(following[1].split()) <= _SHORT_LINE:
                 phrase, stop = following[1][:_LONGEST], following.end()
         if in_words:

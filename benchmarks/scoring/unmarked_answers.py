@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from benchmarks.scoring.number_words import NUMBER_WORD, find_number_words
-from benchmarks.scoring.option_letters import names_several, read_letters
+from benchmarks.scoring.option_letters import find_lone_letters, names_several, read_letters
 from benchmarks.scoring.option_values import (
     Options,
     clean_text,
@@ -64,7 +64,6 @@ _REFUSAL = re.compile(
     r"\b(?:provided|given|attached|available|here)",
     re.IGNORECASE,
 )
-_ALONE = re.compile(r"(?<![\w'])[A-Z](?![\w'])")
 _DENIAL = re.compile(r"\b(?:does|do|is|are|was)(?:\s+not|n['’]t)\b", re.IGNORECASE)
 _ITEM = re.compile(
     r"(?:^|(?<=[\s(\[,;*]))(?:\d\.\s*)?[*_]*(?:[Oo]ption\s+)?[(\[]?([A-Z])(?:[)\].:]+|(?=\s*$))[*_]*",
@@ -171,9 +170,9 @@ def _read_yes_no(text: str, sentences: list[str], longest: int) -> Iterator[Cand
         yield concluding[1] or concluding[2], "last sentence"
     if _THERE_IS_NOT.search(sentences[-1]):
         yield "no", "last sentence"
-    # As VLMEvalKit reads it: the only one of the two words; in the last sentence first.
     if _REFUSAL.search(sentences[-1]):
         yield None, "refusal"
+    # As VLMEvalKit reads it: the only one of the two words; in the last sentence first.
     for part, rule in ((sentences[-1], "last sentence"), (text, "only word")):
         words = {word.lower() for word in _YES_NO.findall(_IDIOMS.sub(" ", part))}
         if len(words) == 1:
@@ -193,7 +192,7 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
         text, sentences = rest.strip(), _split(rest)
     else:
         if _LEADING_LETTER.match(text):
-            yield text.partition("\n")[0], "leading letter"
+            yield first, "leading letter"
         for sentence in (text, sentences[-1]):
             clause = re.split(r"[,.;:!\n]", re.sub(r"^\([A-Z]\)\s*(?=\w+[,.;:])", "", sentence), maxsplit=1)[
                 0
@@ -215,7 +214,12 @@ def _read_option(text: str, sentences: list[str], options: Options, longest: int
     # Where options are letters drawn in the picture, "figure D" is one.
     drawn = bool(options) and all(len(option) == 1 for option in options.values())
     letters = read_letters(sentences[-1], options, sets=drawn)
-    if not letters and len(sentences) > 1 and _DENIAL.search(sentences[-1]) and _ALONE.search(sentences[-1]):
+    if (
+        not letters
+        and len(sentences) > 1
+        and _DENIAL.search(sentences[-1])
+        and find_lone_letters(sentences[-1])
+    ):
         sentences = sentences[:-1]  # it dismisses an option, after the answer
         letters = read_letters(sentences[-1], options, sets=drawn)
     if len(letters) == 1 and not refused:
@@ -314,7 +318,12 @@ def _find_last_formula(text: str) -> str:
         return ""
     if len(found) > 1 and re.fullmatch(r"\s*(?:,?\s*and|,|or)\s*", tail[found[-2].end() : found[-1].start()]):
         return ""  # several, of which none is the answer
-    return next((part for part in found[-1].groups() if part is not None), "")
+    return _read_inside(found[-1])
+
+
+def _read_inside(formula: re.Match[str]) -> str:
+    """Return what stands between the delimiters of `_IN_MATH`, whichever they are."""
+    return next(part for part in formula.groups() if part is not None)
 
 
 def _after_colon(text: str) -> str:
@@ -371,7 +380,7 @@ def _find_letters_with_text(text: str, options: Options) -> set[str]:
 
 def _match_conclusion(sentence: str, options: Options) -> str:
     """Match a sentence's end, after "is" or "=", or its last formula with the options by value."""
-    formulas = [next(part for part in m.groups() if part is not None) for m in _IN_MATH.finditer(sentence)]
+    formulas = [_read_inside(match) for match in _IN_MATH.finditer(sentence)]
     said = _AFTER_IS.match(sentence)
     for candidate in (said[1] if said else "", formulas[-1] if formulas else ""):
         if candidate and len(candidate) <= 80 and (letter := match_value(clean_text(candidate), options)):

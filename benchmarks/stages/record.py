@@ -4,7 +4,6 @@ python -m benchmarks.stages.record --config config/miniature.yaml --out results/
 A study begins with it; all stages read the file, and with it any of them can be run again by hand.
 """
 
-import json
 import os
 import platform
 import subprocess
@@ -16,7 +15,7 @@ import typer
 
 from benchmarks.study.config import StudyConfig
 from frism.errors import report_errors
-from frism.files import atomic_write
+from frism.files import write_json
 
 SOURCES = ("frism", "baselines", "benchmarks", "workflow", "Snakefile")
 
@@ -35,8 +34,7 @@ def describe_run(study: StudyConfig) -> dict[str, Any]:
 
 def write_record(study: StudyConfig, out: Path) -> None:
     """Write the record, whole or not at all."""
-    with atomic_write(out) as temporary:
-        temporary.write_text(json.dumps(describe_run(study), indent=1) + "\n", encoding="utf-8")
+    write_json(out, describe_run(study))
 
 
 def _read_commit() -> dict[str, Any] | None:

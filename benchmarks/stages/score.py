@@ -7,7 +7,6 @@ totals to V.official.json, what the scores depend on to V.provenance.json. Repli
 in V.judge.jsonl, which only grows.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from benchmarks.study.judge_settings import JudgeSettings
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.score_slice import ScoreSlice
 from frism.errors import report_errors
-from frism.files import atomic_write, sha256_file
+from frism.files import sha256_file, write_json
 
 PROVENANCE = 1  # version of its layout
 
@@ -69,14 +68,9 @@ def run(
     if model is not None:
         record["judge_unread"] = len(model.unread)
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
-    _write_json(scores.official, out.with_suffix(".official.json"))
-    _write_json(record, out.with_suffix(".provenance.json"))
+    write_json(out.with_suffix(".official.json"), scores.official, sort_keys=True)
+    write_json(out.with_suffix(".provenance.json"), record, sort_keys=True)
     answer_csv.write_csv(scores.table, out)
-
-
-def _write_json(value: dict[str, Any], path: Path) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 @report_errors()

@@ -7,7 +7,6 @@ the extractor and the journal are ours. Answers that the journal holds are not g
 extractor scores them anew without a model.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -23,7 +22,7 @@ from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.text.ask import ask_questions, check_data, describe_provenance, make_tasks
 from benchmarks.text.models import find_model
 from frism.errors import UserError, report_errors
-from frism.files import atomic_write, read_json
+from frism.files import read_json, write_json
 from frism.method.recipe import Recipe
 
 PARENTS = ("base", "lrm")
@@ -52,8 +51,7 @@ def run(
     table = ask_questions(model, tasks, settings.engine, journal, fingerprint)
     costs = table[["variant", "benchmark", "index", "tokens", "seconds"]]
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
-    with atomic_write(out.with_suffix(".provenance.json")) as temporary:
-        temporary.write_text(json.dumps(describe_provenance(tasks, digests, journal), indent=1) + "\n")
+    write_json(out.with_suffix(".provenance.json"), describe_provenance(tasks, digests, journal))
     answer_csv.write_csv(table.drop(columns="seconds"), out)
 
 

@@ -35,7 +35,7 @@ from benchmarks.tuning.inputs import gather_inputs
 from benchmarks.tuning.points import WORK, Point, fit_point, learning_curve, list_points, prepare_workspace
 from benchmarks.tuning.search import make_scorer
 from frism.errors import report_errors
-from frism.files import atomic_write
+from frism.files import atomic_write, write_json
 from frism.merging import on_load
 from frism.method.discovery import find
 from frism.method.fitted import Fitted
@@ -162,8 +162,7 @@ def write_variant(
     )
     if len(curve := learning_curve(point.fitted)):
         _write_csv(curve, out / "learning.csv")
-    with atomic_write(out / "choice.json") as temporary:
-        temporary.write_text(json.dumps(choice.to_dict(), indent=1) + "\n")
+    write_json(out / "choice.json", choice.to_dict())
     point.recipe.save(out, point.fitted)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lm_eval.api.model import LM
 from lm_eval.models.huggingface import HFLM
 
 from benchmarks.answering import keys, predictions
@@ -25,6 +24,7 @@ from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.text.chat import Chat
+from benchmarks.text.generating_model import GeneratingLM
 from frism.errors import UserError
 from frism.progress import Progress
 
@@ -90,7 +90,7 @@ class TowerLM(HFLM):
         return [row for part in parts for row in self._within_memory(*part, room)]
 
 
-class JournalledLM(LM):
+class JournalledLM(GeneratingLM):
     """Answers lm-eval from a journal, and with the model where the journal lacks an answer.
 
     Args:
@@ -154,12 +154,6 @@ class JournalledLM(LM):
         }
         # Only here: the journal holds what was generated.
         return [self._thoughts.restore(self.lines[item.benchmark, item.index].raw) for item in items]
-
-    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-        """Refuse: `benchmarks.text.generated_task` turns every task into one that generates."""
-        raise NotImplementedError
-
-    loglikelihood_rolling = loglikelihood
 
     def _item(self, request: Any) -> Item:
         benchmark, index, answer = self._names(request.task_name, request.doc_id)

@@ -17,10 +17,10 @@ from benchmarks.tools import compare_runs, import_predictions
 from tests.benchmarks.conftest import invoke, refused
 from tests.support import synthetic_study, tsvs
 from tests.support.foreign_files import write_plain
+from tests.support.shared_data import find_shared, read_records
 from tests.support.studies import study_of
 
 ROOT = Path(__file__).resolve().parents[3]
-REAL = ROOT.parent / "shared/data/real_outputs"
 NAMES = ["MMStar", "MathVista_MINI"]
 SHARES = {"Strong-7B": 0.8, "weak": 0.3, "Strong_again": 0.8}
 
@@ -183,16 +183,15 @@ def test_only_common_questions_are_compared_and_their_number_is_shown(own: Path,
 
 def test_real_answers_of_published_models(tmp_path: Path) -> None:
     """MathVista's released outputs: the better model by the authors' judgement is the better one here."""
-    if not REAL.is_dir():
-        pytest.skip("the recorded answers of published models lie beside the project, not in it")
-    outputs = [json.loads(line) for line in (REAL / "MathVista_MINI.outputs.jsonl").read_text().splitlines()]
-    digest = hashlib.sha256((REAL / "MathVista_MINI.tsv").read_bytes()).hexdigest()
+    real = find_shared("data/real_outputs")
+    outputs = read_records("data/real_outputs/MathVista_MINI.outputs.jsonl")
+    digest = hashlib.sha256((real / "MathVista_MINI.tsv").read_bytes()).hexdigest()
     benchmark = json.dumps({"name": "MathVista_MINI", "sha256": {"tsv": digest}})
     for model in ("bard", "minigpt4"):
         texts = {int(row["index"]): row["raw"] for row in outputs if row["model"] == model}
         file = write_plain(tmp_path / f"{model}.jsonl", texts)
         result = invoke(
-            import_predictions.main, file, "--benchmark", benchmark, "--as", model, "--data", REAL, "--out",
+            import_predictions.main, file, "--benchmark", benchmark, "--as", model, "--data", real, "--out",
             tmp_path / "out",
         )  # fmt: skip
         assert result.exit_code == 0, result.output
