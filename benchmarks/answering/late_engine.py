@@ -15,6 +15,9 @@ from benchmarks.answering.failures import Tolerance
 from benchmarks.answering.predictions import Prediction, is_complete
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
+from frism.method.fitted import Fitted
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
 
 
 class Plan(Protocol):
@@ -34,6 +37,9 @@ class Engine(Plan, Protocol):
     """Answers items in batches; `TransformersEngine` is the default one."""
 
     costs: list[Cost]
+
+    def become(self, triple: Triple, recipe: Recipe, fitted: Fitted | None, spectra: Path | None) -> None:
+        """Turn into another variant of the triple, in place."""
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches, one after the other, each in its order."""

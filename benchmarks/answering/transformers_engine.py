@@ -21,13 +21,17 @@ from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
+from frism.merging import on_load
+from frism.method.fitted import Fitted
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
 
 
 class TransformersEngine(LocalPlan):
     """Answers items with one loaded VLM.
 
     Args:
-        model: the VLM, in eval mode. `frism.merging.on_load.apply` may change its tower between calls.
+        model: the VLM, in eval mode.
         processor: its processor.
         settings: how to generate; dtype and device must be the model's.
         weights: digest of V's checkpoint. With it, prepared batches are kept in files in `folder`.
@@ -54,6 +58,13 @@ class TransformersEngine(LocalPlan):
             model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
         )
         self.costs: list[Cost] = []
+
+    def become(
+        self, triple: Triple, recipe: Recipe, fitted: Fitted | None = None, spectra: Path | None = None
+    ) -> None:
+        """Turn into another variant of the triple, in place; a checkpoint is what was loaded already."""
+        if recipe.checkpoint is None:
+            on_load.apply(self.model, triple, recipe, fitted, spectra)
 
     def answer(self, batch: Batch) -> list[Prediction]:
         """Answer one batch, in its order; questions that cannot be answered as the settings say.

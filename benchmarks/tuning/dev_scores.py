@@ -16,7 +16,6 @@ from benchmarks.questions import item
 from benchmarks.scoring.question_scores import score_answers, total_scores
 from benchmarks.study import marks
 from benchmarks.tuning.points import Point
-from frism.merging import on_load
 from frism.triples.triple import Triple
 
 
@@ -38,8 +37,8 @@ def score_on_dev(
     wanted = {key for batch in batches for key in batch.keys}
     with prediction_files.open_store(path, wanted, tolerance) as store:
         missing = any(key not in store.done for batch in batches for key in batch.keys)
-        if missing and point.recipe.checkpoint is None:  # a checkpoint is what the engine holds
-            on_load.apply(engine.engine.model, triple, point.recipe, point.fitted, spectra)
+        if missing:
+            engine.engine.become(triple, point.recipe, point.fitted, spectra)
         for _ in answer_missing(engine, batches, store):
             pass
     answers = match_predictions(items, prediction_files.read_predictions(path), path)
