@@ -30,6 +30,7 @@ def predict(
     out: Path,
     part: tuple[int, int] = (0, 1),
     spectra: Path | None = None,
+    engine: LateEngine | None = None,
 ) -> int:
     """Answer what `out` does not hold yet; return how many questions that were.
 
@@ -40,12 +41,10 @@ def predict(
     Args:
         part: (i, n): every n-th batch from the i-th on, where n processes share the work.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
+        engine: what answers, where it serves other variants or questions too; the default is opened for this.
     """
-    engine = LateEngine(
-        settings,
-        lambda: plan_engine(triple, recipe, settings, folder),
-        lambda: open_engine(triple, recipe, fitted, settings, folder, spectra),
-    )
+    engine = engine or make_late_engine(triple, recipe, settings, folder)
+    engine.turn_into(triple, recipe, fitted, spectra)
     origin = describe_origin(triple, recipe)
     everything = [item for group in items.values() for item in group]
     tolerance = Tolerance.over(settings.tolerated_share, everything)
@@ -69,6 +68,21 @@ def predict(
                 describe_kinds(store.failed),
             )
         return len(store.done) - before
+
+
+def make_late_engine(
+    triple: Triple, recipe: Recipe | None, settings: EngineSettings, items: Path
+) -> LateEngine:
+    """Hold the engine for a variant that is a checkpoint, or (None, or a merge) for every merge into V.
+
+    It is opened once, as V or the checkpoint, and not before an answer is missing.
+    """
+    opened = recipe if recipe is not None and recipe.checkpoint is not None else None
+    return LateEngine(
+        settings,
+        lambda: plan_engine(triple, opened, settings, items),
+        lambda: open_engine(triple, opened, None, settings, items),
+    )
 
 
 def answer_missing(late: LateEngine, batches: Sequence[Batch], store: PredictionStore) -> Iterator[int]:

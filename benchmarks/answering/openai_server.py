@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from benchmarks.answering import batching
@@ -27,6 +28,9 @@ from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
+from frism.method.fitted import Fitted
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
 
 # What servers say of one request; not of the key (401), the model's name (404) or their load (408, 409, 429),
 # which concern all requests, or pass.
@@ -94,6 +98,15 @@ class OpenAIServer(OpenAIPlan):
             timeout=settings.timeout,
         )
         self._check(openai)
+
+    def become(
+        self, triple: Triple, recipe: Recipe, fitted: Fitted | None = None, spectra: Path | None = None
+    ) -> None:
+        """Do nothing: which variant answers at the address is the user's word."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order; questions that cannot be answered as the settings say.

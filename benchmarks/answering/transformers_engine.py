@@ -66,6 +66,10 @@ class TransformersEngine(LocalPlan):
         if recipe.checkpoint is None:
             on_load.apply(self.model, triple, recipe, fitted, spectra)
 
+    def close(self) -> None:
+        """Let go of the model."""
+        del self.model, self.preparer
+
     def answer(self, batch: Batch) -> list[Prediction]:
         """Answer one batch, in its order; questions that cannot be answered as the settings say.
 

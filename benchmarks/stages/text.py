@@ -1,10 +1,10 @@
 """Ask text-only questions of a language model, or of a VLM's own tower, through lm-eval.
 
 python -m benchmarks.stages.text --study results/miniature/study.json --variant V
-    --journal journal/text/V.jsonl --out text/V.csv
-V is a variant, or `base` or `lrm` of the triple. lm-eval gives data, prompts and metrics; the decoding loop,
-the extractor and the journal are ours. Answers that the journal holds are not generated again: a changed
-extractor scores them anew without a model.
+V is `base` or `lrm` of the triple; a variant's text answers come from `benchmarks.stages.answer`, which calls
+this. Scores go to text/V.csv, answers to journal/text/ and predictions/text/. lm-eval gives data, prompts and
+metrics; the decoding loop, the extractor and the journal are ours. Answers that the journal holds are not
+generated again: a changed extractor scores them anew without a model.
 """
 
 from dataclasses import replace
@@ -14,9 +14,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmarks.answering import keys
+from benchmarks.answering.late_engine import LateEngine
+from benchmarks.answering.predictions import publish
 from benchmarks.registry.lookup import find
 from benchmarks.scoring import answer_csv
 from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.engine_settings import LOCAL
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.text.ask import ask_questions, check_data, describe_provenance, make_tasks
@@ -28,10 +31,28 @@ from frism.method.recipe import Recipe
 PARENTS = ("base", "lrm")
 
 
+def ask(settings: TextSlice, owner: str, layout: Layout, engine: LateEngine | None = None) -> None:
+    """Ask one owner into the study's own files; see `run`."""
+    journal = layout.journal(owner, "text")
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    run(settings, owner, layout, layout.text(owner), journal, engine=engine)
+    publish(journal, layout.predictions(owner, "text"))
+
+
 def run(
-    settings: TextSlice, owner: str, layout: Layout, out: Path, journal: Path, *, stored: bool = False
+    settings: TextSlice,
+    owner: str,
+    layout: Layout,
+    out: Path,
+    journal: Path,
+    *,
+    stored: bool = False,
+    engine: LateEngine | None = None,
 ) -> None:
     """Ask one owner, a variant or a language model of the triple, and write its scores, costs and provenance.
+
+    Args:
+        engine: a local engine whose model answers; without one, a model is loaded for this alone.
 
     Raises UserError for data that are not those of the definitions, and where an answer is missing although
     all are to be `stored`.
@@ -40,11 +61,14 @@ def run(
     mirror = Path(settings.data.folder) if settings.data.folder else None
     tasks = make_tasks([find(entry) for entry in settings.text], number, settings.seed, mirror)
     digests = check_data(tasks)
-    recipe = None if owner in PARENTS else layout.variant(owner)
-    scope = Recipe.load(recipe)[0].scope if recipe else "mat"
-    triple = settings.triple.open(scope, text_receiver=True)
-    model = find_model(triple, None if recipe else owner, recipe, settings.engine, layout.spectra)
+    folder = None if owner in PARENTS else layout.variant(owner)
+    recipe, fitted = Recipe.load(folder) if folder else (None, None)
+    triple = settings.triple.open(recipe.scope if recipe else "mat", text_receiver=True)
+    model = find_model(triple, None if folder else owner, folder, settings.engine, layout.spectra)
     fingerprint = None
+    if engine is not None and recipe is not None and settings.engine.name in LOCAL:
+        engine.turn_into(triple, recipe, fitted, layout.spectra)
+        model = replace(model, load=lambda: engine.engine.model)
     if stored:
         model = replace(model, load=_refuse)
         fingerprint = read_json(keys.get_provenance_path(journal)).get("engine")
@@ -65,12 +89,10 @@ def _refuse() -> NoReturn:
 def main(
     study: StudyFile,
     variant: Annotated[str, typer.Option(help="a variant of the study, or base or lrm of its triple")],
-    out: Annotated[Path, typer.Option(help="CSV, one row per question")],
-    journal: Annotated[Path, typer.Option(help="JSON lines, appended to")],
 ) -> None:
     """Ask text-only questions."""
     begin(variant)
-    run(TextSlice.read(study), variant, Layout.beside(study), out, journal)
+    ask(TextSlice.read(study), variant, Layout.beside(study))
 
 
 if __name__ == "__main__":
