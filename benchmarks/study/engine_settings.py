@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
+from benchmarks.study.sampling_settings import SamplingSettings
 from benchmarks.study.section import Section
 from frism.errors import UserError, suggest
 
@@ -32,6 +33,7 @@ _OF = {
     "timeout": ("openai",),
     "transparency": ("vlmeval",),
     "failures": ("transformers", "vllm", "openai"),
+    "sampling": ("transformers", "vllm", "openai"),
 }
 
 
@@ -45,7 +47,7 @@ FailurePolicy = Literal["fail"] | CountedFailures
 
 
 class EngineSettings(Section):
-    """Holds how answers are generated: greedily, whatever the engine."""
+    """Holds how answers are generated: greedily, unless they are sampled, whatever the engine."""
 
     name: EngineName = Field(
         "transformers",
@@ -79,6 +81,13 @@ class EngineSettings(Section):
         description="the tags around a model's thoughts: any, none, a name of"
         " benchmarks/prompting/thinking.py or [opening, closing]; an opening tag that the chat template"
         " writes is put back, tags that are special tokens are kept. null: as the model's family has it",
+    )
+    sampling: SamplingSettings | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # digests of settings are older than this one
+        description="several answers per question, drawn at random: a mapping of `samples` (4), `temperature`"
+        " (0.6), `top_p` (0.95), `top_k` (all), `on_dev` (false: dev stays greedy) and `seed` (the study's)."
+        " null: one answer, decoded greedily",
     )
     address: str | None = Field(None, description="the server's base address, as http://localhost:8000/v1")
     model: str | None = Field(None, description="the name under which the server has the checkpoint")
@@ -118,6 +127,18 @@ class EngineSettings(Section):
         if self.device_map and self.devices > 1:
             raise ValueError("device_map spreads one model over the GPUs: drop devices, or drop device_map")
         return self
+
+    @property
+    def samples(self) -> int | None:
+        """Return the number of answers drawn per question; None where there is one, decoded greedily."""
+        return None if self.sampling is None else self.sampling.samples
+
+    @property
+    def on_dev(self) -> Self:
+        """Return the settings that dev questions are answered with: greedily, unless asked for otherwise."""
+        if self.sampling is None or self.sampling.on_dev:
+            return self
+        return self.model_copy(update={"sampling": None})
 
     @property
     def tolerated_share(self) -> float | None:
