@@ -181,6 +181,10 @@ LEGENDS = {
         in `axes`. {{none}}""",
     ),
 }
+# Added to the legends of tables with scores or tests, where questions were answered by several samples.
+AVERAGED = """A question's score is the mean of its {samples} samples: intervals of scores bootstrap whole
+    questions, and p is that of the exact sign-flip test of the questions' differences."""
+SCORED = ("benchmarks", "axes", "contrasts", "text", "tied", "pareto", "ablations")
 NOTHING = "This study has nothing to put here."
 
 
@@ -202,6 +206,9 @@ def write_legend(
     `questions`: what was scored; `texts`: the file with the raw answers.
     """
     title, text = LEGENDS[name]
+    drawn = describe_sampling(study)
+    if drawn["samples"] and name in SCORED:
+        text = f"{text} {AVERAGED}"
     against = "the variant named under `against`" if name == "contrasts" else f"`{study.reference}`"
     benchmarks = {"perception": study.explain.perception, "reasoning": study.explain.reasoning}
     legend_text = text.format(
@@ -214,7 +221,7 @@ def write_legend(
         against=against,
         budget=f"{study.selection.perception_budget:g}",
         margin=f"{study.selection.tolerated:g}",
-        **describe_sampling(study),
+        **drawn,
         group_pairs=pairs[0],
         benchmark_pairs=pairs[1],
         axes=" and ".join(f"{axis} ({named or 'mean of the axis'})" for axis, named in benchmarks.items()),
