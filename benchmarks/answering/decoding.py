@@ -6,7 +6,9 @@ it in their own way (cross-attention, two-part masks, three-part positions) need
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +24,14 @@ KEEP = 0.8
 _EVERY_STEP = (*PER_TOKEN, "position_ids")
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """Says what is put into an answer that has `after` tokens: `choose` of these, maybe nothing."""
+
+    after: int
+    choose: Callable[[Sequence[int]], Sequence[int]]
+
+
 @torch.inference_mode()
 def decode(
     model: Any,
@@ -31,6 +41,7 @@ def decode(
     ends: frozenset[int],
     prompts: Sequence[int] | None = None,
     sampler: TokenSampler | None = None,
+    interruption: Interruption | None = None,
 ) -> list[list[int]]:
     """Generate every row's new tokens, up to and with the first end token.
 
@@ -43,6 +54,7 @@ def decode(
         prompts: which prompt each row answers, where several rows answer one: it is read once for all of
             them. None: a row per prompt.
         sampler: draws the rows' tokens; None takes the likeliest.
+        interruption: puts tokens into answers at some length; None puts in none.
     """
     state = dict(inputs)
     ids: Tensor = state.pop("input_ids")
@@ -57,6 +69,7 @@ def decode(
     spread = None if prompts is None else torch.tensor(prompts, dtype=torch.long, device=ids.device)
     answers: list[list[int]] = [[] for _ in rows]
     done = torch.zeros(len(rows), dtype=torch.bool, device=ids.device)
+    put: dict[int, deque[int]] = {}  # by row, tokens to come that are not the model's
     for step in range(1, max(max_new_tokens) + 1):
         first = step == 1
         step_inputs = model.prepare_inputs_for_generation(
@@ -67,10 +80,18 @@ def decode(
         if first and spread is not None:
             logits = logits[spread]
         tokens = logits.argmax(-1) if sampler is None else sampler.choose(logits, rows, step - 1)
+        given = torch.zeros_like(done)
+        for place, row in enumerate(rows if put else ()):
+            if put.get(row):
+                tokens[place], given[place] = put[row].popleft(), True
         for row, token, finished in zip(rows, tokens.tolist(), done.tolist(), strict=True):
             if not finished:
                 answers[row].append(token)
-        done = done | torch.isin(tokens, stop)
+        done = done | (torch.isin(tokens, stop) & ~given)
+        if interruption is not None and step == interruption.after:
+            for row, finished in zip(rows, done.tolist(), strict=True):
+                if not finished:
+                    put[row] = deque(interruption.choose(answers[row]))
         if step in max_new_tokens:
             done = done | torch.tensor([max_new_tokens[row] <= step for row in rows], device=done.device)
         running = int((~done).sum())

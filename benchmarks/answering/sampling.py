@@ -44,9 +44,10 @@ def make_seed(item: Item, settings: EngineSettings) -> int | None:
 
 def describe_decoding(settings: EngineSettings, **greedily: object) -> dict[str, Any]:
     """Describe for a fingerprint how tokens are chosen; `greedily`: what else is said where none is drawn."""
+    budget = {} if settings.thinking_budget is None else {"thinking_budget": settings.thinking_budget}
     if settings.sampling is None:
-        return {"greedy": True, **greedily}
-    return {"greedy": False, "sampling": settings.sampling.identity}
+        return {"greedy": True, **greedily, **budget}
+    return {"greedy": False, "sampling": settings.sampling.identity, **budget}
 
 
 def make_request(item: Item, settings: EngineSettings) -> dict[str, Any]:

@@ -167,7 +167,14 @@ class TransformersEngine(LocalPlan):
                 "sampler": TokenSampler(sampling, seeds, max(limits)),
             }
         inputs = self.preparer.prepare(questions)
-        return decode(self.model, inputs, max_new_tokens=limits, ends=self.ends, **drawn)
+        return decode(
+            self.model,
+            inputs,
+            max_new_tokens=limits,
+            ends=self.ends,
+            interruption=self.thoughts.limit(self.processor.tokenizer, self.settings.thinking_budget),
+            **drawn,
+        )
 
     def _decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}

@@ -22,6 +22,7 @@ LOCAL = ("transformers", "vlmeval")  # engines that load the weights into this p
 # Fields that only some engines know; elsewhere they would be ignored without a word.
 _OF = {
     "token_budget": ("transformers",),
+    "thinking_budget": ("transformers",),
     "device_map": LOCAL,
     "device": LOCAL,
     "devices": ("transformers", "vllm"),
@@ -81,6 +82,13 @@ class EngineSettings(Section):
         description="the tags around a model's thoughts: any, none, a name of"
         " benchmarks/prompting/thinking.py or [opening, closing]; an opening tag that the chat template"
         " writes is put back, tags that are special tokens are kept. null: as the model's family has it",
+    )
+    thinking_budget: int | None = Field(
+        None,
+        ge=1,
+        exclude_if=lambda value: value is None,
+        description="tokens after which an answer that is still in its first thought has the closing tag put"
+        " in, to go on from there. null: thoughts end by themselves or at max_new_tokens",
     )
     sampling: SamplingSettings | None = Field(
         None,

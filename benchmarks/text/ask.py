@@ -72,7 +72,7 @@ def ask_questions(
         model.chat.tokenizer.padding_side = "left"
         return lm.TowerLM(
             model.load(), model.ends, model.chat.find_thoughts(settings.thinking), settings.sampling,
-            tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
+            settings.thinking_budget, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
             device=str(choose_device(settings)),
         )  # fmt: skip
 

@@ -44,7 +44,8 @@ class TowerLM(HFLM):
         model: a causal language model, or a VLM, which answers text with its language tower alone.
         ends: ids of the tokens at which an answer ends.
         thoughts: which special tokens an answer keeps.
-        sampling: how tokens are drawn; None: greedily. Then every request's seed is announced by `expect`.
+        sampling: how tokens are drawn; every request's seed is then announced by `expect`. None: greedily.
+        thinking_budget: tokens after which a thought is ended; None: it is not.
         options: HFLM's, such as tokenizer and batch_size.
     """
 
@@ -54,12 +55,15 @@ class TowerLM(HFLM):
         ends: frozenset[int],
         thoughts: Thoughts | None = None,
         sampling: SamplingSettings | None = None,
+        thinking_budget: int | None = None,
         **options: Any,
     ) -> None:
         # Of a VLM, lm-eval would take the tokenizer's limit or 2048, and cut longer prompts without a word.
         positions = read_positions(model.config)
         super().__init__(pretrained=model, **({"max_length": positions} if positions else {}), **options)
-        self.ends, self._decoder = ends, (thoughts or Thoughts()).wrap(self.tokenizer)
+        thoughts = thoughts or Thoughts()
+        self.ends, self._decoder = ends, thoughts.wrap(self.tokenizer)
+        self._interruption = thoughts.limit(self.tokenizer, thinking_budget)
         self.sampling = sampling
         # By prompt, in the order of its requests, which lm-eval keeps among equal prompts.
         self._lengths: dict[tuple[int, ...], deque[tuple[int, bool]]] = defaultdict(deque)
@@ -101,7 +105,14 @@ class TowerLM(HFLM):
                 first, prompts = _find_distinct(ids)  # a prompt is read once for all of its samples
                 inputs = {name: tensor[first] for name, tensor in inputs.items()}
                 drawn = {"prompts": prompts, "sampler": TokenSampler(self.sampling, seeds, room)}
-            return decode(self.model, inputs, max_new_tokens=[room] * len(ids), ends=self.ends, **drawn)
+            return decode(
+                self.model,
+                inputs,
+                max_new_tokens=[room] * len(ids),
+                ends=self.ends,
+                interruption=self._interruption,
+                **drawn,
+            )
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise UserError(
