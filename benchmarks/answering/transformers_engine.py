@@ -157,8 +157,8 @@ class TransformersEngine(LocalPlan):
     def _decode_rows(self, items: Sequence[Item]) -> list[list[int]]:
         """Return every item's new tokens; the prompt of a question is read once for all of its samples."""
         limits = [batching.get_token_limit(item, self.settings) for item in items]
-        sampling, drawn = self.settings.sampling, {}
-        questions = _list_questions(items)
+        sampling, questions = self.settings.sampling, _list_questions(items)
+        drawn: dict[str, Any] = {}
         if sampling is not None:
             seeds = [make_seed(item, self.settings) or 0 for item in items]
             number_by_content = {question.content: number for number, question in enumerate(questions)}

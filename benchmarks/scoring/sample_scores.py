@@ -80,6 +80,7 @@ def _average_totals(
         benchmark: {reading: {} for reading in readings} for benchmark, readings in drawn[0].items()
     }
     means = frame.groupby(["benchmark", "reading", "name"], sort=False)["total"].mean()
-    for (benchmark, reading, name), total in means.items():
+    for names, total in means.to_dict().items():
+        benchmark, reading, name = map(str, names)
         averaged[benchmark].setdefault(reading, {})[name] = round(float(total), 10)
     return averaged

@@ -25,7 +25,7 @@ def pass_at_k(right: ArrayLike, samples: int) -> Floats:
     by_wrong = np.array(
         [[1 - comb(w, k) / comb(samples, k) for k in range(1, samples + 1)] for w in range(samples + 1)]
     )
-    return by_wrong[wrong]
+    return np.asarray(by_wrong[wrong])
 
 
 def majority_at_k(votes: Sequence[Sequence[object]], correct: ArrayLike) -> Floats:

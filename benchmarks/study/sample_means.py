@@ -31,10 +31,10 @@ def average_samples(answers: pd.DataFrame, source: str) -> pd.DataFrame:
             " it and run again."
         )
     taken = present.loc[_find_most_frequent(answers, keys)].drop(columns=["sample", "vote"], errors="ignore")
-    means = grouped[[c for c in MEANS if c in present]].mean()
+    columns = [c for c in MEANS if c in present]
     whole = taken.set_index(keys)
-    whole[list(means)] = means
-    return whole.reset_index()[list(taken)].assign(**{SAMPLES: count})
+    whole[columns] = grouped[columns].mean()
+    return whole.reset_index()[taken.columns].assign(**{SAMPLES: count})
 
 
 def _find_most_frequent(answers: pd.DataFrame, keys: list[str]) -> pd.Index:

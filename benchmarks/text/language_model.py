@@ -100,7 +100,8 @@ class TowerLM(HFLM):
     ) -> list[list[int]]:
         """Generate the new tokens of every row; a batch too large for the memory is halved."""
         try:
-            inputs, drawn = {"input_ids": ids, "attention_mask": mask}, {}
+            inputs = {"input_ids": ids, "attention_mask": mask}
+            drawn: dict[str, Any] = {}
             if self.sampling is not None and seeds is not None:
                 first, prompts = _find_distinct(ids)  # a prompt is read once for all of its samples
                 inputs = {name: tensor[first] for name, tensor in inputs.items()}

@@ -83,9 +83,9 @@ def test_imported_runs_get_what_a_studys_tables_give(imported: Path, tmp_path: P
     assert style[["truncated", "tokens_mean", "tokens_p95"]].isna().all(axis=None)
     assert (style["not_extracted"] > 0).all() and set(style["group"]) == {"perception", "reasoning"}
     assert "unknown" in result.stdout and "Strong-7B" in result.stdout
-    for name in ("axes", "tied", "pareto", "official"):
+    for name in ("axes", "tied", "pareto", "tokens", "official"):
         assert len(read(tmp_path / "c", name)) and (tmp_path / "c" / "tables" / f"{name}.md").is_file()
-    for name in ("scores", "trade_off"):
+    for name in ("scores", "trade_off", "tokens"):
         assert (tmp_path / "c" / "figures" / f"{name}.png").stat().st_size > 5000
     record = json.loads((tmp_path / "c/comparison.json").read_text())
     assert record["reference"] == "weak" and record["benchmarks"] == dict.fromkeys(NAMES, 40)
