@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.figures.labels import add_label, draw_key, name_points, place_labels
 from benchmarks.figures.style import Mark, choose_marks, fix_layout, write_figure, write_sentence
 from benchmarks.study.compared import Compared
 
 AXES = ("reasoning", "perception")
-LOGARITHMIC = 5  # from this ratio of the longest to the shortest mean answer on
+LOGARITHMIC = 5  # from this ratio of the longest to the shortest mean answer of an axis on
 
 
 def draw(study: Compared, tokens: pd.DataFrame, out: Path) -> Figure:
@@ -26,8 +27,14 @@ def draw(study: Compared, tokens: pd.DataFrame, out: Path) -> Figure:
         panels = figure.subplots(len(axes), 1, squeeze=False)[:, 0]
         level = f"{study.statistics.confidence:.0%}"
         points = {axis: tokens[tokens["group"] == axis].set_index("variant") for axis in axes}
+        logarithmic = any(p["tokens"].max() > LOGARITHMIC * p["tokens"].min() > 0 for p in points.values())
         for letter, ax, axis in zip("ab", panels, axes, strict=False):
             _draw_axis(ax, points[axis], look)
+            if logarithmic:
+                ax.set_xscale("log")
+                ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                ax.xaxis.set_minor_locator(NullLocator())
             ax.set_title(f"({letter}) test, {level} intervals; dotted: front")
             ax.set_xlabel("tokens per answer (mean)")
             ax.set_ylabel(f"{axis} (mean score)")
@@ -54,8 +61,6 @@ def find_steps(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_axis(ax: Axes, points: pd.DataFrame, look: dict[str, Mark]) -> None:
-    if points["tokens"].max() > LOGARITHMIC * points["tokens"].min() > 0:
-        ax.set_xscale("log")
     for variant, p in points.iterrows():
         mark = look[str(variant)]
         for x, y in (
