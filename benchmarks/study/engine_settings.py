@@ -65,7 +65,7 @@ class EngineSettings(Section):
     devices: int = Field(
         1, ge=1, description="processes, each with a GPU of its own; vllm: GPUs that share the model"
     )
-    batch_size: int = Field(256, ge=1, description="most questions at a time")
+    batch_size: int = Field(256, ge=1, description="most questions, or samples of them, at a time")
     token_budget: int | None = Field(
         None,
         ge=1,

@@ -11,10 +11,12 @@ from scipy.stats import chisquare
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from benchmarks.answering.decoding import decode
+from benchmarks.answering.openai_server import OpenAIServer
 from benchmarks.answering.predictions import Prediction, StoredPrediction
 from benchmarks.answering.sampling import list_samples, make_request, make_seed
 from benchmarks.answering.token_sampler import TokenSampler
 from benchmarks.answering.transformers_engine import TransformersEngine
+from benchmarks.prompting.families import find_family
 from benchmarks.questions import reading
 from benchmarks.questions.item import Item
 from benchmarks.questions.writing import _format_line
@@ -25,6 +27,7 @@ from benchmarks.tuning.inputs import _digest_dev
 from frism.distillation.collation import collate
 from tests.benchmarks.answering.test_decoding import QUESTIONS, _inputs
 from tests.support import tiny_vlms
+from tests.support.chat_server import served
 from tests.support.studies import study_of
 
 SAMPLING = SamplingSettings(samples=3, temperature=1.3, top_p=0.9, seed=5)
@@ -195,6 +198,21 @@ def test_seeds_are_a_questions_own_and_fit_a_servers_integer() -> None:
     prompted = Item("b", "test", "3", ({"type": "text", "value": "x"},), "", (), Path(), sample=2)
     assert make_seed(prompted, DRAWN) == seeds[14], "the same numbers for every variant, however prompted"
     assert make_request(items[0], DRAWN) == {"temperature": 1.3, "top_p": 0.9, "seed": seeds[0]}
+
+
+def test_a_server_is_asked_for_every_sample_with_its_seed(items_folder: Path) -> None:
+    asked = reading.load_items(items_folder, "test", "mini_total")["mini_total"][:2]
+    with served(lambda body: f"said {body['seed']}") as (address, requests):
+        settings = EngineSettings(
+            name="openai", address=address, model="served", max_new_tokens=6,
+            sampling=SAMPLING.model_copy(update={"top_k": 9}),
+        )  # fmt: skip
+        engine = OpenAIServer(settings, find_family("qwen2_5_vl"))
+        drawn = list_samples(asked, settings.samples)
+        found = [p for batch in engine.answers(engine.batches(drawn, {})) for p in batch]
+    assert [p.raw for p in found] == [f"said {make_seed(item, settings)}" for item in drawn]
+    assert [(p.item.index, p.item.sample) for p in found] == [(i.index, i.sample) for i in drawn]
+    assert {(r["temperature"], r["top_p"], r["top_k"]) for r in requests} == {(1.3, 0.9, 9)}
 
 
 # --- greedy as it was -------------------------------------------------------------------------------
