@@ -18,6 +18,7 @@ from benchmarks.answering.inputs import count_prompt_tokens
 from benchmarks.answering.positions import check_length
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import processor_options, render_text, resize_pictures
+from benchmarks.answering.sampling import describe_decoding, make_request
 from benchmarks.answering.thoughts import find_thoughts
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
@@ -46,7 +47,10 @@ class VllmPlan:
             "engine": f"vllm {VERSION}",
             "dtype": self.settings.dtype,
             "devices": self.settings.devices,
-            "decoding": {"greedy": True, "temperature": 0, "max_new_tokens": self.settings.max_new_tokens},
+            "decoding": {
+                **describe_decoding(self.settings, temperature=0),
+                "max_new_tokens": self.settings.max_new_tokens,
+            },
             "family": self.family.fingerprint(),
             "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
             **self.thoughts.fingerprint,
@@ -138,7 +142,9 @@ class VllmEngine(VllmPlan):
                     failed[key] = Prediction.failed(item, key, failure)
                     continue
                 room = batching.get_token_limit(item, self.settings)
-                limits.append(self.sampling(temperature=0.0, max_tokens=room, seed=0))
+                limits.append(
+                    self.sampling(**{"seed": 0, **make_request(item, self.settings)}, max_tokens=room)
+                )
                 asked.append((item, key))
             replies = [reply.outputs[0] for reply in self.model.generate(requests, limits, use_tqdm=False)]
             seconds = time.perf_counter() - start

@@ -10,9 +10,11 @@ import pandas as pd
 import torch
 
 from benchmarks.answering import keys
+from benchmarks.answering.sampling import describe_decoding
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.scoring.repetition import is_repetitive
+from benchmarks.scoring.sample_scores import SAMPLE, add_votes
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.marks import RULE as FAILED
 from benchmarks.text import task_configs
@@ -55,7 +57,8 @@ def ask_questions(
     """Ask every question and score the answers: a row each (COLUMNS, and seconds).
 
     `correct` and `correct_raw` are the task's own metric on the extracted answer and on what lm-eval's first
-    pattern finds in the raw text.
+    pattern finds in the raw text. Of several samples per question each has a row, with `sample` and `vote` as
+    in `benchmarks.scoring.sample_scores`.
 
     Args:
         journal: the predictions file that stores the answers; its provenance is written beside it.
@@ -68,8 +71,8 @@ def ask_questions(
     def load_tower() -> lm.TowerLM:
         model.chat.tokenizer.padding_side = "left"
         return lm.TowerLM(
-            model.load(), model.ends, model.chat.find_thoughts(settings.thinking),
-            tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
+            model.load(), model.ends, model.chat.find_thoughts(settings.thinking), settings.sampling,
+            settings.thinking_budget, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
             device=str(choose_device(settings)),
         )  # fmt: skip
 
@@ -81,7 +84,15 @@ def ask_questions(
         model.chat, load_tower, settings, model.origin, decided or describe_engine(model, settings), journal,
         name_question,
     )  # fmt: skip
-    return score_with(model.name, tasks, language_model, chat=True)
+    if settings.samples is None:
+        return score_with(model.name, tasks, language_model, chat=True)
+    parts = []
+    for number in range(settings.samples):
+        language_model.sample = number
+        scored = score_with(model.name, tasks, language_model, chat=True)
+        parts.append(scored.assign(**{SAMPLE: number}))
+    # Stable: of every question its samples in order.
+    return add_votes(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
 
 
 def score_with(
@@ -122,7 +133,7 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
         "engine": f"text {VERSION}",
         "dtype": settings.dtype,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "decoding": {"greedy": True, "ends": sorted(model.ends)},
+        "decoding": {**describe_decoding(settings), "ends": sorted(model.ends)},
         "libraries": {name: version(name) for name in ("torch", "transformers", "lm_eval")},
         **({"thinking": {"kept": list(kept)}} if kept else {}),
     }
