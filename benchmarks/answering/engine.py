@@ -1,6 +1,5 @@
 """Open the engine that turns a variant and items into predictions: one interface, several backends."""
 
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ def open_engine(
 ) -> Any:
     """Make a variant (None: V itself) answer: load V and merge into it, or address a server.
 
-    A variant that is a checkpoint is loaded as it is, with its own processor.
+    A variant that is a checkpoint is loaded as it is, with its own processor. What was opened is closed with
+    its `close`; vLLM and a server of the job's own start when the first questions are there.
 
     Args:
         recipe, fitted: what `Recipe.load` returned.
@@ -42,9 +42,7 @@ def open_engine(
 
         return OpenAIServer(settings, family, read_thoughts(home, family, settings))
     if settings.name == "vllm":
-        from benchmarks.answering.vllm_engine import VllmEngine
-
-        return VllmEngine.open(triple, recipe, fitted, settings, family, spectra)
+        return _open_vllm(triple, recipe, fitted, settings, family, spectra)
     from transformers import AutoProcessor, logging
 
     logging.disable_progress_bar()
@@ -82,17 +80,40 @@ def plan_engine(
 
         return OpenAIPlan(settings, family, read_thoughts(home, family, settings))
     if settings.name == "vllm":
-        from benchmarks.answering.vllm_engine import VllmPlan
+        from benchmarks.answering.vllm_engine import find_home
+        from benchmarks.answering.vllm_plan import VllmPlan
 
-        plan = VllmPlan(AutoProcessor.from_pretrained(settings.checkpoint or home), settings, family)
+        home = find_home(triple, recipe, settings)
+        plan = VllmPlan(home, AutoProcessor.from_pretrained(home), settings, family)
         try:
             _ = plan.fingerprint
-        except PackageNotFoundError:  # vLLM's version is part of it
+        except ImportError:  # vLLM's version is part of it
             return None
         return plan
     kind = VlmevalkitPlan if settings.name == "vlmeval" else LocalPlan
     facts = ModelFacts.foresee(triple, recipe, settings)
     return kind(facts, AutoProcessor.from_pretrained(home), settings, family=family)
+
+
+def _open_vllm(
+    triple: Triple,
+    recipe: Recipe | None,
+    fitted: Fitted | None,
+    settings: EngineSettings,
+    family: families.Family,
+    spectra: Path | None,
+) -> Any:
+    from transformers import AutoProcessor
+
+    from benchmarks.answering.engine_pool import EnginePool
+    from benchmarks.answering.vllm_engine import find_home, open_vllm
+
+    processor = AutoProcessor.from_pretrained(find_home(triple, recipe, settings))
+    open_one = EnginePool.open if settings.devices > 1 else open_vllm
+    engine = open_one(triple, recipe, processor, settings, family)
+    if recipe is not None:
+        engine.become(triple, recipe, fitted, spectra)
+    return engine
 
 
 def describe_origin(triple: Triple, recipe: Recipe | None) -> dict[str, Any]:

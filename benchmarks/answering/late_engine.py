@@ -44,6 +44,9 @@ class Engine(Plan, Protocol):
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches, one after the other, each in its order."""
 
+    def close(self) -> None:
+        """Free the memory that the weights take; the engine is not asked again."""
+
 
 class LateEngine:
     """Holds an engine that may not be open yet.
@@ -51,7 +54,7 @@ class LateEngine:
     Args:
         settings: the engine's.
         plan: makes the engine's plan; None where only the engine itself can say.
-        open: opens the engine. Each is called once at most.
+        open: opens the engine. Each is called once at most, `open` once more after the engine was closed.
     """
 
     def __init__(
@@ -63,6 +66,17 @@ class LateEngine:
     def engine(self) -> Any:
         """The engine, opened now if it is not yet."""
         return self._open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the engine is open."""
+        return "engine" in vars(self)
+
+    def close(self) -> None:
+        """Close the engine if it is open and free its memory, for a fit perhaps; it opens again when asked."""
+        if self.is_open:
+            self.engine.close()
+            del self.engine
 
     @cached_property
     def _plan(self) -> Plan | None:
@@ -82,7 +96,7 @@ class LateEngine:
         open. Raises UserError for a file that is broken, and what opening the engine does.
         """
         items = list(items)
-        if "engine" not in vars(self) and path.is_file() and self._plan is not None:
+        if not self.is_open and path.is_file() and self._plan is not None:
             batches = self._plan.batches(items, origin)[part[0] :: part[1]]
             if is_complete(path, {key for batch in batches for key in batch.keys}, tolerance):
                 return self._plan, batches

@@ -1,5 +1,6 @@
 """Decode greedily in batches with a local transformers model: the default engine."""
 
+import gc
 import resource
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,6 +66,14 @@ class TransformersEngine(LocalPlan):
         """Turn into another variant of the triple, in place; a checkpoint is what was loaded already."""
         if recipe.checkpoint is None:
             on_load.apply(self.model, triple, recipe, fitted, spectra)
+
+    def close(self) -> None:
+        """Free the memory of the model, which is gone then."""
+        on_gpu = self.model.device.type == "cuda"
+        del self.model, self.preparer
+        gc.collect()  # a model is referred to in circles
+        if on_gpu:
+            torch.cuda.empty_cache()
 
     def answer(self, batch: Batch) -> list[Prediction]:
         """Answer one batch, in its order; questions that cannot be answered as the settings say.
