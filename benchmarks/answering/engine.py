@@ -37,12 +37,12 @@ def open_engine(
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
     family, home = _read_family(triple, recipe, items), on_load.find_folder(triple, recipe)
+    if settings.name == "vllm" or settings.serve:
+        return _open_vllm(triple, recipe, fitted, settings, family, spectra)
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIServer
 
         return OpenAIServer(settings, family, read_thoughts(home, family, settings))
-    if settings.name == "vllm":
-        return _open_vllm(triple, recipe, fitted, settings, family, spectra)
     from transformers import AutoProcessor, logging
 
     logging.disable_progress_bar()
@@ -75,21 +75,23 @@ def plan_engine(
     from transformers import AutoProcessor
 
     family, home = _read_family(triple, recipe, items), on_load.find_folder(triple, recipe)
-    if settings.name == "openai":
-        from benchmarks.answering.openai_server import OpenAIPlan
-
-        return OpenAIPlan(settings, family, read_thoughts(home, family, settings))
-    if settings.name == "vllm":
+    if settings.name == "vllm" or settings.serve:
+        from benchmarks.answering.served_engine import ServedPlan
         from benchmarks.answering.vllm_engine import find_home
         from benchmarks.answering.vllm_plan import VllmPlan
 
         home = find_home(triple, recipe, settings)
-        plan = VllmPlan(home, AutoProcessor.from_pretrained(home), settings, family)
+        planned = ServedPlan if settings.serve else VllmPlan
+        plan = planned(home, AutoProcessor.from_pretrained(home), settings, family)
         try:
             _ = plan.fingerprint
         except ImportError:  # vLLM's version is part of it
             return None
         return plan
+    if settings.name == "openai":
+        from benchmarks.answering.openai_server import OpenAIPlan
+
+        return OpenAIPlan(settings, family, read_thoughts(home, family, settings))
     kind = VlmevalkitPlan if settings.name == "vlmeval" else LocalPlan
     facts = ModelFacts.foresee(triple, recipe, settings)
     return kind(facts, AutoProcessor.from_pretrained(home), settings, family=family)
@@ -106,11 +108,12 @@ def _open_vllm(
     from transformers import AutoProcessor
 
     from benchmarks.answering.engine_pool import EnginePool
-    from benchmarks.answering.vllm_engine import find_home, open_vllm
+    from benchmarks.answering.served_engine import ServedEngine
+    from benchmarks.answering.vllm_engine import VllmEngine, find_held, find_home
 
-    processor = AutoProcessor.from_pretrained(find_home(triple, recipe, settings))
-    open_one = EnginePool.open if settings.devices > 1 else open_vllm
-    engine = open_one(triple, recipe, processor, settings, family)
+    held, home = find_held(recipe, settings), find_home(triple, recipe, settings)
+    kind = ServedEngine if settings.serve else EnginePool if settings.devices > 1 else VllmEngine
+    engine: Any = kind(triple, home, AutoProcessor.from_pretrained(home), settings, family, held)
     if recipe is not None:
         engine.become(triple, recipe, fitted, spectra)
     return engine

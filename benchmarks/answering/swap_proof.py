@@ -38,7 +38,9 @@ class SwapProof:
     dtype: str
     seen: list[Seen] = field(default_factory=list)
 
-    def check_replies(self, replies: Sequence[Mapping[str, Any]], key: str, tensors: int) -> Mapping[str, Any]:
+    def check_replies(
+        self, replies: Sequence[Mapping[str, Any]], key: str, tensors: int
+    ) -> Mapping[str, Any]:
         """Return the workers' one reply. Raises UserError unless all have loaded this variant whole."""
         keys = sorted({str(reply["key"]) for reply in replies})
         if keys != [key]:

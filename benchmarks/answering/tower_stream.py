@@ -117,9 +117,7 @@ def describe_folders(triple: Triple) -> dict[str, str]:
     return {role: str(checkpoint.folder.resolve()) for role, checkpoint in triple.checkpoints.items()}
 
 
-def open_stream(
-    swap: Swap, device: "torch.device | str", dtype: torch.dtype
-) -> TowerStream:
+def open_stream(swap: Swap, device: "torch.device | str", dtype: torch.dtype) -> TowerStream:
     """Open what a swap asks for. Raises UserError for a recipe of other checkpoints or coefficients."""
     triple = Triple.open(**swap.folders)
     recipe, fitted = Recipe.load(swap.variant) if swap.variant else (None, None)

@@ -26,7 +26,7 @@ from frism.method.fitted import Fitted
 from frism.method.recipe import COEFFICIENTS, RECIPE, RECORDS, Recipe
 from frism.triples.triple import Triple
 
-_PROBE = "Count the red objects on the left, add seven, and say step by step how many that makes in all."
+PROBE = "Count the red objects on the left, add seven, and say step by step how many that makes in all."
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class VllmEngine(VllmPlan):
         refuse_side_files(home)
         self.triple, self._held = triple, recipe
         self.model = VllmModel(
-            home, settings, self.ends, find_positions(home), processor.tokenizer(_PROBE).input_ids,
+            home, settings, self.ends, find_positions(home), processor.tokenizer(PROBE).input_ids,
             triple if recipe is None else None,
         )  # fmt: skip
         self.costs: list[Cost] = []
@@ -100,18 +100,14 @@ class VllmEngine(VllmPlan):
             for number, batch in enumerate(batches):
                 for following in batches[number : number + 2]:
                     self._ahead.announce(following.items)
-                asked.append(
-                    [(self._take(i, k), i, k) for i, k in zip(batch.items, batch.keys, strict=True)]
-                )
+                asked.append([(self._take(i, k), i, k) for i, k in zip(batch.items, batch.keys, strict=True)])
                 yield [one.request for one, _, _ in asked[-1] if isinstance(one, Prepared)]
 
         start = time.perf_counter()
         for number, replies in enumerate(self.model.generate(prepare())):
             seconds = time.perf_counter() - start
             tokens = sum(reply.length for reply in replies)
-            self.costs.append(
-                Cost(batches[number].digest, len(replies), tokens, round(seconds, 6), 0, 1)
-            )
+            self.costs.append(Cost(batches[number].digest, len(replies), tokens, round(seconds, 6), 0, 1))
             rest, share = iter(replies), seconds / max(1, len(replies))
             yield [
                 one if isinstance(one, Prediction) else self._predict(one, item, key, next(rest), share)
@@ -144,13 +140,10 @@ class VllmEngine(VllmPlan):
 
     def _prepare(self, item: Item) -> Prepared:
         """Make vLLM's request. Raises UnanswerableError for a bad picture and a prompt that is too long."""
-        pictures = resize_pictures(self.family, item.pictures(), item.benchmark)
-        text = render_text(self.processor, self.family, item)
-        further = processor_options(self.family, self.processor, text, len(pictures), item.benchmark)
+        text, pictures, further = render_prompt(self, item)
         expected = None
         if item.content not in self._checked:
-            outputs = self.processor(text=text, images=pictures or None, return_tensors="pt", **further)
-            expected = outputs["input_ids"][0].tolist()
+            expected = read_prompt(self, item, (text, pictures, further))
             limit = self.model.length or self.model.positions
             if limit is not None:  # vLLM would refuse all that it is asked with
                 check_length(item, len(expected), limit)
@@ -162,18 +155,43 @@ class VllmEngine(VllmPlan):
         return Prepared(request, expected)
 
     def _predict(self, prepared: Prepared, item: Item, key: str, reply: Reply, seconds: float) -> Prediction:
-        if prepared.prompt is not None and prepared.prompt != reply.prompt:
-            raise UserError(
-                f"vLLM reads question {item.index} of {item.benchmark} as {len(reply.prompt)} tokens that are not"
-                f" the {len(prepared.prompt)} of {type(self.processor).__name__}: set engine.name to"
-                " transformers."
-            )
+        if prepared.prompt is not None:
+            refuse_other_prompt(self, item, prepared.prompt, reply.prompt)
         self._checked.add(item.content)
-        tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}
-        tokenizer = self.thoughts.wrap(self.processor.tokenizer)
-        text = tokenizer.decode(reply.tokens, skip_special_tokens=True, **tidy)
-        text = self.thoughts.restore(text.strip() if self.family.stripped else text)
-        return Prediction(item, key, text, reply.length, reply.truncated, seconds)
+        return Prediction(item, key, self.decode(reply.tokens), reply.length, reply.truncated, seconds)
+
+
+Prompt = tuple[str, list[Any], dict[str, Any]]  # text, pictures, and further arguments of the processor
+
+
+def render_prompt(plan: VllmPlan, item: Item) -> Prompt:
+    """Render an item. Raises UnanswerableError for a picture that cannot be decoded."""
+    pictures = resize_pictures(plan.family, item.pictures(), item.benchmark)
+    text = render_text(plan.processor, plan.family, item)
+    return text, pictures, processor_options(plan.family, plan.processor, text, len(pictures), item.benchmark)
+
+
+def read_prompt(plan: VllmPlan, item: Item, prompt: Prompt | None = None) -> list[int]:
+    """Return the token ids that the processor makes of an item, as the default engine feeds them."""
+    text, pictures, further = prompt or render_prompt(plan, item)
+    try:
+        outputs = plan.processor(text=text, images=pictures or None, return_tensors="pt", **further)
+    except ValueError as error:
+        raise UserError(
+            f"{type(plan.processor).__name__} refuses question {item.index} of {item.benchmark}, because"
+            f" {str(error).rstrip('.')}: use the chat template that belongs to the checkpoint."
+        ) from error
+    ids: list[int] = outputs["input_ids"][0].tolist()
+    return ids
+
+
+def refuse_other_prompt(plan: VllmPlan, item: Item, expected: list[int], found: list[int]) -> None:
+    """Raise UserError where vLLM reads a question otherwise than the processor."""
+    if expected != found:
+        raise UserError(
+            f"vLLM reads question {item.index} of {item.benchmark} as {len(found)} tokens that are not the"
+            f" {len(expected)} of {type(plan.processor).__name__}: set engine.name to transformers."
+        )
 
 
 def complete(
@@ -196,18 +214,16 @@ def find_positions(home: Path) -> int | None:
     return read_positions(AutoConfig.from_pretrained(home))
 
 
-def open_vllm(
-    triple: Triple, recipe: Recipe | None, processor: Any, settings: EngineSettings, family: Family
-) -> VllmEngine:
-    """Make the engine for a variant, on V's folder, that of a checkpoint, or the study's `checkpoint`.
+def find_held(recipe: Recipe | None, settings: EngineSettings) -> Recipe | None:
+    """Find the variant that the loaded folder holds as it is; None for V, which turns into variants.
 
     Raises UserError when the study's `checkpoint` is not this variant's.
     """
-    held = recipe if recipe is not None and (recipe.checkpoint or settings.checkpoint) else None
-    home = find_home(triple, recipe, settings)
-    if held is not None and held.checkpoint is None:
-        check_checkpoint(home, held)
-    return VllmEngine(triple, home, processor, settings, family, held)
+    if recipe is None or not (recipe.checkpoint or settings.checkpoint):
+        return None
+    if recipe.checkpoint is None and settings.checkpoint:
+        check_checkpoint(Path(settings.checkpoint), recipe)
+    return recipe
 
 
 def find_home(triple: Triple, recipe: Recipe | None, settings: EngineSettings) -> Path:

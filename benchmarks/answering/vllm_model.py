@@ -2,15 +2,13 @@
 
 import logging
 import os
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.answering.swap_proof import SwapProof
-from benchmarks.answering.tower_stream import Swap, describe_folders
+from benchmarks.answering.swapping import Swapper, take_last_line
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
 from frism.method.fitted import Fitted
@@ -21,8 +19,7 @@ log = logging.getLogger(__name__)
 PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
 WORKER = "benchmarks.answering.vllm_worker.VariantWorker"
 _STEP = 1024  # lengths are rounded up to its multiples: a few longer questions restart nothing
-# What of the environment vLLM reads once, when it is imported or started.
-_QUIET = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+_GRACE = 2.0  # seconds: nothing is lost that lies in vLLM's processes
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,11 @@ class VllmModel:
         pictures: bool = True,
     ) -> None:
         check_installed()
-        self.folder, self.settings, self.triple, self._pictures = folder, settings, triple, pictures
-        self.ends, self.positions, self._probe = sorted(ends), positions, list(probe)
+        self.folder, self.settings, self._pictures = folder, settings, pictures
+        self.ends, self.positions = sorted(ends), positions
         self.length = 0  # of a prompt and its answer, at most, as vLLM was started
         self._llm: Any = None
-        self._wanted: tuple[Swap, str] | None = None  # with the recipe's key; None: as loaded
-        self._applied: tuple[Swap, str] | None = None
-        self._sound = True  # False between a swap that failed and the next that does not
-        self._proof = SwapProof(settings.dtype)
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._swapper = Swapper(triple, settings.dtype, list(probe)) if triple is not None else None
 
     def become(self, recipe: Recipe, fitted: Fitted | None, spectra: Path | None) -> None:
         """Turn into a variant of the triple: now if vLLM runs, else as soon as it does.
@@ -93,37 +86,30 @@ class VllmModel:
         Raises UserError when the variant cannot be merged, or vLLM does not compute with it; then nothing is
         answered until another variant is taken.
         """
-        if self.triple is None:
+        if self._swapper is None:
             raise ValueError("a model without a triple is what it was loaded from")
-        recipe.check(self.triple, fitted)
-        if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="variants-")
-        spectra = spectra.resolve() if spectra else None
-        folder = Path(self._scratch.name, recipe.key)
-        self._wanted = (Swap.save(self.triple, recipe, fitted, spectra, folder), recipe.key)
+        self._swapper.want(recipe, fitted, spectra)
         if self._llm is not None:
-            self._swap()
+            self._swapper.swap(self)
 
     def reserve(self, length: int) -> None:
         """See to it that vLLM runs, for prompts with answers of `length` tokens; start it again if need be."""
-        settings = self.settings.vllm_settings
-        wanted = settings.max_model_len or -(-length // _STEP) * _STEP
-        if self.positions is not None:
-            wanted = min(wanted, self.positions)
+        wanted = choose_length(self.settings, length, self.positions)
         if self._llm is None or wanted > self.length:
             if self._llm is not None:
                 log.info("vLLM starts again: questions of %d tokens are longer than before", length)
             self.close()
             self._start(wanted)
-        if not self._sound or self._applied != self._wanted:
-            self._swap()
+        if self._swapper is not None:
+            self._swapper.swap(self)
 
     def generate(self, batches: Iterable[Sequence[Request]]) -> Iterator[list[Reply]]:
         """Answer batches greedily, in order; the next ones are under way before one is finished.
 
         Raises UserError after a failed swap.
         """
-        self._check_sound()
+        if self._swapper is not None:
+            self._swapper.check()
         engine, room = self._llm.llm_engine, self.settings.vllm_settings.max_num_seqs
         upcoming, more = iter(batches), True
         waiting: deque[list[str]] = deque()  # the requests of every batch that is under way
@@ -152,17 +138,33 @@ class VllmModel:
     def close(self) -> None:
         """End vLLM and free its memory; the next request starts it again, as the same variant."""
         if self._llm is not None:
-            self._llm.llm_engine.engine_core.shutdown()
-            self._llm = None
-        self._applied, self._sound, self.length = None, True, 0
-        self._proof = SwapProof(self.settings.dtype)
+            self._llm.llm_engine.engine_core.shutdown(timeout=_GRACE)
+        self._llm, self.length = None, 0
+
+    def call(self, method: str, **arguments: Any) -> list[Any]:
+        """Call a method of `VariantWorker` in every worker."""
+        answers: list[Any] = self._llm.collective_rpc(method, kwargs=arguments)
+        return answers
+
+    def forget(self) -> None:
+        """Reset the caches that depend on weights. Raises UserError when requests are under way."""
+        # Keys and values of the old weights: equal beginnings of prompts would be answered with them.
+        if not self._llm.reset_prefix_cache():
+            raise UserError("vLLM is still busy with another variant's questions: wait for them.")
+        # The workers have forgotten what the vision tower gave, and the scheduler counts on it.
+        self._llm.llm_engine.reset_encoder_cache()
+
+    def ask_probe(self, tokens: list[int]) -> list[float]:
+        """Return the log-probabilities of a prompt's tokens, after the first."""
+        from vllm import SamplingParams
+
+        params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0, detokenize=False)
+        reply = self._llm.generate([{"prompt_token_ids": tokens}], params, use_tqdm=False)[0]
+        rest = zip(tokens[1:], reply.prompt_logprobs[1:], strict=True)
+        return [float(row[token].logprob) for token, row in rest]
 
     def _start(self, length: int) -> None:
-        settings = self.settings.vllm_settings
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        if settings.batch_invariant:
-            os.environ["VLLM_BATCH_INVARIANT"] = "1"
+        os.environ.update(make_environment(self.settings))
         import vllm
         from vllm.platforms import current_platform
 
@@ -181,60 +183,19 @@ class VllmModel:
                 max_model_len=length,
                 worker_extension_cls=WORKER,
                 disable_log_stats=True,
+                use_tqdm_on_load=False,
                 **make_arguments(self.settings),
                 **({"limit_mm_per_prompt": {"image": PICTURES, "video": 0}} if self._pictures else {}),
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise UserError(
-                f"vLLM did not start on {self.folder} ({_take_last_line(error)}; more is above): set"
+                f"vLLM did not start on {self.folder} ({take_last_line(error)}; more is above): set"
                 " engine.vllm.max_model_len or gpu_memory_utilization where memory is short."
             ) from error
         self.length = length
-        self._call("end_with_parent", parent=os.getpid())
-        if self.triple is not None:
-            whole = Swap(describe_folders(self.triple))
-            self._proof.check(self._call("sum_up_variant", swap=whole.to_dict())[0], self._ask_probe())
-
-    def _swap(self) -> None:
-        """Merge the wanted variant in the workers, forget what was computed before, and prove it."""
-        assert self.triple is not None
-        swap, key = self._wanted or (Swap(describe_folders(self.triple)), "")
-        self._sound = False
-        try:
-            replies = self._call("load_variant", swap=swap.to_dict())
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"vLLM could not turn into the variant with key '{key}' ({_take_last_line(error)}): correct"
-                " the cause and run again."
-            ) from error
-        tensors = len(self.triple.tower_names(self.triple.widest_scope))
-        reply = self._proof.check_replies(replies, key, tensors)
-        # Keys and values of the old weights: equal beginnings of prompts would be answered with them.
-        if not self._llm.reset_prefix_cache():
-            raise UserError("vLLM is still busy with another variant's questions: wait for them.")
-        # The workers have forgotten what the vision tower gave, and the scheduler counts on it.
-        self._llm.llm_engine.reset_encoder_cache()
-        self._proof.check(reply, self._ask_probe())
-        self._sound, self._applied = True, self._wanted
-
-    def _ask_probe(self) -> list[float]:
-        """Return the log-probabilities of the probe's tokens, after the first."""
-        from vllm import SamplingParams
-
-        params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0, detokenize=False)
-        reply = self._llm.generate([{"prompt_token_ids": self._probe}], params, use_tqdm=False)[0]
-        rest = zip(self._probe[1:], reply.prompt_logprobs[1:], strict=True)
-        return [float(row[token].logprob) for token, row in rest]
-
-    def _call(self, method: str, **arguments: Any) -> list[Any]:
-        answers: list[Any] = self._llm.collective_rpc(method, kwargs=arguments)
-        return answers
-
-    def _check_sound(self) -> None:
-        if not self._sound:
-            raise UserError("the last swap of variants failed, so vLLM answers nothing: take a variant anew.")
+        self.call("end_with_parent", parent=os.getpid())
+        if self._swapper is not None:
+            self._swapper.begin(self)
 
     def _step(self) -> list[Any]:
         """Let vLLM go on; return what was finished."""
@@ -260,6 +221,21 @@ class VllmModel:
             [request.prompt], [params], use_tqdm=False, tokenization_kwargs=further or None
         )
         return str(names[0]).rpartition("-")[0]  # vLLM's own name for it has a random ending
+
+
+def make_environment(settings: EngineSettings) -> dict[str, str]:
+    """Return variables that vLLM reads when it is imported or started."""
+    chosen = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
+    }
+    return chosen | ({"VLLM_BATCH_INVARIANT": "1"} if settings.vllm_settings.batch_invariant else {})
+
+
+def choose_length(settings: EngineSettings, length: int, positions: int | None) -> int:
+    """Choose vLLM's `max_model_len` for prompts with answers of `length` tokens."""
+    wanted = settings.vllm_settings.max_model_len or -(-length // _STEP) * _STEP
+    return wanted if positions is None else min(wanted, positions)
 
 
 def make_arguments(settings: EngineSettings) -> dict[str, Any]:
@@ -294,8 +270,3 @@ def check_installed() -> None:
 def _read(output: Any) -> Reply:
     answer = output.outputs[0]
     return Reply(list(answer.token_ids), list(output.prompt_token_ids), answer.finish_reason == "length")
-
-
-def _take_last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__

@@ -1,7 +1,7 @@
 """Group questions for vLLM and key their predictions: all that its engine does before it answers."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,13 @@ class VllmPlan:
         """Find the most tokens that a prompt of these questions has with its answer, with a few to spare."""
         return max(map(self._length, (item for batch in batches for item in batch.items)), default=1)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Decode an answer's tokens as the default engine does."""
+        tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}
+        tokenizer = self.thoughts.wrap(self.processor.tokenizer)
+        text = tokenizer.decode(list(tokens), skip_special_tokens=True, **tidy)
+        return self.thoughts.restore(text.strip() if self.family.stripped else text)
+
     def _length(self, item: Item) -> int:
         if item.content not in self._lengths:
             tokens = count_prompt_tokens(self.processor, self.family, item)
@@ -87,7 +94,11 @@ def describe_vllm(settings: EngineSettings) -> dict[str, Any]:
             "eager": chosen.enforce_eager or device.type != "cuda",
             "batch_invariant": invariant,
         },
-        "libraries": {"vllm": vllm.__version__, "torch": version("torch"), "transformers": version("transformers")},
+        "libraries": {
+            "vllm": vllm.__version__,
+            "torch": version("torch"),
+            "transformers": version("transformers"),
+        },
     }
 
 

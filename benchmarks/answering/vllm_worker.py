@@ -4,15 +4,17 @@ What travels is the name of a folder; no tensor leaves the worker, no checkpoint
 """
 
 import logging
-import os
-import threading
-import time
 from typing import Any
 
-from benchmarks.answering.tower_stream import Swap, open_stream
+from benchmarks.answering.orphans import end_with
+from benchmarks.answering.tower_stream import Swap, TowerStream, open_stream
 
-# vLLM complains of the vision tower, embedding and head, which keep V's values and are not streamed.
-_TALKATIVE = ("layerwise", "inplace")
+# vLLM complains of the vision tower, embedding and head, which keep V's values and are not streamed, and on a CPU
+# of threads that a merge wants to itself.
+_TALKATIVE = (
+    "model_executor.model_loader.reload.layerwise", "model_executor.model_loader.reload.inplace",
+    "v1.worker.cpu_worker",
+)  # fmt: skip
 
 
 class VariantWorker:
@@ -27,9 +29,7 @@ class VariantWorker:
 
         Raises what the merge raised once vLLM is through, which then has V's values from there on.
         """
-        stream = open_stream(Swap(**swap), self.device, self.vllm_config.model_config.dtype)
-        for name in _TALKATIVE:
-            logging.getLogger(f"vllm.model_executor.model_loader.reload.{name}").setLevel(logging.ERROR)
+        stream = self._open(swap)
         self.reload_weights(weights_iterator=iter(stream))
         if stream.error is not None:
             raise stream.error
@@ -37,34 +37,23 @@ class VariantWorker:
 
     def sum_up_variant(self, swap: dict[str, Any]) -> dict[str, Any]:
         """Return what `load_variant` would, and load nothing."""
-        stream = open_stream(Swap(**swap), self.device, self.vllm_config.model_config.dtype)
+        stream = self._open(swap)
         for _ in stream:
             pass
         if stream.error is not None:
             raise stream.error
         return _describe(stream)
 
+    def _open(self, swap: dict[str, Any]) -> TowerStream:
+        for name in _TALKATIVE:
+            logging.getLogger(f"vllm.{name}").setLevel(logging.ERROR)
+        return open_stream(Swap(**swap), self.device, self.vllm_config.model_config.dtype)
+
     def end_with_parent(self, parent: int) -> None:
-        """End this process once the one that started the engine is gone, killed perhaps: it holds the GPU."""
-
-        def watch() -> None:
-            while _is_alive(parent):
-                time.sleep(1)
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()
+        """End this process once the one that started the engine is gone."""
+        end_with(parent)
 
 
-def _describe(stream: Any) -> dict[str, Any]:
+def _describe(stream: TowerStream) -> dict[str, Any]:
     key = stream.recipe.key if stream.recipe is not None else ""
     return {"key": key, "count": stream.count, "norms": stream.sums.norms, "totals": stream.sums.totals}
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
