@@ -30,6 +30,7 @@ def predict(
     out: Path,
     part: tuple[int, int] = (0, 1),
     spectra: Path | None = None,
+    engine: LateEngine | None = None,
 ) -> int:
     """Answer what `out` does not hold yet; return how many questions that were.
 
@@ -40,8 +41,9 @@ def predict(
     Args:
         part: (i, n): every n-th batch from the i-th on, where n processes share the work.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
+        engine: turned into the variant where an answer is missing, and left open; without it one is opened.
     """
-    engine = LateEngine(
+    late = engine or LateEngine(
         settings,
         lambda: plan_engine(triple, recipe, settings, folder),
         lambda: open_engine(triple, recipe, fitted, settings, folder, spectra),
@@ -49,7 +51,7 @@ def predict(
     origin = describe_origin(triple, recipe)
     everything = [item for group in items.values() for item in group]
     tolerance = Tolerance.over(settings.tolerated_share, everything)
-    plan, batches = engine.group(everything, origin, out, tolerance, part)
+    plan, batches = late.group(everything, origin, out, tolerance, part)
     wanted = {key for batch in batches for key in batch.keys}
     with open_store(out, wanted, tolerance) as store:
         if store.dropped and part == (0, 1):
@@ -58,8 +60,10 @@ def predict(
             out, origin, plan.fingerprint, {batch.digest: batch.contents for batch in batches}
         )
         before = len(store.done)
+        if engine is not None and not store.done.issuperset(wanted):
+            engine.engine.become(triple, recipe, fitted, spectra)
         with Progress("answers", len(wanted), "questions", before) as progress:
-            for count in answer_missing(engine, batches, store):
+            for count in answer_missing(late, batches, store):
                 progress.advance(count)
         if store.failed:
             log.warning(

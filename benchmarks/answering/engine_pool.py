@@ -32,7 +32,9 @@ from frism.triples.triple import Triple
 
 
 class EnginePool(VllmPlan):
-    """Answers items with several `VllmEngine`s, whose arguments it takes; they start with the first questions.
+    """Answers items with several `VllmEngine`s, whose arguments it takes.
+
+    They start with the first questions.
 
     Attributes:
         costs: of every batch answered so far, in order.

@@ -83,7 +83,7 @@ class OpenAIServer(OpenAIPlan):
     know the model.
     """
 
-    # A checkpoint's generation_config.json may ask for another, which servers follow at temperature 0 as well.
+    # A checkpoint's generation_config.json may ask for another, which servers follow at temperature 0, too.
     extra: Mapping[str, Any] = {"repetition_penalty": 1.0}
 
     def __init__(self, settings: EngineSettings, family: Family, thoughts: Thoughts | None = None) -> None:

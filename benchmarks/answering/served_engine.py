@@ -85,10 +85,7 @@ class ServedEngine(ServedPlan):
         self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words; see `VllmEngine.complete`."""
-        self.server.reserve(max((len(p) + n for p, n in zip(prompts, limits, strict=True)), default=1))
-        self.server.check()
-        replies = self.server.complete([list(prompt) for prompt in prompts], limits, ends)
-        return [(reply.tokens, reply.truncated) for reply in replies]
+        return self.server.complete(prompts, limits, ends)
 
     def close(self) -> None:
         """End the server; what is asked next starts it again, as the same variant."""

@@ -1,9 +1,9 @@
-"""Prove that an engine holds the variant that it was turned into: what it streamed, against what it computes.
+"""Prove that an engine holds the variant that it was turned into: what it streamed against what it computes.
 
-The recipe's key, which the worker reads off the files, says which variant was merged; that the values arrived is
-seen in a probe: log-probabilities of a fixed prompt. Towers with equal sums must give equal ones, towers that
-differ may not give the very same. Sums and probe come from different ends of the engine, so a swap that changed
-nothing, went to memory that no kernel reads, or left a trace of the variant before shows at once.
+The recipe's key, which the worker reads off the files, says which variant was merged; that its values arrived
+is seen in a probe: log-probabilities of a fixed prompt. Towers with equal sums must give equal ones, towers
+that differ may not give the very same. Sums and probe come from different ends of the engine, so a swap that
+changed nothing, went to memory that no kernel reads, or left a trace of the variant before shows at once.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Turn a running vLLM into another variant: the steps that are the same in this process and behind a server."""
+"""Turn a running vLLM into another variant: the steps that are the same here and behind a server."""
 
 import tempfile
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Stream a variant's whole language tower, as an engine that loads checkpoints takes it, and sum it up.
 
-Engines pack parameters (q, k and v in one) and fill a pack from whole tensors alone, and what a stream leaves out
-keeps what the variant before had there. So every tensor that any method may touch is in it, layer by layer.
+Engines pack parameters (q, k and v in one) and fill a pack from whole tensors alone, and what a stream leaves
+out keeps what the variant before had there. So every tensor that any method may touch is in it, by layers.
 """
 
 from collections.abc import Iterator

@@ -194,6 +194,29 @@ def refuse_other_prompt(plan: VllmPlan, item: Item, expected: list[int], found: 
         )
 
 
+class VllmCompleter:
+    """Goes on with prompts in words, with vLLM on a language model's folder.
+
+    Args:
+        ends: ids of the tokens that end an answer. positions: that the model was made for.
+    """
+
+    def __init__(
+        self, folder: Path, settings: EngineSettings, ends: frozenset[int], positions: int | None
+    ) -> None:
+        self.model = VllmModel(folder, settings, ends, positions, pictures=False)
+
+    def complete(
+        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+    ) -> list[tuple[list[int], bool]]:
+        """Go on with prompts; see `VllmEngine.complete`."""
+        return complete(self.model, prompts, limits, ends)
+
+    def close(self) -> None:
+        """End vLLM."""
+        self.model.close()
+
+
 def complete(
     model: VllmModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
 ) -> list[tuple[list[int], bool]]:

@@ -1,4 +1,4 @@
-"""Run one vLLM for all variants of a triple: start it on a folder, turn it into a variant in place, generate."""
+"""Run one vLLM for all variants of a triple: start it on a folder, turn it into a variant, generate."""
 
 import logging
 import os
@@ -93,7 +93,7 @@ class VllmModel:
             self._swapper.swap(self)
 
     def reserve(self, length: int) -> None:
-        """See to it that vLLM runs, for prompts with answers of `length` tokens; start it again if need be."""
+        """See to it that vLLM runs, for prompts with answers of `length` tokens, as the wanted variant."""
         wanted = choose_length(self.settings, length, self.positions)
         if self._llm is None or wanted > self.length:
             if self._llm is not None:

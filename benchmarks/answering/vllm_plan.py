@@ -76,7 +76,7 @@ class VllmPlan:
 
 
 def describe_vllm(settings: EngineSettings) -> dict[str, Any]:
-    """Describe what of vLLM and the machine decides which tokens come out. Raises ImportError without vLLM."""
+    """Describe what of vLLM and machine decides which tokens come out. Raises ImportError without vLLM."""
     import torch
     import vllm
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +21,6 @@ from benchmarks.answering.swapping import Swapper
 from benchmarks.answering.vllm_model import (
     PICTURES,
     WORKER,
-    Reply,
     check_installed,
     choose_length,
     make_arguments,
@@ -44,6 +43,7 @@ class VllmServer:
     Args:
         folder: of the checkpoint that is loaded. triple: whose V that is; None where it stays what it is.
         positions: that the model was made for. probe: token ids of a prompt in words.
+        pictures: whether the model sees any.
 
     Raises UserError when vLLM is not installed.
     """
@@ -53,17 +53,19 @@ class VllmServer:
         folder: Path,
         settings: EngineSettings,
         positions: int | None,
-        probe: list[int],
-        triple: Triple | None,
+        probe: Sequence[int] = (),
+        triple: Triple | None = None,
+        *,
+        pictures: bool = True,
     ) -> None:
         check_installed()
         self.folder, self.settings, self.positions = folder, settings, positions
-        self.length = 0
+        self.length, self._pictures = 0, pictures
         self.address = ""  # of its API, while it runs
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Path | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="served-")
-        self._swapper = Swapper(triple, settings.dtype, probe) if triple is not None else None
+        self._swapper = Swapper(triple, settings.dtype, list(probe)) if triple is not None else None
 
     def become(self, recipe: Recipe, fitted: Fitted | None, spectra: Path | None) -> None:
         """Turn into a variant of the triple. Raises UserError as `VllmModel.become`."""
@@ -105,19 +107,21 @@ class VllmServer:
         self._process, self.length, self.address = None, 0, ""
 
     def complete(
-        self, prompts: Iterable[list[int]], limits: Iterable[int], ends: Iterable[int]
-    ) -> list[Reply]:
+        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+    ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words, given as token ids, greedily; see `VllmEngine.complete`."""
+        self.reserve(max((len(p) + n for p, n in zip(prompts, limits, strict=True)), default=1))
+        self.check()
         stops = sorted(ends)
 
-        def ask(prompt: list[int], limit: int) -> Reply:
+        def ask(prompt: Sequence[int], limit: int) -> tuple[list[int], bool]:
             body = {
-                "model": MODEL, "prompt": prompt, "max_tokens": limit, "temperature": 0, "seed": 0,
+                "model": MODEL, "prompt": list(prompt), "max_tokens": limit, "temperature": 0, "seed": 0,
                 "stop_token_ids": stops, "ignore_eos": True, "return_token_ids": True,
                 "repetition_penalty": 1.0,
             }  # fmt: skip
             choice = self._post("/v1/completions", body)["choices"][0]
-            return Reply(list(choice["token_ids"]), prompt, choice["finish_reason"] == "length")
+            return list(choice["token_ids"]), choice["finish_reason"] == "length"
 
         with ThreadPoolExecutor(max(1, self.settings.workers)) as pool:
             return list(pool.map(ask, prompts, limits))
@@ -150,8 +154,8 @@ class VllmServer:
             raise self._explain_end(str(error) or type(error).__name__) from None
         if reply.status_code != 200:
             raise UserError(
-                f"vLLM's server refuses {route} ({reply.status_code}: {_find_message(reply.text)}): correct the"
-                " cause and run again."
+                f"vLLM's server refuses {route} ({reply.status_code}: {_find_message(reply.text)}): correct"
+                " the cause and run again."
             )
         return reply.json() if reply.content.strip() else None
 
@@ -160,12 +164,14 @@ class VllmServer:
 
         port = _find_free_port()
         self._log = Path(self._scratch.name, "server.log")
+        shown = json.dumps({"image": PICTURES, "video": 0})
+        pictures = ["--limit-mm-per-prompt", shown] if self._pictures else []
         command = [
             sys.executable, "-m", "benchmarks.answering.vllm_serving", str(os.getpid()), str(self.folder),
             "--host", "127.0.0.1", "--port", str(port), "--served-model-name", MODEL,
             "--dtype", self.settings.dtype, "--seed", "0", "--max-model-len", str(length),
             "--generation-config", "vllm", "--worker-extension-cls", WORKER,
-            "--limit-mm-per-prompt", json.dumps({"image": PICTURES, "video": 0}),
+            *pictures,
             *_write_options(make_arguments(self.settings)),
         ]  # fmt: skip
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -197,6 +203,15 @@ class VllmServer:
             f"vLLM's server on {self.folder} has ended or does not answer ({last or said or 'no word'}): set"
             " engine.vllm.max_model_len or gpu_memory_utilization where memory is short, and run again."
         )
+
+
+class ServerCompleter(VllmServer):
+    """Goes on with prompts in words, with a server on a language model's folder."""
+
+    def __init__(
+        self, folder: Path, settings: EngineSettings, ends: frozenset[int], positions: int | None
+    ) -> None:
+        super().__init__(folder, settings, positions, pictures=False)
 
 
 def _write_options(arguments: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run `vllm serve` as the child of a job: it ends with the job, killed or not, and takes its own children along.
+"""Run `vllm serve` as the child of a job: it ends with the job, killed or not, and its children with it.
 
 python -m benchmarks.answering.vllm_serving PARENT FOLDER [options of vllm serve]
 """

@@ -9,8 +9,8 @@ from typing import Any
 from benchmarks.answering.orphans import end_with
 from benchmarks.answering.tower_stream import Swap, TowerStream, open_stream
 
-# vLLM complains of the vision tower, embedding and head, which keep V's values and are not streamed, and on a CPU
-# of threads that a merge wants to itself.
+# vLLM complains of the vision tower, embedding and head, which keep V's values and are not streamed, and on a
+# CPU of threads that a merge wants to itself.
 _TALKATIVE = (
     "model_executor.model_loader.reload.layerwise", "model_executor.model_loader.reload.inplace",
     "v1.worker.cpu_worker",

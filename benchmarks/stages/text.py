@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from benchmarks.answering import keys
+from benchmarks.answering.late_engine import LateEngine
 from benchmarks.registry.lookup import find
 from benchmarks.scoring import answer_csv
 from benchmarks.stages.command import StudyFile, begin
@@ -29,9 +30,19 @@ PARENTS = ("base", "lrm")
 
 
 def run(
-    settings: TextSlice, owner: str, layout: Layout, out: Path, journal: Path, *, stored: bool = False
+    settings: TextSlice,
+    owner: str,
+    layout: Layout,
+    out: Path,
+    journal: Path,
+    *,
+    stored: bool = False,
+    engine: LateEngine | None = None,
 ) -> None:
     """Ask one owner, a variant or a language model of the triple, and write its scores, costs and provenance.
+
+    Args:
+        engine: with vLLM, that of the variants, which is turned into the owner and stays open.
 
     Raises UserError for data that are not those of the definitions, and where an answer is missing although
     all are to be `stored`.
@@ -48,7 +59,7 @@ def run(
     if stored:
         model = replace(model, load=_refuse)
         fingerprint = read_json(keys.get_provenance_path(journal)).get("engine")
-    table = ask_questions(model, tasks, settings.engine, journal, fingerprint)
+    table = ask_questions(model, tasks, settings.engine, journal, fingerprint, engine)
     costs = table[["variant", "benchmark", "index", "tokens", "seconds"]]
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
     write_json(out.with_suffix(".provenance.json"), describe_provenance(tasks, digests, journal))

@@ -57,6 +57,7 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
     Raises UserError for a variant that cannot be made, before anything is fitted where possible.
     """
     triple = study.triple.open(study.scope)
+    settings = study.engine.at(study.variants[variant].served)
     items = layout.items(find_variant(study.variants, variant))
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
     questions = reading.load_items(items, "dev", names)
@@ -66,15 +67,16 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
         recipe = Recipe.from_checkpoint(triple, reference, seed=study.seed, code=code)
     # A model that answers is opened once, and not before an answer is missing.
     engine = LateEngine(
-        study.engine,
-        lambda: plan_engine(triple, recipe, study.engine, items),
-        lambda: open_engine(triple, recipe, None, study.engine, items),
+        settings,
+        lambda: plan_engine(triple, recipe, settings, items),
+        lambda: open_engine(triple, recipe, None, settings, items),
     )
     if recipe is not None:
         points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
     else:
         points = fit_points(study, variant, triple, layout, code, questions, engine)
     dev = score_points(variant, triple, layout, points, questions, engine)
+    engine.close()
     choice = choose_point(study, variant, layout, dev)
     write_variant(study, triple, layout, layout.variant(variant), points[choice.point], dev, choice)
 

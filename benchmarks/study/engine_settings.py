@@ -37,6 +37,13 @@ _OF = {
 }
 
 
+class Served(Section):
+    """Holds where one variant is served, as far as that differs from the engine's address and model."""
+
+    address: str | None = None
+    model: str | None = None
+
+
 class CountedFailures(Section):
     """Holds up to which share of a benchmark's questions may be impossible to answer."""
 
@@ -128,8 +135,6 @@ class EngineSettings(Section):
                 raise ValueError(f"{field} is a setting of {' and '.join(engines)}, not of {self.name}")
         if self.serve and (self.address or self.model):
             raise ValueError("serve starts a server of its own: drop address and model, or drop serve")
-        if self.name == "openai" and not self.serve and not (self.address and self.model):
-            raise ValueError("openai needs the server's address and its name for the model, or `serve: vllm`")
         if self.vllm and self.name == "openai" and not self.serve:
             raise ValueError("vllm says how a server is started: add `serve: vllm`, or drop it")
         if self.checkpoint and self.devices > 1:
@@ -142,6 +147,11 @@ class EngineSettings(Section):
         if self.device_map and self.devices > 1:
             raise ValueError("device_map spreads one model over the GPUs: drop devices, or drop device_map")
         return self
+
+    def at(self, served: Served | None) -> Self:
+        """Return the settings for a variant that is served under an address or name of its own."""
+        given = served.model_dump(exclude_none=True) if served is not None else {}
+        return self.model_copy(update=given)
 
     @property
     def tolerated_share(self) -> float | None:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -31,6 +31,21 @@ from frism.progress import Progress
 log = logging.getLogger(__name__)
 VERSION = 1  # raised when the same model may give other answers
 SPLIT = "test"
+
+
+class Tower(Protocol):
+    """Answers prompts that are written already: `TowerLM`, or `EngineTower`."""
+
+    max_length: int
+
+    def tok_encode(self, text: str) -> list[int]:
+        """Return the ids of a prompt."""
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """Answer lm-eval's requests."""
+
+    def length(self, prompt: str) -> tuple[int, bool]:
+        """Return the tokens of the answer to `prompt`, and whether it was cut off."""
 
 
 class TowerLM(HFLM):
@@ -108,7 +123,7 @@ class JournalledLM(GeneratingLM):
     def __init__(
         self,
         chat: Chat,
-        load: Callable[[], TowerLM],
+        load: Callable[[], Tower],
         settings: EngineSettings,
         origin: Mapping[str, Any],
         fingerprint: Mapping[str, Any],
@@ -120,7 +135,7 @@ class JournalledLM(GeneratingLM):
         self._thoughts = chat.find_thoughts(settings.thinking)
         self._load, self._settings, self._names = load, settings, names
         self._origin, self._fingerprint, self._journal = origin, fingerprint, journal
-        self._tower: TowerLM | None = None
+        self._tower: Tower | None = None
         self.lines: dict[tuple[str, str], predictions.StoredPrediction] = {}
 
     @property
@@ -196,7 +211,7 @@ class JournalledLM(GeneratingLM):
         return [failed.get(key) or answered[key] for key in batch.keys]
 
 
-def _check_room(tower: TowerLM, item: Item) -> None:
+def _check_room(tower: Tower, item: Item) -> None:
     """Raise UserError unless prompt and answer fit, UnanswerableError for a prompt that cannot have any."""
     length, room = len(tower.tok_encode(item.message[0]["value"])), item.max_new_tokens or 0
     check_length(item, length, tower.max_length)
