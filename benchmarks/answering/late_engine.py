@@ -73,7 +73,7 @@ class LateEngine:
         return "engine" in vars(self)
 
     def close(self) -> None:
-        """Close the engine if it is open and free its memory, for a fit perhaps; it opens again if need be."""
+        """Close the engine if it is open, and free its memory for a fit; it opens again if need be."""
         if self.is_open:
             self.engine.close()
             del self.engine
