@@ -16,8 +16,8 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/items.smk"
 include: "workflow/rules/spectrum.smk"
-include: "workflow/rules/tune.smk"
-include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/answer.smk"
+include: "workflow/rules/score.smk"
 include: "workflow/rules/aggregate.smk"
 
 

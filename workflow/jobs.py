@@ -77,10 +77,6 @@ class Jobs:
         parts = self.study.spectrum.parts if wanted else 0
         return [f"{self.layout.spectra}/part{part}of{parts}.json" for part in range(1, parts + 1)]
 
-    def recipe(self, owner: str) -> list[str]:
-        """List the recipe of a variant; none for a language model of the triple."""
-        return [f"{self.layout.variant(owner)}/recipe.json"] if owner in self.study.variants else []
-
     @property
     def oracle(self) -> list[str]:
         """List test scores of every grid point, where the study asks for them."""

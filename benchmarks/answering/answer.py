@@ -41,17 +41,14 @@ def predict(
     Args:
         part: (i, n): every n-th batch from the i-th on, where n processes share the work.
         spectra: the folder that keeps spectra, for a method that works on singular directions.
-        engine: turned into the variant where an answer is missing, and left open; without it one is opened.
+        engine: what answers, where it serves other variants or questions too; the default is opened for this.
     """
-    late = engine or LateEngine(
-        settings,
-        lambda: plan_engine(triple, recipe, settings, folder),
-        lambda: open_engine(triple, recipe, fitted, settings, folder, spectra),
-    )
+    engine = engine or make_late_engine(triple, recipe, settings, folder)
+    engine.turn_into(triple, recipe, fitted, spectra)
     origin = describe_origin(triple, recipe)
     everything = [item for group in items.values() for item in group]
     tolerance = Tolerance.over(settings.tolerated_share, everything)
-    plan, batches = late.group(everything, origin, out, tolerance, part)
+    plan, batches = engine.group(everything, origin, out, tolerance, part)
     wanted = {key for batch in batches for key in batch.keys}
     with open_store(out, wanted, tolerance) as store:
         if store.dropped and part == (0, 1):
@@ -60,10 +57,8 @@ def predict(
             out, origin, plan.fingerprint, {batch.digest: batch.contents for batch in batches}
         )
         before = len(store.done)
-        if engine is not None and not store.done.issuperset(wanted):
-            engine.engine.become(triple, recipe, fitted, spectra)
         with Progress("answers", len(wanted), "questions", before) as progress:
-            for count in answer_missing(late, batches, store):
+            for count in answer_missing(engine, batches, store):
                 progress.advance(count)
         if store.failed:
             log.warning(
@@ -73,6 +68,23 @@ def predict(
                 describe_kinds(store.failed),
             )
         return len(store.done) - before
+
+
+def make_late_engine(
+    triple: Triple, recipe: Recipe | None, settings: EngineSettings, items: Path
+) -> LateEngine:
+    """Hold the engine for a variant that is a checkpoint, or (None, or a merge) for every merge into V.
+
+    With `engine.checkpoint` it is for the one variant that was exported there.
+
+    It is opened once, as V or the checkpoint, and not before an answer is missing.
+    """
+    opened = recipe if recipe is not None and (recipe.checkpoint or settings.checkpoint) else None
+    return LateEngine(
+        settings,
+        lambda: plan_engine(triple, opened, settings, items),
+        lambda: open_engine(triple, opened, None, settings, items),
+    )
 
 
 def answer_missing(late: LateEngine, batches: Sequence[Batch], store: PredictionStore) -> Iterator[int]:

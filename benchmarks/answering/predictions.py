@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.answering.failures import Tolerance
-from benchmarks.answering.keys import digest_json
+from benchmarks.answering.keys import digest_json, get_provenance_path
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from frism.errors import UserError
@@ -155,6 +156,16 @@ class PredictionStore:
     def close(self) -> None:
         with suppress(OSError):  # what `append` could not write is still in the buffer, and was reported
             self._stream.close()
+
+
+def publish(journal: Path, out: Path) -> None:
+    """Copy a complete journal and its provenance to where other stages read them.
+
+    The journal itself is nobody's output: Snakemake deletes the outputs of jobs that were cut off.
+    """
+    for source, copy in ((get_provenance_path(journal), get_provenance_path(out)), (journal, out)):
+        with atomic_write(copy) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def is_complete(path: Path, wanted: Collection[str], tolerance: Tolerance) -> bool:

@@ -1,6 +1,5 @@
 """Decode greedily in batches with a local transformers model: the default engine."""
 
-import gc
 import resource
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -68,12 +67,8 @@ class TransformersEngine(LocalPlan):
             on_load.apply(self.model, triple, recipe, fitted, spectra)
 
     def close(self) -> None:
-        """Free the memory of the model, which is gone then."""
-        on_gpu = self.model.device.type == "cuda"
+        """Let go of the model."""
         del self.model, self.preparer
-        gc.collect()  # a model is referred to in circles
-        if on_gpu:
-            torch.cuda.empty_cache()
 
     def answer(self, batch: Batch) -> list[Prediction]:
         """Answer one batch, in its order; questions that cannot be answered as the settings say.

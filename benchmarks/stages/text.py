@@ -1,10 +1,10 @@
 """Ask text-only questions of a language model, or of a VLM's own tower, through lm-eval.
 
 python -m benchmarks.stages.text --study results/miniature/study.json --variant V
-    --journal journal/text/V.jsonl --out text/V.csv
-V is a variant, or `base` or `lrm` of the triple. lm-eval gives data, prompts and metrics; the decoding loop,
-the extractor and the journal are ours. Answers that the journal holds are not generated again: a changed
-extractor scores them anew without a model.
+V is `base` or `lrm` of the triple; a variant's text answers come from `benchmarks.stages.answer`, which calls
+this. Scores go to text/V.csv, answers to journal/text/ and predictions/text/. lm-eval gives data, prompts and
+metrics; the decoding loop, the extractor and the journal are ours. Answers that the journal holds are not
+generated again: a changed extractor scores them anew without a model.
 """
 
 from dataclasses import replace
@@ -15,9 +15,11 @@ import typer
 
 from benchmarks.answering import keys
 from benchmarks.answering.late_engine import LateEngine
+from benchmarks.answering.predictions import publish
 from benchmarks.registry.lookup import find
 from benchmarks.scoring import answer_csv
 from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.engine_settings import LOCAL
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.text.ask import ask_questions, check_data, describe_provenance, make_tasks
@@ -27,6 +29,14 @@ from frism.files import read_json, write_json
 from frism.method.recipe import Recipe
 
 PARENTS = ("base", "lrm")
+
+
+def ask(settings: TextSlice, owner: str, layout: Layout, engine: LateEngine | None = None) -> None:
+    """Ask one owner into the study's own files; see `run`."""
+    journal = layout.journal(owner, "text")
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    run(settings, owner, layout, layout.text(owner), journal, engine=engine)
+    publish(journal, layout.predictions(owner, "text"))
 
 
 def run(
@@ -42,7 +52,8 @@ def run(
     """Ask one owner, a variant or a language model of the triple, and write its scores, costs and provenance.
 
     Args:
-        engine: with vLLM, that of the variants, which is turned into the owner and stays open.
+        engine: a local engine whose model answers, or vLLM, which does; without one, a model is loaded for
+            this alone.
 
     Raises UserError for data that are not those of the definitions, and where an answer is missing although
     all are to be `stored`.
@@ -51,15 +62,19 @@ def run(
     mirror = Path(settings.data.folder) if settings.data.folder else None
     tasks = make_tasks([find(entry) for entry in settings.text], number, settings.seed, mirror)
     digests = check_data(tasks)
-    recipe = None if owner in PARENTS else layout.variant(owner)
-    scope = Recipe.load(recipe)[0].scope if recipe else "mat"
-    triple = settings.triple.open(scope, text_receiver=True)
-    model = find_model(triple, None if recipe else owner, recipe, settings.engine, layout.spectra)
+    folder = None if owner in PARENTS else layout.variant(owner)
+    recipe, fitted = Recipe.load(folder) if folder else (None, None)
+    triple = settings.triple.open(recipe.scope if recipe else "mat", text_receiver=True)
+    model = find_model(triple, None if folder else owner, folder, settings.engine, layout.spectra)
     fingerprint = None
+    if engine is not None and recipe is not None:
+        engine.turn_into(triple, recipe, fitted, layout.spectra)
+        if settings.engine.name in LOCAL:
+            model = replace(model, load=lambda: engine.engine.model)
     if stored:
         model = replace(model, load=_refuse)
         fingerprint = read_json(keys.get_provenance_path(journal)).get("engine")
-    table = ask_questions(model, tasks, settings.engine, journal, fingerprint, engine)
+    table = ask_questions(model, tasks, settings.engine, journal, fingerprint, engine if recipe else None)
     costs = table[["variant", "benchmark", "index", "tokens", "seconds"]]
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
     write_json(out.with_suffix(".provenance.json"), describe_provenance(tasks, digests, journal))
@@ -76,12 +91,10 @@ def _refuse() -> NoReturn:
 def main(
     study: StudyFile,
     variant: Annotated[str, typer.Option(help="a variant of the study, or base or lrm of its triple")],
-    out: Annotated[Path, typer.Option(help="CSV, one row per question")],
-    journal: Annotated[Path, typer.Option(help="JSON lines, appended to")],
 ) -> None:
     """Ask text-only questions."""
     begin(variant)
-    run(TextSlice.read(study), variant, Layout.beside(study), out, journal)
+    ask(TextSlice.read(study), variant, Layout.beside(study))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from what it left in work/, with its learning curve as it grows. All points are 
 that the model that learns and the model that answers are never in memory together.
 """
 
-import gc
 import json
 import logging
 import shutil
@@ -17,11 +16,10 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-import torch
 import typer
 
-from benchmarks.answering.engine import open_engine, plan_engine
-from benchmarks.answering.late_engine import LateEngine
+from benchmarks.answering.answer import make_late_engine
+from benchmarks.answering.late_engine import LateEngine, free_memory
 from benchmarks.questions import reading
 from benchmarks.questions.item import Item
 from benchmarks.registry.lookup import find as find_benchmark
@@ -48,16 +46,18 @@ DevQuestions = Mapping[str, Sequence[Item]]  # by benchmark
 COLUMNS = ["variant", "point", "params", "benchmark", "axis", "group", "n", "correct", "score"]
 
 
-def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
+def run(
+    study: TuneSlice, variant: str, layout: Layout, code: str = "", engine: LateEngine | None = None
+) -> None:
     """Fit, choose and record one variant of a study.
 
     Args:
         code: digest of the code that fits and merges, part of the recipe.
+        engine: what answers, where it goes on to other questions; the default is opened for this alone.
 
     Raises UserError for a variant that cannot be made, before anything is fitted where possible.
     """
     triple = study.triple.open(study.scope)
-    settings = study.engine.at(study.variants[variant].served)
     items = layout.items(find_variant(study.variants, variant))
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
     questions = reading.load_items(items, "dev", names)
@@ -65,18 +65,14 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
     recipe = None
     if reference is not None:
         recipe = Recipe.from_checkpoint(triple, reference, seed=study.seed, code=code)
-    # A model that answers is opened once, and not before an answer is missing.
-    engine = LateEngine(
-        settings,
-        lambda: plan_engine(triple, recipe, settings, items),
-        lambda: open_engine(triple, recipe, None, settings, items),
+    engine = engine or make_late_engine(
+        triple, recipe, study.engine.at(study.variants[variant].served), items
     )
     if recipe is not None:
         points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
     else:
         points = fit_points(study, variant, triple, layout, code, questions, engine)
     dev = score_points(variant, triple, layout, points, questions, engine)
-    engine.close()
     choice = choose_point(study, variant, layout, dev)
     write_variant(study, triple, layout, layout.variant(variant), points[choice.point], dev, choice)
 
@@ -100,6 +96,8 @@ def fit_points(
         study, method, triple, reference=reference, spectra=layout.spectra, dev=questions
     )
     inputs = [triple.digest, method.name, code, identity, study.scope, study.seed, spectrum.model_dump()]
+    # The model that learns and the model that answers are never in memory together.
+    release = engine.close if "calibration" in method.needs else None
     workspace, scorer, points = prepare_workspace(out, inputs), None, []
     if "dev" in method.needs:
         unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
@@ -111,10 +109,10 @@ def fit_points(
             fit_point(
                 method, params, replace(fitting, workspace=workspace, report=log_steps(log)),
                 code=f"{code}:{identity}", folder=layout.variant(variant, number), spectrum=spectrum,
-                scorer=scorer,
+                scorer=scorer, release=release,
             )
         )  # fmt: skip
-        _free_memory(str(study.engine.torch_device))
+        free_memory()
     shutil.rmtree(out / WORK, ignore_errors=True)
     return points
 
@@ -166,13 +164,6 @@ def write_variant(
         _write_csv(curve, out / "learning.csv")
     write_json(out / "choice.json", choice.to_dict())
     point.recipe.save(out, point.fitted)
-
-
-def _free_memory(device: str) -> None:
-    """Free the memory that a fit held: its model is referred to in circles."""
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -39,3 +39,19 @@ class Layout:
         """Return the folder of a variant's recipe and choice, or of one point of its grid."""
         folder = self.root / "variants" / name
         return folder if point is None else folder / "points" / str(point)
+
+    def journal(self, owner: str, kind: str = "") -> Path:
+        """Return where the answers of a variant (kind: text, also of a language model) grow line by line."""
+        return self.root / "journal" / kind / f"{owner}.jsonl"
+
+    def predictions(self, owner: str, kind: str = "") -> Path:
+        """Return where the same answers lie when they are complete."""
+        return self.root / "predictions" / kind / f"{owner}.jsonl"
+
+    def text(self, owner: str) -> Path:
+        """Return the scores of the text column."""
+        return self.root / "text" / f"{owner}.csv"
+
+    def costs(self, stage: str, owner: str) -> Path:
+        """Return the seconds and memory that a stage took for a variant."""
+        return self.root / "costs" / stage / f"{owner}.tsv"

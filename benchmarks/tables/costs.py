@@ -23,7 +23,7 @@ def build_cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
 
     `seconds` of generation alone and `tokens` are summed over the test questions (scores/*.cost.csv).
     `wall_seconds`, `tune_seconds` and `peak_memory_mib` (largest resident memory of the host process, loading
-    included) are what Snakemake measured of the whole jobs (costs/); empty where it did not run them.
+    included) are what the stages took (costs/); empty where they did not run here.
     """
     rows = []
     for variant in study.variants:

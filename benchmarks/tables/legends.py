@@ -97,9 +97,9 @@ LEGENDS = {
     ),
     "costs": (
         "Costs",
-        """Seconds of generation and generated tokens over the test questions; seconds of the whole
-        answering and tuning jobs and the peak memory of their process, where Snakemake measured them.
-        Times differ from run to run.""",
+        """Seconds of generation and generated tokens over the test questions; seconds of all of answering
+        and of tuning (with the start of the process), and the peak memory of the process. Times differ from
+        run to run.""",
     ),
     "gates_by_layer": (
         "Gates by layer and module",

@@ -67,7 +67,7 @@ def ask_questions(
     Args:
         journal: the predictions file that stores the answers; its provenance is written beside it.
         decided: the `fingerprint` of stored answers, where they are checked on another machine.
-        engine: of the variants, for settings with vLLM: it is turned into the model and stays open. Without
+        engine: for settings with vLLM, one that is to be this model when it is asked; it stays open. Without
             it one is opened when an answer is missing, and closed.
 
     Raises UserError when a metric is no number in [0, 1].
@@ -80,10 +80,7 @@ def ask_questions(
         if runs_vllm(settings):
 
             def start() -> Any:
-                if model.variant is not None and engine is not None:
-                    triple, recipe, fitted = model.variant
-                    if recipe is not None:
-                        engine.engine.become(triple, recipe, fitted, model.spectra)
+                if engine is not None:
                     return engine.engine
                 opened.append(_open_engine(model, settings))
                 return opened[0]

@@ -69,7 +69,7 @@ def main(
 
 
 def read_times(study: Path) -> RuleTimes:
-    """Return what a study's jobs took by rule, as Snakemake measured it (costs/); empty where none ran.
+    """Return what a study's jobs took by stage, as it was measured (costs/); empty where none ran.
 
     Rules without a stage of their own in a plan are "others". A job that was killed and taken up again counts
     with its last run.

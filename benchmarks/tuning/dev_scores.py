@@ -33,12 +33,10 @@ def score_on_dev(
     """
     path, asked = point.folder / "dev.jsonl", [i for group in items.values() for i in group]
     tolerance = Tolerance.over(engine.settings.tolerated_share, asked)
+    engine.turn_into(triple, point.recipe, point.fitted, spectra)
     _, batches = engine.group(asked, describe_origin(triple, point.recipe), path, tolerance)
     wanted = {key for batch in batches for key in batch.keys}
     with prediction_files.open_store(path, wanted, tolerance) as store:
-        missing = any(key not in store.done for batch in batches for key in batch.keys)
-        if missing:
-            engine.engine.become(triple, point.recipe, point.fitted, spectra)
         for _ in answer_missing(engine, batches, store):
             pass
     answers = match_predictions(items, prediction_files.read_predictions(path), path)

@@ -52,12 +52,14 @@ def fit_point(
     folder: Path,
     spectrum: SpectrumSettings | None = None,
     scorer: Scorer | None = None,
+    release: Callable[[], None] | None = None,
 ) -> Point:
     """Fit one grid point, or take up what an earlier, interrupted run fitted for the very same inputs.
 
     Args:
         code: digests code, calibration, precision and reference: a change in any makes another recipe.
         scorer: scores a candidate, for a method that is searched with dev scores.
+        release: called before a fit that has to be run, to free memory for it.
     """
 
     def recipe_with(fitted: Fitted) -> Recipe:
@@ -74,6 +76,8 @@ def fit_point(
         else:
             if recipe == recipe_with(fitted):
                 return Point(recipe, fitted, folder)
+    if release is not None:
+        release()
     if scorer is not None:
         fitting = replace(fitting, scorer=lambda candidate: scorer(recipe_with(candidate), candidate))
     fitted = method.run_fit(fitting, params)

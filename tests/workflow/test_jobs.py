@@ -42,7 +42,6 @@ def test_jobs_wait_for_what_they_start_from(jobs):
     assert jobs.list_prerequisites("frism_uniform") == both
     assert jobs.spectra("frism") == [f"{R}/spectra/part{part}of2.json" for part in (1, 2)]
     assert jobs.spectra("inject") == jobs.spectra("lrm") == []
-    assert jobs.recipe("inject") == [f"{R}/variants/inject/recipe.json"] and jobs.recipe("lrm") == []
     assert jobs.items("vlm") == f"{R}/items" and jobs.items("aloud") == f"{R}/items_of/aloud"
 
 

@@ -34,12 +34,7 @@ AGGREGATES = [
 
 
 def own_jobs(variant: str) -> list[str]:
-    return [
-        f"Fit {variant} and",
-        f"Answer the test questions with {variant}",
-        f"Score the answers of {variant}",
-        f"Answer questions in words alone with {variant}",
-    ]
+    return [f"Fit {variant}, choose its coefficients", f"Score the answers of {variant}"]
 
 
 def assert_plan(plan: list[str], expected: list[str]) -> None:
@@ -94,7 +89,7 @@ def test_every_engine_is_planned_or_refused_before_anything_runs(project, engine
         return
     planned = project.run("-n", "-p", "results/tiny/variants/inject/recipe.json")
     assert planned.returncode == 0, planned.stdout
-    command = "python -m benchmarks.stages.tune --study results/tiny/study.json --variant inject --code "
+    command = "python -m benchmarks.stages.answer --study results/tiny/study.json --variant inject --code "
     assert command in planned.stdout
 
 
@@ -214,13 +209,13 @@ def test_prose_of_a_benchmark_runs_nothing_and_its_axis_what_follows_from_it(pro
     assert any(job.startswith("Score the answers of vlm") for job in plan)
 
 
-def test_a_changed_scorer_changes_no_job_that_asks(project):
-    """By itself: what was chosen on dev may change, so the jobs behind the choice look for their answers."""
+def test_a_changed_scorer_concerns_all_that_is_chosen_and_scored(project):
+    """What was chosen on dev may change; the jobs find their answers, and no question is written again."""
     project.edit("benchmarks/scoring/extraction.py", "VERSION = ", "VERSION = 1 + ")
     changed = project.run("--list-changes", "params").stdout
-    assert "results/tiny/scores/vlm.csv" in changed
-    for untouched in ("predictions/vlm.jsonl", "items/manifest.json"):
-        assert f"results/tiny/{untouched}" not in changed
+    for name in ("scores/vlm.csv", "variants/vlm/recipe.json"):
+        assert f"results/tiny/{name}" in changed
+    assert "results/tiny/items/manifest.json" not in changed
 
 
 def test_changed_weights_run_everything_but_the_questions(project):

@@ -26,3 +26,7 @@ VARIANTS = list(STUDY.variants)
 # depends on in it is among its params.
 RECORD = "results/{study}/study.json"
 code = job_facts.digest_modules
+TEXT = [
+    *multiext("results/{study}/text/{variant}", ".csv", ".cost.csv", ".provenance.json"),
+    *multiext("results/{study}/predictions/text/{variant}", ".jsonl", ".provenance.json"),
+]

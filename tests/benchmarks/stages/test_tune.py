@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.answering import predictions
+from benchmarks.answering import answer, predictions
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import writing
 from benchmarks.registry.lookup import find
@@ -211,7 +211,7 @@ def test_what_learns_and_what_answers_are_not_in_memory_together(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened = []
-    for owner, name in ((Method, "run_fit"), (tune, "open_engine")):
+    for owner, name in ((Method, "run_fit"), (answer, "open_engine")):
         original = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda *a, n=name, o=original, **k: happened.append(n) or o(*a, **k))
     run("study", "frism", {"method": "frism", "params": FIT, "grid": {"strength": [0.5, 1.0]}})

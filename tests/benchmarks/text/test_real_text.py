@@ -45,10 +45,8 @@ def test_the_miniature_answers_real_questions(tmp_path: Path) -> None:
         "questions": {"dev": N, "test": N, "text": N},
         "data": {"folder": str(find_shared("data/mirror"))},
     }
-    study, out = record(tmp_path, settings), tmp_path / "lrm.csv"
-    result = invoke(
-        main, "--study", study, "--variant", "lrm", "--out", out, "--journal", tmp_path / "lrm.jsonl"
-    )
+    study, out = record(tmp_path, settings), tmp_path / "text/lrm.csv"
+    result = invoke(main, "--study", study, "--variant", "lrm")
     assert result.exit_code == 0, result.output
     table = pd.read_csv(out)
     assert table.groupby("benchmark").size().to_dict() == dict.fromkeys(TASKS, N)

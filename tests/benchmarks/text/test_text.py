@@ -411,7 +411,7 @@ def test_command_line(
     }
     study, out = record(tmp_path, settings), tmp_path / "text" / "inject.csv"
     Recipe.make(triple, "inject", {"strength": 1.0}).save(tmp_path / "variants" / "inject")
-    command = ["--study", study, "--out", out, "--journal", tmp_path / "inject.jsonl", "--variant"]
+    command = ["--study", study, "--variant"]
     done = invoke(main, *command, "inject")
     assert done.exit_code == 0, done.output
     written = pd.read_csv(out, dtype=str)
@@ -420,7 +420,8 @@ def test_command_line(
     assert len(written) == 2, "as many as of the test questions"
     provenance = json.loads(out.with_suffix(".provenance.json").read_text())
     assert set(provenance["questions"]) == {"mini_total"}
-    first, journal = out.read_bytes(), tmp_path / "inject.jsonl"
+    first, journal = out.read_bytes(), tmp_path / "journal/text/inject.jsonl"
+    assert (tmp_path / "predictions/text/inject.jsonl").read_bytes() == journal.read_bytes()
     loads = count_loads(monkeypatch)
     assert invoke(main, *command, "inject").exit_code == 0
     assert out.read_bytes() == first
