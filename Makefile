@@ -50,7 +50,7 @@ test: $(STAMP) ## the tests, without those that take minutes each
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m "not slow and not parity and not vllm"
 
 slow: $(STAMP) ## the tests that take minutes each
-	OMP_NUM_THREADS=1 python -m pytest -m slow
+	OMP_NUM_THREADS=1 python -m pytest -m "slow and not vllm"
 
 parity: $(PEERS)/mergekit/installed $(PEERS)/br2v/installed ## our merges beside mergekit's and BR2V's
 parity: $(BR2V_CHECKOUT)/merge.py

@@ -43,9 +43,10 @@ class SwapProof:
     ) -> Mapping[str, Any]:
         """Return the workers' one reply. Raises UserError unless all have loaded this variant whole."""
         keys = sorted({str(reply["key"]) for reply in replies})
+        loaded = ", ".join(found or "V" for found in keys) or "nothing"
         if keys != [key]:
             raise UserError(
-                f"vLLM's workers loaded {', '.join(keys) or 'nothing'} instead of the variant with key"
+                f"vLLM's workers loaded {loaded} instead of the variant with key"
                 f" '{key}': make the variant again."
             )
         if any(reply["count"] != tensors for reply in replies):

@@ -260,10 +260,14 @@ def check_installed() -> None:
     """Raise UserError unless vLLM can be imported."""
     from importlib.util import find_spec
 
-    if find_spec("vllm") is None:
+    try:
+        found = find_spec("vllm") is not None
+    except ValueError:  # somebody keeps it from being imported
+        found = False
+    if not found:
         raise UserError(
-            "engine.name is vllm, but vLLM is not installed: pip install vllm on a machine with a GPU, or"
-            " set engine.name to transformers."
+            "the study's engine is vLLM, but vLLM is not installed: make vllm sets up an environment with it"
+            " (docs/vllm.md), or set engine.name to transformers."
         )
 
 

@@ -74,21 +74,16 @@ def ask_questions(
     """
     from benchmarks.text import language_model as lm
 
-    opened = []
+    opened: list[Any] = []
 
     def load_tower() -> lm.Tower:
         if runs_vllm(settings):
-
-            def start() -> Any:
-                if engine is not None:
-                    return engine.engine
+            if engine is None:
                 opened.append(_open_engine(model, settings))
-                return opened[0]
-
-            thoughts = model.chat.find_thoughts(settings.thinking)
             return EngineTower(
-                start, model.chat.tokenizer, find_positions(model.folder), model.ends, thoughts
-            )
+                opened[0] if engine is None else engine.engine, model.chat.tokenizer,
+                find_positions(model.folder), model.ends, model.chat.find_thoughts(settings.thinking),
+            )  # fmt: skip
         model.chat.tokenizer.padding_side = "left"
         return lm.TowerLM(
             model.load(), model.ends, model.chat.find_thoughts(settings.thinking),

@@ -1,6 +1,6 @@
 """Let an engine that answers questions with pictures answer in words, too: vLLM, here or behind a server."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,20 +22,20 @@ class EngineTower:
     """Answers lm-eval's requests as `TowerLM` does, with an engine that has the weights.
 
     Args:
-        open_engine: returns the engine, turned into the model that is asked.
+        engine: the engine, turned into the model that is asked.
         tokenizer: the model's. positions: that it was made for.
         ends: ids of the tokens at which an answer ends. thoughts: which special tokens an answer keeps.
     """
 
     def __init__(
         self,
-        open_engine: Callable[[], Completer],
+        engine: Completer,
         tokenizer: Any,
         positions: int | None,
         ends: frozenset[int],
         thoughts: Thoughts,
     ) -> None:
-        self._engine, self.tokenizer, self._ends = open_engine(), tokenizer, sorted(ends)
+        self._engine, self.tokenizer, self._ends = engine, tokenizer, sorted(ends)
         self.max_length = positions or int(tokenizer.model_max_length)
         self._decoder = thoughts.wrap(tokenizer)
         self._lengths: dict[str, tuple[int, bool]] = {}
