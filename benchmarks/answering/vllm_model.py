@@ -4,6 +4,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,12 +122,15 @@ class VllmModel:
                     batch = next(upcoming, None)
                     more = batch is not None
                     if batch is not None:
-                        waiting.append([self._enqueue(request) for request in batch])
+                        with self._alive():
+                            waiting.append([self._enqueue(request) for request in batch])
                         unfinished.update(waiting[-1])
                 while waiting and unfinished.isdisjoint(waiting[0]):
                     yield [found.pop(name) for name in waiting.popleft()]
                 if unfinished:
-                    for output in self._step():
+                    with self._alive():
+                        outputs = [output for output in engine.step() if output.finished]
+                    for output in outputs:
                         found[output.request_id] = _read(output)
                         unfinished.discard(output.request_id)
                 elif not more:
@@ -143,7 +147,8 @@ class VllmModel:
 
     def call(self, method: str, **arguments: Any) -> list[Any]:
         """Call a method of `VariantWorker` in every worker."""
-        answers: list[Any] = self._llm.collective_rpc(method, kwargs=arguments)
+        with self._alive():
+            answers: list[Any] = self._llm.collective_rpc(method, kwargs=arguments)
         return answers
 
     def forget(self) -> None:
@@ -159,7 +164,8 @@ class VllmModel:
         from vllm import SamplingParams
 
         params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0, detokenize=False)
-        reply = self._llm.generate([{"prompt_token_ids": tokens}], params, use_tqdm=False)[0]
+        with self._alive():
+            reply = self._llm.generate([{"prompt_token_ids": tokens}], params, use_tqdm=False)[0]
         rest = zip(tokens[1:], reply.prompt_logprobs[1:], strict=True)
         return [float(row[token].logprob) for token, row in rest]
 
@@ -197,12 +203,13 @@ class VllmModel:
         if self._swapper is not None:
             self._swapper.begin(self)
 
-    def _step(self) -> list[Any]:
-        """Let vLLM go on; return what was finished."""
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Say so when vLLM ends meanwhile; what is asked next starts it again."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            return [output for output in self._llm.llm_engine.step() if output.finished]
+            yield
         except EngineDeadError as error:
             self.close()
             raise UserError(

@@ -39,14 +39,17 @@ def run(record: Path, variant: str, code: str = "") -> None:
     """
     layout, fit = Layout.beside(record), TuneSlice.read(record)
     engine = make_engine(fit, variant, layout)
-    with StageCost(layout.costs("tune", variant), engine, since_start=True):
-        tune.run(fit, variant, layout, code, engine)
-    with StageCost(layout.costs("predict", variant), engine):
-        answer_test(record, variant, layout, engine)
-    words = TextSlice.read(record)
-    if words.text:
-        with StageCost(layout.costs("text", variant), engine):
-            text.ask(words, variant, layout, engine)
+    try:
+        with StageCost(layout.costs("tune", variant), engine, since_start=True):
+            tune.run(fit, variant, layout, code, engine)
+        with StageCost(layout.costs("predict", variant), engine):
+            answer_test(record, variant, layout, engine)
+        words = TextSlice.read(record)
+        if words.text:
+            with StageCost(layout.costs("text", variant), engine):
+                text.ask(words, variant, layout, engine)
+    finally:
+        engine.close()
 
 
 def make_engine(study: TuneSlice, variant: str, layout: Layout) -> LateEngine:
