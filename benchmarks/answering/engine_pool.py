@@ -80,7 +80,7 @@ class EnginePool(VllmPlan):
                 predictions, cost = self._members[number % total].receive()
                 self.costs.append(cost)
                 yield predictions
-        except GeneratorExit:
+        except BaseException:
             self.close()  # what is under way would be taken for the next answers
             raise
 

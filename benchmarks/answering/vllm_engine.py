@@ -94,14 +94,15 @@ class VllmEngine(VllmPlan):
         """
         fixed = self.settings.vllm_settings.max_model_len
         self.model.reserve(fixed or self.find_length(batches))
-        asked: list[list[tuple[Prepared | Prediction, Item, str]]] = []
+        asked: list[list[list[int] | Prediction | None]] = []  # what is known of every question's answer
 
         def prepare() -> Iterator[list[Request]]:
             for number, batch in enumerate(batches):
                 for following in batches[number : number + 2]:
                     self._ahead.announce(following.items)
-                asked.append([(self._take(i, k), i, k) for i, k in zip(batch.items, batch.keys, strict=True)])
-                yield [one.request for one, _, _ in asked[-1] if isinstance(one, Prepared)]
+                taken = [self._take(i, k) for i, k in zip(batch.items, batch.keys, strict=True)]
+                asked.append([one if isinstance(one, Prediction) else one.prompt for one in taken])
+                yield [one.request for one in taken if isinstance(one, Prepared)]
 
         start = time.perf_counter()
         for number, replies in enumerate(self.model.generate(prepare())):
@@ -109,11 +110,11 @@ class VllmEngine(VllmPlan):
             tokens = sum(reply.length for reply in replies)
             self.costs.append(Cost(batches[number].digest, len(replies), tokens, round(seconds, 6), 0, 1))
             rest, share = iter(replies), seconds / max(1, len(replies))
+            batch = batches[number]
             yield [
                 one if isinstance(one, Prediction) else self._predict(one, item, key, next(rest), share)
-                for one, item, key in asked[number]
+                for one, item, key in zip(asked[number], batch.items, batch.keys, strict=True)
             ]
-            asked[number] = []  # the pictures
             start = time.perf_counter()
 
     def complete(
@@ -154,9 +155,11 @@ class VllmEngine(VllmPlan):
         request = Request(prompt, batching.get_token_limit(item, self.settings), special)
         return Prepared(request, expected)
 
-    def _predict(self, prepared: Prepared, item: Item, key: str, reply: Reply, seconds: float) -> Prediction:
-        if prepared.prompt is not None:
-            refuse_other_prompt(self, item, prepared.prompt, reply.prompt)
+    def _predict(
+        self, prompt: list[int] | None, item: Item, key: str, reply: Reply, seconds: float
+    ) -> Prediction:
+        if prompt is not None:
+            refuse_other_prompt(self, item, prompt, reply.prompt)
         self._checked.add(item.content)
         return Prediction(item, key, self.decode(reply.tokens), reply.length, reply.truncated, seconds)
 
