@@ -65,8 +65,9 @@ class EnginePool(VllmPlan):
         recipe.check(triple, fitted)
         folder = Path(self._scratch.name, recipe.key)
         recipe.save(folder, fitted)
-        self._wanted = (str(folder), fitted is not None, spectra and str(spectra.resolve()))
-        self._ask_all("become", *self._wanted)
+        wanted = (str(folder), fitted is not None, str(spectra.resolve()) if spectra else None)
+        self._wanted = wanted
+        self._ask_all("become", *wanted)
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order. Raises UserError as `VllmEngine.answers`, and when a process ends."""
@@ -191,7 +192,7 @@ def _serve(
         os.sched_setaffinity(0, cores)
     from transformers import AutoProcessor
 
-    triple = Triple.open(**folders)
+    triple = Triple.open(folders["base"], folders["vlm"], folders["lrm"])
     alone = settings.model_copy(update={"devices": 1})
     engine = VllmEngine(triple, home, AutoProcessor.from_pretrained(home), alone, family, recipe)
     while True:

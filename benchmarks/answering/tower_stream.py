@@ -40,7 +40,9 @@ class Swap:
     ) -> Self:
         """Write a recipe with what was fitted into a folder, and say that this is what to become."""
         recipe.save(folder, fitted)
-        return cls(describe_folders(triple), str(folder), fitted is not None, spectra and str(spectra))
+        return cls(
+            describe_folders(triple), str(folder), fitted is not None, str(spectra) if spectra else None
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
@@ -119,7 +121,7 @@ def describe_folders(triple: Triple) -> dict[str, str]:
 
 def open_stream(swap: Swap, device: "torch.device | str", dtype: torch.dtype) -> TowerStream:
     """Open what a swap asks for. Raises UserError for a recipe of other checkpoints or coefficients."""
-    triple = Triple.open(**swap.folders)
+    triple = Triple.open(swap.folders["base"], swap.folders["vlm"], swap.folders["lrm"])
     recipe, fitted = Recipe.load(swap.variant) if swap.variant else (None, None)
     if recipe is not None:
         recipe.check(triple, fitted if swap.fitted else None)
