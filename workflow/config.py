@@ -44,6 +44,7 @@ def _faults(study: StudyConfig) -> Iterator[str]:
             f"variant {learning[0]} learns from unlabelled pictures and questions: say which under"
             " `calibration` (config/README.md)."
         )
+    yield from _engine_faults(study)
     yield from _checkpoint_faults(study)
     for axis in AXES:
         name = getattr(study.explain, axis)
@@ -103,6 +104,21 @@ def _data_faults(study: StudyConfig) -> Iterator[str]:
         definition = lookup.find(entry)
         if definition.source.tsv is not None:
             tsv_files.locate(definition, folder)
+
+
+def _engine_faults(study: StudyConfig) -> Iterator[str]:
+    if study.engine.checkpoint is not None:
+        yield (
+            "engine.checkpoint is one variant by hand (python -m benchmarks.stages.predict): drop it, as vLLM"
+            " turns into a study's variants by itself."
+        )
+    if study.engine.name == "openai" and study.engine.serve is None:
+        for name, needs in resolve.find_needs(study).items():
+            if "dev" in needs:
+                yield (
+                    f"variant {name} is searched with dev scores of many candidates, which no server has: let"
+                    " the study serve them itself (`engine.serve: vllm`)."
+                )
 
 
 def _checkpoint_faults(study: StudyConfig) -> Iterator[str]:

@@ -97,7 +97,8 @@ class Jobs:
     @property
     def gpus(self) -> int:
         """Return the GPUs of a job that fits or answers."""
-        return self.study.engine.devices * (self.study.engine.device != "cpu")
+        engine = self.study.engine
+        return engine.devices * engine.vllm_settings.tensor_parallel * (engine.device != "cpu")
 
     # --- values that make a job run again ---
 

@@ -76,9 +76,11 @@ def make_late_engine(
 ) -> LateEngine:
     """Hold the engine for a variant that is a checkpoint, or (None, or a merge) for every merge into V.
 
+    With `engine.checkpoint` it is for the one variant that was exported there.
+
     It is opened once, as V or the checkpoint, and not before an answer is missing.
     """
-    opened = recipe if recipe is not None and recipe.checkpoint is not None else None
+    opened = recipe if recipe is not None and (recipe.checkpoint or settings.checkpoint) else None
     return LateEngine(
         settings,
         lambda: plan_engine(triple, opened, settings, items),

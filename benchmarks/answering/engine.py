@@ -1,6 +1,5 @@
 """Open the engine that turns a variant and items into predictions: one interface, several backends."""
 
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ def open_engine(
 ) -> Any:
     """Make a variant (None: V itself) answer: load V and merge into it, or address a server.
 
-    A variant that is a checkpoint is loaded as it is, with its own processor.
+    A variant that is a checkpoint is loaded as it is, with its own processor. What was opened is closed with
+    its `close`; vLLM and a server of the job's own start when the first questions are there.
 
     Args:
         recipe, fitted: what `Recipe.load` returned.
@@ -37,14 +37,12 @@ def open_engine(
         spectra: the folder that keeps spectra, for a method that works on singular directions.
     """
     family, home = _read_family(triple, recipe, items), on_load.find_folder(triple, recipe)
+    if settings.name == "vllm" or settings.serve:
+        return _open_vllm(triple, recipe, fitted, settings, family, spectra)
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIServer
 
         return OpenAIServer(settings, family, read_thoughts(home, family, settings))
-    if settings.name == "vllm":
-        from benchmarks.answering.vllm_engine import VllmEngine
-
-        return VllmEngine.open(triple, recipe, fitted, settings, family, spectra)
     from transformers import AutoProcessor, logging
 
     logging.disable_progress_bar()
@@ -77,22 +75,48 @@ def plan_engine(
     from transformers import AutoProcessor
 
     family, home = _read_family(triple, recipe, items), on_load.find_folder(triple, recipe)
+    if settings.name == "vllm" or settings.serve:
+        from benchmarks.answering.served_engine import ServedPlan
+        from benchmarks.answering.vllm_engine import find_home
+        from benchmarks.answering.vllm_plan import VllmPlan
+
+        home = find_home(triple, recipe, settings)
+        planned = ServedPlan if settings.serve else VllmPlan
+        plan = planned(home, AutoProcessor.from_pretrained(home), settings, family)
+        try:
+            _ = plan.fingerprint
+        except ImportError:  # vLLM's version is part of it
+            return None
+        return plan
     if settings.name == "openai":
         from benchmarks.answering.openai_server import OpenAIPlan
 
         return OpenAIPlan(settings, family, read_thoughts(home, family, settings))
-    if settings.name == "vllm":
-        from benchmarks.answering.vllm_engine import VllmPlan
-
-        plan = VllmPlan(AutoProcessor.from_pretrained(settings.checkpoint or home), settings, family)
-        try:
-            _ = plan.fingerprint
-        except PackageNotFoundError:  # vLLM's version is part of it
-            return None
-        return plan
     kind = VlmevalkitPlan if settings.name == "vlmeval" else LocalPlan
     facts = ModelFacts.foresee(triple, recipe, settings)
     return kind(facts, AutoProcessor.from_pretrained(home), settings, family=family)
+
+
+def _open_vllm(
+    triple: Triple,
+    recipe: Recipe | None,
+    fitted: Fitted | None,
+    settings: EngineSettings,
+    family: families.Family,
+    spectra: Path | None,
+) -> Any:
+    from transformers import AutoProcessor
+
+    from benchmarks.answering.engine_pool import EnginePool
+    from benchmarks.answering.served_engine import ServedEngine
+    from benchmarks.answering.vllm_engine import VllmEngine, find_held, find_home
+
+    held, home = find_held(recipe, settings), find_home(triple, recipe, settings)
+    kind = ServedEngine if settings.serve else EnginePool if settings.devices > 1 else VllmEngine
+    engine: Any = kind(triple, home, AutoProcessor.from_pretrained(home), settings, family, held)
+    if recipe is not None:
+        engine.become(triple, recipe, fitted, spectra)
+    return engine
 
 
 def describe_origin(triple: Triple, recipe: Recipe | None) -> dict[str, Any]:

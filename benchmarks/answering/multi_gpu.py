@@ -36,7 +36,7 @@ def predict_in_parts(options: Mapping[str, Any], settings: EngineSettings, out: 
     they began, and finished answers are kept.
     """
     total = settings.devices
-    visible = _list_devices(settings)
+    visible = list_devices(settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = [out.with_name(f"{out.stem}.part{i}of{total}{out.suffix}") for i in range(total)]
     for path in parts:
@@ -85,8 +85,11 @@ def _join_parts(parts: list[Path], out: Path, share: float | None) -> None:
     tolerance.check(lines)
 
 
-def _list_devices(settings: EngineSettings) -> list[str]:
-    """List a GPU for every process, as CUDA_VISIBLE_DEVICES names it; none on a CPU."""
+def list_devices(settings: EngineSettings) -> list[str]:
+    """List the GPUs of every process, as CUDA_VISIBLE_DEVICES names them; none on a CPU.
+
+    Raises UserError when there are too few.
+    """
     import torch
 
     if settings.torch_device.type != "cuda":
@@ -94,8 +97,10 @@ def _list_devices(settings: EngineSettings) -> list[str]:
     count = torch.cuda.device_count()
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     visible = named.split(",") if named else [str(number) for number in range(count)]
-    if len(visible) < settings.devices:
+    each = settings.vllm_settings.tensor_parallel
+    if len(visible) < settings.devices * each:
+        shared = f" with engine.vllm.tensor_parallel {each}" if each > 1 else ""
         raise UserError(
-            f"engine.devices is {settings.devices}, but torch sees {len(visible)} GPUs: lower it."
+            f"engine.devices is {settings.devices}{shared}, but torch sees {len(visible)} GPUs: lower it."
         )
-    return visible
+    return [",".join(visible[i * each : (i + 1) * each]) for i in range(settings.devices)]

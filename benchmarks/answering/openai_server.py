@@ -10,9 +10,11 @@ import io
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,8 @@ _REFUSALS = {400, 403, 413, 415, 422, 451}
 _TOO_LONG = re.compile(
     r"context.?(?:length|window|size)|max_model_len|(?:prompt|input) is too long", re.IGNORECASE
 )
-VERSION = 2  # raised when the same settings may give other predictions
+_TOO_MANY_PICTURES = re.compile(r"at most (\d+) (?:image|picture)", re.IGNORECASE)  # vLLM's words
+VERSION = 3  # raised when the same settings may give other predictions
 
 
 class OpenAIPlan:
@@ -81,7 +84,15 @@ class OpenAIServer(OpenAIPlan):
     know the model.
     """
 
+    # A checkpoint's generation_config.json may ask for another, which servers follow at temperature 0, too.
+    extra: Mapping[str, Any] = {"repetition_penalty": 1.0}
+
     def __init__(self, settings: EngineSettings, family: Family, thoughts: Thoughts | None = None) -> None:
+        if not (settings.address and settings.model):
+            raise UserError(
+                "engine openai needs the server's address and its name for the model: give engine.address and"
+                " engine.model, or engine.serve."
+            )
         try:
             import openai
         except ImportError:
@@ -100,15 +111,6 @@ class OpenAIServer(OpenAIPlan):
         )
         self._check(openai)
 
-    def become(
-        self, triple: Triple, recipe: Recipe, fitted: Fitted | None = None, spectra: Path | None = None
-    ) -> None:
-        """Do nothing: which variant answers at the address is the user's word."""
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
         """Answer batches in order; questions that cannot be answered as the settings say.
 
@@ -116,13 +118,26 @@ class OpenAIServer(OpenAIPlan):
         one, unless such questions are counted.
         """
         with ThreadPoolExecutor(max(1, self.settings.workers)) as pool:
+            waiting: deque[Any] = deque()  # the answers of the batch at hand, and those that follow it
+            upcoming = iter(batches)
             for batch in batches:
+                for following in islice(upcoming, 2 - len(waiting)):
+                    waiting.append(pool.map(self._ask_or_count, following.items, following.keys))
                 start = time.perf_counter()
-                answers = list(pool.map(self._ask_or_count, batch.items, batch.keys))
+                answers = list(waiting.popleft())
                 tokens = sum(prediction.tokens for prediction in answers)
                 seconds = round(time.perf_counter() - start, 6)
                 self.costs.append(Cost(batch.digest, len(answers), tokens, seconds, 0, 1))
                 yield answers
+
+    def become(
+        self, triple: Triple, recipe: Recipe, fitted: Fitted | None = None, spectra: Path | None = None
+    ) -> None:
+        """Do nothing: the server runs what its address and model name stand for."""
+
+    def close(self) -> None:
+        """Close the connections; the server is somebody else's."""
+        self._client.close()
 
     def _ask_or_count(self, item: Item, key: str) -> Prediction:
         try:
@@ -158,16 +173,21 @@ class OpenAIServer(OpenAIPlan):
                 f"{self.settings.address} answered question {item.index} of {item.benchmark} without text or"
                 " token counts: use a server that follows OpenAI's chat completions."
             )
-        choice = reply.choices[0]
+        text, tokens, truncated = self._read(item, reply)
+        # A lone surrogate cannot be written to a file.
+        text = text.encode("utf-8", errors="replace").decode("utf-8")
+        return Prediction(item, key, text, tokens, truncated, time.perf_counter() - start)
+
+    def _read(self, item: Item, reply: Any) -> tuple[str, int, bool]:
+        """Read text, tokens without the end token, and whether the limit cut the answer."""
+        choice, counted = reply.choices[0], reply.usage.completion_tokens
         truncated = choice.finish_reason == "length"
         text = self.thoughts.translate(read_message(choice.message, truncated))
         # Where the server told the thoughts apart, or dropped them, the text begins with none.
         if not text.startswith("<think>") and (truncated or find_spoken(text) != text):
             text = self.thoughts.restore(text)
-        # A lone surrogate cannot be written to a file.
-        text = text.encode("utf-8", errors="replace").decode("utf-8")
-        seconds = time.perf_counter() - start
-        return Prediction(item, key, text, reply.usage.completion_tokens, truncated, seconds)
+        # Servers count the end token of an answer that ended by itself.
+        return text, max(0, counted - (choice.finish_reason == "stop")), truncated
 
     def _explain_refusal(self, item: Item, error: Exception) -> UnanswerableError:
         """Say why the server refuses one request, whatever it makes of others."""
@@ -179,13 +199,22 @@ class OpenAIServer(OpenAIPlan):
                 f" {self.settings.model} at {self.settings.address} ({said}): leave the question out, serve"
                 " the model with a longer context, or count such questions as unanswered (engine.failures).",
             )
+        if allowed := _TOO_MANY_PICTURES.search(str(error)):
+            shown = len(item.images)
+            return UnanswerableError(
+                "refused",
+                f"question {item.index} of {item.benchmark} shows {shown} pictures and"
+                f" {self.settings.address} takes {allowed[1]} at a time: start the server with room for more"
+                f""" (vLLM: --limit-mm-per-prompt '{{"image": {shown}}}'), leave the question out, or count"""
+                " such questions as unanswered (engine.failures).",
+            )
         return UnanswerableError(
             "refused",
             f"{self.settings.address} refuses question {item.index} of {item.benchmark} ({said}): correct the"
             " request's cause, or count such questions as unanswered (engine.failures).",
         )
 
-    def _conversation(self, item: Item) -> tuple[list[Any], dict[str, Any] | None]:
+    def _conversation(self, item: Item) -> tuple[list[Any], dict[str, Any]]:
         """Return the messages, and what else the server is asked for, as to go on with an answer begun."""
         question, begun = list_parts(item)
         pictures = iter(resize_pictures(self.family, item.pictures(), item.benchmark))
@@ -199,11 +228,11 @@ class OpenAIServer(OpenAIPlan):
         if self.family.system_prompt is not None:
             messages.insert(0, {"role": "system", "content": self.family.system_prompt})
         # vLLM and SGLang would leave the tags out of the text.
-        further: dict[str, Any] = {"skip_special_tokens": False} if self.thoughts.kept else {}
+        further = dict(self.extra) | ({"skip_special_tokens": False} if self.thoughts.kept else {})
         if begun:
             messages.append({"role": "assistant", "content": begun})
             further |= {"continue_final_message": True, "add_generation_prompt": False}
-        return messages, further or None
+        return messages, further
 
     def _check(self, openai: Any) -> None:
         try:

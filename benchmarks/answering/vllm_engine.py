@@ -1,191 +1,280 @@
-"""Answer with vLLM: the exported variant, continuous batching, prompts as the default engine renders them.
+"""Answer with vLLM: V turned into one variant after the other in place, prompts as the default engine's."""
 
-Written to vLLM's documented interface (`LLM.generate` with `multi_modal_data`); not run on the machine that
-this was written on.
-"""
-
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
-from benchmarks.answering.inputs import count_prompt_tokens
-from benchmarks.answering.positions import check_length
+from benchmarks.answering.lookahead import Lookahead
+from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import processor_options, render_text, resize_pictures
-from benchmarks.answering.sampling import describe_decoding, make_request
-from benchmarks.answering.thoughts import find_thoughts
+from benchmarks.answering.sampling import make_request
+from benchmarks.answering.vllm_model import Reply, Request, VllmModel
+from benchmarks.answering.vllm_plan import VllmPlan
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
 from frism.checkpoints.index import INDEX
 from frism.errors import UserError
-from frism.merging.export import Job, export
+from frism.merging import on_load
+from frism.method.fitted import Fitted
 from frism.method.recipe import COEFFICIENTS, RECIPE, RECORDS, Recipe
+from frism.triples.triple import Triple
 
-VERSION = 1  # raised when the same settings may give other predictions
-PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
+PROBE = "Count the red objects on the left, add seven, and say step by step how many that makes in all."
 
 
-class VllmPlan:
-    """Groups and keys the questions of `VllmEngine`, which is one; it needs the processor alone."""
+@dataclass(frozen=True)
+class Prepared:
+    """Holds an item's request, and the token ids that its prompt must have (None: seen to be right)."""
 
-    def __init__(self, processor: Any, settings: EngineSettings, family: Family) -> None:
-        self.processor, self.settings, self.family = processor, settings, family
-        self.thoughts = find_thoughts(processor, family, settings)
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """Identify what decides, beside weights and items, which answers come out."""
-        return {
-            "engine": f"vllm {VERSION}",
-            "dtype": self.settings.dtype,
-            "devices": self.settings.devices,
-            "decoding": {
-                **describe_decoding(self.settings, temperature=0),
-                "max_new_tokens": self.settings.max_new_tokens,
-            },
-            "family": self.family.fingerprint(),
-            "libraries": {name: version(name) for name in ("vllm", "torch", "transformers")},
-            **self.thoughts.fingerprint,
-        }
-
-    def batches(self, items: Iterable[Item], origin: Mapping[str, Any]) -> list[Batch]:
-        """Group the questions that vLLM gets at a time and whose answers are stored together."""
-        return batching.make_batches(items, self.settings, origin, self.fingerprint)
+    request: Request
+    prompt: list[int] | None
 
 
 class VllmEngine(VllmPlan):
-    """Answers items with vLLM.
+    """Answers items with one vLLM.
 
     Args:
-        model: a `vllm.LLM`. sampling: the class `vllm.SamplingParams`. processor: the checkpoint's.
-        exported: the temporary folder with the checkpoint, kept as long as the engine.
+        triple: whose V is loaded and turns into variants.
+        home: the folder that is loaded: V's, or that of a variant that is a checkpoint.
+        recipe: of the variant that `home` holds; None for V.
+
+    Attributes:
+        costs: of every batch answered so far, in order.
+
+    Raises UserError when vLLM is not installed, or `home` was exported by a version whose exports vLLM cannot
+    load.
     """
 
     def __init__(
         self,
-        model: Any,
-        sampling: Any,
+        triple: Triple,
+        home: Path,
         processor: Any,
         settings: EngineSettings,
         family: Family,
-        exported: tempfile.TemporaryDirectory[str] | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
-        super().__init__(processor, settings, family)
-        self.model, self.sampling, self._exported = model, sampling, exported
+        super().__init__(home, processor, settings, family)
+        refuse_side_files(home)
+        self.triple, self._held = triple, recipe
+        self.model = VllmModel(
+            home, settings, self.ends, find_positions(home), processor.tokenizer(PROBE).input_ids,
+            triple if recipe is None else None,
+        )  # fmt: skip
         self.costs: list[Cost] = []
+        self._checked: set[str] = set()  # contents of items whose prompts vLLM reads as the processor does
+        self._ahead = Lookahead(self._prepare, settings.workers)
 
-    @classmethod
-    def open(
-        cls,
-        triple: Any,
-        recipe: Any,
-        fitted: Any,
-        settings: EngineSettings,
-        family: Family,
-        spectra: Path | None,
-    ) -> "VllmEngine":
-        """Load a variant (None: V itself) into vLLM, exported for the run or from `settings.checkpoint`.
+    def become(
+        self, triple: Triple, recipe: Recipe, fitted: Fitted | None = None, spectra: Path | None = None
+    ) -> None:
+        """Turn into another variant of the triple, in place; a checkpoint is what was loaded already.
 
-        Raises UserError when vLLM is not installed, or the checkpoint is not this variant's or was exported
-        by a version whose exports vLLM cannot load.
+        Raises UserError when that is not possible; then nothing is answered before it was for another one.
         """
-        try:
-            import vllm
-        except ImportError:
+        if self._held is None:
+            self.model.become(recipe, fitted, spectra)
+        elif recipe.key != self._held.key:
             raise UserError(
-                "engine.name is vllm, but vLLM is not installed: pip install vllm on a machine with a GPU, or"
-                " set engine.name to transformers."
-            ) from None
-        from transformers import AutoProcessor
-
-        exported = None
-        if recipe is None:
-            folder = Path(triple.vlm_folder)
-        elif settings.checkpoint:
-            folder = Path(settings.checkpoint)
-            check_checkpoint(folder, recipe)
-        else:
-            exported = tempfile.TemporaryDirectory(prefix="exported-")
-            folder = Path(exported.name) / "variant"
-            export(Job.from_recipe(triple, recipe, fitted, folder, spectra=spectra))
-        refuse_side_files(folder)
-        model = vllm.LLM(
-            model=str(folder),
-            dtype=settings.dtype,
-            seed=0,
-            tensor_parallel_size=settings.devices,
-            limit_mm_per_prompt={"image": PICTURES},
-        )
-        processor = AutoProcessor.from_pretrained(folder)
-        return cls(model, vllm.SamplingParams, processor, settings, family, exported)
+                f"vLLM was started on {self.home}, which is the variant {self._held.name}, and cannot turn"
+                f" into {recipe.name}: drop engine.checkpoint."
+            )
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
-        """Answer batches in order; questions that cannot be answered as the settings say."""
-        for batch in batches:
-            start = time.perf_counter()
-            failed: dict[str, Prediction] = {}
-            limits, requests, asked = [], [], []
-            for item, key in zip(batch.items, batch.keys, strict=True):
-                try:
-                    requests.append(self._request(item))
-                except UnanswerableError as failure:
-                    if self.settings.tolerated_share is None:
-                        raise
-                    failed[key] = Prediction.failed(item, key, failure)
-                    continue
-                room = batching.get_token_limit(item, self.settings)
-                limits.append(
-                    self.sampling(**{"seed": 0, **make_request(item, self.settings)}, max_tokens=room)
-                )
-                asked.append((item, key))
-            replies = [reply.outputs[0] for reply in self.model.generate(requests, limits, use_tqdm=False)]
+        """Answer batches in order; questions that cannot be answered as the settings say.
+
+        Raises UserError when vLLM does not start, reads a prompt otherwise than the processor, or ends.
+        """
+        fixed = self.settings.vllm_settings.max_model_len
+        self.model.reserve(fixed or self.find_length(batches))
+        asked: list[list[list[int] | Prediction | None]] = []  # what is known of every question's answer
+
+        def prepare() -> Iterator[list[Request]]:
+            for number, batch in enumerate(batches):
+                for following in batches[number : number + 2]:
+                    self._ahead.announce(following.items)
+                taken = [self._take(i, k) for i, k in zip(batch.items, batch.keys, strict=True)]
+                asked.append([one if isinstance(one, Prediction) else one.prompt for one in taken])
+                yield [one.request for one in taken if isinstance(one, Prepared)]
+
+        start = time.perf_counter()
+        for number, replies in enumerate(self.model.generate(prepare())):
             seconds = time.perf_counter() - start
-            tokens = sum(len(reply.token_ids) for reply in replies)
-            self.costs.append(Cost(batch.digest, len(replies), tokens, round(seconds, 6), 0, 1))
-            answered = {
-                key: Prediction(
-                    item,
-                    key,
-                    self._read(reply),
-                    len(reply.token_ids) - (reply.finish_reason == "stop"),
-                    reply.finish_reason == "length",
-                    seconds / len(replies),
-                )
-                for (item, key), reply in zip(asked, replies, strict=True)
-            }
-            yield [failed.get(key) or answered[key] for key in batch.keys]
+            tokens = sum(reply.length for reply in replies)
+            self.costs.append(Cost(batches[number].digest, len(replies), tokens, round(seconds, 6), 0, 1))
+            rest, share = iter(replies), seconds / max(1, len(replies))
+            batch = batches[number]
+            yield [
+                one if isinstance(one, Prediction) else self._predict(one, item, key, next(rest), share)
+                for one, item, key in zip(asked[number], batch.items, batch.keys, strict=True)
+            ]
+            start = time.perf_counter()
 
-    def _read(self, reply: Any) -> str:
-        text = reply.text
-        if self.thoughts.kept:  # vLLM left them out of its own text
-            tokenizer = self.thoughts.wrap(self.processor.tokenizer)
-            text = tokenizer.decode(list(reply.token_ids), skip_special_tokens=True)
-        return self.thoughts.restore(text.strip() if self.family.stripped else text)
+    def complete(
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] = (),
+    ) -> list[tuple[list[int], bool]]:
+        """Go on with prompts in words, given as token ids: the new ids, and whether the limit cut them.
 
-    def _request(self, item: Item) -> dict[str, Any]:
+        Args:
+            ends: ids of the tokens that end an answer; an answer that ended has its own as its last.
+            drawn: by prompt, how its tokens are chosen (`sampling.make_request`); nothing: the likeliest.
+        """
+        return complete(self.model, prompts, limits, ends, drawn)
+
+    def close(self) -> None:
+        """End vLLM and free its memory; what is asked next starts it again, as the same variant."""
+        self.model.close()
+
+    def _take(self, item: Item, key: str) -> Prepared | Prediction:
+        try:
+            return self._ahead.take(item)
+        except UnanswerableError as failure:
+            if self.settings.tolerated_share is None:
+                raise
+            return Prediction.failed(item, key, failure)
+
+    def _prepare(self, item: Item) -> Prepared:
         """Make vLLM's request. Raises UnanswerableError for a bad picture and a prompt that is too long."""
-        pictures = resize_pictures(self.family, item.pictures(), item.benchmark)
-        positions = getattr(self.model.llm_engine.model_config, "max_model_len", None)
-        if positions is not None:  # vLLM itself would refuse the whole batch
-            check_length(item, count_prompt_tokens(self.processor, self.family, item), positions)
-        text = render_text(self.processor, self.family, item)
-        request: dict[str, Any] = {"prompt": text}
+        text, pictures, further = render_prompt(self, item)
+        expected = None
+        if item.question.content not in self._checked:
+            expected = read_prompt(self, item, (text, pictures, further))
+            limit = self.model.length or self.model.positions
+            if limit is not None:  # vLLM would refuse all that it is asked with
+                check_length(item, len(expected), limit)
+        special = further.pop("add_special_tokens", True)
+        prompt: dict[str, Any] = {"prompt": text}
         if pictures:
-            further = processor_options(self.family, self.processor, text, len(pictures), item.benchmark)
-            further.pop("add_special_tokens", None)
-            request |= {"multi_modal_data": {"image": pictures}, "mm_processor_kwargs": further}
-        return request
+            prompt |= {"multi_modal_data": {"image": pictures}, "mm_processor_kwargs": further}
+        drawn = make_request(item, self.settings)
+        request = Request(prompt, batching.get_token_limit(item, self.settings), special, drawn=drawn)
+        return Prepared(request, expected)
+
+    def _predict(
+        self, prompt: list[int] | None, item: Item, key: str, reply: Reply, seconds: float
+    ) -> Prediction:
+        if prompt is not None:
+            refuse_other_prompt(self, item, prompt, reply.prompt)
+        self._checked.add(item.question.content)
+        return Prediction(item, key, self.decode(reply.tokens), reply.length, reply.truncated, seconds)
 
 
-def check_checkpoint(folder: Path, recipe: Any) -> None:
+Prompt = tuple[str, list[Any], dict[str, Any]]  # text, pictures, and further arguments of the processor
+
+
+def render_prompt(plan: VllmPlan, item: Item) -> Prompt:
+    """Render an item. Raises UnanswerableError for a picture that cannot be decoded."""
+    pictures = resize_pictures(plan.family, item.pictures(), item.benchmark)
+    text = render_text(plan.processor, plan.family, item)
+    return text, pictures, processor_options(plan.family, plan.processor, text, len(pictures), item.benchmark)
+
+
+def read_prompt(plan: VllmPlan, item: Item, prompt: Prompt | None = None) -> list[int]:
+    """Return the token ids that the processor makes of an item, as the default engine feeds them."""
+    text, pictures, further = prompt or render_prompt(plan, item)
+    try:
+        outputs = plan.processor(text=text, images=pictures or None, return_tensors="pt", **further)
+    except ValueError as error:
+        raise UserError(
+            f"{type(plan.processor).__name__} refuses question {item.index} of {item.benchmark}, because"
+            f" {str(error).rstrip('.')}: use the chat template that belongs to the checkpoint."
+        ) from error
+    ids: list[int] = outputs["input_ids"][0].tolist()
+    return ids
+
+
+def refuse_other_prompt(plan: VllmPlan, item: Item, expected: list[int], found: list[int]) -> None:
+    """Raise UserError where vLLM reads a question otherwise than the processor."""
+    if expected != found:
+        raise UserError(
+            f"vLLM reads question {item.index} of {item.benchmark} as {len(found)} tokens that are not the"
+            f" {len(expected)} of {type(plan.processor).__name__}: set engine.name to transformers."
+        )
+
+
+class VllmCompleter:
+    """Goes on with prompts in words, with vLLM on a language model's folder.
+
+    Args:
+        ends: ids of the tokens that end an answer. positions: that the model was made for.
+    """
+
+    def __init__(
+        self, folder: Path, settings: EngineSettings, ends: frozenset[int], positions: int | None
+    ) -> None:
+        self.model = VllmModel(folder, settings, ends, positions, pictures=False)
+
+    def complete(
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] = (),
+    ) -> list[tuple[list[int], bool]]:
+        """Go on with prompts; see `VllmEngine.complete`."""
+        return complete(self.model, prompts, limits, ends, drawn)
+
+    def close(self) -> None:
+        """End vLLM."""
+        self.model.close()
+
+
+def complete(
+    model: VllmModel,
+    prompts: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    ends: Sequence[int],
+    drawn: Sequence[Mapping[str, Any]] = (),
+) -> list[tuple[list[int], bool]]:
+    """Let vLLM go on with prompts in words; see `VllmEngine.complete`."""
+    model.reserve(max((len(p) + n for p, n in zip(prompts, limits, strict=True)), default=1))
+    requests = [
+        Request({"prompt_token_ids": list(prompt)}, limit, ends=tuple(ends), drawn=further)
+        for prompt, limit, further in zip(prompts, limits, drawn or [{}] * len(prompts), strict=True)
+    ]
+    replies = next(model.generate([requests]), [])
+    return [(reply.tokens, reply.truncated) for reply in replies]
+
+
+def find_positions(home: Path) -> int | None:
+    """Read how many positions the model in a folder was made for; None where its config does not say."""
+    from transformers import AutoConfig
+
+    return read_positions(AutoConfig.from_pretrained(home))
+
+
+def find_held(recipe: Recipe | None, settings: EngineSettings) -> Recipe | None:
+    """Find the variant that the loaded folder holds as it is; None for V, which turns into variants.
+
+    Raises UserError when the study's `checkpoint` is not this variant's.
+    """
+    if recipe is None or not (recipe.checkpoint or settings.checkpoint):
+        return None
+    if recipe.checkpoint is None and settings.checkpoint:
+        check_checkpoint(Path(settings.checkpoint), recipe)
+    return recipe
+
+
+def find_home(triple: Triple, recipe: Recipe | None, settings: EngineSettings) -> Path:
+    """Find the folder that vLLM loads."""
+    if recipe is not None and recipe.checkpoint is None and settings.checkpoint:
+        return Path(settings.checkpoint)
+    return on_load.find_folder(triple, recipe)
+
+
+def check_checkpoint(folder: Path, recipe: Recipe) -> None:
     """Raise UserError unless `folder` is the export of this very recipe."""
     if Recipe.load(folder)[0].key != recipe.key:
         raise UserError(

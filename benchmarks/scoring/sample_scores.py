@@ -79,8 +79,7 @@ def _average_totals(
     averaged: dict[str, dict[str, dict[str, float]]] = {
         benchmark: {reading: {} for reading in readings} for benchmark, readings in drawn[0].items()
     }
-    means = frame.groupby(["benchmark", "reading", "name"], sort=False)["total"].mean()
-    for names, total in means.to_dict().items():
-        benchmark, reading, name = map(str, names)
-        averaged[benchmark].setdefault(reading, {})[name] = round(float(total), 10)
+    means = frame.groupby(["benchmark", "reading", "name"], sort=False)["total"].mean().reset_index()
+    for benchmark, reading, name, total in means.itertuples(index=False):
+        averaged[str(benchmark)].setdefault(str(reading), {})[str(name)] = round(float(total), 10)
     return averaged

@@ -7,7 +7,7 @@ what an earlier run finished is taken up, and where nothing is missing no model 
 each stage took.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from benchmarks.questions import reading
 from benchmarks.stages import text, tune
 from benchmarks.stages.command import StudyFile, begin, find_variant
 from benchmarks.stages.stage_cost import StageCost
+from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.entry import list_names
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.predict_slice import PredictSlice
@@ -40,40 +41,75 @@ def run(record: Path, codes: Mapping[str, str]) -> None:
 
     Raises UserError for a variant that cannot be made or asked.
     """
-    layout, study, words = Layout.beside(record), TuneSlice.read(record), TextSlice.read(record)
-    engine, holds = None, None
-    for number, (variant, code) in enumerate(codes.items()):
-        begin(variant)
-        # Merges into V share it; other checkpoints, and questions asked in another way, have their own.
-        home = find_variant(study.variants, variant), study.variants[variant].checkpoint
-        if engine is None or holds != home:
-            if engine is not None:
-                engine.close()
-            engine, holds = make_engine(study, variant, layout), home
-        with StageCost(layout.costs("tune", variant), engine, since_start=number == 0):
-            tune.run(study, variant, layout, code, engine)
-        with StageCost(layout.costs("predict", variant), engine):
-            answer_test(record, variant, layout, engine)
-        if words.text:
-            with StageCost(layout.costs("text", variant), engine):
-                text.ask(words, variant, layout, engine)
-    if engine is not None:
-        engine.close()
+    study, test = TuneSlice.read(record), PredictSlice.read(record)
+    stages = ("tune", "predict", "text") if TextSlice.read(record).text else ("tune", "predict")
+    # Where dev is answered otherwise (greedily, and test by samples), an engine answers either or.
+    rounds = [stages] if study.engine == test.engine else [stages[:1], stages[1:]]
+    turns = Turns(record, test.engine)
+    try:
+        for number, names in enumerate(rounds):
+            turns.settings = study.engine if names[0] == "tune" else test.engine
+            for variant, code in codes.items():
+                begin(variant)
+                turns.take(variant, code, names, first=number == 0 and variant == next(iter(codes)))
+    finally:
+        turns.close()
 
 
-def make_engine(study: TuneSlice, variant: str, layout: Layout) -> LateEngine:
-    """Hold the engine that answers for a variant from dev to text."""
-    triple, recipe = study.triple.open(study.scope), None
-    checkpoint = study.variants[variant].checkpoint
-    if checkpoint is not None:
-        recipe = Recipe.from_checkpoint(triple, checkpoint, seed=study.seed)
-    return make_late_engine(triple, recipe, study.engine, layout.items(find_variant(study.variants, variant)))
+class Turns:
+    """Takes variants through stages, one after the other, with one engine as long as that can answer.
+
+    Args:
+        record: the study's record.
+        settings: the engine's; may be set anew between variants.
+    """
+
+    def __init__(self, record: Path, settings: EngineSettings) -> None:
+        self.record, self.layout, self.settings = record, Layout.beside(record), settings
+        self._engine: LateEngine | None = None
+        self._home: tuple[object, ...] = ()
+
+    def take(self, variant: str, code: str, stages: Sequence[str], *, first: bool) -> None:
+        """Take a variant through some stages. `first`: the process began for them."""
+        engine = self._open(variant)
+        for stage in stages:
+            with StageCost(self.layout.costs(stage, variant), engine, since_start=first and stage == "tune"):
+                if stage == "tune":
+                    tune.run(TuneSlice.read(self.record), variant, self.layout, code, engine)
+                elif stage == "predict":
+                    answer_test(self.record, variant, self.layout, engine)
+                else:
+                    text.ask(TextSlice.read(self.record), variant, self.layout, engine)
+
+    def close(self) -> None:
+        """End the engine."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
+
+    def _open(self, variant: str) -> LateEngine:
+        """Hold the engine that answers for a variant: merges into V share one.
+
+        Other checkpoints, questions asked in another way, and variants served elsewhere have their own.
+        """
+        study = TuneSlice.read(self.record)
+        items, own = find_variant(study.variants, variant), study.variants[variant]
+        home = (items, own.checkpoint, own.served, self.settings)
+        if self._engine is None or self._home != home:
+            self.close()
+            triple, recipe = study.triple.open(study.scope), None
+            if own.checkpoint is not None:
+                recipe = Recipe.from_checkpoint(triple, own.checkpoint, seed=study.seed)
+            settings = self.settings.at(own.served)
+            self._engine = make_late_engine(triple, recipe, settings, self.layout.items(items))
+            self._home = home
+        return self._engine
 
 
 def answer_test(record: Path, variant: str, layout: Layout, engine: LateEngine) -> None:
     """Answer the test questions with a tuned variant."""
     study, journal = PredictSlice.read(record), layout.journal(variant)
-    settings = study.engine
+    settings = study.engine.at(study.variants[variant].served)
     journal.parent.mkdir(parents=True, exist_ok=True)
     if settings.name == "transformers" and settings.devices > 1:
         engine.close()

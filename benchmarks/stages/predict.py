@@ -33,12 +33,13 @@ def main(
     """Answer a split's questions with one variant."""
     begin(variant)
     settings, share = PredictSlice.read(study), multi_gpu.parse_share(part)
-    engine, layout = settings.engine, Layout.beside(study)
+    asked = find_variant(settings.variants, variant)
+    engine, layout = settings.engine.at(settings.variants[variant].served), Layout.beside(study)
     if engine.name == "transformers" and engine.devices > 1 and share == (0, 1):
         options = {"study": study, "variant": variant, "split": split}
         multi_gpu.predict_in_parts(options if point is None else {**options, "point": point}, engine, out)
         return
-    items = layout.items(find_variant(settings.variants, variant))
+    items = layout.items(asked)
     recipe, fitted = Recipe.load(layout.variant(variant, point))
     questions = reading.load_items(items, split, list_names(settings.benchmarks))
     triple = settings.triple.open(recipe.scope)

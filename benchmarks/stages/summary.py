@@ -28,7 +28,7 @@ from benchmarks.tables.findings import Finding, list_budgets, list_duels, read_f
 from benchmarks.tables.official import POOLED
 from benchmarks.tables.pareto import ALL_VARIANTS
 from frism.errors import report_errors
-from frism.files import atomic_write
+from frism.files import atomic_write, read_json
 
 TEMPLATE = Path(__file__).with_name("summary.md.jinja")
 STYLE_SHARE = 0.05  # failures of form rarer than this share are not worth a sentence
@@ -96,6 +96,11 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
         "token_fronts": _list_token_fronts(read_table(tables / "tokens.csv")),
         "sampling": study.engine.sampling,
         "samples": _list_samples(tables / "samples.csv"),
+        "noise": [
+            read_json(path)
+            for path in sorted((tables.parent / "noise").glob("*.json"))
+            if not path.name.endswith(".provenance.json")
+        ],
         "explained": explain_gates(study, tables),
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }

@@ -52,7 +52,8 @@ def run(
     """Ask one owner, a variant or a language model of the triple, and write its scores, costs and provenance.
 
     Args:
-        engine: a local engine whose model answers; without one, a model is loaded for this alone.
+        engine: a local engine whose model answers, or vLLM, which does; without one, a model is loaded for
+            this alone.
 
     Raises UserError for data that are not those of the definitions, and where an answer is missing although
     all are to be `stored`.
@@ -66,13 +67,14 @@ def run(
     triple = settings.triple.open(recipe.scope if recipe else "mat", text_receiver=True)
     model = find_model(triple, None if folder else owner, folder, settings.engine, layout.spectra)
     fingerprint = None
-    if engine is not None and recipe is not None and settings.engine.name in LOCAL:
+    if engine is not None and recipe is not None:
         engine.turn_into(triple, recipe, fitted, layout.spectra)
-        model = replace(model, load=lambda: engine.engine.model)
+        if settings.engine.name in LOCAL:
+            model = replace(model, load=lambda: engine.engine.model)
     if stored:
         model = replace(model, load=_refuse)
         fingerprint = read_json(keys.get_provenance_path(journal)).get("engine")
-    table = ask_questions(model, tasks, settings.engine, journal, fingerprint)
+    table = ask_questions(model, tasks, settings.engine, journal, fingerprint, engine if recipe else None)
     sample = ["sample"] if settings.engine.sampling else []
     costs = table[["variant", "benchmark", "index", *sample, "tokens", "seconds"]]
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))

@@ -65,7 +65,9 @@ def run(
     recipe = None
     if reference is not None:
         recipe = Recipe.from_checkpoint(triple, reference, seed=study.seed, code=code)
-    engine = engine or make_late_engine(triple, recipe, study.engine, items)
+    engine = engine or make_late_engine(
+        triple, recipe, study.engine.at(study.variants[variant].served), items
+    )
     if recipe is not None:
         points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
     else:

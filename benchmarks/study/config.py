@@ -5,14 +5,14 @@ Each section is a file of its own, so that a stage depends on the settings that 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from benchmarks.study.calibration_settings import CalibrationSettings
-from benchmarks.study.engine_settings import LOCAL, EngineName, EngineSettings
+from benchmarks.study.engine_settings import EngineName, EngineSettings
 from benchmarks.study.entry import Entry, Name, list_names
 from benchmarks.study.extends import merge_configs, read_yaml, resolve_extends
 from benchmarks.study.faults import describe_fault
@@ -35,16 +35,6 @@ class StudyEngine(EngineSettings):
 
     name: EngineName
     max_new_tokens: int = Field(ge=1)
-
-    @field_validator("name")
-    @classmethod
-    def _merge_on_load(cls, name: str) -> str:
-        if name not in LOCAL:
-            raise ValueError(
-                f"{name} answers by hand alone (python -m benchmarks.stages.predict), as a study chooses"
-                f" coefficients by an engine that merges on load: set it to {' or '.join(LOCAL)}"
-            )
-        return name
 
 
 class StudyConfig(Section):
@@ -134,6 +124,39 @@ class StudyConfig(Section):
                 "no variant has `method: vlm`, which all others are compared with: add `vlm: {method: vlm}`"
             )
         return self
+
+    @model_validator(mode="after")
+    def _let_servers_have_each_variant(self) -> Self:
+        if fault := next(self._serving_faults(), ""):
+            raise ValueError(fault)
+        return self
+
+    def _serving_faults(self) -> Iterator[str]:
+        elsewhere = self.engine.name == "openai" and not self.engine.serve
+        holders: dict[tuple[str | None, str | None], str] = {}
+        for name, variant in self.variants.items():
+            if variant.served is not None and not elsewhere:
+                yield f"variant {name}: `served` is for variants that engine openai finds elsewhere: drop it"
+            if not elsewhere:
+                continue
+            found = self.engine.at(variant.served)
+            if not (found.address and found.model):
+                yield (
+                    f"variant {name}: engine openai needs the address that serves it and its name there: give"
+                    f" variants.{name}.served, or let the study serve them itself (`engine.serve: vllm`)"
+                )
+            if len(variant.points) > 1:
+                yield (
+                    f"variant {name}: a grid has {len(variant.points)} points and a served model is one: fix"
+                    " its params, or let the study serve them itself (`engine.serve: vllm`)"
+                )
+            place = (found.address, found.model)
+            if place in holders:
+                yield (
+                    f"variant {name}: {found.model} at {found.address} is variant {holders[place]} already:"
+                    f" give variants.{name}.served, or `engine.serve: vllm`"
+                )
+            holders[place] = name
 
     def _reference_fault(self, name: str, reference: str | None) -> str:
         if name in PARENTS:

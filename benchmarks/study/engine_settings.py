@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from benchmarks.study.sampling_settings import SamplingSettings
 from benchmarks.study.section import Section
+from benchmarks.study.vllm_settings import VllmSettings
 from frism.errors import UserError, suggest
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ _OF = {
     "token_budget": ("transformers",),
     "thinking_budget": ("transformers",),
     "device_map": LOCAL,
-    "device": LOCAL,
     "devices": ("transformers", "vllm"),
     "checkpoint": ("vllm",),
+    "vllm": ("vllm", "openai"),
+    "serve": ("openai",),
     "address": ("openai",),
     "model": ("openai",),
     "key_variable": ("openai",),
@@ -36,6 +38,13 @@ _OF = {
     "failures": ("transformers", "vllm", "openai"),
     "sampling": ("transformers", "vllm", "openai"),
 }
+
+
+class Served(Section):
+    """Holds where one variant is served, as far as that differs from the engine's address and model."""
+
+    address: str | None = None
+    model: str | None = None
 
 
 class CountedFailures(Section):
@@ -53,17 +62,20 @@ class EngineSettings(Section):
     name: EngineName = Field(
         "transformers",
         description="transformers: batches, merged on load; vlmeval: VLMEvalKit's own loop, the reference;"
-        " vllm: vLLM on the exported checkpoint; openai: any OpenAI-compatible server",
+        " vllm: vLLM, which turns into one variant after the other in place; openai: any OpenAI-compatible"
+        " server",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="of the weights; with float32 an answer's bytes do not depend on its batch"
     )
-    device: Literal["cpu", "cuda", "auto"] = Field("cpu", description="auto: a GPU where there is one")
+    device: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu", description="where fits run, and local engines; auto: a GPU where there is one"
+    )
     device_map: Literal["auto"] | None = Field(
         None, description="auto: spread a model that is larger than one GPU over all of them"
     )
     devices: int = Field(
-        1, ge=1, description="processes, each with a GPU of its own; vllm: GPUs that share the model"
+        1, ge=1, description="processes that share the questions, each with a GPU of its own"
     )
     batch_size: int = Field(256, ge=1, description="most questions, or samples of them, at a time")
     token_budget: int | None = Field(
@@ -97,6 +109,17 @@ class EngineSettings(Section):
         " (0.6), `top_p` (0.95), `top_k` (all), `on_dev` (false: dev stays greedy) and `seed` (the study's)."
         " null: one answer, decoded greedily",
     )
+    vllm: VllmSettings | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="how vLLM is started, by engine vllm or for `serve: vllm`",
+    )
+    serve: Literal["vllm"] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="vllm: a job starts its server itself and swaps the variants there; then without address"
+        " and model",
+    )
     address: str | None = Field(None, description="the server's base address, as http://localhost:8000/v1")
     model: str | None = Field(None, description="the name under which the server has the checkpoint")
     key_variable: str = Field(
@@ -105,7 +128,9 @@ class EngineSettings(Section):
     retries: int = Field(5, ge=0, description="of a request that fails, with growing pauses")
     timeout: float = Field(600, gt=0, description="seconds that one request may take")
     checkpoint: str | None = Field(
-        None, description="folder of the exported variant; null: it is exported for the run"
+        None,
+        description="folder of one exported variant, loaded as it is; null: V is loaded and turned into the"
+        " variant",
     )
     transparency: Literal["white", "dropped"] = Field(
         "white",
@@ -125,8 +150,12 @@ class EngineSettings(Section):
         for field, engines in _OF.items():
             if self.name not in engines and getattr(self, field) != type(self).model_fields[field].default:
                 raise ValueError(f"{field} is a setting of {' and '.join(engines)}, not of {self.name}")
-        if self.name == "openai" and not (self.address and self.model):
-            raise ValueError("openai needs the server's address and its name for the model")
+        if self.serve and (self.address or self.model):
+            raise ValueError("serve starts a server of its own: drop address and model, or drop serve")
+        if self.vllm and self.name == "openai" and not self.serve:
+            raise ValueError("vllm says how a server is started: add `serve: vllm`, or drop it")
+        if self.checkpoint and self.devices > 1:
+            raise ValueError("checkpoint is one variant by hand: drop devices, or drop checkpoint")
         if isinstance(self.thinking, str) and self.thinking not in THINKING:
             hint = suggest(self.thinking, THINKING) or f" There are: {', '.join(THINKING)}."
             raise ValueError(f"thinking: no convention '{self.thinking}'.{hint}".removesuffix("."))
@@ -135,6 +164,11 @@ class EngineSettings(Section):
         if self.device_map and self.devices > 1:
             raise ValueError("device_map spreads one model over the GPUs: drop devices, or drop device_map")
         return self
+
+    def at(self, served: Served | None) -> Self:
+        """Return the settings for a variant that is served under an address or name of its own."""
+        given = served.model_dump(exclude_none=True) if served is not None else {}
+        return self.model_copy(update=given)
 
     @property
     def samples(self) -> int | None:
@@ -152,6 +186,11 @@ class EngineSettings(Section):
     def tolerated_share(self) -> float | None:
         """Return up to which share of a benchmark's questions may fail; None where one ends the run."""
         return None if self.failures == "fail" else self.failures.count_as_unanswered
+
+    @property
+    def vllm_settings(self) -> VllmSettings:
+        """Return how vLLM is started; its defaults where nothing is said."""
+        return self.vllm or VllmSettings()
 
     @property
     def torch_dtype(self) -> "torch.dtype":

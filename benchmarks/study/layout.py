@@ -52,6 +52,10 @@ class Layout:
         """Return the scores of the text column."""
         return self.root / "text" / f"{owner}.csv"
 
+    def noise(self, variant: str) -> Path:
+        """Return how many answers of a variant differ when it is asked in another order, where it was."""
+        return self.root / "noise" / f"{variant}.json"
+
     def costs(self, stage: str, owner: str) -> Path:
         """Return the seconds and memory that a stage took for a variant."""
         return self.root / "costs" / stage / f"{owner}.tsv"

@@ -6,10 +6,22 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from benchmarks.study.engine_settings import Served
 from benchmarks.study.question_settings import VariantPrompting
 
 
-class VariantConfig(VariantPrompting):
+class ServedVariant(VariantPrompting):
+    """Holds the part of a variant that its answers depend on, beside its weights."""
+
+    served: Served | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="engine openai: where this variant is served, `{address: ..., model: ...}`, as far as it"
+        " differs from the engine's",
+    )
+
+
+class VariantConfig(ServedVariant):
     """Holds one line of `variants`: a method whose coefficients dev chooses, or a finished checkpoint."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

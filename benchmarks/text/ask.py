@@ -10,7 +10,12 @@ import pandas as pd
 import torch
 
 from benchmarks.answering import keys
+from benchmarks.answering.engine import open_engine
+from benchmarks.answering.late_engine import LateEngine
 from benchmarks.answering.sampling import describe_decoding
+from benchmarks.answering.vllm_engine import find_positions
+from benchmarks.answering.vllm_model import check_installed
+from benchmarks.answering.vllm_plan import describe_vllm
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.scoring.repetition import is_repetitive
@@ -18,6 +23,7 @@ from benchmarks.scoring.sample_scores import SAMPLE, add_votes
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.marks import RULE as FAILED
 from benchmarks.text import task_configs
+from benchmarks.text.engine_tower import EngineTower, open_alone
 from benchmarks.text.models import TextModel, choose_device
 from frism.errors import UserError
 from frism.files import sha256_file
@@ -53,6 +59,7 @@ def ask_questions(
     settings: EngineSettings,
     journal: Path,
     decided: Mapping[str, Any] | None = None,
+    engine: LateEngine | None = None,
 ) -> pd.DataFrame:
     """Ask every question and score the answers: a row each (COLUMNS, and seconds).
 
@@ -63,12 +70,24 @@ def ask_questions(
     Args:
         journal: the predictions file that stores the answers; its provenance is written beside it.
         decided: the `fingerprint` of stored answers, where they are checked on another machine.
+        engine: for settings with vLLM, one that is to be this model when it is asked; it stays open. Without
+            it one is opened when an answer is missing, and closed.
 
     Raises UserError when a metric is no number in [0, 1].
     """
     from benchmarks.text import language_model as lm
 
-    def load_tower() -> lm.TowerLM:
+    opened: list[Any] = []
+
+    def load_tower() -> lm.Tower:
+        if runs_vllm(settings):
+            if engine is None:
+                opened.append(_open_engine(model, settings))
+            return EngineTower(
+                opened[0] if engine is None else engine.engine, model.chat.tokenizer,
+                find_positions(model.folder), model.ends, model.chat.find_thoughts(settings.thinking),
+                settings,
+            )  # fmt: skip
         model.chat.tokenizer.padding_side = "left"
         return lm.TowerLM(
             model.load(), model.ends, model.chat.find_thoughts(settings.thinking), settings.sampling,
@@ -84,15 +103,19 @@ def ask_questions(
         model.chat, load_tower, settings, model.origin, decided or describe_engine(model, settings), journal,
         name_question,
     )  # fmt: skip
-    if settings.samples is None:
-        return score_with(model.name, tasks, language_model, chat=True)
-    parts = []
-    for number in range(settings.samples):
-        language_model.sample = number
-        scored = score_with(model.name, tasks, language_model, chat=True)
-        parts.append(scored.assign(**{SAMPLE: number}))
-    # Stable: of every question its samples in order.
-    return add_votes(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
+    try:
+        if settings.samples is None:
+            return score_with(model.name, tasks, language_model, chat=True)
+        parts = []
+        for number in range(settings.samples):
+            language_model.sample = number
+            scored = score_with(model.name, tasks, language_model, chat=True)
+            parts.append(scored.assign(**{SAMPLE: number}))
+        # Stable: of every question its samples in order.
+        return add_votes(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
+    finally:
+        for one in opened:
+            one.close()
 
 
 def score_with(
@@ -127,16 +150,39 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
     """Describe what decides, beside weights and prompts, which tokens come out."""
     from benchmarks.text.language_model import VERSION
 
-    device = choose_device(settings)
+    if runs_vllm(settings):
+        check_installed()
+        found = describe_vllm(settings)
+        kind = "served vllm" if settings.serve else "vllm"
+        about = {"engine": f"text {VERSION} by {kind}", **found}
+        libraries = found["libraries"] | {"lm_eval": version("lm_eval")}
+    else:
+        device = choose_device(settings)
+        about = {
+            "engine": f"text {VERSION}",
+            "dtype": settings.dtype,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        }
+        libraries = {name: version(name) for name in ("torch", "transformers", "lm_eval")}
     kept = model.chat.find_thoughts(settings.thinking).kept
     return {
-        "engine": f"text {VERSION}",
-        "dtype": settings.dtype,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **about,
         "decoding": {**describe_decoding(settings), "ends": sorted(model.ends)},
-        "libraries": {name: version(name) for name in ("torch", "transformers", "lm_eval")},
+        "libraries": libraries,
         **({"thinking": {"kept": list(kept)}} if kept else {}),
     }
+
+
+def runs_vllm(settings: EngineSettings) -> bool:
+    """Tell whether vLLM answers in words, too; what else answers with pictures elsewhere does not."""
+    return settings.name == "vllm" or settings.serve is not None
+
+
+def _open_engine(model: TextModel, settings: EngineSettings) -> Any:
+    if model.variant is None:
+        return open_alone(model.folder, settings, model.ends)
+    triple, recipe, fitted = model.variant
+    return open_engine(triple, recipe, fitted, settings, spectra=model.spectra)
 
 
 def _make_row(

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -35,6 +35,24 @@ from frism.progress import Progress
 log = logging.getLogger(__name__)
 VERSION = 1  # raised when the same model may give other answers
 SPLIT = "test"
+
+
+class Tower(Protocol):
+    """Answers prompts that are written already: `TowerLM`, or `EngineTower`."""
+
+    max_length: int
+
+    def tok_encode(self, text: str) -> list[int]:
+        """Return the ids of a prompt."""
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """Answer lm-eval's requests."""
+
+    def expect(self, prompt: str, seed: int) -> None:
+        """Announce the seed of the next request with this prompt."""
+
+    def take_length(self, prompt: str) -> tuple[int, bool]:
+        """Take the tokens of the next answer to `prompt`, without the end token, and whether it was cut."""
 
 
 class TowerLM(HFLM):
@@ -150,7 +168,7 @@ class JournalledLM(GeneratingLM):
     def __init__(
         self,
         chat: Chat,
-        load: Callable[[], TowerLM],
+        load: Callable[[], Tower],
         settings: EngineSettings,
         origin: Mapping[str, Any],
         fingerprint: Mapping[str, Any],
@@ -162,7 +180,7 @@ class JournalledLM(GeneratingLM):
         self._thoughts = chat.find_thoughts(settings.thinking)
         self._load, self._settings, self._names = load, settings, names
         self._origin, self._fingerprint, self._journal = origin, fingerprint, journal
-        self._tower: TowerLM | None = None
+        self._tower: Tower | None = None
         self.sample: int | None = None
         self.lines: dict[tuple[str, str], predictions.StoredPrediction] = {}
 
@@ -253,7 +271,7 @@ def _find_distinct(ids: torch.Tensor) -> tuple[list[int], list[int]]:
     return first, [number_by_row[row] for row in rows]
 
 
-def _check_room(tower: TowerLM, item: Item) -> None:
+def _check_room(tower: Tower, item: Item) -> None:
     """Raise UserError unless prompt and answer fit, UnanswerableError for a prompt that cannot have any."""
     length, room = len(tower.tok_encode(item.message[0]["value"])), item.max_new_tokens or 0
     check_length(item, length, tower.max_length)

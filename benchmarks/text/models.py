@@ -19,13 +19,21 @@ from frism.triples.triple import Triple
 
 @dataclass(frozen=True)
 class TextModel:
-    """A model that answers text: its name, its chat template, what identifies its weights, how to load it."""
+    """A model that answers text: its name, its chat template, what identifies its weights, how to load it.
+
+    Attributes:
+        folder: with its config. variant: the triple, recipe and coefficients of a VLM; None for a language
+            model. spectra: the folder that keeps spectra.
+    """
 
     name: str
     chat: Chat
     ends: frozenset[int]
     origin: Mapping[str, Any]
     load: Callable[[], Any]
+    folder: Path
+    variant: tuple[Triple, Recipe | None, Fitted] | None = None
+    spectra: Path | None = None
 
 
 def find_model(
@@ -55,7 +63,7 @@ def find_model(
             return (loaded if settings.device_map else loaded.to(choose_device(settings))).eval()
 
         chat = Chat(tokenizer)
-        return TextModel(model, chat, chat.ends(folder), {model: triple.digest[model]}, load_parent)
+        return TextModel(model, chat, chat.ends(folder), {model: triple.digest[model]}, load_parent, folder)
     if (model is None) == (recipe_folder is None) or model not in (None, "vlm"):
         raise UserError("give either --recipe FOLDER or --model base, lrm or vlm.")
     recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, Fitted())
@@ -69,11 +77,14 @@ def find_model(
         lambda: on_load.load(
             triple, recipe, fitted, device=choose_device(settings), spectra=spectra, **placement
         ),
+        home,
+        (triple, recipe, fitted),
+        spectra,
     )
 
 
 def choose_device(settings: EngineSettings) -> torch.device:
-    """Choose where the text column runs: in this process, whatever engine answers questions with pictures."""
+    """Choose where the text column runs, where it runs in this process."""
     if settings.name not in LOCAL:
         settings = settings.model_copy(update={"device": "auto"})
     return settings.torch_device

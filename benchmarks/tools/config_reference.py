@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.variant_config import VariantConfig
+from benchmarks.study.vllm_settings import VllmSettings
 from frism.errors import UserError, report_errors
 from frism.files import atomic_write
 
@@ -35,7 +36,8 @@ def _list_rows(model: type[BaseModel], above: str) -> Iterator[tuple[str, str, s
         if name == "variants":
             yield from _list_rows(VariantConfig, f"{key}.<name>.")
         elif (section := _find_section(field)) is not None:
-            yield from _list_rows(section, f"{key}.") if above == "" else [_make_row(key, model, name, field)]
+            nested = above == "" or section is VllmSettings
+            yield from _list_rows(section, f"{key}.") if nested else [_make_row(key, model, name, field)]
         else:
             yield _make_row(key, model, name, field)
 

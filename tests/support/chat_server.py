@@ -54,6 +54,7 @@ class Chat:
             output = self.model.generate(**inputs, max_new_tokens=body["max_tokens"], do_sample=False)
         new = output[0, inputs["input_ids"].shape[1] :].tolist()
         ended = new[-1] == self.processor.tokenizer.eos_token_id
+        # Servers count the end token.
         skip = body.get("skip_special_tokens", True)
         said = self.processor.tokenizer.decode(new[: len(new) - ended], skip_special_tokens=skip)
         return {
@@ -61,7 +62,7 @@ class Chat:
             "choices": [{"index": 0, "message": {"role": "assistant", "content": said},
                          "finish_reason": "stop" if ended else "length"}],
             "usage": {"prompt_tokens": inputs["input_ids"].shape[1],
-                      "completion_tokens": len(new) - ended, "total_tokens": 0},
+                      "completion_tokens": len(new), "total_tokens": 0},
         }  # fmt: skip
 
     def _part(self, part: dict[str, Any], pictures: list[Image.Image]) -> dict[str, str]:

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 import transformers
-import tsvs
 from PIL import Image
 from tokenizers import pre_tokenizers
 
@@ -29,6 +28,7 @@ from benchmarks.prompting.families import find_family
 from benchmarks.questions import reading, writing
 from benchmarks.registry import lookup
 from benchmarks.study.engine_settings import EngineSettings
+from tests.support import tsvs
 
 SIDE = 448
 SIZES = (1, 8, 32, 64, 128)

@@ -82,15 +82,30 @@ FAULTS = {
         put("variants.other", {"checkpoint": "models/x"}),
         "variants.other.checkpoint models/x holds no config.json",
     ),
-    "an engine that no study can run with": (
-        put("engine", {"name": "vllm", "max_new_tokens": 8}),
-        "engine.name: vllm answers by hand alone",
-        "set it to transformers or vlmeval.",
+    "an export for all variants": (
+        put("engine", {"name": "vllm", "max_new_tokens": 8, "checkpoint": "exported"}),
+        "engine.checkpoint is one variant by hand",
     ),
-    "a server for an engine": (
+    "a server without an address": (
+        put("engine", {"name": "openai", "max_new_tokens": 8, "model": "m"}),
+        "variant vlm: engine openai needs the address that serves it",
+        "variants.vlm.served",
+    ),
+    "a server's model for two variants": (
         put("engine", {"name": "openai", "max_new_tokens": 8, "address": "http://x/v1", "model": "m"}),
-        "engine.name: openai answers by hand alone",
-        "set it to transformers or vlmeval.",
+        "engine.serve: vllm",
+    ),
+    "a server's address and one of its own": (
+        put("engine", {"name": "openai", "max_new_tokens": 8, "serve": "vllm", "model": "m"}),
+        "serve starts a server of its own: drop address and model",
+    ),
+    "served without a server": (
+        put("variants.vlm", {"method": "vlm", "served": {"model": "m"}}),
+        "variant vlm: `served` is for variants that engine openai finds elsewhere",
+    ),
+    "vLLM's settings for another engine": (
+        put("engine", {"name": "transformers", "max_new_tokens": 8, "vllm": {"max_num_seqs": 8}}),
+        "vllm is a setting of vllm and openai, not of transformers",
     ),
     "extends nothing": (put("extends", "nowhere.yaml"), "nowhere.yaml (No such file"),
     "bad study name": (put("study", "My study"), "study is 'My study': use lower-case letters"),

@@ -2,9 +2,9 @@
 
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.entry import Entry
-from benchmarks.study.question_settings import VariantPrompting
 from benchmarks.study.section import Slice
 from benchmarks.study.triple_settings import TripleSettings
+from benchmarks.study.variant_config import ServedVariant
 
 
 class PredictSlice(Slice):
@@ -13,4 +13,4 @@ class PredictSlice(Slice):
     triple: TripleSettings
     engine: EngineSettings
     benchmarks: tuple[Entry, ...]
-    variants: dict[str, VariantPrompting]
+    variants: dict[str, ServedVariant]

@@ -309,3 +309,15 @@ def test_questions_that_could_not_be_answered_are_in_a_table_and_in_words(result
         shutil.copytree(results / name, own / name)
     build(own, study, own / "tables")
     assert not list((own / "tables").glob("failures*")), "the table of an earlier run goes"
+
+
+def test_the_engines_noise_is_named_where_it_was_measured(study, own):
+    before = render(study, own, [])
+    assert "The engine's noise" not in before
+    (own.parent / "noise").mkdir()
+    floor = {"variant": "inject", "n": 200, "answers": 7, "scores": 3, "benchmarks": {}}
+    (own.parent / "noise" / "inject.json").write_text(json.dumps(floor))
+    after = render(study, own, [])
+    said = [line for line in after.splitlines() if line not in before.splitlines()]
+    assert said[0].endswith("`inject` gave 7 other answers and 3 other scores to 200")
+    assert said[1].startswith("questions (1.50 %)") and len(said) == 2
