@@ -31,18 +31,20 @@ from frism.errors import UserError, report_errors
 from frism.method.recipe import Recipe
 
 
-def run(record: Path, codes: Mapping[str, str]) -> None:
+def run(record: Path, codes: Mapping[str, str], *, oracle: bool = False) -> None:
     """Take variants through dev, test and text, one after the other.
 
     Args:
         record: the study's record, study.json.
         codes: by variant, in the order to go, the digest of the code that fits and merges it, which is part
             of its recipe.
+        oracle: whether every grid point answers the test questions, too, for the table of that name.
 
     Raises UserError for a variant that cannot be made or asked.
     """
     study, test = TuneSlice.read(record), PredictSlice.read(record)
-    stages = ("tune", "predict", "text") if TextSlice.read(record).text else ("tune", "predict")
+    asked = {"text": bool(TextSlice.read(record).text), "oracle": oracle}
+    stages = [stage for stage in ("tune", "predict", "oracle", "text") if asked.get(stage, True)]
     # Where dev is answered otherwise (greedily, and test by samples), an engine answers either or.
     rounds = [stages] if study.engine == test.engine else [stages[:1], stages[1:]]
     turns = Turns(record, test.engine)
@@ -78,6 +80,10 @@ class Turns:
                     tune.run(TuneSlice.read(self.record), variant, self.layout, code, engine)
                 elif stage == "predict":
                     answer_test(self.record, variant, self.layout, engine)
+                    publish(self.layout.journal(variant), self.layout.predictions(variant))
+                elif stage == "oracle":
+                    for point in range(len(TuneSlice.read(self.record).variants[variant].points)):
+                        answer_test(self.record, variant, self.layout, engine, point)
                 else:
                     text.ask(TextSlice.read(self.record), variant, self.layout, engine)
 
@@ -106,23 +112,28 @@ class Turns:
         return self._engine
 
 
-def answer_test(record: Path, variant: str, layout: Layout, engine: LateEngine) -> None:
-    """Answer the test questions with a tuned variant."""
-    study, journal = PredictSlice.read(record), layout.journal(variant)
+def answer_test(
+    record: Path, variant: str, layout: Layout, engine: LateEngine, point: int | None = None
+) -> None:
+    """Answer the test questions with a tuned variant, or with one point of its grid."""
+    study = PredictSlice.read(record)
+    journal = layout.journal(variant) if point is None else layout.journal(str(point), f"points/{variant}")
     settings = study.engine.at(study.variants[variant].served)
     journal.parent.mkdir(parents=True, exist_ok=True)
     if settings.name == "transformers" and settings.devices > 1:
         engine.close()
-        multi_gpu.predict_in_parts({"study": record, "variant": variant, "split": "test"}, settings, journal)
+        options = {"study": record, "variant": variant, "split": "test"}
+        multi_gpu.predict_in_parts(
+            options if point is None else {**options, "point": point}, settings, journal
+        )
     else:
         items = layout.items(find_variant(study.variants, variant))
-        recipe, fitted = Recipe.load(layout.variant(variant))
+        recipe, fitted = Recipe.load(layout.variant(variant, point))
         questions = reading.load_items(items, "test", list_names(study.benchmarks))
         triple = study.triple.open(recipe.scope)
         predict(
             triple, recipe, fitted, questions, settings, items, journal, spectra=layout.spectra, engine=engine
         )
-    publish(journal, layout.predictions(variant))
 
 
 @report_errors()
@@ -130,6 +141,9 @@ def main(
     study: StudyFile,
     variant: Annotated[list[str], typer.Option(help="a variant of the study; may be given several times")],
     code: Annotated[list[str], typer.Option(help="digest of the code that makes it, for each")],
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="every grid point answers the test questions")
+    ] = False,
 ) -> None:
     """Fit variants, choose their coefficients, and answer all questions with them."""
     begin(variant[0])
@@ -137,7 +151,7 @@ def main(
         raise UserError(
             f"{len(variant)} variants with {len(code)} digests: give one --code for each --variant."
         )
-    run(study, dict(zip(variant, code, strict=True)))
+    run(study, dict(zip(variant, code, strict=True)), oracle=oracle)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def ask_questions(
     opened: list[Any] = []
 
     def load_tower() -> lm.Tower:
-        if runs_vllm(settings):
+        if settings.runs_vllm:
             if engine is None:
                 opened.append(_open_engine(model, settings))
             return EngineTower(
@@ -150,7 +150,7 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
     """Describe what decides, beside weights and prompts, which tokens come out."""
     from benchmarks.text.language_model import VERSION
 
-    if runs_vllm(settings):
+    if settings.runs_vllm:
         check_installed()
         found = describe_vllm(settings)
         kind = "served vllm" if settings.serve else "vllm"
@@ -171,11 +171,6 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
         "libraries": libraries,
         **({"thinking": {"kept": list(kept)}} if kept else {}),
     }
-
-
-def runs_vllm(settings: EngineSettings) -> bool:
-    """Tell whether vLLM answers in words, too; what else answers with pictures elsewhere does not."""
-    return settings.name == "vllm" or settings.serve is not None
 
 
 def _open_engine(model: TextModel, settings: EngineSettings) -> Any:
