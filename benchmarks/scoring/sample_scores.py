@@ -1,6 +1,7 @@
 """Score several samples per question: each sample as an answer of its own, and which of them say the same."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -66,20 +67,13 @@ def _average_totals(
     drawn: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]],
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Average VLMEvalKit's totals, {benchmark: {reading: {name: total}}}, over the samples that have them."""
-    frame = pd.DataFrame(
-        [
-            (benchmark, reading, name, total)
-            for official in drawn
-            for benchmark, readings in official.items()
-            for reading, totals in readings.items()
-            for name, total in totals.items()
-        ],
-        columns=["benchmark", "reading", "name", "total"],
-    )
-    averaged: dict[str, dict[str, dict[str, float]]] = {
-        benchmark: {reading: {} for reading in readings} for benchmark, readings in drawn[0].items()
-    }
-    means = frame.groupby(["benchmark", "reading", "name"], sort=False)["total"].mean().reset_index()
-    for benchmark, reading, name, total in means.itertuples(index=False):
-        averaged[str(benchmark)].setdefault(str(reading), {})[str(name)] = round(float(total), 10)
+    averaged: dict[str, dict[str, dict[str, float]]] = {}
+    for benchmark, readings in drawn[0].items():
+        averaged[benchmark] = {}
+        for reading in readings:
+            each = [official[benchmark].get(reading, {}) for official in drawn]
+            names = dict.fromkeys(name for totals in each for name in totals)
+            averaged[benchmark][reading] = {
+                name: round(fmean(totals[name] for totals in each if name in totals), 10) for name in names
+            }
     return averaged
