@@ -165,6 +165,7 @@ def test_variants_take_turns_in_one_process(
         answer.run(other, {variant: "c"})
     loads = count_loads(monkeypatch)
     answer.run(study, dict.fromkeys(variants, "c"))
+    assert (alone.variant("released", 0) / "recipe.json").is_file(), "the oracle asks points"
     assert len(loads) == 4, "V, V as learner, V again for frism and its control, the checkpoint"
     assert list_results(Layout.beside(study).root) == list_results(alone.root)
 
