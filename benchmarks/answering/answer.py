@@ -10,6 +10,7 @@ from benchmarks.answering.engine import describe_origin, open_engine, plan_engin
 from benchmarks.answering.failures import Tolerance, describe_kinds
 from benchmarks.answering.late_engine import Engine, LateEngine
 from benchmarks.answering.predictions import PredictionStore, open_store
+from benchmarks.answering.sampling import list_samples
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
 from frism.method.fitted import Fitted
@@ -46,7 +47,7 @@ def predict(
     engine = engine or make_late_engine(triple, recipe, settings, folder)
     engine.turn_into(triple, recipe, fitted, spectra)
     origin = describe_origin(triple, recipe)
-    everything = [item for group in items.values() for item in group]
+    everything = list_samples((item for group in items.values() for item in group), settings.samples)
     tolerance = Tolerance.over(settings.tolerated_share, everything)
     plan, batches = engine.group(everything, origin, out, tolerance, part)
     wanted = {key for batch in batches for key in batch.keys}

@@ -1,18 +1,21 @@
-"""Decode a batch greedily with any model of transformers, following the model's own rules.
+"""Decode a batch with any model of transformers, greedily or by samples, following the model's own rules.
 
-Token for token what `generate` gives, but finished rows leave the batch, and appending to the cache copies
-nothing. How positions are counted and masks extended is asked of the model, so families that do it in their
-own way (cross-attention, two-part masks, three-part positions) need no case here.
+Greedily it is token for token what `generate` gives, but finished rows leave the batch, and appending to the
+cache copies nothing. How positions are counted and masks extended is asked of the model, so families that do
+it in their own way (cross-attention, two-part masks, three-part positions) need no case here.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.answering.key_value_cache import make_cache
+from benchmarks.answering.token_sampler import TokenSampler
 from frism.distillation.collation import PER_TOKEN
 
 # Finished rows are dropped when at most this share is still running: copying the cache costs too.
@@ -21,9 +24,24 @@ KEEP = 0.8
 _EVERY_STEP = (*PER_TOKEN, "position_ids")
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """Says what is put into an answer that has `after` tokens: `choose` of these, maybe nothing."""
+
+    after: int
+    choose: Callable[[Sequence[int]], Sequence[int]]
+
+
 @torch.inference_mode()
 def decode(
-    model: Any, inputs: Mapping[str, Any], *, max_new_tokens: Sequence[int], ends: frozenset[int]
+    model: Any,
+    inputs: Mapping[str, Any],
+    *,
+    max_new_tokens: Sequence[int],
+    ends: frozenset[int],
+    prompts: Sequence[int] | None = None,
+    sampler: TokenSampler | None = None,
+    interruption: Interruption | None = None,
 ) -> list[list[int]]:
     """Generate every row's new tokens, up to and with the first end token.
 
@@ -33,6 +51,10 @@ def decode(
             and on the model's device; without `position_ids` the model counts them itself.
         max_new_tokens: the most new tokens, for each row.
         ends: ids of end tokens.
+        prompts: which prompt each row answers, where several rows answer one: it is read once for all of
+            them. None: a row per prompt.
+        sampler: draws the rows' tokens; None takes the likeliest.
+        interruption: puts tokens into answers at some length; None puts in none.
     """
     state = dict(inputs)
     ids: Tensor = state.pop("input_ids")
@@ -43,33 +65,50 @@ def decode(
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         state["logits_to_keep"] = 1  # of a long prompt's logits only the last row counts
     stop = torch.tensor(sorted(ends), dtype=torch.long, device=ids.device)
-    rows = list(range(len(ids)))  # which rows are still in the batch
+    rows = list(range(len(max_new_tokens)))  # which rows are still in the batch
+    spread = None if prompts is None else torch.tensor(prompts, dtype=torch.long, device=ids.device)
     answers: list[list[int]] = [[] for _ in rows]
     done = torch.zeros(len(rows), dtype=torch.bool, device=ids.device)
+    put: dict[int, deque[int]] = {}  # by row, tokens to come that are not the model's
     for step in range(1, max(max_new_tokens) + 1):
         first = step == 1
         step_inputs = model.prepare_inputs_for_generation(
             ids, next_sequence_length=None if first else 1, is_first_iteration=first, **state
         )
         outputs = model(**step_inputs, return_dict=True)
-        tokens = outputs.logits[:, -1].float().argmax(-1)
+        logits = outputs.logits[:, -1].float()
+        if first and spread is not None:
+            logits = logits[spread]
+        tokens = logits.argmax(-1) if sampler is None else sampler.choose(logits, rows, step - 1)
+        given = torch.zeros_like(done)
+        for place, row in enumerate(rows if put else ()):
+            if put.get(row):
+                tokens[place], given[place] = put[row].popleft(), True
         for row, token, finished in zip(rows, tokens.tolist(), done.tolist(), strict=True):
             if not finished:
                 answers[row].append(token)
-        done = done | torch.isin(tokens, stop)
+        done = done | (torch.isin(tokens, stop) & ~given)
+        if interruption is not None and step == interruption.after:
+            for row, finished in zip(rows, done.tolist(), strict=True):
+                if not finished:
+                    put[row] = deque(interruption.choose(answers[row]))
         if step in max_new_tokens:
             done = done | torch.tensor([max_new_tokens[row] <= step for row in rows], device=done.device)
         running = int((~done).sum())
         if running == 0:
             break
         state = model._update_model_kwargs_for_generation(outputs, state, is_encoder_decoder=False)
-        ids = torch.cat([ids, tokens[:, None]], dim=1)
         if first:
             state = {
                 name: value
                 for name, value in state.items()
                 if name in _EVERY_STEP or name in ("past_key_values", "use_cache", "logits_to_keep")
             }
+            if spread is not None:
+                cache.batch_select_indices(spread)
+                state = {name: _select(name, value, spread) for name, value in state.items()}
+                ids = ids[spread]
+        ids = torch.cat([ids, tokens[:, None]], dim=1)
         if running <= KEEP * len(done):
             unfinished = (~done).nonzero().squeeze(-1)
             cache.batch_select_indices(unfinished)

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -86,13 +86,18 @@ class EnginePool(VllmPlan):
             raise
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words; see `VllmEngine.complete`."""
         self._start()
         total = len(self._members)
         for number, member in enumerate(self._members):
-            member.send("complete", prompts[number::total], limits[number::total], list(ends))
+            how = drawn[number::total] if drawn is not None else None
+            member.send("complete", prompts[number::total], limits[number::total], list(ends), how)
         parts = [member.receive() for member in self._members]
         return [parts[number % total][number // total] for number in range(len(prompts))]
 

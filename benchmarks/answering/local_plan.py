@@ -8,6 +8,7 @@ from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.inputs import count_prompt_tokens, fingerprint_processor
 from benchmarks.answering.model_facts import ModelFacts
+from benchmarks.answering.sampling import describe_decoding
 from benchmarks.answering.thoughts import find_thoughts
 from benchmarks.prompting.families import Family, find_family
 from benchmarks.questions.item import Item
@@ -48,7 +49,7 @@ class LocalPlan:
             "batch_size": self.settings.batch_size,
             "token_budget": self.settings.token_budget,
             "decoding": {
-                "greedy": True,
+                **describe_decoding(self.settings),
                 "max_new_tokens": self.settings.max_new_tokens,
                 "ends": sorted(self.ends),
             },

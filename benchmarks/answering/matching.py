@@ -1,4 +1,4 @@
-"""Match predictions to the questions that they answer."""
+"""Match predictions to the questions, or samples of them, that they answer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,20 +12,21 @@ def match_predictions(
     items: Mapping[str, Sequence[Item]], lines: Sequence[prediction_files.StoredPrediction], path: Path
 ) -> dict[str, list[prediction_files.StoredPrediction]]:
     """Return every item's prediction. Raises UserError for one missing, doubled or of another item."""
-    by_question: dict[tuple[str, str], prediction_files.StoredPrediction] = {}
+    by_question: dict[tuple[str, str, int | None], prediction_files.StoredPrediction] = {}
     for line in lines:
-        if by_question.setdefault((line.benchmark, line.index), line) is not line:
+        if by_question.setdefault((line.benchmark, line.index, line.sample), line) is not line:
             raise UserError(f"{path} answers question {line.index} of {line.benchmark} twice: predict again.")
     result: dict[str, list[prediction_files.StoredPrediction]] = {}
     for name, questions in items.items():
         result[name] = []
         for item in questions:
-            if (name, item.index) not in by_question:
+            if (name, item.index, item.sample) not in by_question:
+                answer = "the answer" if item.sample is None else f"answer {item.sample}"
                 raise UserError(
-                    f"{path} lacks the answer to question {item.index} of {name}: run"
+                    f"{path} lacks {answer} to question {item.index} of {name}: run"
                     " python -m benchmarks.stages.predict first."
                 )
-            line = by_question[name, item.index]
+            line = by_question[name, item.index, item.sample]
             if line.item != item.content:
                 raise UserError(
                     f"{path} answers a question {item.index} of {name} that differs from the one in"

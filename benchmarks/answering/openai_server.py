@@ -1,6 +1,7 @@
 """Answer through any OpenAI-compatible server: the exported checkpoint answers behind an address.
 
-Pictures go as PNG data URLs, brought within the family's limits; temperature 0. What the server runs is the
+Pictures go as PNG data URLs, brought within the family's limits; temperature 0, or a request with a seed of
+its own per sample. What the server runs is the
 user's word: predictions are keyed by the variant's weights and by address and model name.
 """
 
@@ -22,6 +23,7 @@ from benchmarks.answering.batching import Batch
 from benchmarks.answering.cost import Cost
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import list_parts, resize_pictures
+from benchmarks.answering.sampling import describe_decoding, make_request
 from benchmarks.answering.server_message import read_message
 from benchmarks.answering.thoughts import Thoughts
 from benchmarks.prompting.families import Family
@@ -62,8 +64,7 @@ class OpenAIPlan:
             "address": self.settings.address,
             "model": self.settings.model,
             "decoding": {
-                "greedy": True,
-                "temperature": 0,
+                **describe_decoding(self.settings, temperature=0),
                 "max_new_tokens": self.settings.max_new_tokens,
             },
             "family": self.family.fingerprint(),
@@ -149,11 +150,14 @@ class OpenAIServer(OpenAIPlan):
     def _ask(self, item: Item, key: str) -> Prediction:
         start = time.perf_counter()
         messages, further = self._conversation(item)
+        drawn = make_request(item, self.settings)
+        if "top_k" in drawn:  # no argument of the client
+            further = {**(further or {}), "top_k": drawn.pop("top_k")}
         try:
             reply = self._client.chat.completions.create(
                 model=self.settings.model or "",
                 messages=messages,
-                temperature=0,
+                **drawn,
                 max_tokens=batching.get_token_limit(item, self.settings),
                 extra_body=further,
             )

@@ -52,7 +52,8 @@ class StoredPrediction:
 
     `key` identifies everything that it depends on, `item` the question; `sum` is 16 hex digits of all other
     fields. Of an answer made elsewhere tokens, truncated and seconds may be unknown: None. `failure` and
-    `reason` are written for questions alone that could not be answered.
+    `reason` are written for questions alone that could not be answered, `sample` for answers of which a
+    question has several.
     """
 
     key: str
@@ -65,6 +66,7 @@ class StoredPrediction:
     seconds: float | None
     failure: str = ""
     reason: str = ""
+    sample: int | None = None
     sum: str = ""
 
     @classmethod
@@ -81,6 +83,7 @@ class StoredPrediction:
             "truncated": prediction.truncated,
             "seconds": seconds,
             **({"failure": prediction.failure, "reason": prediction.reason} if prediction.failure else {}),
+            **({} if item.sample is None else {"sample": item.sample}),
         }
         return cls(**fields, sum=compute_checksum(fields))  # type: ignore[arg-type]
 
@@ -96,8 +99,9 @@ def compute_checksum(fields: Mapping[str, Any]) -> str:
 
 
 def _leave_out_unset(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what only failures have, so that an answer's line is what it was before there were any."""
-    return {name: value for name, value in fields.items() if value or name not in ("failure", "reason")}
+    """Leave out what only failures and samples have, so that other lines are what they were without any."""
+    unset = {"failure": "", "reason": "", "sample": None}
+    return {name: value for name, value in fields.items() if name not in unset or value != unset[name]}
 
 
 def read_predictions(path: str | Path) -> list[StoredPrediction]:

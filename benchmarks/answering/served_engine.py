@@ -82,10 +82,14 @@ class ServedEngine(ServedPlan):
             yield predictions
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words; see `VllmEngine.complete`."""
-        return self.server.complete(prompts, limits, ends)
+        return self.server.complete(prompts, limits, ends, drawn)
 
     def close(self) -> None:
         """End the server; what is asked next starts it again, as the same variant."""
@@ -103,13 +107,13 @@ class _Client(OpenAIServer):
         self._plan, self._checked = plan, checked
         self.extra: Mapping[str, Any] = {
             **OpenAIServer.extra,
-            "stop_token_ids": sorted(plan.ends), "ignore_eos": True, "return_token_ids": True, "seed": 0,
+            "stop_token_ids": sorted(plan.ends), "ignore_eos": True, "return_token_ids": True,
         }  # fmt: skip
 
     def _read(self, item: Item, reply: Any) -> tuple[str, int, bool]:
         choice = reply.choices[0]
         tokens, truncated = list(choice.token_ids), choice.finish_reason == "length"
-        if item.content not in self._checked:
+        if item.question.content not in self._checked:
             refuse_other_prompt(self._plan, item, read_prompt(self._plan, item), list(reply.prompt_token_ids))
-            self._checked.add(item.content)
+            self._checked.add(item.question.content)
         return self._plan.decode(tokens), len(tokens) - (not truncated), truncated

@@ -5,16 +5,19 @@ A cut chain of thought whose opening tag is lost would be read as an answer.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
 
+from benchmarks.answering.decoding import Interruption
 from benchmarks.answering.rendering import render_text
 from benchmarks.prompting import thinking
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
+from frism.errors import UserError
 
 _THINK = ("<think>", "</think>")
 _QUESTION = Item("", "", "", ({"type": "text", "value": "?"},), "", (), Path())
@@ -59,6 +62,26 @@ class Thoughts:
     def restore(self, raw: str) -> str:
         """Put back the tag that the prompt opened, and translate."""
         return thinking.add_opening(self.translate(self.opening), self.translate(raw))
+
+    def close(self, tokenizer: Any, tokens: Sequence[int]) -> list[int]:
+        """Return the ids of the tag that ends the thought that an answer's tokens are in; none in none.
+
+        Raises UserError for a tokenizer that cannot write the tag.
+        """
+        raw = self.wrap(tokenizer).decode(list(tokens), skip_special_tokens=True)
+        known = thinking.find_closing(self.restore(raw))
+        tag = self.own[1] if self.own and known == _THINK[1] else known
+        ids: list[int] = tokenizer(tag, add_special_tokens=False).input_ids if tag else []
+        if tag not in tokenizer.decode(ids, skip_special_tokens=False):
+            raise UserError(
+                f"the tokenizer in {tokenizer.name_or_path} cannot write '{tag}', which ends the thoughts of"
+                " its model: drop engine.thinking_budget."
+            )
+        return ids
+
+    def limit(self, tokenizer: Any, budget: int | None) -> Interruption | None:
+        """Return what ends a thought that an answer is in after `budget` tokens; None without a budget."""
+        return None if budget is None else Interruption(budget, partial(self.close, tokenizer))
 
     def wrap(self, tokenizer: Any) -> Any:
         """Return the tokenizer, or one that keeps the tags when it leaves out special tokens."""

@@ -1,4 +1,4 @@
-"""Decode greedily in batches with a local transformers model: the default engine."""
+"""Decode in batches with a local transformers model, greedily or by samples: the default engine."""
 
 import resource
 import time
@@ -16,6 +16,8 @@ from benchmarks.answering.inputs import Preparer
 from benchmarks.answering.local_plan import LocalPlan
 from benchmarks.answering.model_facts import ModelFacts
 from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.sampling import make_seed
+from benchmarks.answering.token_sampler import TokenSampler
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
@@ -86,8 +88,8 @@ class TransformersEngine(LocalPlan):
         except UnanswerableError:
             if self.settings.tolerated_share is None:
                 raise
-            failures = self.preparer.find_failures(items)
-            items = [item for item in items if item.content not in failures]
+            failures = self.preparer.find_failures(_list_questions(items))
+            items = [item for item in items if item.question.content not in failures]
             tokens, parts = self._answer_in_memory(items) if items else ([], 1)
         texts = self._decode(tokens)
         seconds = time.perf_counter() - start
@@ -105,8 +107,8 @@ class TransformersEngine(LocalPlan):
         answered = iter(zip(tokens, texts, new, strict=True))
         predictions = []
         for item, key in zip(batch.items, batch.keys, strict=True):
-            if item.content in failures:
-                predictions.append(Prediction.failed(item, key, failures[item.content]))
+            if item.question.content in failures:
+                predictions.append(Prediction.failed(item, key, failures[item.question.content]))
             else:
                 row, text, count = next(answered)
                 cut = row[-1] not in self.ends
@@ -117,7 +119,7 @@ class TransformersEngine(LocalPlan):
         """Answer batches in order; the next one's pictures are prepared meanwhile."""
         for number, batch in enumerate(batches):
             for following in batches[number + 1 : number + 2]:
-                self.preparer.announce(following.items)
+                self.preparer.announce(_list_questions(following.items))
             yield self.answer(batch)
 
     def generate(
@@ -153,17 +155,44 @@ class TransformersEngine(LocalPlan):
             indices = [i for i, item in enumerate(items) if bool(item.images) is with_pictures]
             if indices:
                 part = [items[i] for i in indices]
-                limits = [batching.get_token_limit(item, self.settings) for item in part]
-                inputs = self.preparer.prepare(part)
-                rows = decode(self.model, inputs, max_new_tokens=limits, ends=self.ends)
-                answers.update(zip(indices, rows, strict=True))
+                answers.update(zip(indices, self._decode_rows(part), strict=True))
         return [answers[i] for i in range(len(items))]
+
+    def _decode_rows(self, items: Sequence[Item]) -> list[list[int]]:
+        """Return every item's new tokens; the prompt of a question is read once for all of its samples."""
+        limits = [batching.get_token_limit(item, self.settings) for item in items]
+        sampling, questions = self.settings.sampling, _list_questions(items)
+        drawn: dict[str, Any] = {}
+        if sampling is not None:
+            seeds = [make_seed(item, self.settings) or 0 for item in items]
+            number_by_content = {question.content: number for number, question in enumerate(questions)}
+            drawn = {
+                "prompts": [number_by_content[item.question.content] for item in items],
+                "sampler": TokenSampler(sampling, seeds, max(limits)),
+            }
+        inputs = self.preparer.prepare(questions)
+        return decode(
+            self.model,
+            inputs,
+            max_new_tokens=limits,
+            ends=self.ends,
+            interruption=self.thoughts.limit(self.processor.tokenizer, self.settings.thinking_budget),
+            **drawn,
+        )
 
     def _decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
         tidy = {"clean_up_tokenization_spaces": False} if self.family.verbatim else {}
         tokenizer = self.thoughts.wrap(self.processor.tokenizer)
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True, **tidy)
         return [self.thoughts.restore(text.strip() if self.family.stripped else text) for text in texts]
+
+
+def _list_questions(items: Iterable[Item]) -> list[Item]:
+    """List the questions that items are samples of, each once; items that are none as they are."""
+    items = list(items)
+    if all(item.sample is None for item in items):
+        return items
+    return list({item.question.content: item.question for item in items}.values())
 
 
 def _memory_ran_out(error: BaseException) -> bool:

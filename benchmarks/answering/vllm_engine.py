@@ -1,7 +1,7 @@
 """Answer with vLLM: V turned into one variant after the other in place, prompts as the default engine's."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from benchmarks.answering.lookahead import Lookahead
 from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import processor_options, render_text, resize_pictures
-from benchmarks.answering.vllm_model import Reply, Request, VllmModel
+from benchmarks.answering.sampling import make_request
+from benchmarks.answering.vllm_model import GREEDY, Reply, Request, VllmModel
 from benchmarks.answering.vllm_plan import VllmPlan
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
@@ -70,6 +71,7 @@ class VllmEngine(VllmPlan):
         )  # fmt: skip
         self.costs: list[Cost] = []
         self._checked: set[str] = set()  # contents of items whose prompts vLLM reads as the processor does
+        self._expected: dict[str, list[int]] = {}  # prompts that vLLM has not read yet
         self._ahead = Lookahead(self._prepare, settings.workers)
 
     def become(
@@ -118,14 +120,19 @@ class VllmEngine(VllmPlan):
             start = time.perf_counter()
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words, given as token ids: the new ids, and whether the limit cut them.
 
         Args:
             ends: ids of the tokens that end an answer; an answer that ended has its own as its last.
+            drawn: how the tokens of each are chosen (`sampling.make_request`); None: greedily.
         """
-        return complete(self.model, prompts, limits, ends)
+        return complete(self.model, prompts, limits, ends, drawn)
 
     def close(self) -> None:
         """End vLLM and free its memory; what is asked next starts it again, as the same variant."""
@@ -142,9 +149,10 @@ class VllmEngine(VllmPlan):
     def _prepare(self, item: Item) -> Prepared:
         """Make vLLM's request. Raises UnanswerableError for a bad picture and a prompt that is too long."""
         text, pictures, further = render_prompt(self, item)
-        expected = None
-        if item.content not in self._checked:
-            expected = read_prompt(self, item, (text, pictures, further))
+        expected, question = None, item.question.content
+        if question not in self._checked:
+            expected = self._expected.get(question) or read_prompt(self, item, (text, pictures, further))
+            self._expected[question] = expected  # its other samples have the same
             limit = self.model.length or self.model.positions
             if limit is not None:  # vLLM would refuse all that it is asked with
                 check_length(item, len(expected), limit)
@@ -152,7 +160,8 @@ class VllmEngine(VllmPlan):
         prompt: dict[str, Any] = {"prompt": text}
         if pictures:
             prompt |= {"multi_modal_data": {"image": pictures}, "mm_processor_kwargs": further}
-        request = Request(prompt, batching.get_token_limit(item, self.settings), special)
+        room = batching.get_token_limit(item, self.settings)
+        request = Request(prompt, room, special, drawn=make_request(item, self.settings))
         return Prepared(request, expected)
 
     def _predict(
@@ -160,7 +169,8 @@ class VllmEngine(VllmPlan):
     ) -> Prediction:
         if prompt is not None:
             refuse_other_prompt(self, item, prompt, reply.prompt)
-        self._checked.add(item.content)
+        self._checked.add(item.question.content)
+        self._expected.pop(item.question.content, None)
         return Prediction(item, key, self.decode(reply.tokens), reply.length, reply.truncated, seconds)
 
 
@@ -210,10 +220,14 @@ class VllmCompleter:
         self.model = VllmModel(folder, settings, ends, positions, pictures=False)
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts; see `VllmEngine.complete`."""
-        return complete(self.model, prompts, limits, ends)
+        return complete(self.model, prompts, limits, ends, drawn)
 
     def close(self) -> None:
         """End vLLM."""
@@ -221,13 +235,17 @@ class VllmCompleter:
 
 
 def complete(
-    model: VllmModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+    model: VllmModel,
+    prompts: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    ends: Sequence[int],
+    drawn: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[tuple[list[int], bool]]:
     """Let vLLM go on with prompts in words; see `VllmEngine.complete`."""
     model.reserve(max((len(p) + n for p, n in zip(prompts, limits, strict=True)), default=1))
     requests = [
-        Request({"prompt_token_ids": list(prompt)}, limit, ends=tuple(ends))
-        for prompt, limit in zip(prompts, limits, strict=True)
+        Request({"prompt_token_ids": list(prompt)}, limit, ends=tuple(ends), drawn=how)
+        for prompt, limit, how in zip(prompts, limits, drawn or [GREEDY] * len(prompts), strict=True)
     ]
     replies = next(model.generate([requests]), [])
     return [(reply.tokens, reply.truncated) for reply in replies]

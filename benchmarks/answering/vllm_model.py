@@ -3,9 +3,9 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from frism.triples.triple import Triple
 log = logging.getLogger(__name__)
 PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
 WORKER = "benchmarks.answering.vllm_worker.VariantWorker"
+GREEDY: Mapping[str, Any] = {"temperature": 0}
 _STEP = 1024  # lengths are rounded up to its multiples: a few longer questions restart nothing
 _GRACE = 2.0  # seconds: nothing is lost that lies in vLLM's processes
 
@@ -41,13 +42,15 @@ class Reply:
 class Request:
     """Holds one prompt as `vllm.LLM` takes it, the most new tokens, and whether special tokens are added.
 
-    `ends` are the ids at which this answer ends; none: those of the model.
+    `ends` are the ids at which this answer ends; none: those of the model. `drawn` says how its tokens are
+    chosen, as `benchmarks.answering.sampling.make_request` does.
     """
 
     prompt: dict[str, Any]
     limit: int
     add_special_tokens: bool = True
     ends: tuple[int, ...] = ()
+    drawn: Mapping[str, Any] = field(default_factory=lambda: GREEDY)
 
 
 class VllmModel:
@@ -105,7 +108,7 @@ class VllmModel:
             self._swapper.swap(self)
 
     def generate(self, batches: Iterable[Sequence[Request]]) -> Iterator[list[Reply]]:
-        """Answer batches greedily, in order; the next ones are under way before one is finished.
+        """Answer batches in order; the next ones are under way before one is finished.
 
         Raises UserError after a failed swap.
         """
@@ -220,7 +223,7 @@ class VllmModel:
         from vllm import SamplingParams
 
         params = SamplingParams(
-            temperature=0, max_tokens=request.limit, seed=0, detokenize=False,
+            **{"seed": 0, **request.drawn}, max_tokens=request.limit, detokenize=False,
             stop_token_ids=list(request.ends or self.ends), ignore_eos=True,  # the ends are all there are
         )  # fmt: skip
         further = {} if request.add_special_tokens else {"add_special_tokens": False}

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.answering import batching
 from benchmarks.answering.batching import Batch
 from benchmarks.answering.inputs import count_prompt_tokens, fingerprint_processor
+from benchmarks.answering.sampling import describe_decoding
 from benchmarks.answering.thoughts import find_thoughts
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
@@ -44,7 +45,7 @@ class VllmPlan:
             **describe_vllm(self.settings),
             "batch_size": self.settings.batch_size,
             "decoding": {
-                "greedy": True,
+                **describe_decoding(self.settings),
                 "max_new_tokens": self.settings.max_new_tokens,
                 "ends": sorted(self.ends),
             },
@@ -69,10 +70,11 @@ class VllmPlan:
         return self.thoughts.restore(text.strip() if self.family.stripped else text)
 
     def _length(self, item: Item) -> int:
-        if item.content not in self._lengths:
-            tokens = count_prompt_tokens(self.processor, self.family, item)
-            self._lengths[item.content] = tokens + batching.get_token_limit(item, self.settings) + 64
-        return self._lengths[item.content]
+        question = item.question
+        if question.content not in self._lengths:
+            tokens = count_prompt_tokens(self.processor, self.family, question)
+            self._lengths[question.content] = tokens + batching.get_token_limit(item, self.settings) + 64
+        return self._lengths[question.content]
 
 
 def describe_vllm(settings: EngineSettings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.answering.swapping import Swapper
 from benchmarks.answering.vllm_model import (
+    GREEDY,
     PICTURES,
     WORKER,
     check_installed,
@@ -107,16 +108,20 @@ class VllmServer:
         self._process, self.length, self.address = None, 0, ""
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[tuple[list[int], bool]]:
-        """Go on with prompts in words, given as token ids, greedily; see `VllmEngine.complete`."""
+        """Go on with prompts in words, given as token ids; see `VllmEngine.complete`."""
         self.reserve(max((len(p) + n for p, n in zip(prompts, limits, strict=True)), default=1))
         self.check()
         stops = sorted(ends)
 
-        def ask(prompt: Sequence[int], limit: int) -> tuple[list[int], bool]:
+        def ask(prompt: Sequence[int], limit: int, how: Mapping[str, Any]) -> tuple[list[int], bool]:
             body = {
-                "model": MODEL, "prompt": list(prompt), "max_tokens": limit, "temperature": 0, "seed": 0,
+                "model": MODEL, "prompt": list(prompt), "max_tokens": limit, "seed": 0, **how,
                 "stop_token_ids": stops, "ignore_eos": True, "return_token_ids": True,
                 "repetition_penalty": 1.0,
             }  # fmt: skip
@@ -124,7 +129,7 @@ class VllmServer:
             return list(choice["token_ids"]), choice["finish_reason"] == "length"
 
         with ThreadPoolExecutor(max(1, self.settings.workers)) as pool:
-            return list(pool.map(ask, prompts, limits))
+            return list(pool.map(ask, prompts, limits, drawn or [GREEDY] * len(prompts)))
 
     # --- what swaps are made of ---
 

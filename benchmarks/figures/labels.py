@@ -1,16 +1,20 @@
-"""Place labels beside points with adjustText, so that they cover neither each other nor the drawing."""
+"""Name points, and place labels beside them with adjustText, off each other and off the drawing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from adjustText import adjust_text
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
+from benchmarks.figures.style import Mark
+
+NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 STEP = 6.0  # pixels between the points of a line that labels keep off: less than a label is high
 SETTINGS: dict[str, Any] = {
     "iter_lim": 300,  # and no limit of time, which would make figures depend on the machine
@@ -21,6 +25,45 @@ SETTINGS: dict[str, Any] = {
     "force_explode": (0.6, 1.0),
     "arrowprops": {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 0},
 }
+
+
+def name_points(variants: Iterable[str]) -> tuple[dict[str, str], bool]:
+    """Name every variant's point: by itself, or, of many, by a number that a key explains; and say which."""
+    listed = list(variants)
+    numbered = len(listed) > NAMES_UP_TO
+    return {v: str(i) if numbered else v for i, v in enumerate(listed, 1)}, numbered
+
+
+def draw_key(figure: Figure, names: Mapping[str, str], look: Mapping[str, Mark]) -> None:
+    """Draw the key of numbered variants below a figure."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=look[v].marker,
+            color=look[v].color,
+            markerfacecolor=look[v].face,
+            markersize=min(look[v].size, 6),
+            markeredgewidth=0.8,
+            label=f"{number} {v}",
+        )
+        for v, number in names.items()
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=3,
+        handletextpad=0.1,
+        columnspacing=0.8,
+        labelspacing=0.25,
+        borderpad=0,
+    )
+
+
+def add_label(ax: Axes, x: float, y: float, text: str, color: str) -> Text:
+    """Write a label on its point, for `place_labels` to move."""
+    return ax.text(x, y, text, color=color, fontsize=6.5, weight="bold")
 
 
 def place_labels(ax: Axes, labels: Sequence[Text]) -> None:

@@ -7,16 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from benchmarks.figures.labels import place_labels
+from benchmarks.figures.labels import add_label, draw_key, name_points, place_labels
 from benchmarks.figures.style import Mark, choose_marks, fix_layout, write_figure, write_sentence
 from benchmarks.study.compared import Compared
-
-NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 
 
 def draw(study: Compared, pareto: pd.DataFrame, selection: pd.DataFrame, out: Path) -> Figure:
@@ -25,8 +21,7 @@ def draw(study: Compared, pareto: pd.DataFrame, selection: pd.DataFrame, out: Pa
     if points.empty:
         return write_sentence(out, "trade_off", "This study asks for one axis alone.")
     look = choose_marks(study)
-    numbered = len(points) > NAMES_UP_TO
-    names = {v: str(i) if numbered else v for i, v in enumerate(points.index, 1)}
+    names, numbered = name_points(points.index)
     swept = [v for v in points.index if (selection["variant"] == v).sum() > 1]
     lines = -(-len(points) // 3) if numbered else 0
     panels = 2 if swept else 1
@@ -36,7 +31,7 @@ def draw(study: Compared, pareto: pd.DataFrame, selection: pd.DataFrame, out: Pa
         if swept:
             _draw_sweeps(upper[1], selection, swept, look, study)
         if numbered:
-            _draw_key(figure, names, look)
+            draw_key(figure, names, look)
         fix_layout(figure)
         _label_points(upper[0], points, names, look)
         if swept:
@@ -166,35 +161,9 @@ def _name_axes(ax: Axes) -> None:
     ax.set_ylabel("reasoning (mean score)")
 
 
-def _draw_key(figure: Figure, names: dict[str, str], look: dict[str, Mark]) -> None:
-    handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="none",
-            marker=look[v].marker,
-            color=look[v].color,
-            markerfacecolor=look[v].face,
-            markersize=min(look[v].size, 6),
-            markeredgewidth=0.8,
-            label=f"{number} {v}",
-        )
-        for v, number in names.items()
-    ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=3,
-        handletextpad=0.1,
-        columnspacing=0.8,
-        labelspacing=0.25,
-        borderpad=0,
-    )
-
-
 def _label_points(ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark]) -> None:
     place_labels(
-        ax, [_add_label(ax, p.x, p.y, names[str(v)], look[str(v)].color) for v, p in points.iterrows()]
+        ax, [add_label(ax, p.x, p.y, names[str(v)], look[str(v)].color) for v, p in points.iterrows()]
     )
 
 
@@ -208,9 +177,5 @@ def _label_sweeps(
         ends[study.reference] = reference.iloc[0]
     place_labels(
         ax,
-        [_add_label(ax, p["perception"], p["reasoning"], names[v], look[v].color) for v, p in ends.items()],
+        [add_label(ax, p["perception"], p["reasoning"], names[v], look[v].color) for v, p in ends.items()],
     )
-
-
-def _add_label(ax: Axes, x: float, y: float, text: str, color: str) -> Text:
-    return ax.text(x, y, text, color=color, fontsize=6.5, weight="bold")

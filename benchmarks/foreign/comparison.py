@@ -1,4 +1,4 @@
-"""Write what a study's tables give of runs side by side: scores, paired tests, flips, ties, style."""
+"""Write what a study's tables give of runs side by side: scores, tests, flips, ties, tokens, style."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,14 +6,17 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.figures import scores as scores_figure
+from benchmarks.figures import tokens as tokens_figure
 from benchmarks.figures import trade_off
 from benchmarks.foreign.runs import Paired, read_provenance
 from benchmarks.stages.tables import TABLES, lay_out_ties
 from benchmarks.study.compared import Runs
+from benchmarks.study.results import read_table
 from benchmarks.tables import cells, comparisons, flips, official, pareto, ties
 from benchmarks.tables.cells import Table, list_names
 from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix
+from benchmarks.tables.tokens import build_token_rows
 from frism.files import sha256_file, write_json
 
 RECORD = "comparison.json"
@@ -40,6 +43,7 @@ def write_comparison(paired: Paired, out: Path) -> dict[str, pd.DataFrame]:
         "pareto": pareto.build_pareto_rows(runs, answers),
         "flips": flipped,
         "style": comparisons.build_style_rows(runs, paired.scores, list(answers.by_heading())),
+        "tokens": build_token_rows(runs, (answers, paired.scores, paired.scores)),
         "official": official.list_totals(totals, paired.benchmarks),
         "judges": official.build_judge_rows(runs, paired.scores),
     }
@@ -59,6 +63,8 @@ def write_comparison(paired: Paired, out: Path) -> dict[str, pd.DataFrame]:
     if "pareto" in rows:
         nothing = pd.DataFrame(columns=list_names(comparisons.SELECTION))
         trade_off.draw(runs, rows["pareto"], nothing, out / "figures")
+    if "tokens" in rows and rows["tokens"]["group"].isin(tokens_figure.AXES).any():
+        tokens_figure.draw(runs, read_table(out / "tables" / "tokens.csv"), out / "figures")
     _write_record(paired, runs, out / RECORD)
     return rows
 

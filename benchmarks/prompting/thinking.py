@@ -92,6 +92,22 @@ def find_spoken(raw: str) -> str | None:
     return _read_blocks(raw)
 
 
+def find_closing(raw: str) -> str:
+    """Find the tag that would end the thought in which an output breaks off; "" where it is in none.
+
+    For gpt-oss it also opens the final channel, as its messages end before they begin anew.
+    """
+    if find_spoken(raw) is not None:
+        return ""
+    text = raw.lower()
+    begun = max(CONVENTIONS, key=lambda c: text.rfind(c.begin.lower()))
+    if begun.begin.lower() not in text:
+        return ""
+    if begun.name == "harmony" and begun.answer:
+        return f"{begun.end}<|start|>assistant{begun.answer[0]}"
+    return begun.end
+
+
 def reopen(prompt: str, raw: str) -> str:
     """Put the opening tag with which the prompt ends before the output, unless the output repeats it."""
     return add_opening(find_opening(prompt), raw)

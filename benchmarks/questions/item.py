@@ -5,7 +5,7 @@ import io
 import json
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Item:
         folder: the items folder.
         cluster: questions of one benchmark with the same text here are right or wrong together; "" for none.
         max_new_tokens: limit of the answer's length; None leaves it to the engine.
+        sample: which of several answers that are drawn at random, from 0; None where one is decoded greedily.
     """
 
     benchmark: str
@@ -47,10 +48,16 @@ class Item:
     folder: Path
     cluster: str = ""
     max_new_tokens: int | None = None
+    sample: int | None = None
 
     @cached_property
     def content(self) -> str:
-        """Return 16 hex digits of what a model gets: benchmark, index, texts, pictures, limit, no answer."""
+        """Return 16 hex digits of what a model gets: benchmark, index, texts, pictures, limit, no answer.
+
+        Samples of one question have different ones.
+        """
+        if self.sample is not None:
+            return digest_json([self.question.content, "sample", self.sample])[:16]
         pictures = iter(self.images)
         parts = [
             next(pictures) if part["type"] == "image" else part.get("role", "") + part["value"]
@@ -58,6 +65,11 @@ class Item:
         ]
         limit = [] if self.max_new_tokens is None else [self.max_new_tokens]
         return digest_json([self.benchmark, self.split, self.index, *parts, *limit])[:16]
+
+    @cached_property
+    def question(self) -> "Item":
+        """Return the question that this is a sample of; itself where it is none."""
+        return self if self.sample is None else replace(self, sample=None)
 
     def pictures(self) -> list[Image.Image]:
         """Read the item's pictures, RGB, transparent parts white.

@@ -190,7 +190,7 @@ def _digest_picture_file(path: Path, changed: int) -> tuple[str, bool]:
 
 def _format_line(item: Item) -> str:
     content = asdict(item)
-    del content["folder"]
+    del content["folder"], content["sample"]  # of answers, not of questions
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 

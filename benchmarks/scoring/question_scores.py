@@ -90,10 +90,15 @@ def score_with_judge(
 
 
 def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Total every benchmark: benchmark, axis, group, n, correct (sum of scores), score (their mean)."""
+    """Total every benchmark: benchmark, axis, group, n, correct (sum of scores), score (their mean).
+
+    Of several samples per question, n counts questions, and a question's score is the mean of its samples'.
+    """
     grouped = scores.groupby("benchmark", sort=False)
+    each = scores["sample"].max() + 1 if "sample" in scores else 1
+    n, correct = grouped.size() // each, grouped["correct"].sum() / each
     # Not as keywords: `axis` is an argument of `agg` itself.
-    result = grouped[["axis", "group"]].first().assign(n=grouped.size(), correct=grouped["correct"].sum())
+    result = grouped[["axis", "group"]].first().assign(n=n, correct=correct)
     return result.assign(score=result["correct"] / result["n"]).reset_index()
 
 

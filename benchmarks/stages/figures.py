@@ -9,7 +9,16 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks.figures import bimodality, gate_maps, learning_curves, overlap, rank_blocks, sweep, trade_off
+from benchmarks.figures import (
+    bimodality,
+    gate_maps,
+    learning_curves,
+    overlap,
+    rank_blocks,
+    sweep,
+    tokens,
+    trade_off,
+)
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
@@ -23,6 +32,7 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         return read_table(results / "tables" / f"{name}.csv")
 
     trade_off.draw(study, table("pareto"), table("selection"), out)
+    tokens.draw(study, table("tokens"), out)
     sweep.draw(study, table("selection"), out)
     gate_maps.draw(study, table("gates_by_layer"), table("gates_by_rank"), table("energy_by_layer"), out)
     overlap.draw(study, table("overlap"), out)

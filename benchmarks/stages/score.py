@@ -2,9 +2,9 @@
 
 python -m benchmarks.stages.score --study results/miniature/study.json --variant V
     --predictions predictions/V.jsonl --out scores/V.csv
-The same predictions give the same bytes; times, which differ, go to V.cost.csv beside it, VLMEvalKit's own
-totals to V.official.json, what the scores depend on to V.provenance.json. Replies of a judge model are kept
-in V.judge.jsonl, which only grows.
+Where questions were answered by several samples there is a row for each. The same predictions give the same
+bytes; times, which differ, go to V.cost.csv beside it, VLMEvalKit's own totals to V.official.json, what the
+scores depend on to V.provenance.json. Replies of a judge model are kept in V.judge.jsonl, which only grows.
 """
 
 from pathlib import Path
@@ -15,11 +15,12 @@ import typer
 
 from benchmarks.answering import predictions as prediction_files
 from benchmarks.answering.matching import match_predictions
+from benchmarks.answering.sampling import count_samples, list_samples
 from benchmarks.questions import reading
 from benchmarks.registry.vlmevalkit_package import get_version, hash_installation
 from benchmarks.scoring import answer_csv, extraction, judges
 from benchmarks.scoring.chat_judge import ChatJudge
-from benchmarks.scoring.question_scores import score_with_judge
+from benchmarks.scoring.sample_scores import score_samples
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
 from benchmarks.study.entry import list_names
 from benchmarks.study.judge_settings import JudgeSettings
@@ -58,10 +59,14 @@ def run(
     Raises UserError for answers that are missing or of other questions.
     """
     questions = reading.load_items(items, split, benchmarks)
-    answers = match_predictions(questions, prediction_files.read_predictions(predictions), predictions)
+    lines = prediction_files.read_predictions(predictions)
+    samples = count_samples(lines)
+    drawn = {name: list_samples(group, samples) for name, group in questions.items()}
+    answers = match_predictions(drawn, lines, predictions)
     model = ChatJudge(judge, out.with_suffix(".judge.jsonl")) if judge else None
-    scores = score_with_judge(variant, questions, answers, model)
-    costs = scores.table[["variant", "benchmark", "index", "tokens"]].assign(
+    scores = score_samples(variant, questions, answers, samples, model)
+    columns = ["variant", "benchmark", "index", *(["sample"] if samples else []), "tokens"]
+    costs = scores.table[columns].assign(
         seconds=pd.Series([line.seconds for group in answers.values() for line in group], dtype=float)
     )
     record = describe_provenance(predictions, items, judge)

@@ -98,6 +98,9 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
             for path in sorted((tables.parent / "noise").glob("*.json"))
             if not path.name.endswith(".provenance.json")
         ],
+        "token_fronts": _list_token_fronts(read_table(tables / "tokens.csv")),
+        "sampling": study.engine.sampling,
+        "samples": _list_samples(tables / "samples.csv"),
         "explained": explain_gates(study, tables),
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }
@@ -159,6 +162,32 @@ def _list_tokens(study: StudyConfig, costs: pd.DataFrame) -> list[str]:
     tokens = costs.set_index("variant")["tokens_per_answer"].dropna()
     order = tokens.drop(study.reference, errors="ignore").sort_values(ascending=False, kind="stable")
     return [f"`{v}` {tokens[v]:.1f}" for v in [*tokens.index.intersection([study.reference]), *order.index]]
+
+
+def _list_token_fronts(tokens: pd.DataFrame) -> dict[str, list[str]]:
+    """List per group the variants that no other beats with fewer tokens, from the fewest tokens on."""
+    front = tokens[tokens["front"] == "yes"].sort_values(["tokens", "score"], kind="stable")
+    return {
+        group: [f"`{r.variant}` ({r.score:.3f} at {r.tokens:.1f})" for r in rows.itertuples()]
+        for group, rows in ((g, front[front["group"] == g]) for g in tokens["group"].unique())
+    }
+
+
+def _list_samples(path: Path) -> dict[str, list[str]]:
+    """List per group what each variant's samples show together; often there is no table."""
+    if not path.exists():
+        return {}
+    rows = read_table(path)
+    last = rows[(rows["over"] == "group") & (rows["k"] == rows["samples"])]
+    return {
+        str(group): [
+            f"`{r['variant']}` {format_interval(r['score'], r['low'], r['high'])},"
+            f" {format_interval(r['pass_at_k'], r['pass_at_k_low'], r['pass_at_k_high'])},"
+            f" {format_interval(r['majority_at_k'], r['majority_at_k_low'], r['majority_at_k_high'])}"
+            for r in own.to_dict("records")
+        ]
+        for group, own in last.groupby("name", sort=False)
+    }
 
 
 def _list_failures(style: pd.DataFrame) -> list[dict[str, Any]]:

@@ -16,7 +16,15 @@ import typer
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.compared import Compared
 from benchmarks.study.config import StudyConfig
-from benchmarks.study.results import read_choice, read_dev, read_points, read_scores, read_text
+from benchmarks.study.results import (
+    average_scores,
+    average_text,
+    read_answers,
+    read_choice,
+    read_dev,
+    read_points,
+    read_text_answers,
+)
 from benchmarks.tables import (
     cells,
     comparisons,
@@ -27,7 +35,9 @@ from benchmarks.tables import (
     oracle,
     pareto,
     published_scores,
+    samples,
     ties,
+    tokens,
 )
 from benchmarks.tables.cells import Column, Table, make_columns
 from benchmarks.tables.legends import write_legend
@@ -48,14 +58,19 @@ TABLES: dict[str, Sequence[Column]] = {
     "official": official.OFFICIAL,
     "judges": official.JUDGES,
     "costs": costs.COLUMNS,
+    "tokens": tokens.COLUMNS,
     "published": published_scores.COLUMNS,
 }
 FAILURES = "failures"  # a table that is there only where questions could not be answered
+SAMPLES = "samples"  # a table that is there only where questions were answered by several samples
 
 
 def build(results: Path, study: StudyConfig, out: Path) -> None:
     """Write every table into `out`. Raises UserError for missing, broken or unpaired scores."""
-    scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
+    # A row per answer, and per question: the same unless answers were sampled.
+    single, text_single = read_answers(results, study), read_text_answers(results, study)
+    scores, text = average_scores(single, results, study), average_text(text_single, results, study)
+    dev = read_dev(results, study)
     answers = ScoreMatrix.of(scores, study.benchmark_names)
     text_answers = ScoreMatrix.of(text, study.text_names) if len(text) else ScoreMatrix({}, {}, {})
     kinds = [answers, text_answers] if text_answers.correct else [answers]
@@ -66,16 +81,19 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         "benchmarks": comparisons.build_benchmark_rows(study, answers),
         "axes": comparisons.build_axis_rows(study, *kinds),
         "contrasts": comparisons.build_contrast_rows(study, *kinds),
-        "text": comparisons.build_text_rows(study, text_answers, text),
+        "text": comparisons.build_text_rows(study, text_answers, text_single),
         "tied": tied,
         "pareto": pareto.build_pareto_rows(study, answers),
         "flips": flipped,
         "selection": selection,
         "oracle": oracle.build_oracle_rows(study, answers, dev, choices, read_points(results, study)),
-        "style": comparisons.build_style_rows(study, scores, list(answers.by_heading())),
+        "style": comparisons.build_style_rows(study, single, list(answers.by_heading())),
         "official": official.build_official_rows(results, study),
-        "judges": official.build_judge_rows(study, scores),
+        "judges": official.build_judge_rows(study, single),
         "costs": costs.build_cost_rows(results, study),
+        "tokens": tokens.build_token_rows(
+            study, (answers, scores, single), *([(text_answers, text, text_single)] if len(text) else [])
+        ),
     }
     rows["published"] = published_scores.build_published_rows(study, rows["benchmarks"], rows["axes"])
     # In Markdown: the ties as one column a benchmark, the flips as counts instead of thousands of rows.
@@ -84,12 +102,12 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         "flips": [Table(flips.count_flips(study, scores, flipped), flips.COUNT_COLUMNS)],
         "selection": [comparisons.show_selection(selection)],
     }
-    failed = failures.build_failure_rows(scores, text, dev)
-    if len(failed):
-        cells.write_table(Table(failed, failures.COLUMNS), out, FAILURES, *write_legend(FAILURES, study))
-    else:  # of an earlier run
-        for suffix in (".csv", ".md"):
-            (out / f"{FAILURES}{suffix}").unlink(missing_ok=True)
+    failed = failures.build_failure_rows(single, text_single, dev)
+    _write_optional(Table(failed, failures.COLUMNS), out, FAILURES, study)
+    sampled = [(matrix, frame) for matrix, frame in ((answers, single), (text_answers, text_single))
+               if matrix.samples > 1]  # fmt: skip
+    drawn = samples.build_sample_rows(study, *sampled)
+    _write_optional(Table(drawn, samples.COLUMNS), out, SAMPLES, study, samples.show_samples(drawn))
     pairs = ties.count_tests(study, *kinds)
     for name, frame in rows.items():
         # Text scores of an older version say nothing of how answers were cut off.
@@ -97,6 +115,17 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         cells.write_table(
             Table(frame, columns), out, name, *write_legend(name, study, pairs), shown=shown.get(name, ())
         )
+
+
+def _write_optional(
+    table: Table, out: Path, name: str, study: StudyConfig, shown: Sequence[Table] = ()
+) -> None:
+    """Write a table if it has rows; else delete that of an earlier run."""
+    if len(table.rows):
+        cells.write_table(table, out, name, *write_legend(name, study), shown=shown)
+        return
+    for suffix in (".csv", ".md"):
+        (out / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def lay_out_ties(study: Compared, tied: pd.DataFrame, over: str) -> Table:

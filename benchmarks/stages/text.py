@@ -75,7 +75,8 @@ def run(
         model = replace(model, load=_refuse)
         fingerprint = read_json(keys.get_provenance_path(journal)).get("engine")
     table = ask_questions(model, tasks, settings.engine, journal, fingerprint, engine if recipe else None)
-    costs = table[["variant", "benchmark", "index", "tokens", "seconds"]]
+    sample = ["sample"] if settings.engine.sampling else []
+    costs = table[["variant", "benchmark", "index", *sample, "tokens", "seconds"]]
     answer_csv.write_csv(costs, out.with_suffix(".cost.csv"))
     write_json(out.with_suffix(".provenance.json"), describe_provenance(tasks, digests, journal))
     answer_csv.write_csv(table.drop(columns="seconds"), out)

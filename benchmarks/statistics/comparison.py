@@ -32,11 +32,15 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Stratum:
-    """One benchmark's paired scores: `variant`, `reference` (n,); `clusters` (n,) as numbers, or None."""
+    """One benchmark's paired scores: `variant`, `reference` (n,); `clusters` (n,) as numbers, or None.
+
+    `samples`: how many answers each score is the mean of.
+    """
 
     variant: Floats
     reference: Floats
     clusters: Codes | None = None
+    samples: int = 1
 
     def __post_init__(self) -> None:
         if self.variant.shape != self.reference.shape or self.variant.ndim != 1 or not self.variant.size:
@@ -116,8 +120,9 @@ def compare_pairs(
     Score: the mean over benchmarks of `score_interval`. Difference: for one benchmark of unclustered 0/1
     scores Newcombe's interval, otherwise the percentile interval of a paired bootstrap within each
     benchmark, of whole clusters where there are any. p: exact McNemar on the flips of all benchmarks
-    together (the sign test, for fractional scores), flipping whole clusters, each benchmark weighing the
-    same: `paired_tests.sign_flip`. `key` names the comparison for the seed.
+    together (the sign test, for fractional scores; of means over samples a sign-flip test of the changes),
+    flipping whole clusters, each benchmark weighing the same: `paired_tests.sign_flip`. `key` names the
+    comparison for the seed.
     """
     first = strata[0]
     changes = np.concatenate([s.changes for s in strata])
@@ -156,7 +161,7 @@ def compare_pairs(
         reference=reference,
         difference=score - reference,
         difference_interval=difference_interval,
-        p=sign_flip(flip_units([s.changes for s in strata], [s.clusters for s in strata])),
+        p=sign_flip(flip_units([s.changes for s in strata], [s.clusters for s in strata], first.samples)),
         gained=int((changes > 0).sum()),
         lost=int((changes < 0).sum()),
         retention=score / reference if reference > 0 else math.nan,

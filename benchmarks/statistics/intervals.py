@@ -110,13 +110,32 @@ def score_interval(
     values = np.asarray(scores, float)
     if clusters is None:
         return wilson(float(values.sum()), len(values), confidence)
-    means = resample_means(
-        values[:, None], resamples=resamples, rng=make_generator(seed, "score"), clusters=clusters
-    )[:, 0]
-    if np.ptp(means) == 0:
-        k = len(np.unique(clusters))
-        return wilson(float(values.mean()) * k, k, confidence)
-    return percentiles(means, confidence)
+    return cluster_intervals(
+        values[:, None], clusters, confidence=confidence, resamples=resamples, seed=seed
+    )[0]
+
+
+def cluster_intervals(
+    values: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Interval]:
+    """Compute the intervals of the means of columns of scores (n, k) by one bootstrap of whole clusters (n,).
+
+    Where all clusters score alike: Wilson's, each cluster counted once.
+    """
+    columns = np.asarray(values, float)
+    means = resample_means(columns, resamples=resamples, rng=make_generator(seed, "score"), clusters=clusters)
+    k = len(np.unique(clusters))
+    return [
+        wilson(float(column.mean()) * k, k, confidence)
+        if np.ptp(drawn) == 0
+        else percentiles(drawn, confidence)
+        for column, drawn in zip(columns.T, means.T, strict=True)
+    ]
 
 
 def mean_interval(shares: ArrayLike, limits: ArrayLike) -> tuple[float, Interval]:

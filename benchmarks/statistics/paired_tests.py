@@ -13,6 +13,7 @@ from scipy.stats import binom, norm
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 WEIGHT_STEPS = 8  # benchmarks of unequal size are weighed in steps of 1/8 of the largest one's weight
+SAMPLE_STEPS = 12  # of a sample's score: thirds and quarters of a point are whole steps
 SMALLEST_P = 1e-12  # the transform below is exact to about 1e-13: smaller tails are reported as this
 NEGLIGIBLE = 1e-20  # of a characteristic function: adds up to far less than SMALLEST
 MAX_LOSS = 1 - 1e-9  # a loss of this share is a loss of everything
@@ -56,12 +57,18 @@ def compute_weights(sizes: Sequence[int]) -> list[int]:
     return [weight // math.gcd(*raw) for weight in raw]
 
 
-def flip_units(changes: Sequence[ArrayLike], clusters: Sequence[Integers | None]) -> Integers:
+def flip_units(
+    changes: Sequence[ArrayLike], clusters: Sequence[Integers | None], samples: int = 1
+) -> Integers:
     """Sum the signs of changes, weighted, per cluster (or question): the units of a sign-flip test.
+
+    Of means over samples the changes themselves are summed, in whole steps: if both variants answer a
+    question alike, its change is as likely as its opposite.
 
     Args:
         changes: per benchmark the paired differences of the scores, shape (n,) or (n, k) for k comparisons.
         clusters: per benchmark labels (n,) as numbers, or None where questions are independent.
+        samples: answers that every score is the mean of.
 
     Returns integers of shape (units,) or (units, k).
     """
@@ -69,6 +76,8 @@ def flip_units(changes: Sequence[ArrayLike], clusters: Sequence[Integers | None]
     sizes = [len(np.asarray(c)) for c in changes]
     for differences, codes, weight in zip(changes, clusters, compute_weights(sizes), strict=True):
         signs = np.sign(np.asarray(differences)).astype(np.int64)
+        if samples > 1:
+            signs = np.rint(np.asarray(differences) * samples * SAMPLE_STEPS).astype(np.int64)
         if codes is not None:
             order = np.argsort(codes, kind="stable")
             starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) != 0])

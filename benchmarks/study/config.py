@@ -79,7 +79,7 @@ class StudyConfig(Section):
     @classmethod
     def make(cls, content: Mapping[str, Any], source: str) -> Self:
         """Fill and check a config. Raises UserError, one sentence that begins with `source`."""
-        text = json.dumps(content, default=str)
+        text = json.dumps(_draw_by_seed(content), default=str)
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
@@ -203,3 +203,14 @@ class StudyConfig(Section):
         if self.variants[name].reference is not None:
             return "control"
         return "learned" if name in self.learned else "baseline"
+
+
+def _draw_by_seed(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the draws of answers the study's seed, unless they have their own."""
+    engine = content.get("engine")
+    if not isinstance(engine, dict) or not isinstance(engine.get("sampling"), dict):
+        return content
+    return {
+        **content,
+        "engine": {**engine, "sampling": {"seed": content.get("seed", 0), **engine["sampling"]}},
+    }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
+from benchmarks.study.sampling_settings import SamplingSettings
 from benchmarks.study.section import Section
 from benchmarks.study.vllm_settings import VllmSettings
 from frism.errors import UserError, suggest
@@ -22,6 +23,7 @@ LOCAL = ("transformers", "vlmeval")  # engines that load the weights into this p
 # Fields that only some engines know; elsewhere they would be ignored without a word.
 _OF = {
     "token_budget": ("transformers",),
+    "thinking_budget": ("transformers",),
     "device_map": LOCAL,
     "devices": ("transformers", "vllm"),
     "checkpoint": ("vllm",),
@@ -34,6 +36,7 @@ _OF = {
     "timeout": ("openai",),
     "transparency": ("vlmeval",),
     "failures": ("transformers", "vllm", "openai"),
+    "sampling": ("transformers", "vllm", "openai"),
 }
 
 
@@ -54,7 +57,7 @@ FailurePolicy = Literal["fail"] | CountedFailures
 
 
 class EngineSettings(Section):
-    """Holds how answers are generated: greedily, whatever the engine."""
+    """Holds how answers are generated: greedily, unless they are sampled, whatever the engine."""
 
     name: EngineName = Field(
         "transformers",
@@ -74,7 +77,7 @@ class EngineSettings(Section):
     devices: int = Field(
         1, ge=1, description="processes that share the questions, each with a GPU of its own"
     )
-    batch_size: int = Field(256, ge=1, description="most questions at a time")
+    batch_size: int = Field(256, ge=1, description="most questions, or samples of them, at a time")
     token_budget: int | None = Field(
         None,
         ge=1,
@@ -91,6 +94,20 @@ class EngineSettings(Section):
         description="the tags around a model's thoughts: any, none, a name of"
         " benchmarks/prompting/thinking.py or [opening, closing]; an opening tag that the chat template"
         " writes is put back, tags that are special tokens are kept. null: as the model's family has it",
+    )
+    thinking_budget: int | None = Field(
+        None,
+        ge=1,
+        exclude_if=lambda value: value is None,
+        description="tokens after which an answer that is still in its first thought has the closing tag put"
+        " in, to go on from there. null: thoughts end by themselves or at max_new_tokens",
+    )
+    sampling: SamplingSettings | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # digests of settings are older than this one
+        description="several answers per question, drawn at random: a mapping of `samples` (4), `temperature`"
+        " (0.6), `top_p` (0.95), `top_k` (all), `on_dev` (false: dev stays greedy) and `seed` (the study's)."
+        " null: one answer, decoded greedily",
     )
     vllm: VllmSettings | None = Field(
         None,
@@ -152,6 +169,18 @@ class EngineSettings(Section):
         """Return the settings for a variant that is served under an address or name of its own."""
         given = served.model_dump(exclude_none=True) if served is not None else {}
         return self.model_copy(update=given)
+
+    @property
+    def samples(self) -> int | None:
+        """Return the number of answers drawn per question; None where there is one, decoded greedily."""
+        return None if self.sampling is None else self.sampling.samples
+
+    @property
+    def on_dev(self) -> Self:
+        """Return the settings that dev questions are answered with: greedily, unless asked for otherwise."""
+        if self.sampling is None or self.sampling.on_dev:
+            return self
+        return self.model_copy(update={"sampling": None})
 
     @property
     def tolerated_share(self) -> float | None:

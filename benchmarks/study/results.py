@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.study import marks
 from benchmarks.study.config import PARENTS, StudyConfig
+from benchmarks.study.sample_means import average_samples
 from frism.errors import UserError
 from frism.files import read_json
 
@@ -17,7 +18,8 @@ SCORE_COLUMNS = ("benchmark", "axis", "group", "index", "extracted", "correct", 
 TEXT_COLUMNS = ("benchmark", "index", "correct")
 DEV_COLUMNS = ("variant", "point", "params", "benchmark", "axis", "group", "n", "correct")
 # Read where a file has them.
-OPTIONAL = ("cluster", "answer", "correct_judge", "extracted", "rule", "truncated", "tokens")
+OPTIONAL = ("cluster", "answer", "correct_judge", "extracted", "rule", "truncated", "repeated", "tokens",
+            "sample", "vote")  # fmt: skip
 
 
 def get_heading(axis: str, group: str) -> str:
@@ -28,8 +30,24 @@ def get_heading(axis: str, group: str) -> str:
 def read_scores(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Read per-question test scores of all variants, with a column `heading`; variants in config order.
 
-    Raises UserError when a file is missing or broken, or when a variant did not answer the very questions
-    that the reference answered.
+    Where questions were answered by several samples, a row is their mean (`average_samples`). Raises
+    UserError when a file is missing or broken, or when a variant did not answer the very questions that the
+    reference answered.
+    """
+    return average_scores(read_answers(results, study), results, study)
+
+
+def average_scores(answers: pd.DataFrame, results: Path, study: StudyConfig) -> pd.DataFrame:
+    """Average what `read_answers` gives over the samples of every question, and check it as `read_scores`."""
+    scores = average_samples(answers, str(results / "scores"))
+    _check_complete(scores, list(study.variants), study.benchmark_names, study.reference, results / "scores")
+    return scores
+
+
+def read_answers(results: Path, study: StudyConfig) -> pd.DataFrame:
+    """Read test scores as `read_scores` does, but with a row per answer: of every sample, if there are any.
+
+    Raises UserError when a file is missing or broken.
     """
     parts = []
     for variant in study.variants:
@@ -37,25 +55,32 @@ def read_scores(results: Path, study: StudyConfig) -> pd.DataFrame:
         parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     scores = pd.concat(parts, ignore_index=True)
     scores["heading"] = [get_heading(a, g) for a, g in zip(scores["axis"], scores["group"], strict=True)]
-    _check_complete(scores, list(study.variants), study.benchmark_names, study.reference, results / "scores")
     return scores
 
 
 def read_text(results: Path, study: StudyConfig) -> pd.DataFrame:
     """Read per-question text scores of the variants and the triple's language models; empty without tasks."""
+    return average_text(read_text_answers(results, study), results, study)
+
+
+def average_text(answers: pd.DataFrame, results: Path, study: StudyConfig) -> pd.DataFrame:
+    """Average what `read_text_answers` gives over the samples of every question, and check it."""
+    if answers.empty:
+        return answers
+    text, folder = average_samples(answers, str(results / "text")), results / "text"
+    _check_complete(text, _list_owners(folder, study), study.text_names, study.reference, folder)
+    return text
+
+
+def read_text_answers(results: Path, study: StudyConfig) -> pd.DataFrame:
+    """Read text scores as `read_text` does, but with a row per answer."""
     folder, parts = results / "text", []
-    owners = [
-        *study.variants,
-        *(p for p in PARENTS if p not in study.variants and (folder / f"{p}.csv").exists()),
-    ]
-    for owner in owners if study.text else []:
+    for owner in _list_owners(folder, study) if study.text else []:
         frame = _read_csv(folder / f"{owner}.csv", TEXT_COLUMNS).assign(variant=owner)
         parts.append(frame[frame["benchmark"].isin(study.text_names)])
     if not parts:
         return pd.DataFrame(columns=["variant", *TEXT_COLUMNS])
-    text = pd.concat(parts, ignore_index=True).assign(heading="text")
-    _check_complete(text, owners, study.text_names, study.reference, folder)
-    return text
+    return pd.concat(parts, ignore_index=True).assign(heading="text")
 
 
 def read_run(path: Path) -> pd.DataFrame:
@@ -63,8 +88,9 @@ def read_run(path: Path) -> pd.DataFrame:
 
     Raises UserError for a file that is missing, broken or no table of scores.
     """
-    frame = _read_csv(path, TEXT_COLUMNS, optional=(*SCORE_COLUMNS, *OPTIONAL))
-    given = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *SCORE_COLUMNS, *OPTIONAL])))
+    frame = average_samples(_read_csv(path, TEXT_COLUMNS, optional=(*SCORE_COLUMNS, *OPTIONAL)), str(path))
+    optional = [c for c in OPTIONAL if c not in ("sample", "vote")]
+    given = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *SCORE_COLUMNS, *optional])))
     text = given["axis"].isna()  # a study's text scores have none
     given = given.assign(axis=given["axis"].where(~text, "text"), group=given["group"].where(~text, "text"))
     given["heading"] = [get_heading(a, g) for a, g in zip(given["axis"], given["group"], strict=True)]
@@ -93,7 +119,7 @@ def read_points(results: Path, study: StudyConfig) -> dict[str, pd.DataFrame]:
     for variant in study.variants if study.selection.oracle else ():
         parts = []
         for path in (results / "variants" / variant / "points").glob("*/test.csv"):
-            frame = _read_csv(path, SCORE_COLUMNS)
+            frame = average_samples(_read_csv(path, SCORE_COLUMNS), str(path))
             frame = frame[frame["benchmark"].isin(study.benchmark_names)]
             grouped = frame.groupby("benchmark", sort=False)
             recipe = read_json(path.with_name("recipe.json"))
@@ -131,6 +157,12 @@ def format_params(params: dict[str, Any]) -> str:
 def serialise_params(params: dict[str, Any]) -> str:
     """Serialise parameters for a cell: JSON with sorted keys."""
     return json.dumps(params, sort_keys=True)
+
+
+def _list_owners(folder: Path, study: StudyConfig) -> list[str]:
+    """List the variants, and the triple's language models as far as they have text scores."""
+    parents = [p for p in PARENTS if p not in study.variants and (folder / f"{p}.csv").exists()]
+    return [*study.variants, *parents]
 
 
 def _read_csv(

@@ -17,9 +17,12 @@ from frism.files import atomic_write
 # `mark` (yes, no, a few letters) and `answer`, a model's own text, which may hold line breaks.
 TextKind = Literal["name", "params", "mark", "answer"]
 # Numbers: `share` has 4 decimals, in Markdown 3; `difference` is a share with a sign beside its interval;
-# `low` and `high` are the ends of the interval of the column before them.
-NumberKind = Literal["count", "share", "difference", "low", "high", "p", "four_digits", "two_decimals"]
-FORMATS = {"p": ".4g", "four_digits": ".4g", "two_decimals": ".2f"}
+# `low` and `high` are the ends of the interval of the column before them; `length`, a mean number of tokens,
+# has 2 decimals, in Markdown with its interval 1.
+NumberKind = Literal[
+    "count", "share", "difference", "length", "low", "high", "p", "four_digits", "two_decimals"
+]
+FORMATS = {"p": ".4g", "four_digits": ".4g", "two_decimals": ".2f", "length": ".2f"}
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,12 @@ def make_columns(kind: TextKind | NumberKind, *names: str) -> list[Column]:
 
 
 def make_estimate(name: str, low: str = "", high: str = "") -> list[Column]:
-    """List a share's column and those of its interval's ends, `name_low` and `name_high` unless named."""
-    kind: NumberKind = "difference" if name == "difference" else "share"
+    """List a share's column and those of its interval's ends, `name_low` and `name_high` unless named.
+
+    `difference` and `tokens` are of kinds of their own.
+    """
+    own: dict[str, NumberKind] = {"difference": "difference", "tokens": "length"}
+    kind = own.get(name, "share")
     return [Column(name, kind), Column(low or f"{name}_low", "low"), Column(high or f"{name}_high", "high")]
 
 
@@ -100,11 +107,11 @@ def format_cell(
     return f"{number:+.{digits}f}" if signed else f"{number:.{digits}f}"
 
 
-def format_interval(value: float, low: float, high: float, signed: bool = False) -> str:
+def format_interval(value: float, low: float, high: float, signed: bool = False, digits: int = 3) -> str:
     """Format `0.512 [0.470, 0.554]`; with a sign for differences; "" for no number."""
     if math.isnan(value):
         return ""
-    point, lower, upper = (format_cell("share", v, 3, signed) for v in (value, low, high))
+    point, lower, upper = (format_cell("share", v, digits, signed) for v in (value, low, high))
     return f"{point} [{lower}, {upper}]" if lower and upper else point
 
 
@@ -127,8 +134,8 @@ def _format_column(table: Table, column: Column) -> list[str]:
     following = table.columns[table.columns.index(column) + 1 :][:2]
     if [c.kind for c in following] == ["low", "high"]:
         low, high = (table.rows[c.name] for c in following)
-        signed = column.kind == "difference"
-        return [format_interval(*ends, signed=signed) for ends in zip(values, low, high, strict=True)]
+        signed, digits = column.kind == "difference", 1 if column.kind == "length" else 3
+        return [format_interval(*ends, signed, digits) for ends in zip(values, low, high, strict=True)]
     if column.kind == "p":
         return [format_probability(p) for p in values]
     if column.kind == "params":

@@ -67,6 +67,28 @@ LEGENDS = {
         and that repeat themselves; tokens per answer; the score of the extracted answers, then of the
         raw text.""",
     ),
+    "tokens": (
+        "Accuracy per token",
+        """Tokens: mean length of an answer, thoughts included, without the end token, with a {level}
+        interval (bootstrap of questions, whole clusters, {resamples} resamples); score: as in `axes`. Both
+        are means over the group's benchmarks, each weighing the same. Front: no other variant scores as
+        high with fewer tokens, or higher with as few; front share: how many resamples agree, the same
+        drawn questions for tokens and scores of all variants. Truncated: answers cut off at the token
+        limit, whose true length is not known; repeated: answers that end in a loop. Tokens that buy no
+        score are often one or the other.""",
+    ),
+    "samples": (
+        "Several answers per question",
+        """Each question was answered {samples} times at temperature {temperature}, top_p {top_p}. Score:
+        the mean over samples, then questions (avg@k), the score of all other tables. Pass at k: the chance
+        that one of k samples at least is right, unbiased (Chen et al. 2021); a sample with half a point or
+        more is right. Majority at k: the score of the answer that most of k samples give, equal by value,
+        averaged over all choices of k samples and over ties; a sample without an answer gives no vote.
+        {level} intervals by a bootstrap of whole questions, or their clusters: samples of one question
+        are no independent questions. Variance within: of the samples of one question; between: of the
+        questions' own means, freed of the former. Here k is the number of samples; every smaller k is in
+        the CSV.""",
+    ),
     "failures": (
         "Questions that could not be answered",
         """Counted as wrong, in every score and on both sides of every difference, because the study sets
@@ -159,7 +181,19 @@ LEGENDS = {
         in `axes`. {{none}}""",
     ),
 }
+# Added to the legends of tables with scores or tests, where questions were answered by several samples.
+AVERAGED = """A question's score is the mean of its {samples} samples: intervals of scores bootstrap whole
+    questions, and p is that of the exact sign-flip test of the questions' differences."""
+SCORED = ("benchmarks", "axes", "contrasts", "text", "tied", "pareto", "ablations")
 NOTHING = "This study has nothing to put here."
+
+
+def describe_sampling(study: Compared) -> dict[str, object]:
+    """Describe how answers were drawn; runs made elsewhere do not say it."""
+    sampling = getattr(getattr(study, "engine", None), "sampling", None)
+    if sampling is None:
+        return dict.fromkeys(("samples", "temperature", "top_p"), "")
+    return {"samples": sampling.samples, "temperature": sampling.temperature, "top_p": sampling.top_p}
 
 
 def write_legend(
@@ -172,6 +206,9 @@ def write_legend(
     `questions`: what was scored; `texts`: the file with the raw answers.
     """
     title, text = LEGENDS[name]
+    drawn = describe_sampling(study)
+    if drawn["samples"] and name in SCORED:
+        text = f"{text} {AVERAGED}"
     against = "the variant named under `against`" if name == "contrasts" else f"`{study.reference}`"
     benchmarks = {"perception": study.explain.perception, "reasoning": study.explain.reasoning}
     legend_text = text.format(
@@ -184,6 +221,7 @@ def write_legend(
         against=against,
         budget=f"{study.selection.perception_budget:g}",
         margin=f"{study.selection.tolerated:g}",
+        **drawn,
         group_pairs=pairs[0],
         benchmark_pairs=pairs[1],
         axes=" and ".join(f"{axis} ({named or 'mean of the axis'})" for axis, named in benchmarks.items()),

@@ -1,5 +1,6 @@
 """Hold all variants' scores side by side, question by question: what every comparison is made from."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,11 +15,16 @@ from benchmarks.study.compared import Compared
 
 @dataclass(frozen=True)
 class ScoreMatrix:
-    """Per benchmark: scores as a frame (questions, variants), clusters as numbers or None, its heading."""
+    """Per benchmark: scores as a frame (questions, variants), clusters as numbers or None, its heading.
+
+    `samples`: how many answers a score is the mean of. Where there are several, each question is at least a
+    cluster of its own: its interval is a bootstrap, as means of samples are no shares of right answers.
+    """
 
     correct: dict[str, pd.DataFrame]
     clusters: dict[str, Codes | None]
     headings: dict[str, str]
+    samples: int = 1
 
     @classmethod
     def of(cls, scores: pd.DataFrame, benchmarks: Iterable[str]) -> "ScoreMatrix":
@@ -27,12 +33,16 @@ class ScoreMatrix:
         clusters: dict[str, Codes | None] = {}
         headings: dict[str, str] = {}
         kinds = dict(tuple(scores.groupby("benchmark", sort=False)))
+        # Of runs made elsewhere, some may have more samples than others.
+        samples = math.lcm(*scores["samples"].dropna().astype(int).unique()) if "samples" in scores else 1
         for benchmark in benchmarks:
             rows = kinds[benchmark]
             correct[benchmark] = rows.pivot(index="index", columns="variant", values="correct").astype(float)
             headings[benchmark] = str(rows["heading"].iloc[0])
-            clusters[benchmark] = encode_clusters(rows, correct[benchmark].index)
-        return cls(correct, clusters, headings)
+            coarse = encode_clusters(rows, correct[benchmark].index)
+            alone = np.arange(len(correct[benchmark])) if samples > 1 else None
+            clusters[benchmark] = alone if coarse is None else coarse
+        return cls(correct, clusters, headings, samples)
 
     def by_heading(self) -> dict[str, list[str]]:
         """Group the benchmarks by heading: perception, reasoning, the others as they come, text."""
@@ -61,7 +71,10 @@ class ScoreMatrix:
         """Pair two variants' scores on the questions of `benchmarks`."""
         return [
             Stratum(
-                self.correct[b][variant].to_numpy(), self.correct[b][against].to_numpy(), self.clusters[b]
+                self.correct[b][variant].to_numpy(),
+                self.correct[b][against].to_numpy(),
+                self.clusters[b],
+                self.samples,
             )
             for b in benchmarks
         ]

@@ -36,7 +36,7 @@ def pair_tests(answers: ScoreMatrix, variants: Sequence[str], benchmarks: Sequen
     clusters = [answers.clusters[b] for b in benchmarks]
     result = np.full((len(variants), len(variants)), np.nan)
     for i in range(len(variants) - 1):
-        units = flip_units([s[:, [i]] - s[:, i + 1 :] for s in scores], clusters)
+        units = flip_units([s[:, [i]] - s[:, i + 1 :] for s in scores], clusters, answers.samples)
         if np.abs(units).max(initial=0) <= 1:
             p = mcnemar((units > 0).sum(axis=0), (units < 0).sum(axis=0))
         else:

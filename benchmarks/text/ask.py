@@ -12,12 +12,14 @@ import torch
 from benchmarks.answering import keys
 from benchmarks.answering.engine import open_engine
 from benchmarks.answering.late_engine import LateEngine
+from benchmarks.answering.sampling import describe_decoding
 from benchmarks.answering.vllm_engine import find_positions
 from benchmarks.answering.vllm_model import check_installed
 from benchmarks.answering.vllm_plan import describe_vllm
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.scoring.repetition import is_repetitive
+from benchmarks.scoring.sample_scores import SAMPLE, add_votes
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.marks import RULE as FAILED
 from benchmarks.text import task_configs
@@ -62,7 +64,8 @@ def ask_questions(
     """Ask every question and score the answers: a row each (COLUMNS, and seconds).
 
     `correct` and `correct_raw` are the task's own metric on the extracted answer and on what lm-eval's first
-    pattern finds in the raw text.
+    pattern finds in the raw text. Of several samples per question each has a row, with `sample` and `vote` as
+    in `benchmarks.scoring.sample_scores`.
 
     Args:
         journal: the predictions file that stores the answers; its provenance is written beside it.
@@ -83,11 +86,12 @@ def ask_questions(
             return EngineTower(
                 opened[0] if engine is None else engine.engine, model.chat.tokenizer,
                 find_positions(model.folder), model.ends, model.chat.find_thoughts(settings.thinking),
+                settings.sampling,
             )  # fmt: skip
         model.chat.tokenizer.padding_side = "left"
         return lm.TowerLM(
-            model.load(), model.ends, model.chat.find_thoughts(settings.thinking),
-            tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
+            model.load(), model.ends, model.chat.find_thoughts(settings.thinking), settings.sampling,
+            settings.thinking_budget, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
             device=str(choose_device(settings)),
         )  # fmt: skip
 
@@ -100,10 +104,18 @@ def ask_questions(
         name_question,
     )  # fmt: skip
     try:
-        return score_with(model.name, tasks, language_model, chat=True)
+        if settings.samples is None:
+            return score_with(model.name, tasks, language_model, chat=True)
+        parts = []
+        for number in range(settings.samples):
+            language_model.sample = number
+            scored = score_with(model.name, tasks, language_model, chat=True)
+            parts.append(scored.assign(**{SAMPLE: number}))
     finally:
         for one in opened:
             one.close()
+    # Stable: of every question its samples in order.
+    return add_votes(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
 
 
 def score_with(
@@ -155,7 +167,7 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
     kept = model.chat.find_thoughts(settings.thinking).kept
     return {
         **about,
-        "decoding": {"greedy": True, "ends": sorted(model.ends)},
+        "decoding": {**describe_decoding(settings), "ends": sorted(model.ends)},
         "libraries": libraries,
         **({"thinking": {"kept": list(kept)}} if kept else {}),
     }

@@ -1,19 +1,25 @@
 """Let an engine that answers questions with pictures answer in words, too: vLLM, here or behind a server."""
 
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.answering.positions import read_positions
 from benchmarks.answering.thoughts import Thoughts
 from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.sampling_settings import SamplingSettings
 
 
 class Completer(Protocol):
     """Goes on with prompts that are given as token ids."""
 
     def complete(
-        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], ends: Sequence[int]
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        ends: Sequence[int],
+        drawn: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[tuple[list[int], bool]]:
         """Return the new ids of every prompt, and whether the limit cut them."""
 
@@ -25,6 +31,7 @@ class EngineTower:
         engine: the engine, turned into the model that is asked.
         tokenizer: the model's. positions: that it was made for.
         ends: ids of the tokens at which an answer ends. thoughts: which special tokens an answer keeps.
+        sampling: how tokens are drawn; every request's seed is then announced by `expect`. None: greedily.
     """
 
     def __init__(
@@ -34,11 +41,19 @@ class EngineTower:
         positions: int | None,
         ends: frozenset[int],
         thoughts: Thoughts,
+        sampling: SamplingSettings | None = None,
     ) -> None:
         self._engine, self.tokenizer, self._ends = engine, tokenizer, sorted(ends)
         self.max_length = positions or int(tokenizer.model_max_length)
         self._decoder = thoughts.wrap(tokenizer)
-        self._lengths: dict[str, tuple[int, bool]] = {}
+        self._sampling = sampling
+        # By prompt, in the order of its requests.
+        self._lengths: dict[str, deque[tuple[int, bool]]] = defaultdict(deque)
+        self._seeds: dict[str, deque[int]] = defaultdict(deque)
+
+    def expect(self, prompt: str, seed: int) -> None:
+        """Announce the seed of the next request with this prompt."""
+        self._seeds[prompt].append(seed)
 
     def tok_encode(self, text: str) -> list[int]:
         """Return the ids of a prompt; what the template has begun with gets no second beginning."""
@@ -51,17 +66,21 @@ class EngineTower:
         """Answer requests; `benchmarks.text.generated_task` asks for no other ends than the model's."""
         asked = [request.args[0] for request in requests]
         limits = [int(request.args[1]["max_gen_toks"]) for request in requests]
-        replies = self._engine.complete([self.tok_encode(text) for text in asked], limits, self._ends)
+        drawn = None
+        if self._sampling is not None:
+            how = self._sampling.model_dump(include={"temperature", "top_p", "top_k"}, exclude_none=True)
+            drawn = [{**how, "seed": self._seeds[text].popleft()} for text in asked]
+        replies = self._engine.complete([self.tok_encode(text) for text in asked], limits, self._ends, drawn)
         texts = []
         for prompt, (tokens, truncated) in zip(asked, replies, strict=True):
-            self._lengths[prompt] = (len(tokens) - (not truncated), truncated)
+            self._lengths[prompt].append((len(tokens) - (not truncated), truncated))
             text = self._decoder.decode(tokens, skip_special_tokens=True)
             texts.append(text.split(self.tokenizer.eos_token)[0] if self.tokenizer.eos_token else text)
         return texts
 
-    def length(self, prompt: str) -> tuple[int, bool]:
-        """Look up the tokens of the answer to `prompt`, without the end token, and whether it was cut off."""
-        return self._lengths[prompt]
+    def take_length(self, prompt: str) -> tuple[int, bool]:
+        """Take the tokens of the next answer to `prompt`, without the end token, and whether it was cut."""
+        return self._lengths[prompt].popleft()
 
 
 def open_alone(folder: Path, settings: EngineSettings, ends: frozenset[int]) -> Any:

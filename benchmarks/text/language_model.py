@@ -1,4 +1,4 @@
-"""Run a language tower as lm-eval's model: its HFLM on weights in memory, our greedy loop, a journal.
+"""Run a language tower as lm-eval's model: its HFLM on weights in memory, our decoding loop, a journal.
 
 lm-eval's own cache returns one model's answers for another; the journal's keys cover the weights, the prompt,
 the decoding and the batch, so a run that was killed goes on, and what changed in any of them is asked again.
@@ -6,6 +6,7 @@ the decoding and the batch, so a run that was killed goes on, and what changed i
 
 import logging
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +20,13 @@ from benchmarks.answering.decoding import decode
 from benchmarks.answering.failures import Tolerance
 from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.sampling import list_samples, make_seed
 from benchmarks.answering.thoughts import Thoughts
+from benchmarks.answering.token_sampler import TokenSampler
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.sampling_settings import SamplingSettings
 from benchmarks.text.chat import Chat
 from benchmarks.text.generating_model import GeneratingLM
 from frism.errors import UserError
@@ -44,8 +48,11 @@ class Tower(Protocol):
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Answer lm-eval's requests."""
 
-    def length(self, prompt: str) -> tuple[int, bool]:
-        """Return the tokens of the answer to `prompt`, and whether it was cut off."""
+    def expect(self, prompt: str, seed: int) -> None:
+        """Announce the seed of the next request with this prompt."""
+
+    def take_length(self, prompt: str) -> tuple[int, bool]:
+        """Take the tokens of the next answer to `prompt`, without the end token, and whether it was cut."""
 
 
 class TowerLM(HFLM):
@@ -55,21 +62,38 @@ class TowerLM(HFLM):
         model: a causal language model, or a VLM, which answers text with its language tower alone.
         ends: ids of the tokens at which an answer ends.
         thoughts: which special tokens an answer keeps.
+        sampling: how tokens are drawn; every request's seed is then announced by `expect`. None: greedily.
+        thinking_budget: tokens after which a thought is ended; None: it is not.
         options: HFLM's, such as tokenizer and batch_size.
     """
 
     def __init__(
-        self, model: Any, ends: frozenset[int], thoughts: Thoughts | None = None, **options: Any
+        self,
+        model: Any,
+        ends: frozenset[int],
+        thoughts: Thoughts | None = None,
+        sampling: SamplingSettings | None = None,
+        thinking_budget: int | None = None,
+        **options: Any,
     ) -> None:
         # Of a VLM, lm-eval would take the tokenizer's limit or 2048, and cut longer prompts without a word.
         positions = read_positions(model.config)
         super().__init__(pretrained=model, **({"max_length": positions} if positions else {}), **options)
-        self.ends, self._decoder = ends, (thoughts or Thoughts()).wrap(self.tokenizer)
-        self.lengths: dict[tuple[int, ...], tuple[int, bool]] = {}
+        thoughts = thoughts or Thoughts()
+        self.ends, self._decoder = ends, thoughts.wrap(self.tokenizer)
+        self._interruption = thoughts.limit(self.tokenizer, thinking_budget)
+        self.sampling = sampling
+        # By prompt, in the order of its requests, which lm-eval keeps among equal prompts.
+        self._lengths: dict[tuple[int, ...], deque[tuple[int, bool]]] = defaultdict(deque)
+        self._seeds: dict[tuple[int, ...], deque[int]] = defaultdict(deque)
 
-    def length(self, prompt: str) -> tuple[int, bool]:
-        """Look up the tokens of the answer to `prompt`, without the end token, and whether it was cut off."""
-        return self.lengths[tuple(self.tok_encode(prompt))]
+    def expect(self, prompt: str, seed: int) -> None:
+        """Announce the seed of the next request with this prompt."""
+        self._seeds[tuple(self.tok_encode(prompt))].append(seed)
+
+    def take_length(self, prompt: str) -> tuple[int, bool]:
+        """Take the tokens of the next answer to `prompt`, without the end token, and whether it was cut."""
+        return self._lengths[tuple(self.tok_encode(prompt))].popleft()
 
     def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> Any:
         """Decode tokens, with the tags of thoughts."""
@@ -79,19 +103,35 @@ class TowerLM(HFLM):
         self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any
     ) -> torch.Tensor:
         mask = options["attention_mask"]
-        rows = self._within_memory(context, mask, max_length - context.shape[1])
+        prompts = [tuple(ids[keep].tolist()) for ids, keep in zip(context, mask.bool(), strict=True)]
+        seeds = [self._seeds[prompt].popleft() for prompt in prompts] if self.sampling else None
+        rows = self._within_memory(context, mask, max_length - context.shape[1], seeds)
         longest = max(map(len, rows))
-        for ids, keep, row in zip(context, mask.bool(), rows, strict=True):
+        for prompt, row in zip(prompts, rows, strict=True):
             ended = row[-1] in self.ends
-            self.lengths[tuple(ids[keep].tolist())] = (len(row) - ended, not ended)
+            self._lengths[prompt].append((len(row) - ended, not ended))
         padded = [row + [self.tokenizer.eos_token_id] * (longest - len(row)) for row in rows]
         return torch.cat([context, torch.tensor(padded, device=context.device)], dim=1)
 
-    def _within_memory(self, ids: torch.Tensor, mask: torch.Tensor, room: int) -> list[list[int]]:
+    def _within_memory(
+        self, ids: torch.Tensor, mask: torch.Tensor, room: int, seeds: Sequence[int] | None
+    ) -> list[list[int]]:
         """Generate the new tokens of every row; a batch too large for the memory is halved."""
         try:
             inputs = {"input_ids": ids, "attention_mask": mask}
-            return decode(self.model, inputs, max_new_tokens=[room] * len(ids), ends=self.ends)
+            drawn: dict[str, Any] = {}
+            if self.sampling is not None and seeds is not None:
+                first, prompts = _find_distinct(ids)  # a prompt is read once for all of its samples
+                inputs = {name: tensor[first] for name, tensor in inputs.items()}
+                drawn = {"prompts": prompts, "sampler": TokenSampler(self.sampling, seeds, room)}
+            return decode(
+                self.model,
+                inputs,
+                max_new_tokens=[room] * len(ids),
+                ends=self.ends,
+                interruption=self._interruption,
+                **drawn,
+            )
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise UserError(
@@ -101,8 +141,12 @@ class TowerLM(HFLM):
         # Outside the handler: the traceback keeps the failed attempt's tensors alive.
         torch.cuda.empty_cache()
         half = len(ids) // 2
-        parts = ((ids[:half], mask[:half]), (ids[half:], mask[half:]))
-        return [row for part in parts for row in self._within_memory(*part, room)]
+        parts = [slice(half), slice(half, None)]
+        return [
+            row
+            for part in parts
+            for row in self._within_memory(ids[part], mask[part], room, seeds[part] if seeds else None)
+        ]
 
 
 class JournalledLM(GeneratingLM):
@@ -117,6 +161,7 @@ class JournalledLM(GeneratingLM):
         names: (lm-eval's task, position of the question) to (benchmark, index, gold answer).
 
     Attributes:
+        sample: which of several samples lm-eval gets; all are drawn at once. None: the one greedy answer.
         lines: after a run, the stored prediction of every question, by (benchmark, index).
     """
 
@@ -136,6 +181,7 @@ class JournalledLM(GeneratingLM):
         self._load, self._settings, self._names = load, settings, names
         self._origin, self._fingerprint, self._journal = origin, fingerprint, journal
         self._tower: Tower | None = None
+        self.sample: int | None = None
         self.lines: dict[tuple[str, str], predictions.StoredPrediction] = {}
 
     @property
@@ -145,8 +191,9 @@ class JournalledLM(GeneratingLM):
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
         """Answer every request; a thought that its prompt opens is whole again."""
-        items = [self._item(request) for request in requests]
-        by_question = {(item.benchmark, item.index): r for item, r in zip(items, requests, strict=True)}
+        questions = [self._item(request) for request in requests]
+        by_question = {(item.benchmark, item.index): r for item, r in zip(questions, requests, strict=True)}
+        items = list_samples(questions, self._settings.samples)
         planned = make_batches(items, self._settings, self._origin, self._fingerprint, self._length)
         wanted = {key for batch in planned for key in batch.keys}
         tolerance = Tolerance.over(self._settings.tolerated_share, items)
@@ -165,10 +212,12 @@ class JournalledLM(GeneratingLM):
                         store.append(self._answer(batch, by_question))
                         progress.advance(missing)
         self.lines = {
-            (line.benchmark, line.index): line for line in predictions.read_predictions(self._journal)
+            (line.benchmark, line.index): line
+            for line in predictions.read_predictions(self._journal)
+            if line.sample == self.sample
         }
         # Only here: the journal holds what was generated.
-        return [self._thoughts.restore(self.lines[item.benchmark, item.index].raw) for item in items]
+        return [self._thoughts.restore(self.lines[item.benchmark, item.index].raw) for item in questions]
 
     def _item(self, request: Any) -> Item:
         benchmark, index, answer = self._names(request.task_name, request.doc_id)
@@ -202,13 +251,24 @@ class JournalledLM(GeneratingLM):
                 failed[key] = Prediction.failed(item, key, failure)
         asked = [(i, k) for i, k in zip(batch.items, batch.keys, strict=True) if k not in failed]
         requests = [by_question[item.benchmark, item.index] for item, _ in asked]
+        for item, _ in asked:
+            if (seed := make_seed(item, self._settings)) is not None:
+                tower.expect(item.message[0]["value"], seed)
         texts = tower.generate_until(requests, disable_tqdm=True) if requests else []
         seconds = (time.perf_counter() - start) / max(1, len(requests))
         answered = {
-            key: Prediction(item, key, text, *tower.length(item.message[0]["value"]), seconds)
+            key: Prediction(item, key, text, *tower.take_length(item.message[0]["value"]), seconds)
             for (item, key), text in zip(asked, texts, strict=True)
         }
         return [failed.get(key) or answered[key] for key in batch.keys]
+
+
+def _find_distinct(ids: torch.Tensor) -> tuple[list[int], list[int]]:
+    """Find the first of each of the rows that are alike, and for every row which of these it is like."""
+    rows = [tuple(row) for row in ids.tolist()]
+    number_by_row = {row: number for number, row in enumerate(dict.fromkeys(rows))}
+    first = [rows.index(row) for row in number_by_row]
+    return first, [number_by_row[row] for row in rows]
 
 
 def _check_room(tower: Tower, item: Item) -> None:

@@ -176,11 +176,13 @@ def _format_taken(stage: Stage, finished: RuleTimes) -> tuple[str, ...]:
 def _write_caption(planner: Planner, others: Iterable[tuple[str, float, float]]) -> str:
     assumed, questions = planner.assumed, sum(group.count for group in planner.test)
     by_axis = ", ".join(f"{axis} {tokens}" for axis, tokens in MEAN_ANSWER.items())
+    samples = planner.engine.samples
+    each = f", {samples} answers each" if samples else ""
     answer = assumed.answer_tokens or f"by axis ({by_axis}), at most half the limit"
     lines = [
         f"Rates: {planner.machine.source}. A count: stages one after another, {questions:,} test questions a"
-        f" variant. Assumed tokens of a mean answer: {answer}; the longest of a batch {LONGEST:g} times as"
-        f" long; pixels of a picture: {assumed.pixels or PICTURE:,} unless the config limits them."
+        f" variant{each}. Assumed tokens of a mean answer: {answer}; the longest of a batch {LONGEST:g}"
+        f" times as long; pixels of a picture: {assumed.pixels or PICTURE:,} unless the config limits them."
     ]
     lines += [
         f"Of the finished study {name} this machine's rates say {format_duration(predicted)}; it took"

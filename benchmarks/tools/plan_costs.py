@@ -37,9 +37,10 @@ class PlannedCost:
 
 @dataclass(frozen=True)
 class QuestionGroup:
-    """Describes questions answered greedily in batches, with a picture of so many patches each (0: none).
+    """Describes questions answered in batches, with a picture of so many patches each (0: none).
 
-    `prompt`, `answer`: tokens of one, on average; `limit`: of the longest answer that is allowed.
+    `prompt`, `answer`: tokens of one, on average; `limit`: of the longest answer that is allowed; `samples`:
+    answers per question, for which its prompt is read once. `batch` counts answers.
     """
 
     count: int
@@ -48,11 +49,17 @@ class QuestionGroup:
     prompt: int
     answer: int
     limit: int
+    samples: int = 1
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers there are."""
+        return self.count * self.samples
 
     @property
     def tokens(self) -> int:
         """Return the tokens of a batch of prompts with their answers."""
-        return min(self.batch, self.count) * (self.prompt + self.answer - 1)
+        return min(self.batch, self.answers) * (self.prompt + self.answer - 1)
 
 
 @dataclass(frozen=True)
@@ -111,12 +118,13 @@ class Counter:
 
     def answer(self, questions: QuestionGroup) -> dict[str, PlannedCost]:
         """Return the cost of seeing, reading and answering questions with a loaded model."""
-        batch = min(questions.batch, questions.count)
+        batch = min(questions.batch, questions.answers)
+        prompts = max(1, batch / questions.samples)
         return {
             "see": self.see(questions.count, questions.patches),
-            "read": self.read(batch, questions.prompt, batch) * (questions.count / batch),
+            "read": self.read(prompts, questions.prompt, prompts) * (questions.answers / batch),
             "write": self.write(batch, questions.prompt, questions.answer, questions.limit)
-            * (questions.count / batch),
+            * (questions.answers / batch),
         }
 
     def svd(self) -> PlannedCost:

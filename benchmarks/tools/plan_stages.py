@@ -168,22 +168,31 @@ class Planner:
         pixels = min(pixels, prompting.max_pixels or pixels)
         patches = self.patches(MINIATURE if definition.source.miniature else pixels)
         prompt = patches // self.model.merge + QUESTION
-        return self._questions(count, patches, prompt, definition.axis, definition.max_new_tokens)
+        samples = (self.engine.on_dev if split == "dev" else self.engine).samples
+        return self._questions(count, patches, prompt, definition.axis, definition.max_new_tokens, samples)
 
     def questions_in_words(self, entry: Any) -> QuestionGroup:
         """Return one benchmark's questions without a picture."""
         definition, number = lookup.find(entry), self.study.questions.text
         count = (definition.n or UNKNOWN) if number == "all" else number
-        return self._questions(count, 0, TEXT_QUESTION, "text", definition.max_new_tokens)
+        return self._questions(
+            count, 0, TEXT_QUESTION, "text", definition.max_new_tokens, self.engine.samples
+        )
 
     def _questions(
-        self, count: int, patches: int, prompt: int, axis: str, limit: int | None
+        self,
+        count: int,
+        patches: int,
+        prompt: int,
+        axis: str,
+        limit: int | None,
+        samples: int | None,
     ) -> QuestionGroup:
         limit, batch = limit or self.engine.max_new_tokens, self.engine.batch_size
         if self.engine.token_budget is not None:
             batch = max(1, min(batch, self.engine.token_budget // (prompt + limit)))
         mean = min(self.assumed.answer_tokens or MEAN_ANSWER[axis], max(1, limit // 2))
-        return QuestionGroup(count, batch, patches, prompt, mean, limit)
+        return QuestionGroup(count, batch, patches, prompt, mean, limit, samples or 1)
 
     def _answers(self, questions: Sequence[QuestionGroup]) -> dict[str, PlannedCost]:
         total = _CostSum()
@@ -196,7 +205,7 @@ class Planner:
 
     def _disk(self, questions: Sequence[QuestionGroup]) -> float:
         """Return bytes of all lines with their answers, about."""
-        return sum(group.count * (250 + 5 * group.answer) for group in questions)
+        return sum(group.answers * (250 + 5 * group.answer) for group in questions)
 
     def _notes(self, learning: float) -> tuple[str, ...]:
         streamed = learning > 0 and self.counter.streams()

@@ -12,8 +12,10 @@ from benchmarks.answering.engine import describe_origin
 from benchmarks.answering.failures import Tolerance
 from benchmarks.answering.late_engine import LateEngine
 from benchmarks.answering.matching import match_predictions
+from benchmarks.answering.sampling import list_samples
 from benchmarks.questions import item
-from benchmarks.scoring.question_scores import score_answers, total_scores
+from benchmarks.scoring.question_scores import total_scores
+from benchmarks.scoring.sample_scores import score_samples
 from benchmarks.study import marks
 from benchmarks.tuning.points import Point
 from frism.triples.triple import Triple
@@ -31,7 +33,9 @@ def score_on_dev(
 
     Where questions could not be answered, a column `failed_<kind>` counts them.
     """
-    path, asked = point.folder / "dev.jsonl", [i for group in items.values() for i in group]
+    path, samples = point.folder / "dev.jsonl", engine.settings.samples
+    drawn = {name: list_samples(group, samples) for name, group in items.items()}
+    asked = [item for group in drawn.values() for item in group]
     tolerance = Tolerance.over(engine.settings.tolerated_share, asked)
     engine.turn_into(triple, point.recipe, point.fitted, spectra)
     _, batches = engine.group(asked, describe_origin(triple, point.recipe), path, tolerance)
@@ -39,8 +43,8 @@ def score_on_dev(
     with prediction_files.open_store(path, wanted, tolerance) as store:
         for _ in answer_missing(engine, batches, store):
             pass
-    answers = match_predictions(items, prediction_files.read_predictions(path), path)
-    totals = total_scores(score_answers(variant, items, answers))
+    answers = match_predictions(drawn, prediction_files.read_predictions(path), path)
+    totals = total_scores(score_samples(variant, items, answers, samples).table)
     counts = Counter(
         (line.benchmark, line.failure) for group in answers.values() for line in group if line.failure
     )

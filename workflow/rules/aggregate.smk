@@ -13,6 +13,7 @@ TABLES = [
     "official",
     "judges",
     "costs",
+    "tokens",
     "published",
 ]
 # What was learned, taken apart: made of recipes, spectra and dev scores besides the tables above.
@@ -25,7 +26,7 @@ EXPLANATIONS = [
     "bimodality",
     "ablations",
 ]
-FIGURES = ["trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
+FIGURES = ["trade_off", "tokens", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
 FINAL = [
     *expand("results/{study}/tables/{name}.csv", study=STUDY.study, name=TABLES + EXPLANATIONS),
     *expand("results/{study}/figures/{name}.png", study=STUDY.study, name=FIGURES),

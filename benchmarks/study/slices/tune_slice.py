@@ -3,6 +3,8 @@
 import json
 from collections.abc import Collection
 
+from pydantic import field_validator
+
 from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.entry import Entry
@@ -25,6 +27,11 @@ class TuneSlice(Slice):
     benchmarks: tuple[Entry, ...]
     selection: DevRule
     variants: dict[str, VariantConfig]
+
+    @field_validator("engine")
+    @classmethod
+    def _answer_as_on_dev(cls, engine: EngineSettings) -> EngineSettings:
+        return engine.on_dev
 
     @property
     def unmodified(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.answering import keys, predictions
 from benchmarks.answering.matching import match_predictions
+from benchmarks.answering.sampling import list_samples
 from benchmarks.questions import reading
 from benchmarks.tools.chain.chain import AGAIN, BrokenLinkError, Chain
 from frism.checkpoints.checkpoint import Checkpoint
@@ -108,7 +109,9 @@ def check_answers(chain: Chain) -> str:
         lines = predictions.read_predictions(path)
         origin = {"triple": chain.digests, "recipe": chain.recipes[variant].key}
         check_keys(path, lines, origin)
-        match_predictions(chain.items(variant), lines, path)
+        samples = chain.study.engine.samples
+        drawn = {name: list_samples(group, samples) for name, group in chain.items(variant).items()}
+        match_predictions(drawn, lines, path)
         count += len(lines)
     return f"{count} answers of {len(chain.variants)} variants"
 

@@ -23,7 +23,7 @@ from benchmarks.study.triple_settings import TripleSettings
 from tests.support.studies import record, study_of
 from tests.support.synthetic_study import EXPLAINED, config, make
 
-NAMES = ["trade_off", "sweep", "gates", "overlap", "rank_blocks", "bimodality", "learning"]
+NAMES = ["trade_off", "tokens", "sweep", "gates", "overlap", "rank_blocks", "bimodality", "learning"]
 SUITES = ["mini_number", "mini_count", "mini_total", "mini_net"]
 
 

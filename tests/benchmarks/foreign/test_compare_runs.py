@@ -87,6 +87,9 @@ def test_imported_runs_get_what_a_studys_tables_give(imported: Path, tmp_path: P
         assert len(read(tmp_path / "c", name)) and (tmp_path / "c" / "tables" / f"{name}.md").is_file()
     for name in ("scores", "trade_off"):
         assert (tmp_path / "c" / "figures" / f"{name}.png").stat().st_size > 5000
+    assert not (tmp_path / "c" / "tables" / "tokens.csv").exists(), (
+        "these files do not say how long answers are"
+    )
     record = json.loads((tmp_path / "c/comparison.json").read_text())
     assert record["reference"] == "weak" and record["benchmarks"] == dict.fromkeys(NAMES, 40)
     assert all(run[0]["provenance"]["extractor"] for run in record["runs"].values())
@@ -132,6 +135,8 @@ def test_a_studys_runs_stand_beside_imported_ones(tmp_path: Path) -> None:
     theirs, here = read(study, "axes"), read(tmp_path / "e", "axes")
     pairs = theirs.merge(here, on=["variant", "group"], suffixes=("", "_here"))
     assert set(pairs["group"]) == {"perception", "reasoning", "text"} and len(pairs) == 6
+    assert len(read(tmp_path / "e", "tokens")) == 6 and (tmp_path / "e/figures/tokens.png").is_file()
+    assert not (tmp_path / "c/tables/tokens.csv").exists(), "of one run no length is known"
     for column in ("n", "score", "difference", "gained", "lost", "p"):
         pd.testing.assert_series_equal(pairs[column], pairs[f"{column}_here"], check_names=False)
 

@@ -18,6 +18,7 @@ from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
 from frism.errors import UserError
 from frism.method.recipe import Recipe
+from tests.benchmarks.conftest import invoke, refused
 from tests.support.loads import count_loads
 from tests.support.studies import record
 
@@ -74,7 +75,7 @@ def test_one_loaded_model_gives_what_three_stages_give(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     layout, apart = Layout.beside(study), Layout(tmp_path / "apart")
-    answer.run(study, "vlm", "c")
+    answer.run(study, {"vlm": "c"})
     apart.root.mkdir()
     other = write_record(triple_settings, apart.root)
     (apart.root / "items").symlink_to(layout.items())
@@ -89,7 +90,7 @@ def test_one_loaded_model_gives_what_three_stages_give(
     text.ask(TextSlice.read(other), variant, apart)
 
     loads = count_loads(monkeypatch)
-    answer.run(study, variant, "c")
+    answer.run(study, {variant: "c"})
     assert loads == [triple_settings["vlm"]] * (2 if variant == "frism" else 1), "one learns, one answers"
     expected = list_results(apart.root)
     found = list_results(layout.root)
@@ -102,7 +103,7 @@ def test_what_is_there_is_not_done_again_and_keeps_its_cost(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout.beside(study)
-    answer.run(study, "vlm", "c")
+    answer.run(study, {"vlm": "c"})
     stages = {name: layout.costs(name, "vlm") for name in ("tune", "predict", "text")}
     costs = {name: path.read_text() for name, path in stages.items()}
     for path in stages.values():
@@ -110,13 +111,13 @@ def test_what_is_there_is_not_done_again_and_keeps_its_cost(
         assert table["s"].item() > 0 and table["max_rss"].item() > 50
     before = list_results(layout.root)
     loads = count_loads(monkeypatch)
-    answer.run(study, "vlm", "c")
+    answer.run(study, {"vlm": "c"})
     assert not loads
     assert list_results(layout.root) == before
     assert {name: path.read_text() for name, path in stages.items()} == costs
     journal = layout.journal("vlm")
     journal.write_text(journal.read_text().split("\n", 1)[1])
-    answer.run(study, "vlm", "c")
+    answer.run(study, {"vlm": "c"})
     assert len(loads) == 1 and list_results(layout.root) == before
     again = {name: path.read_text() for name, path in stages.items()}
     assert [name for name in costs if costs[name] != again[name]] == ["predict"]
@@ -128,11 +129,11 @@ def test_a_stage_that_fails_leaves_no_cost_and_is_taken_up_again(
     layout = Layout.beside(study)
     layout.predictions("vlm").mkdir(parents=True)
     with pytest.raises(UserError, match=r"vlm\.jsonl: a folder of that name is in the way"):
-        answer.run(study, "vlm", "c")
+        answer.run(study, {"vlm": "c"})
     assert layout.costs("tune", "vlm").exists() and not layout.costs("predict", "vlm").exists()
     layout.predictions("vlm").rmdir()
     loads = count_loads(monkeypatch)
-    answer.run(study, "vlm", "c")
+    answer.run(study, {"vlm": "c"})
     assert len(read_predictions(layout.predictions("vlm"))) == 10
     assert len(loads) == 1, "for the text answers"
 
@@ -140,5 +141,33 @@ def test_a_stage_that_fails_leaves_no_cost_and_is_taken_up_again(
 def test_a_study_without_text_asks_none(triple_settings: dict[str, str], study: Path) -> None:
     layout = Layout.beside(study)
     write_record(triple_settings, layout.root, text=[])
-    answer.run(study, "vlm", "c")
+    answer.run(study, {"vlm": "c"})
     assert layout.predictions("vlm").exists() and not layout.root.joinpath("text").exists()
+
+
+def test_variants_take_turns_in_one_process(
+    triple_settings: dict[str, str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answers as it does alone, whoever was there before; a checkpoint is loaded for itself."""
+    variants = VARIANTS | {
+        "uniform": {"method": "frism_uniform", "reference": "frism"},
+        "released": {"checkpoint": triple_settings["vlm"]},
+    }
+    write_record(triple_settings, Layout.beside(study).root, variants=variants)
+    alone = Layout(tmp_path / "alone")
+    other = write_record(triple_settings, alone.root, variants=variants)
+    (alone.root / "items").symlink_to(Layout.beside(study).items())
+    for layout in (alone, Layout.beside(study)):
+        layout.items("released").parent.mkdir()
+        layout.items("released").symlink_to(Layout.beside(study).items())
+    for variant in variants:
+        answer.run(other, {variant: "c"})
+    loads = count_loads(monkeypatch)
+    answer.run(study, dict.fromkeys(variants, "c"))
+    assert len(loads) == 4, "V, V as learner, V again for frism and its control, the checkpoint"
+    assert list_results(Layout.beside(study).root) == list_results(alone.root)
+
+
+def test_variants_and_digests_come_in_pairs(study: Path) -> None:
+    done = invoke(answer.main, "--study", study, "--variant", "vlm", "--variant", "inject", "--code", "c")
+    assert refused(done, "2 variants with 1 digests: give one --code for each --variant")

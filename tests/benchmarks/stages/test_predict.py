@@ -22,6 +22,7 @@ from benchmarks.answering.predictions import read_predictions
 from benchmarks.questions import reading
 from benchmarks.stages.predict import main
 from benchmarks.study.engine_settings import EngineSettings
+from benchmarks.study.sampling_settings import SamplingSettings
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import QUESTIONS, SUITES, invoke, refused
@@ -60,18 +61,21 @@ def timeless(path: Path) -> list[str]:
     return [json.dumps({k: v for k, v in line.items() if k not in ("seconds", "sum")}) for line in lines]
 
 
+@pytest.mark.parametrize("sampling", [None, SamplingSettings(samples=2, temperature=1.5)])
 def test_killed_and_resumed_is_as_if_undisturbed(
-    triple: Triple, variant: Callable[..., Path], items_folder: Path, tmp_path: Path
+    triple: Triple,
+    variant: Callable[..., Path],
+    items_folder: Path,
+    tmp_path: Path,
+    sampling: SamplingSettings | None,
 ) -> None:
     """SIGKILL at ten random points, each run going on where the one before was killed."""
-    asked, settings = (
-        reading.load_items(items_folder, "test", SUITES),
-        EngineSettings(batch_size=2, max_new_tokens=6),
-    )
+    asked = reading.load_items(items_folder, "test", SUITES)
+    settings = EngineSettings(batch_size=2, max_new_tokens=6, sampling=sampling)
     recipe, fitted = Recipe.load(variant("inject", strength=0.5))
     folder = shutil.copytree(items_folder, tmp_path / "items")
     once, killed = tmp_path / "once.jsonl", tmp_path / "killed.jsonl"
-    total = QUESTIONS * len(SUITES)
+    total = QUESTIONS * len(SUITES) * (settings.samples or 1)
     assert predict(triple, recipe, fitted, asked, settings, folder, once) == total
     shutil.rmtree(folder / "prepared")
 

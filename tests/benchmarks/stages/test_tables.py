@@ -22,7 +22,7 @@ from tests.support.synthetic_study import config, make
 SUITES = ["mini_number", "mini_count", "mini_add", "mini_total", "mini_net", "mini_total_unasked"]
 
 NAMES = ["axes", "benchmarks", "contrasts", "flips", "judges", "official", "oracle", "pareto", "published",
-         "selection", "style", "text", "tied"]  # fmt: skip
+         "selection", "style", "text", "tied", "tokens"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

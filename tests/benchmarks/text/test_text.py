@@ -145,7 +145,7 @@ def test_towers_of_every_family_answer_as_generate_does(family, tmp_path):
             expected = loaded.generate(**alone, max_new_tokens=6, do_sample=False)[
                 0, own.input_ids.shape[1] :
             ]
-            length, truncated = tower.length(prompt)
+            length, truncated = tower.take_length(prompt)
             assert row[ids.shape[1] :][:length].tolist() == expected[:length].tolist()
             assert truncated == (len(expected) == 6 and int(expected[-1]) not in who.ends)
 

@@ -87,6 +87,17 @@ def test_reading_a_prompt_takes_its_products(seven):
     assert cost.seconds == pytest.approx(2 * cost.products / (0.6 * 989e12) + 28 * 6e-4)
 
 
+def test_samples_cost_their_answers_but_their_prompt_once(seven):
+    counter = Counter(seven, MACHINES["h200"], "bfloat16")
+    once, drawn, more = (
+        counter.answer(QuestionGroup(count, 64, 400, 160, 300, 2048, samples))
+        for count, samples in ((128, 1), (128, 4), (512, 1))
+    )
+    assert drawn["see"] == once["see"] and drawn["write"] == more["write"]
+    assert drawn["read"].products == pytest.approx(once["read"].products)
+    assert drawn["write"].tokens == 4 * once["write"].tokens
+
+
 @pytest.mark.parametrize(("rank", "ratio"), [(None, 2.25), (256, 1.10)])
 def test_a_gated_step_costs_what_was_measured(seven, rank, ratio):
     """To the frozen layer's forward and backward pass over 256 tokens; ratios as gate_step.py timed them."""
