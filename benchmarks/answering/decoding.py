@@ -5,7 +5,6 @@ cache copies nothing. How positions are counted and masks extended is asked of t
 it in their own way (cross-attention, two-part masks, three-part positions) need no case here.
 """
 
-import inspect
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.answering.key_value_cache import make_cache
+from benchmarks.answering.prefill import prefill
 from benchmarks.answering.token_sampler import TokenSampler
-from frism.distillation.collation import PER_TOKEN
 
 # Finished rows are dropped when at most this share is still running: copying the cache costs too.
 KEEP = 0.8
-# Later steps find in the cache what the first one read beside these.
-_EVERY_STEP = (*PER_TOKEN, "position_ids")
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Interruption:
 @torch.inference_mode()
 def decode(
     model: Any,
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     *,
     max_new_tokens: Sequence[int],
     ends: frozenset[int],
@@ -47,8 +43,8 @@ def decode(
 
     Args:
         model: a causal language model or a VLM of transformers.
-        inputs: what its forward pass takes for the prompts, such as `input_ids` (batch, length), left-padded
-            and on the model's device; without `position_ids` the model counts them itself.
+        inputs: what its forward pass takes for the prompts, see `prefill`; several groups of prompts are read
+            one after the other and answered together.
         max_new_tokens: the most new tokens, for each row.
         ends: ids of end tokens.
         prompts: which prompt each row answers, where several rows answer one: it is read once for all of
@@ -56,29 +52,28 @@ def decode(
         sampler: draws the rows' tokens; None takes the likeliest.
         interruption: puts tokens into answers at some length; None puts in none.
     """
-    state = dict(inputs)
-    ids: Tensor = state.pop("input_ids")
-    if "position_ids" not in state:
-        state["position_ids"] = model._prepare_position_ids_for_generation(ids, {**state, "input_ids": ids})
-    state["past_key_values"] = cache = make_cache(model, max(max_new_tokens))
-    state["use_cache"] = True
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        state["logits_to_keep"] = 1  # of a long prompt's logits only the last row counts
+    groups = [inputs] if isinstance(inputs, Mapping) else inputs
+    read = prefill(model, groups, max(max_new_tokens))
+    logits, ids, state = read.logits.float(), read.ids, read.state
+    cache = state["past_key_values"]
     stop = torch.tensor(sorted(ends), dtype=torch.long, device=ids.device)
     rows = list(range(len(max_new_tokens)))  # which rows are still in the batch
     spread = None if prompts is None else torch.tensor(prompts, dtype=torch.long, device=ids.device)
     answers: list[list[int]] = [[] for _ in rows]
     done = torch.zeros(len(rows), dtype=torch.bool, device=ids.device)
     put: dict[int, deque[int]] = {}  # by row, tokens to come that are not the model's
+    if spread is not None:
+        cache.batch_select_indices(spread)
+        state = {name: _select(name, value, spread) for name, value in state.items()}
+        logits, ids = logits[spread], ids[spread]
     for step in range(1, max(max_new_tokens) + 1):
-        first = step == 1
-        step_inputs = model.prepare_inputs_for_generation(
-            ids, next_sequence_length=None if first else 1, is_first_iteration=first, **state
-        )
-        outputs = model(**step_inputs, return_dict=True)
-        logits = outputs.logits[:, -1].float()
-        if first and spread is not None:
-            logits = logits[spread]
+        if step > 1:
+            step_inputs = model.prepare_inputs_for_generation(
+                ids, next_sequence_length=1, is_first_iteration=False, **state
+            )
+            outputs = model(**step_inputs, return_dict=True)
+            state = model._update_model_kwargs_for_generation(outputs, state, is_encoder_decoder=False)
+            logits = outputs.logits[:, -1].float()
         tokens = logits.argmax(-1) if sampler is None else sampler.choose(logits, rows, step - 1)
         given = torch.zeros_like(done)
         for place, row in enumerate(rows if put else ()):
@@ -97,17 +92,6 @@ def decode(
         running = int((~done).sum())
         if running == 0:
             break
-        state = model._update_model_kwargs_for_generation(outputs, state, is_encoder_decoder=False)
-        if first:
-            state = {
-                name: value
-                for name, value in state.items()
-                if name in _EVERY_STEP or name in ("past_key_values", "use_cache", "logits_to_keep")
-            }
-            if spread is not None:
-                cache.batch_select_indices(spread)
-                state = {name: _select(name, value, spread) for name, value in state.items()}
-                ids = ids[spread]
         ids = torch.cat([ids, tokens[:, None]], dim=1)
         if running <= KEEP * len(done):
             unfinished = (~done).nonzero().squeeze(-1)

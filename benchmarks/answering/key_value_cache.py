@@ -1,5 +1,6 @@
 """Keep keys and values of the tokens so far in buffers that hold the whole answer from the start."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -46,6 +47,28 @@ class PreallocatedLayer(DynamicLayer):
                 buffer[..., start:length, :] = states
         self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
         return self.keys, self.values
+
+    def join(self, layers: Sequence["PreallocatedLayer"]) -> None:
+        """Take over the rows of other layers, below each other; they are emptied, and the shorter padded."""
+        length = max(layer.get_seq_length() for layer in layers)
+        self.lazy_initialization(layers[0].keys, layers[0].values)
+        self._buffers = []
+        for name in ("keys", "values"):
+            states = [getattr(layer, name) for layer in layers]
+            batch, (_, heads, _, width) = sum(len(part) for part in states), states[0].shape
+            buffer = states[0].new_zeros(batch, heads, length + self.max_new_tokens, width)
+            start = 0
+            for part in states:
+                buffer[start : start + len(part), :, length - part.shape[-2] : length] = part
+                start += len(part)
+            self._buffers.append(buffer)
+        for layer in layers:
+            layer.reset_buffers()
+        self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
+
+    def reset_buffers(self) -> None:
+        """Let go of all states."""
+        self._buffers, self.keys, self.values = [], None, None
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep only some rows of the batch."""

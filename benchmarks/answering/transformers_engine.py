@@ -1,5 +1,6 @@
 """Decode in batches with a local transformers model, greedily or by samples: the default engine."""
 
+import itertools
 import resource
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from benchmarks.answering.inputs import Preparer
 from benchmarks.answering.local_plan import LocalPlan
 from benchmarks.answering.model_facts import ModelFacts
 from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.prefill import can_join
 from benchmarks.answering.sampling import make_seed
 from benchmarks.answering.token_sampler import TokenSampler
 from benchmarks.prompting.families import Family
@@ -27,6 +29,8 @@ from frism.merging import on_load
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
+
+PREFILL_TOKENS = 4096  # of prompts that are read together on a CPU
 
 
 class TransformersEngine(LocalPlan):
@@ -60,6 +64,8 @@ class TransformersEngine(LocalPlan):
             model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
         )
         self.costs: list[Cost] = []
+        exact = self.model.device.type == "cpu" and self.model.dtype == torch.float32
+        self._joins = exact and can_join(model)
 
     def become(
         self, triple: Triple, recipe: Recipe, fitted: Fitted | None = None, spectra: Path | None = None
@@ -73,7 +79,11 @@ class TransformersEngine(LocalPlan):
         del self.model, self.preparer
 
     def answer(self, batch: Batch) -> list[Prediction]:
-        """Answer one batch, in its order; questions that cannot be answered as the settings say.
+        """Answer one batch, in its order; see `answer_together`."""
+        return next(self.answer_together([batch]))
+
+    def answer_together(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
+        """Answer batches at the same time, each in its order; what cannot be answered as the settings say.
 
         Raises UserError when a single question exceeds the memory, UnanswerableError for one that cannot be
         answered, unless such questions are counted.
@@ -82,7 +92,7 @@ class TransformersEngine(LocalPlan):
         if self.model.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         failures: dict[str, UnanswerableError] = {}
-        items = list(batch.items)
+        items = [item for batch in batches for item in batch.items]
         try:
             tokens, parts = self._answer_in_memory(items)
         except UnanswerableError:
@@ -92,35 +102,60 @@ class TransformersEngine(LocalPlan):
             items = [item for item in items if item.question.content not in failures]
             tokens, parts = self._answer_in_memory(items) if items else ([], 1)
         texts = self._decode(tokens)
-        seconds = time.perf_counter() - start
-        new = [len(row) - (row[-1] in self.ends) for row in tokens]
-        self.costs.append(
-            Cost(
-                batch.digest,
-                len(new),
-                sum(new),
-                round(seconds, 6),
-                measure_peak_memory(self.model.device),
-                parts,
-            )
-        )
-        answered = iter(zip(tokens, texts, new, strict=True))
-        predictions = []
-        for item, key in zip(batch.items, batch.keys, strict=True):
-            if item.question.content in failures:
-                predictions.append(Prediction.failed(item, key, failures[item.question.content]))
-            else:
-                row, text, count = next(answered)
+        seconds = (time.perf_counter() - start) / max(1, len(tokens))
+        answered = iter(zip(tokens, texts, strict=True))
+        for batch in batches:
+            predictions = []
+            for item, key in zip(batch.items, batch.keys, strict=True):
+                if item.question.content in failures:
+                    predictions.append(Prediction.failed(item, key, failures[item.question.content]))
+                    continue
+                row, text = next(answered)
                 cut = row[-1] not in self.ends
-                predictions.append(Prediction(item, key, text, count, cut, seconds / len(new)))
-        return predictions
+                predictions.append(Prediction(item, key, text, len(row) - (not cut), cut, seconds))
+            new = [prediction.tokens for prediction in predictions if not prediction.failure]
+            spent = round(seconds * len(new), 6)
+            peak = measure_peak_memory(self.model.device)
+            self.costs.append(Cost(batch.digest, len(new), sum(new), spent, peak, parts))
+            yield predictions
 
     def answers(self, batches: Sequence[Batch]) -> Iterator[list[Prediction]]:
-        """Answer batches in order; the next one's pictures are prepared meanwhile."""
-        for number, batch in enumerate(batches):
-            for following in batches[number + 1 : number + 2]:
-                self.preparer.announce(_list_questions(following.items))
-            yield self.answer(batch)
+        """Answer batches in order; the pictures of those that come next are prepared meanwhile."""
+        groups = list(self._group(batches))
+        for number, group in enumerate(groups):
+            for following in groups[number + 1 : number + 2]:
+                for _, part in _tell_apart([item for batch in following for item in batch.items]):
+                    for chunk in self._split(_list_questions(part)):
+                        self.preparer.announce(chunk)
+            yield from self.answer_together(group)
+
+    def _group(self, batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+        """Yield batches that are answered together, of at most `batch_size` items where there are several.
+
+        Only in single precision on a CPU, where an answer does not depend on those beside it; on a GPU a
+        batch is all that decides the numerical noise of its answers.
+        """
+        group: list[Batch] = []
+        for batch in batches:
+            size = sum(len(other.items) for other in group) + len(batch.items)
+            if group and not (self._joins and size <= self.settings.batch_size):
+                yield group
+                group = []
+            group.append(batch)
+        if group:
+            yield group
+
+    def _split(self, questions: Sequence[Item]) -> Iterator[list[Item]]:
+        """Yield questions whose prompts are read together: few of one benchmark, where they can be joined."""
+        if not self._joins:
+            yield list(questions)
+            return
+        for _, group in itertools.groupby(questions, lambda question: question.benchmark):
+            part = list(group)
+            most = max(1, PREFILL_TOKENS // max(1, self._length(part[0])))
+            pieces = -(-len(part) // most)
+            for piece in range(pieces):
+                yield part[piece * len(part) // pieces : (piece + 1) * len(part) // pieces]
 
     def generate(
         self, items: Iterable[Item], origin: Mapping[str, Any] | None = None
@@ -150,12 +185,8 @@ class TransformersEngine(LocalPlan):
 
     def _generate_tokens(self, items: Sequence[Item]) -> list[list[int]]:
         answers: dict[int, list[int]] = {}
-        # Questions without a picture go apart: some families count pictures by rows.
-        for with_pictures in (True, False):
-            indices = [i for i, item in enumerate(items) if bool(item.images) is with_pictures]
-            if indices:
-                part = [items[i] for i in indices]
-                answers.update(zip(indices, self._decode_rows(part), strict=True))
+        for indices, part in _tell_apart(items):
+            answers.update(zip(indices, self._decode_rows(part), strict=True))
         return [answers[i] for i in range(len(items))]
 
     def _decode_rows(self, items: Sequence[Item]) -> list[list[int]]:
@@ -170,10 +201,9 @@ class TransformersEngine(LocalPlan):
                 "prompts": [number_by_content[item.question.content] for item in items],
                 "sampler": TokenSampler(sampling, seeds, max(limits)),
             }
-        inputs = self.preparer.prepare(questions)
         return decode(
             self.model,
-            inputs,
+            [self.preparer.prepare(chunk) for chunk in self._split(questions)],
             max_new_tokens=limits,
             ends=self.ends,
             interruption=self.thoughts.limit(self.processor.tokenizer, self.settings.thinking_budget),
@@ -185,6 +215,14 @@ class TransformersEngine(LocalPlan):
         tokenizer = self.thoughts.wrap(self.processor.tokenizer)
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True, **tidy)
         return [self.thoughts.restore(text.strip() if self.family.stripped else text) for text in texts]
+
+
+def _tell_apart(items: Sequence[Item]) -> Iterator[tuple[list[int], list[Item]]]:
+    """Yield items with pictures, then those without, and their places: some families count by rows."""
+    for with_pictures in (True, False):
+        indices = [i for i, item in enumerate(items) if bool(item.images) is with_pictures]
+        if indices:
+            yield indices, [items[i] for i in indices]
 
 
 def _list_questions(items: Iterable[Item]) -> list[Item]:

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from benchmarks.answering.decoding import decode
+from benchmarks.answering.prefill import can_join
 from frism.distillation.collation import collate
 from tests.support import tiny_vlms
 
@@ -35,6 +36,9 @@ def test_tokens_are_those_of_generate(kind: str) -> None:
     assert len({len(row) for row in expected}) > 1
     pad = processor.tokenizer.pad_token_id
     assert decode(model, collate(rows, pad), max_new_tokens=room, ends=ends) == expected
+    if can_join(model):
+        groups = [collate(rows[:1], pad), collate(rows[1:], pad)]
+        assert decode(model, groups, max_new_tokens=room, ends=ends) == expected
 
 
 @torch.inference_mode()
