@@ -66,6 +66,50 @@ class Jobs:
         before = {self.study.reference, self.study.variants[variant].reference} - {variant, None}
         return [f"{self.layout.variant(name)}/dev.csv" for name in sorted(filter(None, before))]
 
+    @cached_property
+    def fitted_ahead(self) -> list[str]:
+        """List the variants that learn in jobs of their own, as others' answers take turns in one process."""
+        needs = self.needs if self.study.engine.runs_vllm else {}
+        return [name for name in needs if "calibration" in needs[name] and "dev" not in needs[name]]
+
+    @cached_property
+    def turns(self) -> list[list[str]]:
+        """List the variants that take turns in one process, by process; none where each has its own.
+
+        Who learns from another's choice waits for the first process to end.
+        """
+        if not self.study.engine.runs_vllm:
+            return []
+        variants = self.study.variants
+        late = [name for name in self.fitted_ahead if variants[name].reference]
+        first = [name for name in variants if name not in late]
+        # The unmodified model sets the budget of all, and a reference goes before what is made from it.
+        first.sort(key=lambda name: (name != self.study.reference, variants[name].reference is not None))
+        return [names for names in (first, late) if names]
+
+    def list_waits(self, names: Sequence[str]) -> list[str]:
+        """List the files that a process waits for in which variants take turns."""
+        awaited = [f"{self.items(name)}/manifest.json" for name in names]
+        awaited += [path for name in names for path in self.spectra(name)]
+        awaited += [f"{self.layout.variant(name)}/fitted.json" for name in names if name in self.fitted_ahead]
+        within = {f"{self.layout.variant(name)}/dev.csv" for name in names}
+        awaited += [path for name in names for path in self.list_prerequisites(name) if path not in within]
+        return list(dict.fromkeys(awaited))
+
+    def list_reference(self, variant: str) -> list[str]:
+        """List the recipe of the variant that one starts from."""
+        reference = self.study.variants[variant].reference
+        return [f"{self.layout.variant(reference)}/recipe.json"] if reference else []
+
+    def merging_code(self, variant: str) -> str:
+        """Digest what makes a variant's weights: part of its recipe, and so of the key of every answer."""
+        return self.code(variant, *self.method_code(variant), "frism.merging.on_load")
+
+    def answering_code(self, variant: str) -> str:
+        """Digest what the job does that takes a variant from its fit to its answers."""
+        data = ("benchmarks/text/*.yaml",)
+        return self.code(variant, "benchmarks.stages.answer", *self.method_code(variant), data=data)
+
     def spectra(self, variant: str) -> list[str]:
         """List the parts of the spectra that a variant's jobs wait for; none where it needs none."""
         return self.all_spectra if "spectrum" in self.needs.get(variant, ()) else []

@@ -90,14 +90,15 @@ class EnginePool(VllmPlan):
         prompts: Sequence[Sequence[int]],
         limits: Sequence[int],
         ends: Sequence[int],
-        drawn: Sequence[Mapping[str, Any]] | None = None,
+        drawn: Sequence[Mapping[str, Any]] = (),
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words; see `VllmEngine.complete`."""
         self._start()
         total = len(self._members)
         for number, member in enumerate(self._members):
-            how = drawn[number::total] if drawn is not None else None
-            member.send("complete", prompts[number::total], limits[number::total], list(ends), how)
+            member.send(
+                "complete", prompts[number::total], limits[number::total], list(ends), drawn[number::total]
+            )
         parts = [member.receive() for member in self._members]
         return [parts[number % total][number // total] for number in range(len(prompts))]
 

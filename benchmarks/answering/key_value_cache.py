@@ -63,12 +63,13 @@ class PreallocatedLayer(DynamicLayer):
                 start += len(part)
             self._buffers.append(buffer)
         for layer in layers:
-            layer.reset_buffers()
+            layer.empty()
         self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
 
-    def reset_buffers(self) -> None:
+    def empty(self) -> None:
         """Let go of all states."""
-        self._buffers, self.keys, self.values = [], None, None
+        none = self.keys.new_empty(0)
+        self._buffers, self.keys, self.values = [], none, none
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep only some rows of the batch."""

@@ -54,8 +54,7 @@ def make_request(item: Item, settings: EngineSettings) -> dict[str, Any]:
     """Make what vLLM and servers take of it: temperature, and for a sample top_p, top_k (if set) and seed."""
     if settings.sampling is None:
         return {"temperature": 0}
-    drawn = settings.sampling.model_dump(include={"temperature", "top_p", "top_k"}, exclude_none=True)
-    return {**drawn, "seed": make_seed(item, settings)}
+    return {**settings.sampling.request, "seed": make_seed(item, settings)}
 
 
 def _take_sample(item: Item, number: int) -> Item:

@@ -86,7 +86,7 @@ class ServedEngine(ServedPlan):
         prompts: Sequence[Sequence[int]],
         limits: Sequence[int],
         ends: Sequence[int],
-        drawn: Sequence[Mapping[str, Any]] | None = None,
+        drawn: Sequence[Mapping[str, Any]] = (),
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words; see `VllmEngine.complete`."""
         return self.server.complete(prompts, limits, ends, drawn)
@@ -108,6 +108,7 @@ class _Client(OpenAIServer):
         self.extra: Mapping[str, Any] = {
             **OpenAIServer.extra,
             "stop_token_ids": sorted(plan.ends), "ignore_eos": True, "return_token_ids": True,
+            **({} if settings.sampling else {"seed": 0}),
         }  # fmt: skip
 
     def _read(self, item: Item, reply: Any) -> tuple[str, int, bool]:

@@ -14,7 +14,7 @@ from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.rendering import processor_options, render_text, resize_pictures
 from benchmarks.answering.sampling import make_request
-from benchmarks.answering.vllm_model import GREEDY, Reply, Request, VllmModel
+from benchmarks.answering.vllm_model import Reply, Request, VllmModel
 from benchmarks.answering.vllm_plan import VllmPlan
 from benchmarks.prompting.families import Family
 from benchmarks.questions.item import Item
@@ -71,7 +71,6 @@ class VllmEngine(VllmPlan):
         )  # fmt: skip
         self.costs: list[Cost] = []
         self._checked: set[str] = set()  # contents of items whose prompts vLLM reads as the processor does
-        self._expected: dict[str, list[int]] = {}  # prompts that vLLM has not read yet
         self._ahead = Lookahead(self._prepare, settings.workers)
 
     def become(
@@ -124,13 +123,13 @@ class VllmEngine(VllmPlan):
         prompts: Sequence[Sequence[int]],
         limits: Sequence[int],
         ends: Sequence[int],
-        drawn: Sequence[Mapping[str, Any]] | None = None,
+        drawn: Sequence[Mapping[str, Any]] = (),
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words, given as token ids: the new ids, and whether the limit cut them.
 
         Args:
             ends: ids of the tokens that end an answer; an answer that ended has its own as its last.
-            drawn: how the tokens of each are chosen (`sampling.make_request`); None: greedily.
+            drawn: by prompt, how its tokens are chosen (`sampling.make_request`); nothing: the likeliest.
         """
         return complete(self.model, prompts, limits, ends, drawn)
 
@@ -149,10 +148,9 @@ class VllmEngine(VllmPlan):
     def _prepare(self, item: Item) -> Prepared:
         """Make vLLM's request. Raises UnanswerableError for a bad picture and a prompt that is too long."""
         text, pictures, further = render_prompt(self, item)
-        expected, question = None, item.question.content
-        if question not in self._checked:
-            expected = self._expected.get(question) or read_prompt(self, item, (text, pictures, further))
-            self._expected[question] = expected  # its other samples have the same
+        expected = None
+        if item.question.content not in self._checked:
+            expected = read_prompt(self, item, (text, pictures, further))
             limit = self.model.length or self.model.positions
             if limit is not None:  # vLLM would refuse all that it is asked with
                 check_length(item, len(expected), limit)
@@ -160,8 +158,8 @@ class VllmEngine(VllmPlan):
         prompt: dict[str, Any] = {"prompt": text}
         if pictures:
             prompt |= {"multi_modal_data": {"image": pictures}, "mm_processor_kwargs": further}
-        room = batching.get_token_limit(item, self.settings)
-        request = Request(prompt, room, special, drawn=make_request(item, self.settings))
+        drawn = make_request(item, self.settings)
+        request = Request(prompt, batching.get_token_limit(item, self.settings), special, drawn=drawn)
         return Prepared(request, expected)
 
     def _predict(
@@ -170,7 +168,6 @@ class VllmEngine(VllmPlan):
         if prompt is not None:
             refuse_other_prompt(self, item, prompt, reply.prompt)
         self._checked.add(item.question.content)
-        self._expected.pop(item.question.content, None)
         return Prediction(item, key, self.decode(reply.tokens), reply.length, reply.truncated, seconds)
 
 
@@ -224,7 +221,7 @@ class VllmCompleter:
         prompts: Sequence[Sequence[int]],
         limits: Sequence[int],
         ends: Sequence[int],
-        drawn: Sequence[Mapping[str, Any]] | None = None,
+        drawn: Sequence[Mapping[str, Any]] = (),
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts; see `VllmEngine.complete`."""
         return complete(self.model, prompts, limits, ends, drawn)
@@ -239,13 +236,13 @@ def complete(
     prompts: Sequence[Sequence[int]],
     limits: Sequence[int],
     ends: Sequence[int],
-    drawn: Sequence[Mapping[str, Any]] | None = None,
+    drawn: Sequence[Mapping[str, Any]] = (),
 ) -> list[tuple[list[int], bool]]:
     """Let vLLM go on with prompts in words; see `VllmEngine.complete`."""
     model.reserve(max((len(p) + n for p, n in zip(prompts, limits, strict=True)), default=1))
     requests = [
-        Request({"prompt_token_ids": list(prompt)}, limit, ends=tuple(ends), drawn=how)
-        for prompt, limit, how in zip(prompts, limits, drawn or [GREEDY] * len(prompts), strict=True)
+        Request({"prompt_token_ids": list(prompt)}, limit, ends=tuple(ends), drawn=further)
+        for prompt, limit, further in zip(prompts, limits, drawn or [{}] * len(prompts), strict=True)
     ]
     replies = next(model.generate([requests]), [])
     return [(reply.tokens, reply.truncated) for reply in replies]

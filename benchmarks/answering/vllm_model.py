@@ -19,7 +19,6 @@ from frism.triples.triple import Triple
 log = logging.getLogger(__name__)
 PICTURES = 24  # of one question, at most; VLMEvalKit's own limit for vLLM
 WORKER = "benchmarks.answering.vllm_worker.VariantWorker"
-GREEDY: Mapping[str, Any] = {"temperature": 0}
 _STEP = 1024  # lengths are rounded up to its multiples: a few longer questions restart nothing
 _GRACE = 2.0  # seconds: nothing is lost that lies in vLLM's processes
 
@@ -42,15 +41,15 @@ class Reply:
 class Request:
     """Holds one prompt as `vllm.LLM` takes it, the most new tokens, and whether special tokens are added.
 
-    `ends` are the ids at which this answer ends; none: those of the model. `drawn` says how its tokens are
-    chosen, as `benchmarks.answering.sampling.make_request` does.
+    `ends` are the ids at which this answer ends; none: those of the model. `drawn` says how tokens are
+    chosen, by the names of `vllm.SamplingParams`; nothing: the likeliest.
     """
 
     prompt: dict[str, Any]
     limit: int
     add_special_tokens: bool = True
     ends: tuple[int, ...] = ()
-    drawn: Mapping[str, Any] = field(default_factory=lambda: GREEDY)
+    drawn: Mapping[str, Any] = field(default_factory=dict)
 
 
 class VllmModel:
@@ -223,7 +222,7 @@ class VllmModel:
         from vllm import SamplingParams
 
         params = SamplingParams(
-            **{"seed": 0, **request.drawn}, max_tokens=request.limit, detokenize=False,
+            **{"temperature": 0, "seed": 0, **request.drawn}, max_tokens=request.limit, detokenize=False,
             stop_token_ids=list(request.ends or self.ends), ignore_eos=True,  # the ends are all there are
         )  # fmt: skip
         further = {} if request.add_special_tokens else {"add_special_tokens": False}

@@ -19,7 +19,6 @@ from typing import Any
 
 from benchmarks.answering.swapping import Swapper
 from benchmarks.answering.vllm_model import (
-    GREEDY,
     PICTURES,
     WORKER,
     check_installed,
@@ -112,16 +111,17 @@ class VllmServer:
         prompts: Sequence[Sequence[int]],
         limits: Sequence[int],
         ends: Sequence[int],
-        drawn: Sequence[Mapping[str, Any]] | None = None,
+        drawn: Sequence[Mapping[str, Any]] = (),
     ) -> list[tuple[list[int], bool]]:
         """Go on with prompts in words, given as token ids; see `VllmEngine.complete`."""
         self.reserve(max((len(p) + n for p, n in zip(prompts, limits, strict=True)), default=1))
         self.check()
         stops = sorted(ends)
 
-        def ask(prompt: Sequence[int], limit: int, how: Mapping[str, Any]) -> tuple[list[int], bool]:
+        def ask(prompt: Sequence[int], limit: int, further: Mapping[str, Any]) -> tuple[list[int], bool]:
             body = {
-                "model": MODEL, "prompt": list(prompt), "max_tokens": limit, "seed": 0, **how,
+                "model": MODEL, "prompt": list(prompt), "max_tokens": limit,
+                **{"temperature": 0, "seed": 0, **further},
                 "stop_token_ids": stops, "ignore_eos": True, "return_token_ids": True,
                 "repetition_penalty": 1.0,
             }  # fmt: skip
@@ -129,7 +129,7 @@ class VllmServer:
             return list(choice["token_ids"]), choice["finish_reason"] == "length"
 
         with ThreadPoolExecutor(max(1, self.settings.workers)) as pool:
-            return list(pool.map(ask, prompts, limits, drawn or [GREEDY] * len(prompts)))
+            return list(pool.map(ask, prompts, limits, drawn or [{}] * len(prompts)))
 
     # --- what swaps are made of ---
 

@@ -1,6 +1,7 @@
 """Score several samples per question: each sample as an answer of its own, and which of them say the same."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -66,21 +67,13 @@ def _average_totals(
     drawn: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]],
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Average VLMEvalKit's totals, {benchmark: {reading: {name: total}}}, over the samples that have them."""
-    frame = pd.DataFrame(
-        [
-            (benchmark, reading, name, total)
-            for official in drawn
-            for benchmark, readings in official.items()
-            for reading, totals in readings.items()
-            for name, total in totals.items()
-        ],
-        columns=["benchmark", "reading", "name", "total"],
-    )
-    averaged: dict[str, dict[str, dict[str, float]]] = {
-        benchmark: {reading: {} for reading in readings} for benchmark, readings in drawn[0].items()
-    }
-    means = frame.groupby(["benchmark", "reading", "name"], sort=False)["total"].mean()
-    for names, total in means.to_dict().items():
-        benchmark, reading, name = map(str, names)
-        averaged[benchmark].setdefault(reading, {})[name] = round(float(total), 10)
+    averaged: dict[str, dict[str, dict[str, float]]] = {}
+    for benchmark, readings in drawn[0].items():
+        averaged[benchmark] = {}
+        for reading in readings:
+            each = [official[benchmark].get(reading, {}) for official in drawn]
+            names = dict.fromkeys(name for totals in each for name in totals)
+            averaged[benchmark][reading] = {
+                name: round(fmean(totals[name] for totals in each if name in totals), 10) for name in names
+            }
     return averaged

@@ -7,7 +7,7 @@ what an earlier run finished is taken up, and where nothing is missing no model 
 each stage took.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from benchmarks.questions import reading
 from benchmarks.stages import text, tune
 from benchmarks.stages.command import StudyFile, begin, find_variant
 from benchmarks.stages.stage_cost import StageCost
+from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.entry import list_names
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.predict_slice import PredictSlice
@@ -30,68 +31,109 @@ from frism.errors import UserError, report_errors
 from frism.method.recipe import Recipe
 
 
-def run(record: Path, codes: Mapping[str, str]) -> None:
+def run(record: Path, codes: Mapping[str, str], *, oracle: bool = False) -> None:
     """Take variants through dev, test and text, one after the other.
 
     Args:
         record: the study's record, study.json.
         codes: by variant, in the order to go, the digest of the code that fits and merges it, which is part
             of its recipe.
+        oracle: whether every grid point answers the test questions, too, for the table of that name.
 
     Raises UserError for a variant that cannot be made or asked.
     """
-    layout, study, words = Layout.beside(record), TuneSlice.read(record), TextSlice.read(record)
-    engine, holds = None, None
+    study, test = TuneSlice.read(record), PredictSlice.read(record)
+    asked = {"text": bool(TextSlice.read(record).text), "oracle": oracle}
+    stages = [stage for stage in ("tune", "predict", "oracle", "text") if asked.get(stage, True)]
+    # Where dev is answered otherwise (greedily, and test by samples), an engine answers either or.
+    rounds = [stages] if study.engine == test.engine else [stages[:1], stages[1:]]
+    turns = Turns(record, test.engine)
     try:
-        for number, (variant, code) in enumerate(codes.items()):
-            begin(variant)
-            # Merges into V share it; other checkpoints, what is served elsewhere, and questions asked in
-            # another way have their own.
-            asked = study.variants[variant]
-            home = find_variant(study.variants, variant), asked.checkpoint, asked.served
-            if engine is None or holds != home:
-                if engine is not None:
-                    engine.close()
-                engine, holds = make_engine(study, variant, layout), home
-            with StageCost(layout.costs("tune", variant), engine, since_start=number == 0):
-                tune.run(study, variant, layout, code, engine)
-            with StageCost(layout.costs("predict", variant), engine):
-                answer_test(record, variant, layout, engine)
-            if words.text:
-                with StageCost(layout.costs("text", variant), engine):
-                    text.ask(words, variant, layout, engine)
+        for number, names in enumerate(rounds):
+            turns.settings = study.engine if names[0] == "tune" else test.engine
+            for variant, code in codes.items():
+                begin(variant)
+                turns.take(variant, code, names, first=number == 0 and variant == next(iter(codes)))
     finally:
-        if engine is not None:
-            engine.close()
+        turns.close()
 
 
-def make_engine(study: TuneSlice, variant: str, layout: Layout) -> LateEngine:
-    """Hold the engine that answers for a variant from dev to text."""
-    triple, recipe = study.triple.open(study.scope), None
-    checkpoint = study.variants[variant].checkpoint
-    if checkpoint is not None:
-        recipe = Recipe.from_checkpoint(triple, checkpoint, seed=study.seed)
-    settings = study.engine.at(study.variants[variant].served)
-    return make_late_engine(triple, recipe, settings, layout.items(find_variant(study.variants, variant)))
+class Turns:
+    """Takes variants through stages, one after the other, with one engine as long as that can answer.
+
+    Args:
+        record: the study's record.
+        settings: the engine's; may be set anew between variants.
+    """
+
+    def __init__(self, record: Path, settings: EngineSettings) -> None:
+        self.record, self.layout, self.settings = record, Layout.beside(record), settings
+        self._engine: LateEngine | None = None
+        self._home: tuple[object, ...] = ()
+
+    def take(self, variant: str, code: str, stages: Sequence[str], *, first: bool) -> None:
+        """Take a variant through some stages. `first`: the process began for them."""
+        engine = self._open(variant)
+        for stage in stages:
+            with StageCost(self.layout.costs(stage, variant), engine, since_start=first and stage == "tune"):
+                if stage == "tune":
+                    tune.run(TuneSlice.read(self.record), variant, self.layout, code, engine)
+                elif stage == "predict":
+                    answer_test(self.record, variant, self.layout, engine)
+                    publish(self.layout.journal(variant), self.layout.predictions(variant))
+                elif stage == "oracle":
+                    for point in range(len(TuneSlice.read(self.record).variants[variant].points)):
+                        answer_test(self.record, variant, self.layout, engine, point)
+                else:
+                    text.ask(TextSlice.read(self.record), variant, self.layout, engine)
+
+    def close(self) -> None:
+        """End the engine."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
+
+    def _open(self, variant: str) -> LateEngine:
+        """Hold the engine that answers for a variant: merges into V share one.
+
+        Other checkpoints, questions asked in another way, and variants served elsewhere have their own.
+        """
+        study = TuneSlice.read(self.record)
+        items, own = find_variant(study.variants, variant), study.variants[variant]
+        home = (items, own.checkpoint, own.served, self.settings)
+        if self._engine is None or self._home != home:
+            self.close()
+            triple, recipe = study.triple.open(study.scope), None
+            if own.checkpoint is not None:
+                recipe = Recipe.from_checkpoint(triple, own.checkpoint, seed=study.seed)
+            settings = self.settings.at(own.served)
+            self._engine = make_late_engine(triple, recipe, settings, self.layout.items(items))
+            self._home = home
+        return self._engine
 
 
-def answer_test(record: Path, variant: str, layout: Layout, engine: LateEngine) -> None:
-    """Answer the test questions with a tuned variant."""
-    study, journal = PredictSlice.read(record), layout.journal(variant)
+def answer_test(
+    record: Path, variant: str, layout: Layout, engine: LateEngine, point: int | None = None
+) -> None:
+    """Answer the test questions with a tuned variant, or with one point of its grid."""
+    study = PredictSlice.read(record)
+    journal = layout.journal(variant) if point is None else layout.journal(str(point), f"points/{variant}")
     settings = study.engine.at(study.variants[variant].served)
     journal.parent.mkdir(parents=True, exist_ok=True)
     if settings.name == "transformers" and settings.devices > 1:
         engine.close()
-        multi_gpu.predict_in_parts({"study": record, "variant": variant, "split": "test"}, settings, journal)
+        options = {"study": record, "variant": variant, "split": "test"}
+        multi_gpu.predict_in_parts(
+            options if point is None else {**options, "point": point}, settings, journal
+        )
     else:
         items = layout.items(find_variant(study.variants, variant))
-        recipe, fitted = Recipe.load(layout.variant(variant))
+        recipe, fitted = Recipe.load(layout.variant(variant, point))
         questions = reading.load_items(items, "test", list_names(study.benchmarks))
         triple = study.triple.open(recipe.scope)
         predict(
             triple, recipe, fitted, questions, settings, items, journal, spectra=layout.spectra, engine=engine
         )
-    publish(journal, layout.predictions(variant))
 
 
 @report_errors()
@@ -99,6 +141,9 @@ def main(
     study: StudyFile,
     variant: Annotated[list[str], typer.Option(help="a variant of the study; may be given several times")],
     code: Annotated[list[str], typer.Option(help="digest of the code that makes it, for each")],
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="every grid point answers the test questions")
+    ] = False,
 ) -> None:
     """Fit variants, choose their coefficients, and answer all questions with them."""
     begin(variant[0])
@@ -106,7 +151,7 @@ def main(
         raise UserError(
             f"{len(variant)} variants with {len(code)} digests: give one --code for each --variant."
         )
-    run(study, dict(zip(variant, code, strict=True)))
+    run(study, dict(zip(variant, code, strict=True)), oracle=oracle)
 
 
 if __name__ == "__main__":

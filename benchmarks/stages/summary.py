@@ -93,14 +93,14 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
         "oracles": read_table(tables / "oracle.csv").to_dict("records"),
         "judges": _list_kappas(read_table(tables / "judges.csv")),
         "tokens": _list_tokens(study, read_table(tables / "costs.csv")),
+        "token_fronts": _list_token_fronts(read_table(tables / "tokens.csv")),
+        "sampling": study.engine.sampling,
+        "samples": _list_samples(tables / "samples.csv"),
         "noise": [
             read_json(path)
             for path in sorted((tables.parent / "noise").glob("*.json"))
             if not path.name.endswith(".provenance.json")
         ],
-        "token_fronts": _list_token_fronts(read_table(tables / "tokens.csv")),
-        "sampling": study.engine.sampling,
-        "samples": _list_samples(tables / "samples.csv"),
         "explained": explain_gates(study, tables),
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }

@@ -70,6 +70,7 @@ def run(
     )
     if recipe is not None:
         points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
+        recipe.save(points[0].folder, Fitted())  # the oracle asks points, and this is its only one
     else:
         points = fit_points(study, variant, triple, layout, code, questions, engine)
     dev = score_points(variant, triple, layout, points, questions, engine)

@@ -171,6 +171,11 @@ class EngineSettings(Section):
         return self.model_copy(update=given)
 
     @property
+    def runs_vllm(self) -> bool:
+        """Return whether a job runs vLLM itself: dear to start, and quick to turn into another variant."""
+        return self.name == "vllm" or self.serve == "vllm"
+
+    @property
     def samples(self) -> int | None:
         """Return the number of answers drawn per question; None where there is one, decoded greedily."""
         return None if self.sampling is None else self.sampling.samples

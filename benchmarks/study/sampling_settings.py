@@ -21,6 +21,11 @@ class SamplingSettings(Section):
     seed: int = Field(0, ge=0, description="of the draws; the study's own unless given")
 
     @property
+    def request(self) -> dict[str, object]:
+        """Return temperature, top_p and, if set, top_k, as servers take them."""
+        return self.model_dump(include={"temperature", "top_p", "top_k"}, exclude_none=True)
+
+    @property
     def identity(self) -> dict[str, object]:
         """Return what one sample depends on, beside question and number: not how many there are."""
         return self.model_dump(include={"temperature", "top_p", "top_k", "seed"})

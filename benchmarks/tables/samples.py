@@ -57,7 +57,7 @@ def build_sample_rows(study: Compared, *kinds: tuple[ScoreMatrix, pd.DataFrame])
             for (benchmark, variant), rows in single.groupby(["benchmark", "variant"], sort=False)
         }
         for heading, benchmarks in answers.by_heading().items():
-            for variant in answers.correct[benchmarks[0]].columns.intersection(list(study.variants)):
+            for variant in study.variants:
                 own = [drawn[b, variant] for b in benchmarks]
                 names = {"over": "group", "name": heading, "variant": variant}
                 groups += _list_rows(names, own)

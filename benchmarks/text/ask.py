@@ -80,13 +80,13 @@ def ask_questions(
     opened: list[Any] = []
 
     def load_tower() -> lm.Tower:
-        if runs_vllm(settings):
+        if settings.runs_vllm:
             if engine is None:
                 opened.append(_open_engine(model, settings))
             return EngineTower(
                 opened[0] if engine is None else engine.engine, model.chat.tokenizer,
                 find_positions(model.folder), model.ends, model.chat.find_thoughts(settings.thinking),
-                settings.sampling,
+                settings,
             )  # fmt: skip
         model.chat.tokenizer.padding_side = "left"
         return lm.TowerLM(
@@ -111,11 +111,11 @@ def ask_questions(
             language_model.sample = number
             scored = score_with(model.name, tasks, language_model, chat=True)
             parts.append(scored.assign(**{SAMPLE: number}))
+        # Stable: of every question its samples in order.
+        return add_votes(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
     finally:
         for one in opened:
             one.close()
-    # Stable: of every question its samples in order.
-    return add_votes(pd.concat(parts).sort_index(kind="stable").reset_index(drop=True))
 
 
 def score_with(
@@ -150,7 +150,7 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
     """Describe what decides, beside weights and prompts, which tokens come out."""
     from benchmarks.text.language_model import VERSION
 
-    if runs_vllm(settings):
+    if settings.runs_vllm:
         check_installed()
         found = describe_vllm(settings)
         kind = "served vllm" if settings.serve else "vllm"
@@ -171,11 +171,6 @@ def describe_engine(model: TextModel, settings: EngineSettings) -> dict[str, Any
         "libraries": libraries,
         **({"thinking": {"kept": list(kept)}} if kept else {}),
     }
-
-
-def runs_vllm(settings: EngineSettings) -> bool:
-    """Tell whether vLLM answers in words, too; what else answers with pictures elsewhere does not."""
-    return settings.name == "vllm" or settings.serve is not None
 
 
 def _open_engine(model: TextModel, settings: EngineSettings) -> Any:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 from benchmarks.answering.positions import read_positions
 from benchmarks.answering.thoughts import Thoughts
 from benchmarks.study.engine_settings import EngineSettings
-from benchmarks.study.sampling_settings import SamplingSettings
 
 
 class Completer(Protocol):
@@ -19,7 +18,7 @@ class Completer(Protocol):
         prompts: Sequence[Sequence[int]],
         limits: Sequence[int],
         ends: Sequence[int],
-        drawn: Sequence[Mapping[str, Any]] | None = None,
+        drawn: Sequence[Mapping[str, Any]] = (),
     ) -> list[tuple[list[int], bool]]:
         """Return the new ids of every prompt, and whether the limit cut them."""
 
@@ -31,7 +30,7 @@ class EngineTower:
         engine: the engine, turned into the model that is asked.
         tokenizer: the model's. positions: that it was made for.
         ends: ids of the tokens at which an answer ends. thoughts: which special tokens an answer keeps.
-        sampling: how tokens are drawn; every request's seed is then announced by `expect`. None: greedily.
+        settings: whether and how tokens are drawn; every request's seed is then announced by `expect`.
     """
 
     def __init__(
@@ -41,12 +40,12 @@ class EngineTower:
         positions: int | None,
         ends: frozenset[int],
         thoughts: Thoughts,
-        sampling: SamplingSettings | None = None,
+        settings: EngineSettings,
     ) -> None:
         self._engine, self.tokenizer, self._ends = engine, tokenizer, sorted(ends)
         self.max_length = positions or int(tokenizer.model_max_length)
         self._decoder = thoughts.wrap(tokenizer)
-        self._sampling = sampling
+        self._settings = settings
         # By prompt, in the order of its requests.
         self._lengths: dict[str, deque[tuple[int, bool]]] = defaultdict(deque)
         self._seeds: dict[str, deque[int]] = defaultdict(deque)
@@ -66,10 +65,9 @@ class EngineTower:
         """Answer requests; `benchmarks.text.generated_task` asks for no other ends than the model's."""
         asked = [request.args[0] for request in requests]
         limits = [int(request.args[1]["max_gen_toks"]) for request in requests]
-        drawn = None
-        if self._sampling is not None:
-            how = self._sampling.model_dump(include={"temperature", "top_p", "top_k"}, exclude_none=True)
-            drawn = [{**how, "seed": self._seeds[text].popleft()} for text in asked]
+        drawn = []
+        if (sampling := self._settings.sampling) is not None:
+            drawn = [{**sampling.request, "seed": self._seeds[text].popleft()} for text in asked]
         replies = self._engine.complete([self.tok_encode(text) for text in asked], limits, self._ends, drawn)
         texts = []
         for prompt, (tokens, truncated) in zip(asked, replies, strict=True):

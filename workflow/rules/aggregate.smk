@@ -26,7 +26,16 @@ EXPLANATIONS = [
     "bimodality",
     "ablations",
 ]
-FIGURES = ["trade_off", "tokens", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"]
+FIGURES = [
+    "trade_off",
+    "tokens",
+    "gates",
+    "learning",
+    "sweep",
+    "rank_blocks",
+    "bimodality",
+    "overlap",
+]
 FINAL = [
     *expand("results/{study}/tables/{name}.csv", study=STUDY.study, name=TABLES + EXPLANATIONS),
     *expand("results/{study}/figures/{name}.png", study=STUDY.study, name=FIGURES),

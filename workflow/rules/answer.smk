@@ -1,48 +1,113 @@
 # A variant: fit what its method learns, choose its coefficients on dev, write its recipe, and answer the test
-# questions and those in words alone. One process does all of it, with one loaded model.
-# `flock`: a job that outlived a killed Snakemake finishes before its successor takes over its files.
+# questions and those in words alone. One process does all of it, with one loaded model; vLLM, which is dear to
+# start and quick to turn into another variant, answers for all variants in one process.
+# What a stage has under way lies in journal/, points/ and work/, and is no output: Snakemake deletes the outputs
+# of jobs that were cut off. `flock`: a job that outlived a killed Snakemake finishes before its successor takes
+# over its files.
+ANSWERED = [
+    *multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json"),
+    *multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json"),
+    *(TEXT if STUDY.text else []),
+]
 
+if not JOBS.turns:
 
-rule answer:
-    input:
-        lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
-        lambda wildcards: JOBS.list_prerequisites(wildcards.variant),
-        lambda wildcards: JOBS.spectra(wildcards.variant),
-    output:
-        # What the stage has under way lies in journal/, points/ and work/, and is no output: Snakemake deletes
-        # the outputs of jobs that were cut off.
-        *multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json"),
-        *multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json"),
-        *(TEXT if STUDY.text else []),
-    log:
-        "results/{study}/logs/answer/{variant}.log",
-    conda:
-        "../../environment.yml"
-    resources:
-        gpu=JOBS.gpus,
-    params:
-        study=RECORD,
-        points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
-        fit=lambda wildcards: JOBS.describe_fit(wildcards.variant),
-        test=lambda wildcards: JOBS.describe_answers(wildcards.variant),
-        text=JOBS.text,
-        weights=lambda wildcards: JOBS.weights,
-        checkpoint=lambda wildcards: JOBS.digest_checkpoint(wildcards.variant),
-        # What makes the weights is part of the recipe, and so of the key of every answer.
-        merging=lambda wildcards: JOBS.code(
-            wildcards.variant, *JOBS.method_code(wildcards.variant), "frism.merging.on_load"
-        ),
-        code=lambda wildcards: JOBS.code(
-            wildcards.variant,
-            "benchmarks.stages.answer",
-            *JOBS.method_code(wildcards.variant),
-            data=("benchmarks/text/*.yaml",),
-        ),
-    message:
-        "Fit {wildcards.variant}, choose its coefficients (grid points: {params.points}), answer all questions"
-    shell:
-        "flock {log}.lock python -m benchmarks.stages.answer --study {params.study}"
-        " --variant {wildcards.variant} --code {params.merging} 2>&1 | tee {log}"
+    rule answer:
+        input:
+            lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
+            lambda wildcards: JOBS.list_prerequisites(wildcards.variant),
+            lambda wildcards: JOBS.spectra(wildcards.variant),
+        output:
+            *ANSWERED,
+        log:
+            "results/{study}/logs/answer/{variant}.log",
+        conda:
+            "../../environment.yml"
+        resources:
+            gpu=JOBS.gpus,
+        params:
+            study=RECORD,
+            points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
+            fit=lambda wildcards: JOBS.describe_fit(wildcards.variant),
+            test=lambda wildcards: JOBS.describe_answers(wildcards.variant),
+            text=JOBS.text,
+            weights=lambda wildcards: JOBS.weights,
+            checkpoint=lambda wildcards: JOBS.digest_checkpoint(wildcards.variant),
+            merging=lambda wildcards: JOBS.merging_code(wildcards.variant),
+            code=lambda wildcards: JOBS.answering_code(wildcards.variant),
+        message:
+            "Fit {wildcards.variant}, choose its coefficients (grid points: {params.points}), answer all questions"
+        shell:
+            "flock {log}.lock python -m benchmarks.stages.answer --study {params.study}"
+            " --variant {wildcards.variant} --code {params.merging} 2>&1 | tee {log}"
+
+else:
+
+    rule fit:
+        input:
+            lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
+            lambda wildcards: JOBS.list_reference(wildcards.variant),
+            lambda wildcards: JOBS.spectra(wildcards.variant),
+        output:
+            "results/{study}/variants/{variant}/fitted.json",
+        log:
+            "results/{study}/logs/fit/{variant}.log",
+        benchmark:
+            "results/{study}/costs/fit/{variant}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            gpu=int(STUDY.engine.device != "cpu"),
+        params:
+            study=RECORD,
+            fit=lambda wildcards: JOBS.describe_fit(wildcards.variant),
+            weights=lambda wildcards: JOBS.weights,
+            merging=lambda wildcards: JOBS.merging_code(wildcards.variant),
+            code=lambda wildcards: JOBS.code(
+                wildcards.variant, "benchmarks.stages.fit", *JOBS.method_code(wildcards.variant)
+            ),
+        message:
+            "Fit {wildcards.variant}"
+        shell:
+            "flock {log}.lock python -m benchmarks.stages.fit --study {params.study}"
+            " --variant {wildcards.variant} --code {params.merging} --out {output} 2>&1 | tee {log}"
+
+    for number, names in enumerate(JOBS.turns):
+
+        rule:
+            name:
+                f"answer_in_turns_{number + 1}"
+            input:
+                JOBS.list_waits(names),
+            output:
+                expand(list(map(str, ANSWERED)), study=STUDY.study, variant=names),
+            log:
+                f"results/{STUDY.study}/logs/answer/turns{number + 1}.log",
+            conda:
+                "../../environment.yml"
+            resources:
+                gpu=JOBS.gpus,
+            params:
+                study=RECORD.format(study=STUDY.study),
+                number=len(names),
+                fit=[JOBS.describe_fit(name) for name in names],
+                test=[JOBS.describe_answers(name) for name in names],
+                text=JOBS.text,
+                weights=lambda wildcards: JOBS.weights,
+                checkpoint=lambda wildcards, names=names: [
+                    JOBS.digest_checkpoint(name) for name in names
+                ],
+                variants=" ".join(
+                    f"--variant {name} --code {JOBS.merging_code(name)}" for name in names
+                ),
+                # Its rule then finds all answers there.
+                oracle="--oracle" if STUDY.selection.oracle else "",
+                code=[JOBS.answering_code(name) for name in names],
+            message:
+                "Choose the coefficients of {params.number} variants and answer all questions with them"
+            shell:
+                "flock {log}.lock python -m benchmarks.stages.answer --study {params.study}"
+                " {params.variants} {params.oracle} 2>&1 | tee {log}"
 
 
 # The triple's own language models have a text column and nothing else.

@@ -12,6 +12,7 @@ from benchmarks.answering.predictions import read_predictions
 from benchmarks.questions import reading, writing
 from benchmarks.registry.lookup import find
 from benchmarks.stages import answer, text, tune
+from benchmarks.stages import predict as predict_stage
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.predict_slice import PredictSlice
 from benchmarks.study.slices.text_slice import TextSlice
@@ -164,6 +165,7 @@ def test_variants_take_turns_in_one_process(
         answer.run(other, {variant: "c"})
     loads = count_loads(monkeypatch)
     answer.run(study, dict.fromkeys(variants, "c"))
+    assert (alone.variant("released", 0) / "recipe.json").is_file(), "the oracle asks points"
     assert len(loads) == 4, "V, V as learner, V again for frism and its control, the checkpoint"
     assert list_results(Layout.beside(study).root) == list_results(alone.root)
 
@@ -171,3 +173,35 @@ def test_variants_take_turns_in_one_process(
 def test_variants_and_digests_come_in_pairs(study: Path) -> None:
     done = invoke(answer.main, "--study", study, "--variant", "vlm", "--variant", "inject", "--code", "c")
     assert refused(done, "2 variants with 1 digests: give one --code for each --variant")
+
+
+def test_every_grid_point_answers_for_the_oracle_with_the_same_model(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oracle's own job then finds all answers there."""
+    layout = Layout.beside(study)
+    answer.run(study, {"vlm": "c"})
+    loads = count_loads(monkeypatch)
+    answer.run(study, {"inject": "c"}, oracle=True)
+    assert len(loads) == 1
+    for point in range(2):
+        out = layout.root / f"journal/points/inject/{point}.jsonl"
+        assert len(read_predictions(out)) == 10
+        found = ["--study", study, "--variant", "inject", "--point", str(point), "--out", out]
+        assert invoke(predict_stage.main, *found).exit_code == 0
+    assert len(loads) == 1
+
+
+def test_samples_are_answered_after_greedy_dev_answers(
+    triple_settings: dict[str, str], study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an engine of their own: what decides an answer is part of its key."""
+    layout = Layout.beside(study)
+    engine = {"name": "transformers", "batch_size": 8, "max_new_tokens": 4, "sampling": {"samples": 2}}
+    write_record(triple_settings, layout.root, engine=engine)
+    loads = count_loads(monkeypatch)
+    answer.run(study, {"vlm": "c"})
+    assert len(loads) == 2
+    assert {line.sample for line in read_predictions(layout.predictions("vlm"))} == {0, 1}
+    assert {line.sample for line in read_predictions(layout.variant("vlm", 0) / "dev.jsonl")} == {None}
+    assert set(pd.read_csv(layout.text("vlm"))["sample"]) == {0, 1}

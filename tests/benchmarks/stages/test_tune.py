@@ -27,6 +27,7 @@ from frism.method.fitting import DevScores
 from frism.method.method import Method
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
+from tests.support.fits import count_fits
 from tests.support.loads import count_loads
 from tests.support.studies import record, study_of
 
@@ -131,15 +132,6 @@ def test_an_interrupted_sweep_goes_on_where_it_was(run: Run, monkeypatch: pytest
 
 
 FILES = ("dev.csv", "choice.json", "recipe.json", "coefficients.safetensors", "learning.csv", "norms.csv")
-
-
-def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the methods that are fitted from now on."""
-    original, fits = Method.run_fit, []
-    monkeypatch.setattr(
-        Method, "run_fit", lambda self, *a, **k: fits.append(self.name) or original(self, *a, **k)
-    )
-    return fits
 
 
 def test_a_fit_that_was_cut_off_finds_its_working_folder_again(
