@@ -152,14 +152,14 @@ def test_every_export_loads_and_answers_as_the_swap_does(
 def test_a_sample_depends_on_its_seed_alone(triple: Triple, folder: Path, items: list) -> None:
     """Neither on its batch, nor on the order, nor on how many samples there are."""
     drawn = SamplingSettings(samples=3, temperature=1.5, top_p=1.0, seed=1)
-    few = items[:8]
+    few = items[-8:]
     with opened(triple, settings(sampling=drawn, batch_size=7), folder) as engine:
         samples = list_samples(few, 3)
         found = dict(zip([(i.index, i.sample) for i in samples], ask(engine, samples), strict=True))
         fewer = list_samples(few[::-1], 2)[::-1]
         again = dict(zip([(i.index, i.sample) for i in fewer], ask(engine, fewer), strict=True))
     assert again == {name: found[name] for name in again}
-    assert len({found[few[0].index, number] for number in range(3)} | set(found.values())) > len(few)
+    assert any(len({found[item.index, number] for number in range(3)}) > 1 for item in few)
 
 
 def test_an_export_is_a_variant_by_hand(
