@@ -70,10 +70,11 @@ class VllmPlan:
         return self.thoughts.restore(text.strip() if self.family.stripped else text)
 
     def _length(self, item: Item) -> int:
-        if item.content not in self._lengths:
-            tokens = count_prompt_tokens(self.processor, self.family, item)
-            self._lengths[item.content] = tokens + batching.get_token_limit(item, self.settings) + 64
-        return self._lengths[item.content]
+        question = item.question
+        if question.content not in self._lengths:
+            tokens = count_prompt_tokens(self.processor, self.family, question)
+            self._lengths[question.content] = tokens + batching.get_token_limit(item, self.settings) + 64
+        return self._lengths[question.content]
 
 
 def describe_vllm(settings: EngineSettings) -> dict[str, Any]:

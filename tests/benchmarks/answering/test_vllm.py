@@ -9,6 +9,8 @@ import torch
 
 from benchmarks.answering.engine import open_engine, plan_engine
 from benchmarks.answering.predictions import Prediction
+from benchmarks.answering.sampling import list_samples
+from benchmarks.study.sampling_settings import SamplingSettings
 from frism.errors import UserError
 from frism.merging.export import Job, export
 from frism.method.fitted import Fitted
@@ -145,6 +147,19 @@ def test_every_export_loads_and_answers_as_the_swap_does(
         engine.model.forget()
         found = [p for replies in [engine.answers(engine.batches(items, {}))] for b in replies for p in b]
         assert [(p.raw, p.tokens, p.truncated) for p in found] == expected[recipe.key], recipe.name
+
+
+def test_a_sample_depends_on_its_seed_alone(triple: Triple, folder: Path, items: list) -> None:
+    """Neither on its batch, nor on the order, nor on how many samples there are."""
+    drawn = SamplingSettings(samples=3, temperature=1.5, top_p=1.0, seed=1)
+    few = items[-8:]
+    with opened(triple, settings(sampling=drawn, batch_size=7), folder) as engine:
+        samples = list_samples(few, 3)
+        found = dict(zip([(i.index, i.sample) for i in samples], ask(engine, samples), strict=True))
+        fewer = list_samples(few[::-1], 2)[::-1]
+        again = dict(zip([(i.index, i.sample) for i in fewer], ask(engine, fewer), strict=True))
+    assert again == {name: found[name] for name in again}
+    assert any(len({found[item.index, number] for number in range(3)}) > 1 for item in few)
 
 
 def test_an_export_is_a_variant_by_hand(

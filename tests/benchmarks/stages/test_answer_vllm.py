@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.answering.predictions import read_predictions
+from benchmarks.answering.vllm_model import VllmModel
 from benchmarks.questions import writing
 from benchmarks.registry.lookup import find
 from benchmarks.stages import answer, text
@@ -61,22 +62,38 @@ def list_answers(layout: Layout, owner: str) -> dict[str, Any]:
     return found
 
 
+def count_starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths with which vLLM is started from now on."""
+    starts: list[int] = []
+    start = VllmModel._start
+
+    def note(self: VllmModel, length: int) -> None:
+        starts.append(length)
+        start(self, length)
+
+    monkeypatch.setattr(VllmModel, "_start", note)
+    return starts
+
+
 @pytest.fixture(scope="module")
 def default(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """The study with the default engine."""
     study = make_study(tmp_path_factory.mktemp("default") / "study", DEFAULT)
-    for name in VARIANTS:
-        answer.run(study, name)
+    answer.run(study, dict.fromkeys(VARIANTS, ""))
     for name in text.PARENTS:
         text.ask(TextSlice.read(study), name, Layout.beside(study))
     return Layout.beside(study)
 
 
-def test_four_variants_end_as_with_the_default_engine(default: Layout, tmp_path: Path) -> None:
-    """A grid, a fit between answers, and a search whose candidates share one vLLM."""
+def test_four_variants_end_as_with_the_default_engine(
+    default: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs of vLLM take turns: a grid, a fit that wants the memory, a search with its candidates."""
     study = make_study(tmp_path / "study", VLLM)
+    starts = count_starts(monkeypatch)
+    answer.run(study, dict.fromkeys(VARIANTS, ""))
+    assert len(starts) == 2, "it ends for the fit of frism alone"
     for name in VARIANTS:
-        answer.run(study, name)
         assert list_answers(Layout.beside(study), name) == list_answers(default, name), name
     for name in text.PARENTS:
         text.ask(TextSlice.read(study), name, Layout.beside(study))
@@ -86,16 +103,17 @@ def test_four_variants_end_as_with_the_default_engine(default: Layout, tmp_path:
 def test_a_served_variant_ends_so_as_well(default: Layout, tmp_path: Path) -> None:
     served = VLLM | {"name": "openai", "serve": "vllm", "workers": 16}
     study = make_study(tmp_path / "study", served)
+    answer.run(study, dict.fromkeys(("vlm", "inject"), ""))
     for name in ("vlm", "inject"):
-        answer.run(study, name)
         assert list_answers(Layout.beside(study), name) == list_answers(default, name), name
 
 
 def test_killed_at_random_and_taken_up_again_it_ends_the_same(default: Layout, tmp_path: Path) -> None:
     study = make_study(tmp_path / "study", VLLM)
-    answer.run(study, "vlm")
+    answer.run(study, {"vlm": ""})
     command = [
         sys.executable, "-m", "benchmarks.stages.answer", "--study", str(study), "--variant", "inject",
+        "--code", "",
     ]  # fmt: skip
     chance, descended = random.Random(0), set()
     began = time.monotonic()
