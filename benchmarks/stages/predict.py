@@ -41,7 +41,7 @@ def main(
     items = layout.items(find_variant(settings.variants, variant))
     recipe, fitted = Recipe.load(layout.variant(variant, point))
     questions = reading.load_items(items, split, list_names(settings.benchmarks))
-    triple = settings.triple.open(recipe.scope)
+    triple = settings.triple.open(recipe.scope, base=recipe.base)
     predict(triple, recipe, fitted, questions, engine, items, out, share, layout.spectra)
 
 

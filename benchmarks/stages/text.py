@@ -41,8 +41,10 @@ def run(
     tasks = make_tasks([find(entry) for entry in settings.text], number, settings.seed, mirror)
     digests = check_data(tasks)
     recipe = None if owner in PARENTS else layout.variant(owner)
-    scope = Recipe.load(recipe)[0].scope if recipe else "mat"
-    triple = settings.triple.open(scope, text_receiver=True)
+    made = Recipe.load(recipe)[0] if recipe else None
+    triple = settings.triple.open(
+        made.scope if made else "mat", base=made.base if made else None, text_receiver=True
+    )
     model = find_model(triple, None if recipe else owner, recipe, settings.engine, layout.spectra)
     fingerprint = None
     if stored:

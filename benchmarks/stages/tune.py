@@ -56,14 +56,13 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str = "") -> None:
 
     Raises UserError for a variant that cannot be made, before anything is fitted where possible.
     """
-    triple = study.triple.open(study.scope)
-    items = layout.items(find_variant(study.variants, variant))
+    items, settings = layout.items(find_variant(study.variants, variant)), study.variants[variant]
+    triple = study.triple.open(settings.scope or study.scope, base=settings.base)
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
     questions = reading.load_items(items, "dev", names)
-    reference = study.variants[variant].checkpoint
     recipe = None
-    if reference is not None:
-        recipe = Recipe.from_checkpoint(triple, reference, seed=study.seed, code=code)
+    if settings.checkpoint is not None:
+        recipe = Recipe.from_checkpoint(triple, settings.checkpoint, seed=study.seed, code=code)
     # A model that answers is opened once, and not before an answer is missing.
     engine = LateEngine(
         study.engine,
@@ -95,9 +94,9 @@ def fit_points(
     grid = list_points(method, settings.params, settings.grid)
     reference = layout.variant(settings.reference) if settings.reference else None
     fitting, identity = gather_inputs(
-        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions
+        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions, scope=triple.scope
     )
-    inputs = [triple.digest, method.name, code, identity, study.scope, study.seed, spectrum.model_dump()]
+    inputs = [triple.digest, method.name, code, identity, triple.scope, study.seed, spectrum.model_dump()]
     workspace, scorer, points = prepare_workspace(out, inputs), None, []
     if "dev" in method.needs:
         unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
@@ -109,7 +108,7 @@ def fit_points(
             fit_point(
                 method, params, replace(fitting, workspace=workspace, report=log_steps(log)),
                 code=f"{code}:{identity}", folder=layout.variant(variant, number), spectrum=spectrum,
-                scorer=scorer,
+                scorer=scorer, base=settings.base,
             )
         )  # fmt: skip
         _free_memory(str(study.engine.torch_device))

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from benchmarks.study.question_settings import VariantPrompting
+
+ScopeName = Literal["mat", "mat_no_qk", "mat_attn", "mat_mlp", "mat+bias", "mat+bias+norm"]
 
 
 class VariantConfig(VariantPrompting):
@@ -24,6 +26,17 @@ class VariantConfig(VariantPrompting):
     reference: str | None = Field(
         None, description="the variant whose learned coefficients this one starts from"
     )
+    scope: ScopeName | None = Field(
+        None,
+        description="tensors that this variant alone may touch, where they are not the study's `scope`",
+        exclude_if=lambda value: value is None,  # digests of variants are older than these two
+    )
+    base: str | None = Field(
+        None,
+        description="the folder of another base for this variant than `triple.base`: a nearer parent of the"
+        " reasoning model, say",
+        exclude_if=lambda value: value is None,
+    )
 
     @field_validator("grid")
     @classmethod
@@ -38,7 +51,7 @@ class VariantConfig(VariantPrompting):
     def _be_one_or_the_other(self) -> Self:
         if (self.method is None) == (self.checkpoint is None):
             raise ValueError("a variant has either a method or a checkpoint: give one of the two")
-        unused = [key for key in ("params", "grid", "reference") if getattr(self, key)]
+        unused = [key for key in ("params", "grid", "reference", "scope", "base") if getattr(self, key)]
         if self.checkpoint is not None and unused:
             raise ValueError(f"a checkpoint is asked as it is: drop {unused[0]}")
         if twice := [key for key in self.grid if key in self.params]:

@@ -52,18 +52,21 @@ def fit_point(
     folder: Path,
     spectrum: SpectrumSettings | None = None,
     scorer: Scorer | None = None,
+    base: str | None = None,
 ) -> Point:
     """Fit one grid point, or take up what an earlier, interrupted run fitted for the very same inputs.
 
     Args:
         code: digests code, calibration, precision and reference: a change in any makes another recipe.
         scorer: scores a candidate, for a method that is searched with dev scores.
+        base: the folder of B, where it is not the study's.
     """
 
     def recipe_with(fitted: Fitted) -> Recipe:
         return Recipe.make(
             fitting.triple, method.name, params,
             scope=fitting.scope, seed=fitting.seed, spectrum=spectrum, code=code, fitted=fitted,
+            base=base,
         )  # fmt: skip
 
     if (folder / RECIPE).exists():

@@ -27,12 +27,13 @@ from frism.method import Fitted, Fitting
 from frism.progress import Progress
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
+from frism.triples.scopes import DEFAULT_SCOPE, in_scope
 
 
 def learn(
     fitting: Fitting, gates: Gates, strength: float, learning: Learning, *, kl_weight: float = 1.0
 ) -> Fitted:
-    """Learn the gates of every matrix in scope "mat".
+    """Learn the gates of every matrix in scope.
 
     Args:
         fitting: its workspace keeps the teacher's answers (teacher-<key>/), the state and learning.csv
@@ -68,7 +69,9 @@ def learn(
         receiver, calibration.questions, teacher, batch=learning.batch, batches=batches,
         held_out=learning.held_out, seed=seed, folder=teacher_folder, key=teacher_key,
     )  # fmt: skip
-    injection = gate_model(receiver, spectra, strength=strength, gates=gates, compute=compute)
+    injection = gate_model(
+        receiver, spectra, strength=strength, gates=gates, compute=compute, scope=fitting.scope
+    )
     training = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
     checkpointer = Checkpointer(folder and folder / "state.pt", key)
     if (state := checkpointer.load()) is not None:
@@ -84,12 +87,19 @@ def learn(
 
 
 def gate_model(
-    receiver: Receiver, spectra: Spectra, *, strength: float, gates: Gates, compute: Compute
+    receiver: Receiver,
+    spectra: Spectra,
+    *,
+    strength: float,
+    gates: Gates,
+    compute: Compute,
+    scope: str = DEFAULT_SCOPE,
 ) -> GatedInjection:
-    """Put gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""
+    """Put gates on every matrix in scope of a loaded V; the spectra are read one after the other."""
+    modules = {name: module for name, module in receiver.modules.items() if in_scope(name, scope)}
     return GatedInjection(
-        receiver.modules, _SpectrumMapping(spectra, receiver.modules), strength, gates,
-        task_vectors=TaskVectors(spectra, receiver.modules), factors=compute.factors,
+        modules, _SpectrumMapping(spectra, modules), strength, gates,
+        task_vectors=TaskVectors(spectra, modules), factors=compute.factors,
     )  # fmt: skip
 
 

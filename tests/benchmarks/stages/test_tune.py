@@ -107,6 +107,28 @@ def test_a_sweep_leaves_scores_choice_and_recipe(run: Run, unmodified: Path) -> 
     assert dev[dev["point"] == 0]["correct"].tolist() == reference["correct"].tolist()
 
 
+def test_a_variant_may_have_a_scope_and_a_base_of_its_own(run: Run, triple: Triple) -> None:
+    given = {"method": "inject", "params": {"strength": 0.5}}
+    plain = Recipe.load(run("plain", "inject", given))[0]
+    assert "base" not in json.loads(plain.model_dump_json())  # recipes of before stay what they are
+    other = str(triple.lrm_folder)
+    out = run("own", "inject", given | {"scope": "mat_attn", "base": other})
+    norms = pd.read_csv(out / "norms.csv")
+    assert len(norms) == 4 * 6 and (norms["injected_norm"] == 0).all()  # R - R
+    recipe = Recipe.load(out)[0]
+    assert (recipe.scope, recipe.base) == ("mat_attn", other)
+    assert recipe.triple["base"] == triple.digest["lrm"] and recipe.key != plain.key
+    assert recipe.key == recipe.model_copy(update={"base": "elsewhere"}).key  # content counts
+
+
+@pytest.mark.parametrize("method", ["frism", "frism_closed_form"])
+def test_gates_are_learned_in_the_scope_of_the_variant(run: Run, method: str) -> None:
+    params = FIT if method == "frism" else {"samples": 1, "batch": 4, "max_new_tokens": 3}
+    out = run("study", "gated", {"method": method, "params": params, "scope": "mat_mlp"})
+    _, fitted = Recipe.load(out)
+    assert len(fitted.tensors) == 3 * 6 and all(".mlp." in name for name in fitted.tensors)
+
+
 def test_an_interrupted_sweep_goes_on_where_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"method": "frism", "params": FIT, "grid": {"strength": [0.5, 1.0]}}
     whole = run("whole", "frism", given)
