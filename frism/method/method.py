@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import torch
 
     from frism.method.mergekit import Config
+    from frism.spectra.spectra import TaskVector
     from frism.spectra.spectrum import Spectrum
 
 # What a method may need, and how a message names it.
@@ -199,7 +200,7 @@ class Method:
         self,
         read: Callable[[str], Array],
         *,
-        spectrum: "Callable[[], Spectrum | None]",
+        spectrum: "Callable[[TaskVector], Spectrum | None]",
         rng: "Callable[[], torch.Generator]",
         **position: Any,
     ) -> Site:
@@ -210,8 +211,8 @@ class Method:
                 raise UserError(f"method {self.name} reads site.{role}: add '{role}' to its READS.")
             return read(role)
 
-        def guard(need: str, attribute: str, give: Callable[[], Any]) -> Callable[[], Any]:
-            def refuse() -> Any:
+        def guard(need: str, attribute: str, give: Callable[..., Any]) -> Callable[..., Any]:
+            def refuse(*_: Any) -> Any:
                 raise UserError(f"method {self.name} reads site.{attribute}: add '{need}' to its NEEDS.")
 
             return give if need in self.needs else refuse
