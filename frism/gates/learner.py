@@ -22,7 +22,7 @@ from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.gates.task_vectors import TaskVectors
-from frism.gates.training import GateTraining
+from frism.gates.training import GateTraining, Objective
 from frism.method import Fitted, Fitting
 from frism.progress import Progress
 from frism.spectra.spectra import Spectra
@@ -31,7 +31,13 @@ from frism.triples.scopes import DEFAULT_SCOPE, in_scope
 
 
 def learn(
-    fitting: Fitting, gates: Gates, strength: float, learning: Learning, *, kl_weight: float = 1.0
+    fitting: Fitting,
+    gates: Gates,
+    strength: float,
+    learning: Learning,
+    *,
+    kl_weight: float = 1.0,
+    objective: Objective = "kl",
 ) -> Fitted:
     """Learn the gates of every matrix in scope.
 
@@ -40,6 +46,7 @@ def learn(
             (gates-<key>/) between kills, by keys of all that they depend on, so fits may share one.
         strength: lambda_lrm, the factor outside the gates.
         kl_weight: of the divergence in the loss; 0 measures it without learning from it.
+        objective: "entropy" learns from the student's own entropy instead.
 
     Returns per tensor "open" (open fractions, fp32 (k,)) and "open_tail" (scalar) where the spectrum is
     truncated, and the learning curve, (steps,): kl (nats per answer token), injected_energy (share of
@@ -62,7 +69,7 @@ def learn(
         )  # fmt: skip
         key = _digest(
             teacher_key, triple.digest, spectra.settings.model_dump(), type(spectra).__qualname__, strength,
-            vars(learning), vars(gates), kl_weight,
+            vars(learning), vars(gates), kl_weight, objective,
         )  # fmt: skip
         teacher_folder, folder = workspace / f"teacher-{teacher_key}", workspace / f"gates-{key}"
     examples, held_out = make_examples(
@@ -72,7 +79,9 @@ def learn(
     injection = gate_model(
         receiver, spectra, strength=strength, gates=gates, compute=compute, scope=fitting.scope
     )
-    training = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
+    training = GateTraining(
+        receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight, objective=objective
+    )
     checkpointer = Checkpointer(folder and folder / "state.pt", key)
     if (state := checkpointer.load()) is not None:
         training.load_state(state)

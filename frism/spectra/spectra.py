@@ -84,9 +84,7 @@ class Spectra:
         assert metadata is not None
         return metadata
 
-    def task_vector(
-        self, name: str, device: str | torch.device = "cpu", rows: slice = slice(None)
-    ) -> Tensor:
+    def task_vector(self, name: str, device: str | torch.device = "cpu", rows: slice = slice(None)) -> Tensor:
         """Return the task vector of one matrix, (d_out, d_in), or some of its rows, fp32, on a device."""
         base, first, *rest = (
             self.triple.read(r, name, device, rows=rows) for r in ("base", *self._finetuned)
