@@ -11,10 +11,16 @@ V whole.
 from frism.gates.learner import learn
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
-from frism.method import Fitted, Fitting
-from frism.methods.frism_layer import ELEMENTWISE, FAMILY, NEEDS, merge
+from frism.method import Array, Fitted, Fitting, Site
 
-__all__ = ["ELEMENTWISE", "FAMILY", "NEEDS", "fit", "merge"]
+NEEDS = {"calibration", "spectrum"}
+FAMILY = "frism"
+ELEMENTWISE = True
+
+
+def merge(site: Site, *, strength: float = 0.2) -> Array:
+    """Merge one tensor, fp32. `site.fitted["open"]`: c_l, repeated; biases and norms have none."""
+    return site.vlm + strength * site.fitted["open"][0] * site.tau_r if "open" in site.fitted else site.vlm
 
 
 def fit(fitting: Fitting, *, strength: float = 0.2, learning: Learning) -> Fitted:

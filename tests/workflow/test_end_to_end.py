@@ -48,7 +48,7 @@ STUDY = {
         "frism_layer": {"method": "frism_layer", "params": {"steps": 2, "batch": 4, "max_new_tokens": 3}},
         "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
         "metagpt": {"method": "metagpt"},
-        "layer_search": {"method": "layer_search", "params": {"evaluations": 2}},
+        "evolve_layers": {"method": "evolve_layers", "params": {"evaluations": 2}},
         "released": {"checkpoint": "weights/vlm"},
         "rank_block": {"method": "rank_block", "params": {"blocks": 2}, "grid": {"block": [0, 1]}},
     },
@@ -116,10 +116,10 @@ def test_every_kind_of_method_has_its_row_and_its_recipe(finished):
     results = finished.folder / "results/tiny"
     for name in ("tables/benchmarks.md", "tables/axes.md", "figures/trade_off.svg"):
         text = (results / name).read_text()
-        assert all(variant in text for variant in ("metagpt", "layer_search", "released")), name
+        assert all(variant in text for variant in ("metagpt", "evolve_layers", "released")), name
     _, numbers = Recipe.load(results / "variants/metagpt")
     assert numbers.flatten().keys() == {"lrm", "vlm"}
-    _, searched = Recipe.load(results / "variants/layer_search")
+    _, searched = Recipe.load(results / "variants/evolve_layers")
     assert searched.flatten().keys() == {"layers"}
     recipe, nothing = Recipe.load(results / "variants/released")
     assert recipe.checkpoint is not None and not nothing

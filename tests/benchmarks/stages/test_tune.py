@@ -245,7 +245,7 @@ def test_what_learns_and_what_answers_are_not_in_memory_together(
     [
         ("inject", {"method": "inject", "grid": {"strength": [0.0, 0.5]}}),
         ("frism", {"method": "frism", "params": FIT}),
-        ("search", {"method": "layer_search", "params": {"evaluations": 2}}),
+        ("search", {"method": "evolve_layers", "params": {"evaluations": 2}}),
     ],
 )
 def test_a_run_whose_dev_answers_are_there_loads_no_model(
@@ -307,7 +307,7 @@ def test_log_lines_carry_the_variants_name(
 
 
 SEARCH = {
-    "method": "layer_search", "params": {"evaluations": 9, "start": 0.5}, "grid": {"spread": [0.2, 0.1]},
+    "method": "evolve_layers", "params": {"evaluations": 9, "start": 0.5}, "grid": {"spread": [0.2, 0.1]},
 }  # fmt: skip
 ANY_LOSS = {"perception_budget": 1.0}
 
