@@ -25,6 +25,8 @@ def orthogonalise(columns: Tensor) -> Tensor:
     eigenvectors of the small Gram matrix in float64. Where columns are linearly dependent the factor is not
     unique; the directions that they lack are left out, as zero rows and columns would be.
     """
+    if not columns.numel():
+        return columns
     gram = columns.double().mT @ columns.double()
     values, vectors = torch.linalg.eigh(gram)
     kept = values > values.amax().clamp(min=1e-30) * len(values) * torch.finfo(columns.dtype).eps ** 2

@@ -14,6 +14,7 @@ from frism.gates.parametrisation import Gates
 from frism.method import Array, Fitted, Fitting, Site
 
 NEEDS = {"calibration", "spectrum"}
+IDENTITY = {"strength": 0.0}
 FAMILY = "frism"
 ELEMENTWISE = True
 

@@ -12,6 +12,7 @@ from frism.method import Array, Fraction, Pieces, Share, Site
 from frism.method.mergekit import Config, Names, configure_task_vectors
 
 ELEMENTWISE = True  # once `measure` knows where to cut
+IDENTITY = {"strength": 0.0, "mask_vlm": False}
 
 
 def merge(

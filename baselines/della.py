@@ -16,6 +16,7 @@ from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, configure_election
 
 NEEDS = {"seed"}
+IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 MERGEKIT_DIFFERENCE = (
     "della: other random numbers; compare `restore`, `zero_sum`, `divide_by` in recipe.json."
 )

@@ -12,6 +12,7 @@ from frism.gates.alignment import Alignment, align
 from frism.method import Array, Fitted, Fitting, Site
 
 NEEDS = {"calibration", "spectrum"}
+IDENTITY = {"strength": 0.0}
 ELEMENTWISE = True
 
 

@@ -15,6 +15,7 @@ from baselines._spectral import compose
 from frism.method import Array, Site
 
 NEEDS = {"spectrum"}
+IDENTITY = {"strength": 0.0, "of": "lrm"}
 
 
 def merge(site: Site, *, strength: float = 1.0, of: Literal["sum", "lrm"] = "sum") -> Array:

@@ -12,6 +12,7 @@ from baselines._trimming import Cut, cuts
 from frism.method import Array, Pieces, Share, Site
 
 ELEMENTWISE = True  # once `measure` knows where to cut
+IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 
 
 def merge(

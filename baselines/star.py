@@ -16,6 +16,7 @@ from frism.method import Array, Share, Site
 from frism.spectra.spectrum import Spectrum
 
 NEEDS = {"spectrum"}
+IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 
 
 def merge(

@@ -10,6 +10,7 @@ from baselines._spectral import compose, leading
 from frism.method import Array, Count, Site
 
 NEEDS = {"spectrum"}
+IDENTITY = {"strength": 0.0}
 
 
 def merge(site: Site, *, rank: Count = 16, strength: float = 0.3, match_norm: bool = False) -> Array:

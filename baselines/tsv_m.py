@@ -16,6 +16,7 @@ from baselines._spectral import compose, leading, orthogonalise, stack
 from frism.method import Array, Site
 
 NEEDS = {"spectrum"}
+IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 
 
 def merge(site: Site, *, strength: float = 1.0, anchor: Literal["base", "vlm"] = "base") -> Array:

@@ -17,6 +17,8 @@ from frism.gates.task_vectors import Rows
 from frism.spectra.spectrum import Spectrum
 from frism.triples.scopes import split_name
 
+TINY = 1e-37  # in place of no energy at all, where R equals B
+
 
 class GatedInjection:
     """Run W + strength * (U diag(open * S) V^T + open_tail * tail) on chosen linear layers (FRISM eq. 7).
@@ -151,7 +153,7 @@ class GatedInjection:
         """
         parts = [(self._openness(name) * s).square().sum() for name, s in self._singular_values.items()]
         parts += [self._tail_openness(name).square() * energy for name, energy in self._tail_energies.items()]
-        return _sum(parts) if normaliser == "none" else _sum(parts) / self._total_energy
+        return _sum(parts) if normaliser == "none" else _sum(parts) / self._total_energy.clamp(min=TINY)
 
     @torch.no_grad()
     def quantiles(self, *q: float) -> list[float]:
