@@ -26,18 +26,25 @@ class Term:
     rows: Tensor
     norm: Tensor
 
+    def prepare_gradient(self) -> Callable[[Tensor], Tensor]:
+        """Return the gradient at theta, 2 (theta - target) rows^T rows / n, by the fewer multiplications."""
+        rows = self.rows * (2 / self.norm).sqrt()
+        if rows.shape[1] > 2 * len(rows):
+            return lambda theta: ((theta - self.target) @ rows.mT) @ rows
+        moments = rows.mT @ rows
+        return lambda theta: (theta - self.target) @ moments
+
 
 def descend(start: Tensor, terms: Sequence[Term], optimizer: str, lr: float, steps: int) -> Tensor:
-    """Return theta after some steps of "adam", or of "sgd" with momentum 0.9, from `start`; in closed form
-    the gradient is 2 (theta - target_i) rows_i^T rows_i / n_i."""
+    """Return theta after some steps of "adam", or of "sgd" with momentum 0.9, from `start`."""
     theta = start.clone()
     chosen = torch.optim.Adam([theta], lr=lr) if optimizer == "adam" else torch.optim.SGD([theta], lr, 0.9)
+    gradients = [term.prepare_gradient() for term in terms]
     with torch.no_grad():
         for _ in range(steps):
-            theta.grad = sum(
-                (2 * ((theta - term.target) @ term.rows.mT) @ term.rows / term.norm for term in terms),
-                torch.zeros_like(theta),
-            )
+            theta.grad = torch.zeros_like(theta)
+            for gradient in gradients:
+                theta.grad += gradient(theta)
             chosen.step()
     return theta
 

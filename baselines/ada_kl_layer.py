@@ -13,6 +13,8 @@ from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.method import Array, Fitted, Fitting, Site
 
+GRANULARITY = "layer"
+GRADIENTS = "model"
 NEEDS = {"calibration", "spectrum"}
 IDENTITY = {"strength": 0.0}
 FAMILY = "frism"

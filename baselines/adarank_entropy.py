@@ -16,6 +16,8 @@ from frism.methods.frism_no_injection import Unrewarded
 
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
 IGNORES = {"alpha"}
 
 

@@ -17,6 +17,10 @@ from frism.methods.frism import FAMILY, NEEDS, merge
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
+
+
 def fit(fitting: Fitting, *, strength: float = 0.2, kept: Fraction = 1.0, learning: Learning) -> Fitted:
     """Learn the masks: per tensor "open", where truncated "open_tail", and the learning curve."""
     return learn(fitting, Gates("mask", kept=kept), strength, learning)

@@ -11,6 +11,7 @@ from baselines._trimming import Band, bands
 from frism.method import Array, Fraction, Pieces, Share, Site
 from frism.method.mergekit import Config, Names, configure_task_vectors
 
+GRANULARITY = "entry"
 ELEMENTWISE = True  # once `measure` knows where to cut
 IDENTITY = {"strength": 0.0, "mask_vlm": False}
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from frism.method import Array, NonNegative, Site
 
+GRANULARITY = "entry"
 ELEMENTWISE = True
 
 

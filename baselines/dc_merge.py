@@ -19,6 +19,7 @@ from baselines._spectral import leading, orthogonalise, stack
 from baselines._trimming import cut
 from frism.method import Array, Positive, Share, Site
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 
 

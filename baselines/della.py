@@ -15,6 +15,7 @@ from baselines._magnitude_pruning import Pruning
 from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, configure_election
 
+GRANULARITY = "entry"
 NEEDS = {"seed"}
 IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 MERGEKIT_DIFFERENCE = (

@@ -11,6 +11,7 @@ import torch
 from frism.errors import UserError
 from frism.method import Array, Count, Fitted, Fitting, NonNegative, Positive, Site
 
+GRANULARITY = "layer"
 NEEDS = {"dev"}
 ELEMENTWISE = True
 

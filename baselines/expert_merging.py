@@ -11,6 +11,8 @@ head; no importance-guided chunks of layers (its ++ form); biases and norms stay
 from frism.gates.alignment import Alignment, align
 from frism.method import Array, Fitted, Fitting, Site
 
+GRANULARITY = "layer"
+GRADIENTS = "model"
 NEEDS = {"calibration", "spectrum"}
 IDENTITY = {"strength": 0.0}
 ELEMENTWISE = True

@@ -11,6 +11,8 @@ with V's embedding and head. The fit keeps a share of every entry: as much as th
 from baselines._experts import Asking, measure_both_fishers
 from frism.method import Array, Fitted, Fitting, Fraction, NonNegative, Site
 
+GRANULARITY = "entry"
+GRADIENTS = "model"
 NEEDS = {"calibration"}
 READS = {"vlm", "lrm"}
 

@@ -13,6 +13,7 @@ from typing import Literal
 from baselines._blocks import fit_layers, merge_layer, weigh_layers
 from frism.method import Array, Fitted, Fitting, NonNegative, Site
 
+GRANULARITY = "layer"
 ELEMENTWISE = True
 
 

@@ -16,6 +16,7 @@ from frism.distillation.attention import measure_visual_share
 from frism.distillation.receiver import Receiver
 from frism.method import Array, Fitted, Fitting, Site
 
+GRANULARITY = "layer"
 NEEDS = {"calibration"}
 ELEMENTWISE = True
 

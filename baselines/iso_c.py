@@ -14,6 +14,7 @@ import torch
 from baselines._spectral import compose
 from frism.method import Array, Site
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 IDENTITY = {"strength": 0.0, "of": "lrm"}
 

@@ -15,6 +15,7 @@ from baselines._spectral import Factors, compose, leading, orthogonalise, stack
 from frism.method import Array, Fraction, Site
 from frism.spectra.spectrum import decompose
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 SVDS = 2  # of both task vectors outside the common space
 

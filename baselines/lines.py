@@ -9,6 +9,7 @@ Deviation: the paper derives `first` for several tasks from a ratio of norms; he
 
 from frism.method import Array, Site
 
+GRANULARITY = "layer"
 ARITHMETIC = True
 IDENTITY = {"first": 0.0, "rise": 0.0}
 

@@ -11,6 +11,7 @@ from typing import Literal
 from baselines._trimming import Cut, cuts
 from frism.method import Array, Pieces, Share, Site
 
+GRANULARITY = "entry"
 ELEMENTWISE = True  # once `measure` knows where to cut
 IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 

@@ -17,6 +17,7 @@ from baselines._spectral import compose
 from frism.method import Array, Count, NonNegative, Site
 from frism.spectra.spectrum import Spectrum, decompose
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 
 

@@ -19,6 +19,8 @@ from baselines._spectral import compose, leading
 from frism.method import Array, Index, NonNegative, Positive, Share, Site
 from frism.spectra.spectrum import decompose
 
+GRANULARITY = "matrix"
+GRADIENTS = "weights"
 NEEDS = {"spectrum"}
 SVDS = 1  # of tau_V - tau_R, for "adam"
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from frism.method import Array, Share, Site
 
+GRANULARITY = "entry"
+
+
 EXTREME = 1e-4
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from frism.method import Array, NonNegative, Pieces, Site
 
+GRANULARITY = "entry"
 ELEMENTWISE = True  # given the counts
 
 

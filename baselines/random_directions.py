@@ -11,6 +11,7 @@ import torch
 from baselines._spectral import compose, leading
 from frism.method import Array, Count, Site
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum", "seed"}
 IDENTITY = {"strength": 0.0}
 

@@ -9,6 +9,7 @@ Deviation: none known; biases and norms stay V's, as there.
 from baselines._spectral import leading
 from frism.method import Array, Site
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 IDENTITY = {"strength": 0.0, "shrink": 0.0}
 

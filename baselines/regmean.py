@@ -15,6 +15,7 @@ from torch import Tensor
 from baselines._experts import Asking, measure_both_inputs
 from frism.method import Array, Fitted, Fitting, Fraction, Site
 
+GRANULARITY = "matrix"
 NEEDS = {"calibration"}
 READS = {"vlm"}
 

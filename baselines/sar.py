@@ -15,6 +15,8 @@ from baselines._experts import Asking, measure_both_fishers
 from baselines._trimming import cut
 from frism.method import Array, Fitted, Fitting, Share, Site
 
+GRANULARITY = "entry"
+GRADIENTS = "model"
 NEEDS = {"calibration"}
 
 

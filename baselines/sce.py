@@ -17,6 +17,7 @@ from baselines._trimming import cuts_at
 from frism.method import Array, NonNegative, Share, Site
 from frism.method.mergekit import Config, Names
 
+GRANULARITY = "entry"
 MERGEKIT_DIFFERENCE = "sce: mergekit's weights are equal where mean squares sum to less than 1e-6 (`floor`)."
 
 

@@ -13,6 +13,7 @@ from baselines._arc import measure_cosine, weigh
 from frism.method import Array, Pieces, Site
 from frism.method.mergekit import Config, Names
 
+GRANULARITY = "tensor"
 READS = {"vlm", "lrm"}
 MERGEKIT_DIFFERENCE = "slerp: the same formula, in fp32."
 ELEMENTWISE = True  # given the angle

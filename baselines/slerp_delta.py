@@ -13,6 +13,7 @@ from baselines._arc import measure_cosine, weigh
 from frism.method import Array, Fraction, Pieces, Site
 from frism.method.mergekit import Config, Names
 
+GRANULARITY = "tensor"
 IDENTITY = {"t": 0.0}
 ELEMENTWISE = True  # given the angle
 MERGEKIT_DIFFERENCE = "slerp_delta: the same formula; mergekit is linear only where sin a is below 1e-8."

@@ -15,6 +15,7 @@ from baselines._spectral import compose, leading
 from frism.method import Array, Share, Site
 from frism.spectra.spectrum import Spectrum
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 

@@ -9,6 +9,7 @@ not averaged. A variation of this project.
 from baselines._trimming import Cut, cuts
 from frism.method import Array, Pieces, Share, Site
 
+GRANULARITY = "entry"
 IDENTITY = {"strength": 0.0}
 SWEPT = True
 ELEMENTWISE = True  # once `measure` knows where to cut

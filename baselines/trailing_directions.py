@@ -10,6 +10,7 @@ V's.
 from baselines._spectral import compose
 from frism.method import Array, Count, Site
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 IDENTITY = {"strength": 0.0}
 

@@ -9,6 +9,7 @@ paper's; biases and norms stay V's.
 from baselines._spectral import compose, leading
 from frism.method import Array, Count, Site
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 IDENTITY = {"strength": 0.0}
 

@@ -15,6 +15,7 @@ import torch
 from baselines._spectral import compose, leading, orthogonalise, stack
 from frism.method import Array, Site
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 

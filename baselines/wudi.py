@@ -11,6 +11,9 @@ import torch
 from baselines._interference import Term, descend
 from frism.method import Array, Index, Positive, Site
 
+GRANULARITY = "matrix"
+GRADIENTS = "weights"
+
 
 def merge(site: Site, *, lr: Positive = 1e-5, steps: Index = 300, strength: float = 1.0) -> Array:
     """Merge one matrix, fp32."""

@@ -18,6 +18,10 @@ Every keyword is a parameter (`frism.method.parameters`). Optional constants:
     ARITHMETIC           True if besides it uses nothing but Python's operators: numpy arrays do as well
     SVDS                 decompositions of every matrix that `merge` computes, beside kept spectra
     DIRECTIONS           "singular" (default) or "random": what the gates sit on
+    GRANULARITY          what gets a number of its own: "model", "layer", "matrix", "tensor", "direction" or
+                         "entry"; shown in tables
+    GRADIENTS            "model" if fitting differentiates a running model, "weights" if merging descends on
+                         weights alone (default: neither)
     FAMILY               the method that this one is a variation of: a table compares the two
     IGNORES              parameters of a shared group that have no effect here
     IDENTITY             parameter values at which the merge is V exactly: {"strength": 0.0}
@@ -80,6 +84,8 @@ class Method:
     arithmetic: bool
     svds: int
     directions: str
+    granularity: str
+    gradients: str
     family: str
     ignores: frozenset[str]
     identity: Mapping[str, Value] | None

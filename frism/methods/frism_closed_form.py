@@ -30,6 +30,10 @@ from frism.methods.frism import FAMILY, NEEDS, merge
 
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
+
+
 log = logging.getLogger(__name__)
 
 

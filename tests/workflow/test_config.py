@@ -57,6 +57,24 @@ FAULTS = {
         put("variants.other", {"checkpoint": "models/x", "scope": "mat"}),
         "variants.other: a checkpoint is asked as it is: drop scope",
     ),
+    "a grid and a search": (
+        put("variants.inject.search", {"trials": 3, "ranges": {"strength": {"low": 0, "high": 1}}}),
+        "variants.inject: its parameters are either swept (grid) or searched (search): drop one of the two.",
+    ),
+    "an empty range": (
+        put(
+            "variants.other",
+            {"method": "inject", "search": {"trials": 3, "ranges": {"strength": {"low": 1, "high": 1}}}},
+        ),
+        "variants.other.search.ranges.strength: low 1 is not below high 1: exchange them",
+    ),
+    "a search of what the method does not allow": (
+        put(
+            "variants.other",
+            {"method": "ties", "search": {"trials": 3, "ranges": {"density": {"low": 0, "high": 1}}}},
+        ),
+        "variant other: method ties: parameter 'density' must be a number above 0",
+    ),
     "a base that is not there": (
         put("variants.inject.base", "nowhere"),
         "variants.inject.base nowhere holds no config.json: name the folder of a text model.",
