@@ -5,6 +5,7 @@ fill V's language tower, while embedding and head are V's, as in every merge; so
 and a merge can be run on what either was shown.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -38,15 +39,24 @@ class Expert:
         cls, fitting: Fitting, role: Role, *, batch: int = 1, questions: int | None = None,
         max_new_tokens: int = 32,
     ) -> Self:  # fmt: skip
-        """Load a model and let it answer `questions` calibration questions (all of them: None)."""
+        """Load a model and let it answer `questions` calibration questions (all of them: None).
+
+        Answers are kept in the fitting's workspace, which the points of a grid share.
+        """
         receiver = Receiver.load(fitting.triple, fitting.compute)
         if role == "lrm":
             fill_with_reasoner(fitting.triple, receiver)
         asked = fitting.calibration.questions
         number = len(asked) if questions is None else min(questions, len(asked))
+        folder, key = None, ""
+        if fitting.workspace is not None:
+            folder = fitting.workspace / f"answers-{role}-{batch}-{number}-{max_new_tokens}"
+            origins = [fitting.triple.digest["vlm"], fitting.triple.digest[role], fitting.calibration.digest]
+            key = json.dumps([*origins, fitting.seed, fitting.compute.dtype, torch.__version__])
         examples, _ = make_examples(
             receiver, asked, TeacherSettings(max_new_tokens), batch=batch, batches=-(-number // batch),
             seed=fitting.seed, prepare=prepare_questions if role == "vlm" else prepare_texts,
+            folder=folder, key=key,
         )  # fmt: skip
         return cls(role, receiver, examples)
 
