@@ -70,7 +70,8 @@ def solve(start: Tensor, parts: Sequence[Factors], choose: Filter) -> Tensor:
         cubes = s.double() ** 3 / s.double().square().sum()
         target = target + (u.double() * cubes) @ (vh.double() @ basis)
     along = target / values.clamp(min=FLOOR) - start.double() @ basis
-    return start + ((along * factors) @ basis.mT).to(start.dtype)
+    change: Tensor = (along * factors) @ basis.mT
+    return start + change.to(start.dtype)
 
 
 def fade(time: float, share: float) -> Filter:

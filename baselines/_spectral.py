@@ -3,9 +3,16 @@
 import torch
 from torch import Tensor
 
+from frism.method import Site
 from frism.spectra.spectrum import Spectrum
 
 Factors = tuple[Tensor, Tensor, Tensor]  # u (d_out, k), s (k,), vh (k, d_in), fp32
+
+
+def decompose_both(site: Site) -> tuple[Spectrum, Spectrum] | None:
+    """Return the kept singular directions of tau_V and tau_R; None for biases and norms."""
+    of_vlm, of_lrm = site.spectrum_v, site.spectrum
+    return None if of_vlm is None or of_lrm is None else (of_vlm, of_lrm)
 
 
 def leading(spectrum: Spectrum, count: int) -> Factors:
@@ -31,7 +38,8 @@ def orthogonalise(columns: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(gram)
     kept = values > values.amax().clamp(min=1e-30) * len(values) * torch.finfo(columns.dtype).eps ** 2
     scale = torch.where(kept, values.clamp(min=1e-300).rsqrt(), torch.zeros_like(values))
-    return (columns.double() @ ((vectors * scale) @ vectors.mT)).to(columns.dtype)
+    nearest: Tensor = columns.double() @ ((vectors * scale) @ vectors.mT)
+    return nearest.to(columns.dtype)
 
 
 def stack(parts: list[Factors]) -> Factors:

@@ -26,6 +26,8 @@ def merge(
     vlm_weight: float = 1.0,
 ) -> Array:
     """Merge one tensor, fp32."""
+    of_vlm: Band
+    of_lrm: Band
     of_vlm, of_lrm = site.measured
     anchor = site.base + vlm_weight * of_vlm.keep(site.tau_v, site.start) if mask_vlm else site.vlm
     return anchor + strength * of_lrm.keep(site.tau_r, site.start)

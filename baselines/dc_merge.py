@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from baselines._election import sum_elected
-from baselines._spectral import leading, orthogonalise, stack
+from baselines._spectral import decompose_both, leading, orthogonalise, stack
 from baselines._trimming import cut
 from frism.method import Array, Positive, Share, Site
 
@@ -32,10 +32,11 @@ def merge(
     strength: float = 1.0,
 ) -> Array:
     """Merge one matrix, fp32."""
-    if site.spectrum is None:
+    spectra = decompose_both(site)
+    if spectra is None:
         return site.vlm
     share = max(1, min(site.vlm.shape) // 2)
-    parts = [leading(spectrum, share) for spectrum in (site.spectrum_v, site.spectrum)]
+    parts = [leading(spectrum, share) for spectrum in spectra]
     u, _, vh = stack(parts)
     left, right = orthogonalise(u), orthogonalise(vh.mT)
     small = [(left.mT @ p[0] * _smooth(p[1], smoothing, slope)) @ (p[2] @ right) for p in parts]

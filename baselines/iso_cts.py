@@ -10,6 +10,7 @@ is not truncated.
 """
 
 import torch
+from torch import Tensor
 
 from baselines._spectral import Factors, compose, leading, orthogonalise, stack
 from frism.method import Array, Fraction, Site
@@ -31,14 +32,13 @@ def merge(site: Site, *, common: Fraction = 0.8, strength: float = 1.0) -> Array
     parts = [
         leading(decompose(tau - shared[0] @ (shared[0].mT @ tau)), own) for tau in (site.tau_v, site.tau_r)
     ]
-    u, s, vh = stack([_drop_null(part, site) for part in (*parts, shared)])
+    null = (both.s[0] + site.tau_r.norm()) * max(site.vlm.shape) * torch.finfo(both.s.dtype).eps
+    u, s, vh = stack([_select(part, part[1] > null) for part in (*parts, shared)])
     flat = torch.full_like(s, float(sum(part[1].sum() for part in (*parts, shared))) / size)
     return site.base + strength * compose(orthogonalise(u), flat, orthogonalise(vh.mT).mT)
 
 
-def _drop_null(part: Factors, site: Site) -> Factors:
-    """Leave out what is numerically no direction of a matrix of this size."""
+def _select(part: Factors, real: Tensor) -> Factors:
+    """Leave out what is numerically no direction."""
     u, s, vh = part
-    largest = site.spectrum_sum.s[0] + site.tau_r.norm()
-    real = s > largest * max(site.vlm.shape) * torch.finfo(s.dtype).eps
     return u[:, real], s[real], vh[real]

@@ -20,6 +20,8 @@ def merge(
     site: Site, *, density: Share = 0.05, strength: float = 1.0, anchor: Literal["vlm", "base"] = "vlm"
 ) -> Array:
     """Merge one tensor, fp32."""
+    of_vlm: Cut
+    of_lrm: Cut
     of_vlm, of_lrm = site.measured
     tau_r = of_lrm.keep(site.tau_r, site.start)
     if anchor == "vlm":

@@ -13,7 +13,7 @@ memory.
 import torch
 from torch import Tensor
 
-from baselines._spectral import compose
+from baselines._spectral import compose, decompose_both
 from frism.method import Array, Count, NonNegative, Site
 from frism.spectra.spectrum import Spectrum, decompose
 
@@ -23,12 +23,13 @@ NEEDS = {"spectrum"}
 
 def merge(site: Site, *, mu: NonNegative = 0.01, rounds: Count = 1, strength: float = 1.0) -> Array:
     """Merge one matrix, fp32. Rounds beyond the first decompose two matrices each."""
-    if site.spectrum is None:
+    spectra = decompose_both(site)
+    if spectra is None:
         return site.vlm
     taus = torch.stack((site.tau_v, site.tau_r))
     common, deltas = torch.zeros_like(site.base), torch.zeros_like(taus)
     for number in range(rounds):
-        kept = (site.spectrum_v, site.spectrum) if number == 0 else map(decompose, taus - common)
+        kept = spectra if number == 0 else map(decompose, taus - common)
         deltas = torch.stack([_lower(spectrum, mu / 2) for spectrum in kept])
         common = (taus - deltas).mean(dim=0)
     return site.base + common + strength * deltas.sum(dim=0)

@@ -15,7 +15,7 @@ biases and norms stay V's; a task vector of zero has no term.
 from typing import Literal
 
 from baselines._interference import Term, descend, fade, participate, solve
-from baselines._spectral import compose, leading
+from baselines._spectral import compose, decompose_both, leading
 from frism.method import Array, Index, NonNegative, Positive, Share, Site
 from frism.spectra.spectrum import decompose
 
@@ -36,9 +36,10 @@ def merge(
     steps: Index = 300,
 ) -> Array:
     """Merge one matrix, fp32."""
-    if site.spectrum is None:
+    spectra = decompose_both(site)
+    if spectra is None:
         return site.vlm
-    spectra, taus, rank = (site.spectrum_v, site.spectrum), (site.tau_v, site.tau_r), min(site.vlm.shape) // 2
+    taus, rank = (site.tau_v, site.tau_r), min(site.vlm.shape) // 2
     if form in ("swudi", "aswudi"):
         parts = [leading(spectrum, len(spectrum.s)) for spectrum in spectra]
         chosen = fade(time, share) if form == "swudi" else participate

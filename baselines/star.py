@@ -27,7 +27,7 @@ def merge(
     if site.spectrum is None:
         return site.vlm
     injected = strength * _truncate(site.spectrum, mass)
-    if anchor == "vlm":
+    if anchor == "vlm" or site.spectrum_v is None:
         return site.vlm + injected
     return site.base + strength * _truncate(site.spectrum_v, mass) + injected
 

@@ -17,7 +17,8 @@ ELEMENTWISE = True  # once `measure` knows where to cut
 
 def merge(site: Site, *, density: Share = 0.2, strength: float = 0.5) -> Array:
     """Merge one tensor, fp32. `strength` 0 is V."""
-    tau_r = site.measured.keep(site.tau_r, site.start)
+    largest: Cut = site.measured
+    tau_r = largest.keep(site.tau_r, site.start)
     agrees = ((site.tau_v + tau_r).sign() * tau_r.sign()).clamp(min=0)
     return site.vlm + strength * tau_r * agrees
 

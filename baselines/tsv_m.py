@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from baselines._spectral import compose, leading, orthogonalise, stack
+from baselines._spectral import compose, decompose_both, leading, orthogonalise, stack
 from frism.method import Array, Site
 
 GRANULARITY = "direction"
@@ -22,12 +22,13 @@ IDENTITY = {"strength": 0.0, "anchor": "vlm"}
 
 def merge(site: Site, *, strength: float = 1.0, anchor: Literal["base", "vlm"] = "base") -> Array:
     """Merge one matrix, fp32."""
-    if site.spectrum is None:
+    spectra = decompose_both(site)
+    if spectra is None:
         return site.vlm
     share = max(1, min(site.vlm.shape) // 2)
-    u, s, vh = stack([leading(spectrum, share) for spectrum in (site.spectrum_v, site.spectrum)])
+    u, s, vh = stack([leading(spectrum, share) for spectrum in spectra])
     u, vh = orthogonalise(u), orthogonalise(vh.mT).mT
     if anchor == "base":
         return site.base + strength * compose(u, s, vh)
-    of_lrm = torch.arange(len(s), device=s.device) >= min(share, len(site.spectrum_v.s))
+    of_lrm = torch.arange(len(s), device=s.device) >= min(share, len(spectra[0].s))
     return site.vlm + strength * compose(u, s * of_lrm, vh)

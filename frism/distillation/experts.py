@@ -64,7 +64,7 @@ class Expert:
 def ask_experts(fitting: Fitting, **options: int) -> Iterator[Expert]:
     """Ask V, then R; drop one before the next is taken, and no two models are in memory."""
     for role in ("vlm", "lrm"):
-        yield Expert.ask(fitting, role, **options)  # type: ignore[arg-type]
+        yield Expert.ask(fitting, role, **options)
 
 
 @torch.no_grad()
