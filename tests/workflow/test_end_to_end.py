@@ -50,6 +50,8 @@ STUDY = {
         "metagpt": {"method": "metagpt"},
         "evolve_layers": {"method": "evolve_layers", "params": {"evaluations": 2}},
         "released": {"checkpoint": "weights/vlm"},
+        # R as its own base: nothing is left to inject, so this is V.
+        "own_base": {"method": "inject", "scope": "mat_attn", "base": "weights/lrm"},
         "rank_block": {"method": "rank_block", "params": {"blocks": 2}, "grid": {"block": [0, 1]}},
     },
 }
@@ -126,8 +128,14 @@ def test_every_kind_of_method_has_its_row_and_its_recipe(finished):
     columns = ["benchmark", "index", "raw"]
     released, vlm = (pd.read_csv(results / f"scores/{v}.csv")[columns] for v in ("released", "vlm"))
     pd.testing.assert_frame_equal(released, vlm)
+    own, _ = Recipe.load(results / "variants/own_base")
+    assert (own.scope, own.base) == ("mat_attn", "weights/lrm") and own.triple["base"] == own.triple["lrm"]
+    same = pd.read_csv(results / "scores/own_base.csv")[columns]
+    pd.testing.assert_frame_equal(same, vlm)
+    texts = [pd.read_csv(results / f"text/{v}.csv")[["index", "raw"]] for v in ("own_base", "vlm")]
+    pd.testing.assert_frame_equal(*texts)
     told = finished.python("-m", "frism", "methods", "--markdown").stdout
-    assert "| `half_way` | Half way: V + strength * tau_R / 2. | `strength` 1.0 | - |" in told
+    assert "| `half_way` | Half way: V + strength * tau_R / 2. | - | none | no | `strength` 1.0 |" in told
 
 
 def test_a_finished_fit_leaves_its_curve_and_no_working_state(finished):
