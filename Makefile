@@ -25,6 +25,13 @@ BR2V_SOURCE := https://github.com/shiqichen17/VLM_Merging
 BR2V_COMMIT := a42fa38ef9cda98a67c2581ea8bd85382757bf52
 BR2V_CLONE := $(CURDIR)/$(PEERS)/VLM_Merging
 BR2V_CHECKOUT ?= $(BR2V_CLONE)
+# Authors' functions that are run as they are; repository/commit, and the files that are needed of each.
+AUTHORS := MLLMerging DC-Merge iso-merging pcb-merging
+SOURCE_MLLMerging := WalkerWorldPeace/MLLMerging 5f8a45837560e9863dc557704082269c70cea229 \
+	fusion_bench/fusion_bench/method/yongxianwei_merging
+SOURCE_DC-Merge := Tobeginwith/DC-Merge 3c443e4d023be34d6868aefb69a4be545871bfbf vision_fft_merge/src/utils
+SOURCE_iso-merging := danielm1405/iso-merging d34010af8ba129ef4d17a91ca9943b413fe06f8c src/utils
+SOURCE_pcb-merging := duguodong7/pcb-merging 5897888b5d24adfcd33e124793d113746e00f3ff pcb-merging.py
 
 # vLLM, which wants a torch and a transformers of its own: the build for the CPU where there is no NVIDIA GPU.
 # PIP_OPTIONS may have to name PyTorch's own index, which has a torch for the CPU.
@@ -53,7 +60,7 @@ slow: $(STAMP) ## the tests that take minutes each
 	OMP_NUM_THREADS=1 python -m pytest -m "slow and not vllm"
 
 parity: $(PEERS)/mergekit/installed $(PEERS)/br2v/installed ## our merges beside mergekit's and BR2V's
-parity: $(BR2V_CHECKOUT)/merge.py
+parity: $(BR2V_CHECKOUT)/merge.py $(AUTHORS:%=$(PEERS)/authors/%)
 	OMP_NUM_THREADS=1 BR2V_CHECKOUT="$(BR2V_CHECKOUT)" python -m pytest -m parity tests/parity
 
 vllm: $(PEERS)/vllm/installed ## vLLM as the engine of a study, in an environment of its own
@@ -104,6 +111,13 @@ $(BR2V_CLONE)/merge.py:
 		&& git -C $(BR2V_CLONE) checkout --quiet $(BR2V_COMMIT) -- merge.py merge_utils.py \
 		|| { echo "error: $(BR2V_SOURCE) cannot be cloned: give a checkout of it with BR2V_CHECKOUT=/path." >&2; \
 		exit 1; }
+
+$(PEERS)/authors/%:
+	rm -rf $@
+	@git clone --quiet --no-checkout --filter=blob:none https://github.com/$(word 1,$(SOURCE_$*)) $@ \
+		&& git -C $@ checkout --quiet $(word 2,$(SOURCE_$*)) -- $(word 3,$(SOURCE_$*)) \
+		|| { rm -rf $@; echo "error: https://github.com/$(word 1,$(SOURCE_$*)) cannot be cloned: give a folder of" \
+		"such checkouts with FRISM_AUTHORS=/path." >&2; exit 1; }
 
 # The stamp is written last, so an interrupted installation is taken up again by the next `make`.
 # Three tries, as a download of this size may break off; pip keeps what it has.

@@ -5,8 +5,10 @@ bits, a second one counts, within the one bin where the cut falls, by their lowe
 of a sort, and no more memory for a large tensor than for a small one.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
@@ -51,18 +53,26 @@ def cuts(pieces: Pieces, density: float, exact: bool) -> list[Cut]:
     `exact` keeps int(density * size) entries, of equal ones the first; otherwise round(density * size) and
     all that equal the smallest of them.
     """
+
+    def count(size: int) -> int:
+        return max(1, int(density * size) if exact else round(density * size))
+
+    return cuts_at(pieces, lambda size: repeat(count(size)), exact)
+
+
+def cuts_at(pieces: Pieces, count: Callable[[int], Iterable[int]], exact: bool) -> list[Cut]:
+    """Where each task vector is cut so that so many of its entries stay: `count` says how many, by size."""
     high = _added(_histograms(piece) for piece in pieces())
-    size = int(high[0].sum())
-    kept = max(1, int(density * size)) if exact else max(1, round(density * size))
-    bins = [_find(counts, kept) for counts in high]
+    kept = [number for number, _ in zip(count(int(high[0].sum())), high, strict=False)]
+    bins = [_find(counts, number) for counts, number in zip(high, kept, strict=True)]
     lower = _added(_within(piece, [upper for upper, _ in bins]) for piece in pieces())
     found, places = [], []
-    for (upper, above), counts in zip(bins, lower, strict=True):
-        low, above_low = _find(counts, kept - above)
+    for (upper, above), counts, number in zip(bins, lower, kept, strict=True):
+        low, above_low = _find(counts, number - above)
         bits = torch.tensor([(upper << 16) | low], dtype=torch.int32)
-        found.append(float(bits.view(torch.float32)))
-        stay = kept - above - above_low  # of those that equal the smallest
-        places.append(stay if exact and stay < int(counts[low]) else None)
+        found.append(float(bits.view(torch.float32)) if number else math.inf)
+        stay = number - above - above_low  # of those that equal the smallest
+        places.append(stay if exact and 0 < stay < int(counts[low]) else None)
     lasts = _last_places(pieces, found, places) if any(p is not None for p in places) else [None] * len(found)
     return [Cut(smallest, last) for smallest, last in zip(found, lasts, strict=True)]
 
@@ -119,3 +129,30 @@ def _last_places(pieces: Pieces, smallest: Sequence[float], stay: Sequence[int |
             left[number] = wanted - len(equal)
         start += piece[0].numel()
     return lasts
+
+
+@dataclass(frozen=True)
+class Band:
+    """Two cuts of one task vector: what stays lies between them."""
+
+    outer: Cut
+    inner: Cut
+
+    def keep(self, delta: Tensor, start: int = 0) -> Tensor:
+        """Zero what falls outside the band; `start` is the place of the piece's first entry."""
+        return self.outer.keep(delta, start) - self.inner.keep(delta, start)
+
+
+def bands(pieces: Pieces, density: float, gamma: float) -> list[Band]:
+    """Where int(density * size) entries of each task vector stay below its int(gamma * size) largest ones.
+
+    Fewer of the largest are dropped where not enough others are left.
+    """
+
+    def count(size: int) -> Iterator[int]:
+        kept = max(1, int(density * size))
+        largest = min(int(gamma * size), size - kept)
+        return chain.from_iterable(repeat((kept + largest, largest)))
+
+    found = cuts_at(lambda: ([d for delta in p for d in (delta, delta)] for p in pieces()), count, exact=True)
+    return [Band(*pair) for pair in zip(found[::2], found[1::2], strict=True)]

@@ -15,6 +15,7 @@ from baselines._sparsify import dare
 from frism.method import Array, Share, Site
 from frism.method.mergekit import Config, Names, configure_task_vectors
 
+GRANULARITY = "entry"
 NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
 MERGEKIT_DIFFERENCE = (

@@ -14,6 +14,7 @@ from baselines._sparsify import dare
 from frism.method import Array, Share, Site
 from frism.method.mergekit import Config, Names, configure_election
 
+GRANULARITY = "entry"
 NEEDS = {"seed"}
 ELEMENTWISE = {"restore": "mean"}
 MERGEKIT_DIFFERENCE = (

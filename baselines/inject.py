@@ -8,6 +8,7 @@ This is what FRISM (arXiv 2601.21187) and IP-Merging (arXiv 2510.14387) compare 
 from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, configure_task_vectors
 
+GRANULARITY = "model"
 ARITHMETIC = True
 IDENTITY = {"strength": 0.0}
 SWEPT = True

@@ -8,6 +8,7 @@ mat+bias+norm here) and subtracts in the checkpoint's dtype; here fp32.
 from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, configure_linear
 
+GRANULARITY = "model"
 ARITHMETIC = True
 IDENTITY = {"vlm_weight": 1.0}
 READS = {"vlm", "lrm"}

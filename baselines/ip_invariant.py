@@ -13,6 +13,7 @@ nothing.
 from frism.method import Array, Count, Site
 from frism.spectra.spectrum import decompose
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 IDENTITY = {"strength": 0.0}
 SVDS = 1  # of tau_V

@@ -15,6 +15,7 @@ import torch
 from baselines._low_rank import low_rank_svd
 from frism.method import Array, Count, Site
 
+GRANULARITY = "direction"
 NEEDS = {"seed"}
 IDENTITY = {"strength": 0.0}
 SVDS = 2

@@ -10,6 +10,7 @@ from typing import Literal
 
 from frism.method import Array, Site
 
+GRANULARITY = "layer"
 ARITHMETIC = True
 IDENTITY = {"strength": 0.0}
 

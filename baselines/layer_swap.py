@@ -12,6 +12,7 @@ from pydantic import Field
 
 from frism.method import Array, Site
 
+GRANULARITY = "layer"
 ARITHMETIC = True
 IDENTITY = {"vlm_weight": 1.0}
 READS = {"vlm", "lrm"}

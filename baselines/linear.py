@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, configure_linear
 
+GRANULARITY = "model"
 ARITHMETIC = True
 
 

@@ -11,6 +11,7 @@ import math
 from frism.errors import UserError
 from frism.method import Array, Fitted, Fitting, Site
 
+GRANULARITY = "model"
 ARITHMETIC = True
 
 

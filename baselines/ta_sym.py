@@ -8,6 +8,7 @@ usual library default. Deviation: embeddings and lm_head always come from V.
 from frism.method import Array, Site
 from frism.method.mergekit import Config, Names, configure_task_vectors
 
+GRANULARITY = "model"
 ARITHMETIC = True
 
 

@@ -16,6 +16,7 @@ from baselines._trimming import Cut, cuts
 from frism.method import Array, Pieces, Share, Site
 from frism.method.mergekit import Config, Names, configure_election
 
+GRANULARITY = "entry"
 SWEPT = True
 MERGEKIT_DIFFERENCE = (
     "ties: mergekit keeps int(density * n) entries, weighs before the election and divides by the"

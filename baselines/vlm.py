@@ -6,6 +6,7 @@ The receiver itself: the reference that every merge is compared with.
 from frism.method import Array, Site
 from frism.method.mergekit import Config, Names
 
+GRANULARITY = "model"
 ARITHMETIC = True
 READS = {"vlm"}
 IDENTITY: dict[str, float] = {}

@@ -27,7 +27,7 @@ PAGES = {  # file of the repository: page of the site
     "benchmarks/miniature/weights/README.md": "miniature.md",
 }
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)(?=[)#])")
-METHODS = "<!-- the output of `frism methods --markdown` -->"
+METHODS = re.compile(r"<!-- the output of `frism methods --markdown([a-z_0-9 ]*)` -->")
 
 
 def site_pages() -> dict[str, str]:
@@ -60,12 +60,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return relpath(there, dirname(place) or ".")
 
     markdown = LINK.sub(replace, markdown)
-    return markdown.replace(METHODS, methods_table()) if METHODS in markdown else markdown
+    return METHODS.sub(lambda match: methods_table(match[1].split()), markdown)
 
 
-def methods_table() -> str:
-    """Return what `frism methods --markdown` prints. Raises PluginError when the command fails."""
-    command = [sys.executable, "-m", "frism", "methods", "--markdown"]
+def methods_table(names: list[str]) -> str:
+    """Return what `frism methods --markdown` prints of some methods. Raises PluginError when it fails."""
+    command = [sys.executable, "-m", "frism", "methods", "--markdown", *names]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if run.returncode:
         raise PluginError(f"`frism methods --markdown` failed: {run.stderr.strip()}")

@@ -128,3 +128,7 @@ def _checkpoint_faults(study: StudyConfig) -> Iterator[str]:
                 f"variants.{name}.checkpoint {variant.checkpoint} holds no config.json: name the folder of a"
                 " vision-language model."
             )
+        if variant.base is not None and not Path(variant.base, "config.json").is_file():
+            yield (
+                f"variants.{name}.base {variant.base} holds no config.json: name the folder of a text model."
+            )

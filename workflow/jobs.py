@@ -70,7 +70,13 @@ class Jobs:
     def fitted_ahead(self) -> list[str]:
         """List the variants that learn in jobs of their own, as others' answers take turns in one process."""
         needs = self.needs if self.study.engine.runs_vllm else {}
-        return [name for name in needs if "calibration" in needs[name] and "dev" not in needs[name]]
+        return [
+            name
+            for name in needs
+            if "calibration" in needs[name]
+            and "dev" not in needs[name]
+            and self.study.variants[name].search is None
+        ]
 
     @cached_property
     def turns(self) -> list[list[str]]:
@@ -159,7 +165,8 @@ class Jobs:
         settings = TuneSlice.of(self.study).describe_fit(variant, self.needs[variant])
         benchmarks = resolve.select_on_dev(self.study.benchmarks)
         learned_from = self.calibration_digest if "calibration" in self.needs[variant] else ""
-        return f"{settings} {json.dumps(benchmarks)} {self.definitions('benchmarks')} {learned_from}"
+        base = self._digest_folder(own) if (own := self.study.variants[variant].base) else ""
+        return f"{settings} {json.dumps(benchmarks)} {self.definitions('benchmarks')} {learned_from}{base}"
 
     def describe_answers(self, variant: str) -> str:
         """Return what a variant's answers depend on, beside its recipe."""
@@ -218,8 +225,10 @@ class Jobs:
     def digest_checkpoint(self, variant: str) -> str:
         """Digest the checkpoint that a variant is; empty for a merge."""
         folder = self.study.variants[variant].checkpoint
-        if folder is None:
-            return ""
+        return "" if folder is None else self._digest_folder(folder)
+
+    def _digest_folder(self, folder: str) -> str:
+        """Digest a checkpoint's content."""
 
         def inspect() -> str:
             from frism.checkpoints.checkpoint import Checkpoint

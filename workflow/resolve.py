@@ -64,7 +64,7 @@ def _method_faults(variant: VariantConfig, variants: Mapping[str, VariantConfig]
         return
     try:
         method = methods.find(variant.method)
-        for values in variant.points:
+        for values in variant.planned:
             method.validate(values)
     except UserError as error:
         yield str(error)

@@ -41,7 +41,7 @@ def describe_range(study: StudyConfig, rows: pd.DataFrame, variant: str) -> str:
     """Describe the swept parameters by their first and last values, in grid order: `strength 0.25 to 1.5`."""
     params = [json.loads(p) for p in rows.sort_values("point")["params"]]
     parts = []
-    for name in study.variants[variant].grid:
+    for name in study.variants[variant].swept:
         values = list(dict.fromkeys(p[name] for p in params if name in p))
         if len(values) > 1:
             parts.append(f"{name} {values[0]:g} to {values[-1]:g}" if _are_numbers(values) else name)

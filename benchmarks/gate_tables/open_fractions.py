@@ -85,10 +85,13 @@ def read_open_fractions(folder: Path, variant: str, point: int = 0) -> OpenFract
 
 
 def read_chosen(results: Path, study: StudyConfig) -> dict[str, OpenFractions]:
-    """Read the gates of every variant but the controls, which borrow theirs, at its chosen point."""
+    """Read the gates of every variant but the controls, which borrow theirs, at its chosen point.
+
+    Variants with a base of their own are left out: their directions are not those of the study's tau_R.
+    """
     gates_by_variant = {}
-    for variant in study.variants:
-        if study.role(variant) != "control":
+    for variant, settings in study.variants.items():
+        if study.role(variant) != "control" and settings.base is None:
             gates = read_open_fractions(results / "variants" / variant, variant)
             if gates is not None:
                 gates_by_variant[variant] = gates

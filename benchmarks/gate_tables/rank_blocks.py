@@ -92,8 +92,8 @@ def build_rank_block_rows(
 
 
 def list_block_variants(study: StudyConfig) -> list[str]:
-    """List the variants that inject one block of ranks."""
-    return [v for v, settings in study.variants.items() if settings.method == METHOD]
+    """List the variants that inject one block of ranks of the study's own tau_R."""
+    return [v for v, s in study.variants.items() if s.method == METHOD and s.base is None]
 
 
 def _compute_shares(matrices: Iterable[Directions], blocks: int, split: str) -> list[float]:

@@ -96,14 +96,15 @@ class Turns:
     def _open(self, variant: str) -> LateEngine:
         """Hold the engine that answers for a variant: merges into V share one.
 
-        Other checkpoints, questions asked in another way, and variants served elsewhere have their own.
+        Other checkpoints and bases, questions asked in another way, and variants served elsewhere have their
+        own.
         """
         study = TuneSlice.read(self.record)
         items, own = find_variant(study.variants, variant), study.variants[variant]
-        home = (items, own.checkpoint, own.served, self.settings)
+        home = (items, own.checkpoint, own.served, own.base, self.settings)
         if self._engine is None or self._home != home:
             self.close()
-            triple, recipe = study.triple.open(study.scope), None
+            triple, recipe = study.triple.open(study.scope, base=own.base), None
             if own.checkpoint is not None:
                 recipe = Recipe.from_checkpoint(triple, own.checkpoint, seed=study.seed)
             settings = self.settings.at(own.served)
@@ -130,7 +131,7 @@ def answer_test(
         items = layout.items(find_variant(study.variants, variant))
         recipe, fitted = Recipe.load(layout.variant(variant, point))
         questions = reading.load_items(items, "test", list_names(study.benchmarks))
-        triple = study.triple.open(recipe.scope)
+        triple = study.triple.open(recipe.scope, base=recipe.base)
         predict(
             triple, recipe, fitted, questions, settings, items, journal, spectra=layout.spectra, engine=engine
         )

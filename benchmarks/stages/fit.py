@@ -24,7 +24,8 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str, out: Path) ->
 
     Raises UserError for a variant that cannot be fitted.
     """
-    items, triple = layout.items(find_variant(study.variants, variant)), study.triple.open(study.scope)
+    items, own = layout.items(find_variant(study.variants, variant)), study.variants[variant]
+    triple = study.triple.open(own.scope or study.scope, base=own.base)
     engine = make_late_engine(triple, None, study.engine, items)  # is never asked
     points = fit_points(study, variant, triple, layout, code, {}, engine)
     write_json(out, {"recipes": [point.recipe.key for point in points]})

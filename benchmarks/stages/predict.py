@@ -42,7 +42,7 @@ def main(
     items = layout.items(asked)
     recipe, fitted = Recipe.load(layout.variant(variant, point))
     questions = reading.load_items(items, split, list_names(settings.benchmarks))
-    triple = settings.triple.open(recipe.scope)
+    triple = settings.triple.open(recipe.scope, base=recipe.base)
     predict(triple, recipe, fitted, questions, engine, items, out, share, layout.spectra)
 
 

@@ -68,8 +68,8 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
         "scores": scores,
         "findings": findings,
         "chosen": {v: _format_parameters(study, chosen, v) for v in study.variants},
-        "missed": [v for v in missed if study.variants[v].grid],
-        "missed_alone": [v for v in missed if not study.variants[v].grid],
+        "missed": [v for v in missed if study.variants[v].swept],
+        "missed_alone": [v for v in missed if not study.variants[v].swept],
         "dev_n": sorted(
             set(map(tuple, selection[["perception_n", "reasoning_n"]].astype(int).to_numpy().tolist()))
         ),
@@ -131,7 +131,7 @@ def _format_parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -
     """Format what the config names: fixed parameters, and the chosen values of the swept ones."""
     settings = study.variants[variant]
     point = json.loads(str(chosen.loc[variant, "params"])) if variant in chosen.index else {}
-    return format_params(settings.params | {k: v for k, v in point.items() if k in settings.grid})
+    return format_params(settings.params | {k: v for k, v in point.items() if k in settings.swept})
 
 
 def _format_volume(pareto: pd.DataFrame) -> str:

@@ -64,7 +64,9 @@ def run(
     digests = check_data(tasks)
     folder = None if owner in PARENTS else layout.variant(owner)
     recipe, fitted = Recipe.load(folder) if folder else (None, None)
-    triple = settings.triple.open(recipe.scope if recipe else "mat", text_receiver=True)
+    triple = settings.triple.open(
+        recipe.scope if recipe else "mat", base=recipe.base if recipe else None, text_receiver=True
+    )
     model = find_model(triple, None if folder else owner, folder, settings.engine, layout.spectra)
     fingerprint = None
     if engine is not None and recipe is not None:

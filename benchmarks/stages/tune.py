@@ -3,8 +3,9 @@
 python -m benchmarks.stages.tune --study results/miniature/study.json --variant V
 writes variants/V/{recipe.json, coefficients.safetensors, dev.csv, norms.csv, choice.json, learning.csv}. What
 it finished of a grid is kept in points/ and not done again after a kill, and a fit that was cut off goes on
-from what it left in work/, with its learning curve as it grows. All points are fitted before any answers, so
-that the model that learns and the model that answers are never in memory together.
+from what it left in work/, with its learning curve as it grows. All points of a grid are fitted before any
+answers, so that the model that learns and the model that answers are never in memory together; a search,
+whose next trial depends on the scores of the last, alternates.
 """
 
 import json
@@ -13,7 +14,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -30,8 +31,9 @@ from benchmarks.study.layout import Layout
 from benchmarks.study.slices.tune_slice import TuneSlice
 from benchmarks.tuning.dev_scores import score_on_dev
 from benchmarks.tuning.inputs import gather_inputs
+from benchmarks.tuning.parzen import search
 from benchmarks.tuning.points import WORK, Point, fit_point, learning_curve, list_points, prepare_workspace
-from benchmarks.tuning.search import make_scorer
+from benchmarks.tuning.search import Rule, make_rule, make_scorer
 from frism.errors import report_errors
 from frism.files import atomic_write, write_json
 from frism.merging import on_load
@@ -57,17 +59,14 @@ def run(
 
     Raises UserError for a variant that cannot be made, before anything is fitted where possible.
     """
-    triple = study.triple.open(study.scope)
-    items = layout.items(find_variant(study.variants, variant))
+    items, settings = layout.items(find_variant(study.variants, variant)), study.variants[variant]
+    triple = study.triple.open(settings.scope or study.scope, base=settings.base)
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
     questions = reading.load_items(items, "dev", names)
-    reference = study.variants[variant].checkpoint
     recipe = None
-    if reference is not None:
-        recipe = Recipe.from_checkpoint(triple, reference, seed=study.seed, code=code)
-    engine = engine or make_late_engine(
-        triple, recipe, study.engine.at(study.variants[variant].served), items
-    )
+    if settings.checkpoint is not None:
+        recipe = Recipe.from_checkpoint(triple, settings.checkpoint, seed=study.seed, code=code)
+    engine = engine or make_late_engine(triple, recipe, study.engine.at(settings.served), items)
     if recipe is not None:
         points = [Point(recipe, Fitted(), layout.variant(variant, 0))]
         recipe.save(points[0].folder, Fitted())  # the oracle asks points, and this is its only one
@@ -91,31 +90,49 @@ def fit_points(
     settings, out = study.variants[variant], layout.variant(variant)
     assert settings.method is not None
     method, spectrum = find(settings.method), study.spectrum.settings
-    grid = list_points(method, settings.params, settings.grid)
     reference = layout.variant(settings.reference) if settings.reference else None
     fitting, identity = gather_inputs(
-        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions
+        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions, scope=triple.scope
     )
-    inputs = [triple.digest, method.name, code, identity, study.scope, study.seed, spectrum.model_dump()]
+    inputs = [triple.digest, method.name, code, identity, triple.scope, study.seed, spectrum.model_dump()]
     # The model that learns and the model that answers are never in memory together.
     release = engine.close if "calibration" in method.needs else None
-    workspace, scorer, points = prepare_workspace(out, inputs), None, []
+    workspace, scorer = prepare_workspace(out, inputs), None
+    points: list[Point] = []
     if "dev" in method.needs:
-        unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
-        budget = study.selection.perception_budget
-        scorer = make_scorer(engine, triple, questions, unmodified, budget, workspace, layout.spectra)
-    for number, params in enumerate(grid):
-        log.info("point %d of %d: %s", number + 1, len(grid), json.dumps(params))
-        points.append(
-            fit_point(
-                method, params, replace(fitting, workspace=workspace, report=log_steps(log)),
-                code=f"{code}:{identity}", folder=layout.variant(variant, number), spectrum=spectrum,
-                scorer=scorer, release=release,
-            )
+        rule = _read_rule(study, layout)
+        scorer = make_scorer(engine, triple, questions, rule, workspace, layout.spectra)
+
+    def fit(number: int, params: Mapping[str, Any]) -> Point:
+        log.info("point %d of %d: %s", number + 1, len(settings.points), json.dumps(params))
+        point = fit_point(
+            method, params, replace(fitting, workspace=workspace, report=log_steps(log)),
+            code=f"{code}:{identity}", folder=layout.variant(variant, number), spectrum=spectrum,
+            scorer=scorer, base=settings.base, release=release,
         )  # fmt: skip
         free_memory()
+        return point
+
+    if settings.search is None:
+        grid = list_points(method, settings.params, settings.grid)
+        points = [fit(number, params) for number, params in enumerate(grid)]
+    else:
+        rule = _read_rule(study, layout)
+
+        def score(number: int, params: Mapping[str, Any]) -> float:
+            points.append(fit(number, params))
+            means = score_on_dev(engine, triple, points[-1], questions, variant, layout.spectra)
+            return rule(means).objective
+
+        search(method, settings.params, settings.search, study.seed, score)
     shutil.rmtree(out / WORK, ignore_errors=True)
     return points
+
+
+def _read_rule(study: TuneSlice, layout: Layout) -> Rule:
+    """Read what a search goes by: the perception of the unmodified model, and how much of it may be lost."""
+    unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
+    return make_rule(unmodified, study.selection.perception_budget)
 
 
 def score_points(

@@ -7,7 +7,7 @@ Each section is a file of its own, so that a stage depends on the settings that 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -23,7 +23,7 @@ from benchmarks.study.section import Section
 from benchmarks.study.selection_settings import SelectionSettings
 from benchmarks.study.spectrum_settings import StudySpectrum
 from benchmarks.study.triple_settings import TripleSettings
-from benchmarks.study.variant_config import VariantConfig
+from benchmarks.study.variant_config import ScopeName, VariantConfig
 from frism.errors import UserError, suggest
 from frism.files import read_json
 
@@ -45,9 +45,7 @@ class StudyConfig(Section):
         0, ge=0, description="of fits, of methods that draw random numbers, and of the order of questions"
     )
     triple: TripleSettings
-    scope: Literal["mat", "mat+bias", "mat+bias+norm"] = Field(
-        "mat", description="tensors that a method may touch: matrices, biases, norms"
-    )
+    scope: ScopeName = Field("mat", description="tensors that a method may touch: matrices, biases, norms")
     engine: StudyEngine
     spectrum: StudySpectrum = StudySpectrum()
     calibration: CalibrationSettings | None = None
@@ -168,6 +166,11 @@ class StudyConfig(Section):
             return f"reference '{reference}' is not another variant of this config{'.' * bool(hint)}{hint}"
         if self.variants[reference].reference:
             return f"reference '{reference}' is itself made from a reference: name the one it started from"
+        for key in ("scope", "base"):
+            if getattr(self.variants[name], key) != getattr(self.variants[reference], key):
+                return (
+                    f"its {key} is not that of its reference '{reference}', whose coefficients it takes over"
+                )
         return ""
 
     @property

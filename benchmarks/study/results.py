@@ -103,7 +103,7 @@ def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
     parts = []
     for variant, settings in study.variants.items():
         path = results / "variants" / variant / "dev.csv"
-        if settings.grid or path.exists():
+        if settings.swept or path.exists():
             frame = _read_csv(path, DEV_COLUMNS, text=("params",)).assign(variant=variant)
             parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DEV_COLUMNS))

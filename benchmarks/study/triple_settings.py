@@ -22,8 +22,8 @@ class TripleSettings(Section):
         """Return the folders by role."""
         return {"base": self.base, "vlm": self.vlm, "lrm": self.lrm}
 
-    def open(self, scope: str = "mat", *, text_receiver: bool = False) -> "Triple":
-        """Open the triple. Raises UserError as `Triple.open`."""
+    def open(self, scope: str = "mat", *, base: str | None = None, text_receiver: bool = False) -> "Triple":
+        """Open the triple, or the one with another base. Raises UserError as `Triple.open`."""
         from frism.triples.triple import Triple  # a plan is made without torch
 
-        return Triple.open(self.base, self.vlm, self.lrm, scope=scope, text_receiver=text_receiver)
+        return Triple.open(base or self.base, self.vlm, self.lrm, scope=scope, text_receiver=text_receiver)

@@ -7,7 +7,6 @@ and enters no comparison.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.statistics.selection import Choice, choose
@@ -84,7 +83,7 @@ def _list_grids(
     unmodified = total_by_point(answers, study.reference, 0, "{}")
     rows = []
     for variant, frame in points.items():
-        size = int(np.prod([len(values) for values in study.variants[variant].grid.values()]))
+        size = len(study.variants[variant].points)
         if size < 2:
             continue
         expected = frame["benchmark"].map(unmodified.set_index("benchmark")["n"])
@@ -100,7 +99,7 @@ def _list_grids(
         every = pd.concat([frame[frame["point"] != taken], answered], ignore_index=True)
         best = choose(every, unmodified, budget=study.selection.perception_budget)
         chosen = choose(answered, unmodified, budget=study.selection.perception_budget)
-        shown = list(study.variants[variant].grid)
+        shown = study.variants[variant].swept
         rows.append(_make_row(GRID, variant, size, every["point"].nunique(), chosen, best, shown))
     return rows
 
@@ -140,7 +139,7 @@ def _price_budgets(
         anything = choose(scores, reference, budget=1.0)
         taken = choices[str(variant)]["point"]
         chosen = choose(scores[scores["point"] == taken], reference, budget=1.0)
-        shown = list(study.variants[str(variant)].grid)
+        shown = study.variants[str(variant)].swept
         rows.append(_make_row(PRICE, str(variant), count, count, chosen, anything, shown))
     return rows
 

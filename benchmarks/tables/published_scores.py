@@ -150,7 +150,7 @@ def match_variants(variants: Mapping[str, VariantConfig], row: PublishedScore) -
     of_method = {name: v for name, v in variants.items() if row.method is not None and v.method == row.method}
     if row.params:
         return (name for name, v in of_method.items() if row.params.items() <= v.params.items())
-    swept = [name for name, v in of_method.items() if v.grid]
+    swept = [name for name, v in of_method.items() if v.swept]
     return iter(swept or of_method)
 
 

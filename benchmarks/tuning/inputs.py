@@ -26,6 +26,7 @@ def gather_inputs(
     reference: Path | None = None,
     spectra: Path | None = None,
     dev: Mapping[str, Sequence[Item]] | None = None,
+    scope: str | None = None,
 ) -> tuple[Fitting, str]:
     """Return what every point of a grid is fitted with, and what of it a recipe's identity depends on.
 
@@ -34,7 +35,7 @@ def gather_inputs(
 
     Args:
         reference: folder of the variant to start from. spectra: the folder that keeps spectra.
-        dev: the dev questions by benchmark.
+        dev: the dev questions by benchmark. scope: of the variant, where it is not the study's.
     """
     compute = make_compute(study)
     sources: dict[str, object] = {}
@@ -51,7 +52,7 @@ def gather_inputs(
         identity.append(_digest_dev(study.engine, dev or {}))
     if "spectrum" in method.needs:
         sources["spectra"] = Spectra(triple, study.spectrum.settings, spectra)
-    fitting = Fitting(triple, study.scope, study.seed, compute, **sources)  # type: ignore[arg-type]
+    fitting = Fitting(triple, scope or study.scope, study.seed, compute, **sources)  # type: ignore[arg-type]
     return fitting, ":".join([*identity, started])
 
 

@@ -53,6 +53,7 @@ def fit_point(
     spectrum: SpectrumSettings | None = None,
     scorer: Scorer | None = None,
     release: Callable[[], None] | None = None,
+    base: str | None = None,
 ) -> Point:
     """Fit one grid point, or take up what an earlier, interrupted run fitted for the very same inputs.
 
@@ -60,12 +61,14 @@ def fit_point(
         code: digests code, calibration, precision and reference: a change in any makes another recipe.
         scorer: scores a candidate, for a method that is searched with dev scores.
         release: called before a fit that has to be run, to free memory for it.
+        base: the folder of B, where it is not the study's.
     """
 
     def recipe_with(fitted: Fitted) -> Recipe:
         return Recipe.make(
             fitting.triple, method.name, params,
             scope=fitting.scope, seed=fitting.seed, spectrum=spectrum, code=code, fitted=fitted,
+            base=base,
         )  # fmt: skip
 
     if (folder / RECIPE).exists():

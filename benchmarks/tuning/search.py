@@ -1,6 +1,6 @@
 """Score the candidates of a search on the dev questions, for methods that are fitted by them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,13 +15,29 @@ from frism.method.fitting import DevScores
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 
+Rule = Callable[[pd.DataFrame], DevScores]  # one point's dev scores, a row per benchmark
+
+
+def make_rule(unmodified: pd.DataFrame, budget: float) -> Rule:
+    """Make a function that averages a point's dev scores, with the least perception allowed.
+
+    Args:
+        unmodified: dev scores of the unmodified VLM; `budget`: the perception that may be lost of them.
+    """
+    floor = axis_means(unmodified)["perception"] - budget
+
+    def weigh(scores: pd.DataFrame) -> DevScores:
+        means = axis_means(scores)
+        return DevScores(means["perception"], means["reasoning"], floor)
+
+    return weigh
+
 
 def make_scorer(
     engine: LateEngine,
     triple: Triple,
     questions: Mapping[str, Sequence[Item]],
-    unmodified: pd.DataFrame,
-    budget: float,
+    rule: Rule,
     workspace: Path,
     spectra: Path | None = None,
 ) -> Scorer:
@@ -32,13 +48,11 @@ def make_scorer(
 
     Args:
         engine: is opened when a first candidate has to be answered with.
-        unmodified: dev scores of the unmodified VLM; `budget`: the perception that may be lost of them.
+        rule: weighs perception against reasoning.
     """
-    floor = axis_means(unmodified)["perception"] - budget
 
     def score(recipe: Recipe, fitted: Fitted) -> DevScores:
         point = Point(recipe, fitted, workspace / recipe.key)
-        means = axis_means(score_on_dev(engine, triple, point, questions, "candidate", spectra))
-        return DevScores(means["perception"], means["reasoning"], floor)
+        return rule(score_on_dev(engine, triple, point, questions, "candidate", spectra))
 
     return score

@@ -24,7 +24,10 @@ def inspect_triple(
     base: Annotated[Path, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
     vlm: Annotated[Path, typer.Argument(help="The vision-language model V.")],
     lrm: Annotated[Path, typer.Argument(help="The reasoning model R.")],
-    scope: Annotated[str, typer.Option(help="mat, mat+bias, mat+bias+norm; all for text models.")] = "mat",
+    scope: Annotated[
+        str,
+        typer.Option(help="mat, mat_no_qk, mat_attn, mat_mlp, mat+bias, mat+bias+norm; all for text models."),
+    ] = "mat",
     norms: Annotated[bool, typer.Option(help="Read the values too, not the headers alone.")] = True,
     text_receiver: Annotated[bool, typer.Option("--text-receiver", help="V may be a text model.")] = False,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Convert pickled weights.")] = False,

@@ -58,7 +58,10 @@ def merge(
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeat."),
     ] = None,
     scope: Annotated[
-        str | None, typer.Option(help="mat, mat+bias, mat+bias+norm, or all (default: the method's own).")
+        str | None,
+        typer.Option(
+            help="mat, mat_no_qk, mat_attn, mat_mlp, mat+bias, mat+bias+norm, all (default: the method's)."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of a random method.")] = 0,
     dtype: Dtype = None,

@@ -30,7 +30,9 @@ def spectrum(
     solver: Annotated[
         str, typer.Option(help="auto, gesdd, gram, qr, randomised; on a GPU gesvd, gesvdj, gesvda too.")
     ] = "auto",
-    scope: Annotated[str, typer.Option(help="mat, mat+bias, mat+bias+norm: its matrices.")] = "mat",
+    scope: Annotated[
+        str, typer.Option(help="mat, mat_no_qk, mat_attn, mat_mlp, mat+bias, mat+bias+norm: its matrices.")
+    ] = "mat",
     layers: Annotated[str | None, typer.Option(help="Only these layers, such as 0-13 or 3,5-7.")] = None,
     part: Annotated[
         str | None, typer.Option(help="I/N: the I-th of N shares of about equal work, from 1 on.")

@@ -4,12 +4,13 @@ Questions are shuffled by the seed and cut into batches of similar length, so th
 length within a few batches' worth of questions, which leaves the kinds of question mixed over the batches.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
+from frism.distillation.collation import ModelInputs
 from frism.distillation.example_cache import ExampleCache
 from frism.distillation.prompts import Question, prepare_questions
 from frism.distillation.receiver import Receiver
@@ -18,6 +19,7 @@ from frism.errors import UserError
 from frism.progress import Progress
 
 T = TypeVar("T")
+Prepare = Callable[[Any, Sequence[Question], Iterable[int]], list[ModelInputs]]
 WINDOW = 8  # batches whose questions are sorted together
 
 
@@ -50,6 +52,7 @@ def make_examples(
     seed: int = 0,
     folder: Path | None = None,
     key: str = "",
+    prepare: Prepare = prepare_questions,
 ) -> tuple[Examples, Examples]:
     """Let the teacher answer; return the batches to learn from and those held out.
 
@@ -58,6 +61,7 @@ def make_examples(
         batches: most batches to learn from; questions beyond are not answered.
         held_out: questions held out.
         folder, key: where the examples are cached, and what identifies all that they depend on; None: memory.
+        prepare: makes inputs of questions (`frism.distillation.prompts`): with their pictures, or without.
 
     Raises UserError when there are too few questions, or pictures cannot be read.
     """
@@ -74,7 +78,7 @@ def make_examples(
             for window in _split(indices, batch * WINDOW):
                 count = -(-len(window) // batch)
                 if any(cache.get(number + i) is None for i in range(count)):
-                    inputs = prepare_questions(receiver.processor, questions, window)
+                    inputs = prepare(receiver.processor, questions, window)
                     inputs.sort(key=lambda row: row["input_ids"].shape[1])
                     for i, group in enumerate(_split(inputs, batch)):
                         cache.put(number + i, answer_questions(receiver, group, settings))

@@ -42,18 +42,25 @@ def prepare_questions(
     return inputs
 
 
-def prepare_question(processor: Any, picture: "Image", text: str) -> ModelInputs:
+def prepare_texts(processor: Any, questions: Sequence[Question], indices: Iterable[int]) -> list[ModelInputs]:
+    """Return the inputs of some questions without their pictures: what a language model can be asked."""
+    return [prepare_question(processor, None, questions[index][1]) for index in indices]
+
+
+def prepare_question(processor: Any, picture: "Image | None", text: str) -> ModelInputs:
     """Return the inputs of one question about one picture, ready for the model to begin its answer."""
-    options: dict[str, bool] = {}
+    options: dict[str, Any] = {}
     if getattr(processor, "chat_template", None):
-        content = [{"type": "image"}, {"type": "text", "text": text}]
+        content = [{"type": "image"}] * (picture is not None) + [{"type": "text", "text": text}]
         text = processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
         start = processor.tokenizer.bos_token
         if start and text.startswith(start):  # the tokenizer would write a second one
             options["add_special_tokens"] = False
-    outputs = processor(text=text, images=[picture], return_tensors="pt", **options)
+    if picture is not None:
+        options["images"] = [picture]
+    outputs = processor(text=text, return_tensors="pt", **options)
     # PaliGemma's processor makes labels of the prompt; nothing here has any.
     row = {name: value for name, value in outputs.items() if isinstance(value, Tensor) and name != "labels"}
     row.setdefault("attention_mask", torch.ones_like(row["input_ids"]))

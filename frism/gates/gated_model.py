@@ -15,6 +15,9 @@ from frism.gates.placement import Placement, PlacementMode
 from frism.gates.tails import TailWeights
 from frism.gates.task_vectors import Rows
 from frism.spectra.spectrum import Spectrum
+from frism.triples.scopes import split_name
+
+TINY = 1e-37  # in place of no energy at all, where R equals B
 
 
 class GatedInjection:
@@ -54,6 +57,7 @@ class GatedInjection:
     ) -> None:
         self.modules, self.strength, self.gates = dict(modules), strength, gates
         self.logits: dict[str, Tensor] = {}
+        self._of_layers: dict[int, Tensor] = {}
         self.tails: dict[str, Tensor] = {}
         self._singular_values: dict[str, Tensor] = {}
         self._tail_energies: dict[str, Tensor] = {}
@@ -85,7 +89,9 @@ class GatedInjection:
             factors = (self._task_vectors(name)[:] if has_task_vectors else spectrum.gate(ones),)
         self._placement.put(name, factors, device, weight.dtype if device.type == "cuda" else dtype)
         self._singular_values[name] = spectrum.s.to(device, dtype)
-        self.logits[name] = self.gates.initial_logits(k, dtype, device).requires_grad_()
+        initial = self.gates.initial_logits(k, dtype, device).requires_grad_()
+        layer = split_name(name)[0] if self.gates.by_layer else None
+        self.logits[name] = initial if layer is None else self._of_layers.setdefault(layer, initial)
         if spectrum.tail is not None:
             self._tail_energies[name] = spectrum.tail.to(device, dtype)
             if not self.gates.shared:
@@ -93,7 +99,8 @@ class GatedInjection:
 
     def parameters(self) -> list[Tensor]:
         """Return everything that is learned: the logits of all matrices, then those of the tails."""
-        return [*self.logits.values(), *self.tails.values()]
+        logits = {id(tensor): tensor for tensor in self.logits.values()}  # of a layer once
+        return [*logits.values(), *self.tails.values()]
 
     def set_tail_updates(self, on: bool) -> None:
         """Let tails' gates get gradients (as at first) or not; they cost reading tau_R and one product."""
@@ -146,7 +153,7 @@ class GatedInjection:
         """
         parts = [(self._openness(name) * s).square().sum() for name, s in self._singular_values.items()]
         parts += [self._tail_openness(name).square() * energy for name, energy in self._tail_energies.items()]
-        return _sum(parts) if normaliser == "none" else _sum(parts) / self._total_energy
+        return _sum(parts) if normaliser == "none" else _sum(parts) / self._total_energy.clamp(min=TINY)
 
     @torch.no_grad()
     def quantiles(self, *q: float) -> list[float]:

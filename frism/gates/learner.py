@@ -22,23 +22,31 @@ from frism.gates.gated_model import GatedInjection
 from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.gates.task_vectors import TaskVectors
-from frism.gates.training import GateTraining
+from frism.gates.training import GateTraining, Objective
 from frism.method import Fitted, Fitting
 from frism.progress import Progress
 from frism.spectra.spectra import Spectra
 from frism.spectra.spectrum import Spectrum
+from frism.triples.scopes import DEFAULT_SCOPE, in_scope
 
 
 def learn(
-    fitting: Fitting, gates: Gates, strength: float, learning: Learning, *, kl_weight: float = 1.0
+    fitting: Fitting,
+    gates: Gates,
+    strength: float,
+    learning: Learning,
+    *,
+    kl_weight: float = 1.0,
+    objective: Objective = "kl",
 ) -> Fitted:
-    """Learn the gates of every matrix in scope "mat".
+    """Learn the gates of every matrix in scope.
 
     Args:
         fitting: its workspace keeps the teacher's answers (teacher-<key>/), the state and learning.csv
             (gates-<key>/) between kills, by keys of all that they depend on, so fits may share one.
         strength: lambda_lrm, the factor outside the gates.
         kl_weight: of the divergence in the loss; 0 measures it without learning from it.
+        objective: "entropy" learns from the student's own entropy instead.
 
     Returns per tensor "open" (open fractions, fp32 (k,)) and "open_tail" (scalar) where the spectrum is
     truncated, and the learning curve, (steps,): kl (nats per answer token), injected_energy (share of
@@ -61,15 +69,19 @@ def learn(
         )  # fmt: skip
         key = _digest(
             teacher_key, triple.digest, spectra.settings.model_dump(), type(spectra).__qualname__, strength,
-            vars(learning), vars(gates), kl_weight,
+            vars(learning), vars(gates), kl_weight, objective,
         )  # fmt: skip
         teacher_folder, folder = workspace / f"teacher-{teacher_key}", workspace / f"gates-{key}"
     examples, held_out = make_examples(
         receiver, calibration.questions, teacher, batch=learning.batch, batches=batches,
         held_out=learning.held_out, seed=seed, folder=teacher_folder, key=teacher_key,
     )  # fmt: skip
-    injection = gate_model(receiver, spectra, strength=strength, gates=gates, compute=compute)
-    training = GateTraining(receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight)
+    injection = gate_model(
+        receiver, spectra, strength=strength, gates=gates, compute=compute, scope=fitting.scope
+    )
+    training = GateTraining(
+        receiver, injection, examples, held_out, learning, seed=seed, kl_weight=kl_weight, objective=objective
+    )
     checkpointer = Checkpointer(folder and folder / "state.pt", key)
     if (state := checkpointer.load()) is not None:
         training.load_state(state)
@@ -84,12 +96,19 @@ def learn(
 
 
 def gate_model(
-    receiver: Receiver, spectra: Spectra, *, strength: float, gates: Gates, compute: Compute
+    receiver: Receiver,
+    spectra: Spectra,
+    *,
+    strength: float,
+    gates: Gates,
+    compute: Compute,
+    scope: str = DEFAULT_SCOPE,
 ) -> GatedInjection:
-    """Put gates on every matrix in scope "mat" of a loaded V; the spectra are read one after the other."""
+    """Put gates on every matrix in scope of a loaded V; the spectra are read one after the other."""
+    modules = {name: module for name, module in receiver.modules.items() if in_scope(name, scope)}
     return GatedInjection(
-        receiver.modules, _SpectrumMapping(spectra, receiver.modules), strength, gates,
-        task_vectors=TaskVectors(spectra, receiver.modules), factors=compute.factors,
+        modules, _SpectrumMapping(spectra, modules), strength, gates,
+        task_vectors=TaskVectors(spectra, modules), factors=compute.factors,
     )  # fmt: skip
 
 

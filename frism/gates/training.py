@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from frism.gates.learning import Learning
 from frism.gates.learning_curve import EarlyStopping, LearningCurve, mean
 from frism.gates.recomputation import recomputation_pays, recompute
 
+Objective = Literal["kl", "entropy"]
 QUANTILES = {"gate_q10": 0.1, "gate_q50": 0.5, "gate_q90": 0.9}
 SCHEDULES: dict[str, Callable[[float], float]] = {  # share of the steps done -> share of lr
     "constant": lambda done: 1.0,
@@ -31,6 +32,7 @@ class GateTraining:
         examples: to learn from. held_out: to check on; may be empty.
         seed: of the order in which examples are passed over.
         kl_weight: of the divergence in the loss; 0 measures it without learning from it.
+        objective: "entropy" puts the student's own entropy in the divergence's place, which is measured.
 
     Attributes:
         curve: the quantities of all steps so far.
@@ -46,7 +48,9 @@ class GateTraining:
         *,
         seed: int = 0,
         kl_weight: float = 1.0,
+        objective: Objective = "kl",
     ) -> None:
+        self.objective = objective
         self.receiver, self.injection, self.learning = receiver, injection, learning
         self.examples, self.held_out, self.seed, self.kl_weight = examples, held_out, seed, kl_weight
         self.optimizer = torch.optim.AdamW(
@@ -97,9 +101,9 @@ class GateTraining:
         injection.set_tail_updates(step % learning.tail_every == 0)
         self.optimizer.zero_grad()  # None: what gets no gradient is not moved
         with torch.set_grad_enabled(self.kl_weight != 0):
-            divergence = self._divergence(self._example(step))
+            divergence, learned = self._losses(self._example(step))
         energy = injection.injected_energy(learning.normaliser)
-        loss = self.kl_weight * divergence.to(energy.device) - learning.alpha * energy
+        loss = self.kl_weight * learned.to(energy.device) - learning.alpha * energy
         row = {"kl": divergence.item(), "injected_energy": energy.item()}
         if not all(math.isfinite(value) for value in row.values()):
             raise UserError(
@@ -140,6 +144,18 @@ class GateTraining:
     def _divergence(self, example: Example) -> Tensor:
         learning = self.learning
         return example.divergence(self.receiver, learning.temperature, learning.divergence)
+
+    def _losses(self, example: Example) -> tuple[Tensor, Tensor]:
+        """Return the divergence, and what is learned from: that, or the entropy of the student's tokens."""
+        if self.objective == "kl":
+            divergence = self._divergence(example)
+            return divergence, divergence
+        learning, logits = self.learning, example.logits(self.receiver)
+        logs = torch.log_softmax(logits / learning.temperature, dim=-1)
+        measured = example.target.divergence(
+            self.receiver, logits.detach(), learning.temperature, learning.divergence
+        )
+        return measured, -(logs.exp() * logs).sum(dim=-1).mean()
 
     def _example(self, step: int) -> Example:
         """Return a step's batch: every pass over the examples has an order of its own, by seed and pass."""

@@ -22,6 +22,7 @@ from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
 
 _SIDE, _SAMPLE = 512, 64 << 20
+LONG = 0.3  # seconds after which a trial is not repeated
 _PROCESS, _PLAIN_PROCESS = 650 << 20, 60 << 20  # an interpreter with torch, or with numpy alone: measured
 
 
@@ -70,6 +71,9 @@ def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
         needs = " and ".join(method.missing_needs)
         how = f"fitted with {needs} first" if needs else "computes its numbers from the weights first"
         return Estimate(method.name, None, None, how)
+    if method.gradients:
+        note = "descends on the weights, hundreds of products of every matrix: for a GPU"
+        return Estimate(method.name, None, None, note)
     try:
         seconds = _trial(method.name)
     except UserError as error:
@@ -108,6 +112,8 @@ def _time_best(run: Callable[[], object], times: int = 3) -> float:
         start = time.perf_counter()
         run()
         durations.append(time.perf_counter() - start)
+        if sum(durations) > LONG:
+            break
     return min(durations)
 
 

@@ -29,7 +29,7 @@ from frism.triples.triple import Triple
 if TYPE_CHECKING:
     import torch
 
-    from frism.spectra.spectra import Spectra
+    from frism.spectra.spectra import Spectra, TaskVector
     from frism.spectra.spectrum import Spectrum
 
 PIECE = 1 << 19  # entries that a random method draws at a time: part of what a seed means
@@ -185,13 +185,13 @@ class Merger:
         for piece in self.split(name, indices):
             use(piece, self.merge(piece, buffers, measured))
 
-    def _load_spectrum(self, name: str) -> "Spectrum | None":
+    def _load_spectrum(self, name: str, of: "TaskVector") -> "Spectrum | None":
         """Load the singular directions of one matrix; None for biases and norms, which have none."""
         if len(self.triple.header("vlm", name).shape) != 2:
             return None
         assert self._spectra is not None
         assert isinstance(self.backend, TorchBackend)
-        return self._spectra.load(name, self.backend.device)
+        return self._spectra.of(of).load(name, self.backend.device)
 
     def _read(self, role: str, piece: Piece, buffers: ScratchBuffers) -> Array:
         header = self.triple.header(role, piece.name)

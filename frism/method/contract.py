@@ -48,10 +48,10 @@ class TrialFitting(Fitting):
             base = torch.randn(shape, generator=generator)
             roles = {r: base + 0.1 * torch.randn(shape, generator=generator) for r in ("vlm", "lrm")}
             layer = int(name.split(".")[1]) if name.startswith("layers") else None
-            tau = roles["lrm"] - base
             yield Site(
                 {"base": base, **roles}.__getitem__, name=name, layer=layer, layers=LAYERS,
-                spectrum=partial(_decompose_matrix, tau), rng=partial(make_generator, self.seed, name),
+                spectrum=partial(_decompose_matrix, roles, base),
+                rng=partial(make_generator, self.seed, name),
             )  # fmt: skip
 
     def score(self, fitted: Fitted) -> DevScores:
@@ -62,8 +62,9 @@ class TrialFitting(Fitting):
         return DevScores(1.0, float((1 - (values - 0.4).abs()).mean().clamp(0, 1)))
 
 
-def _decompose_matrix(tau: Tensor) -> Spectrum | None:
-    return decompose(tau) if tau.ndim == 2 else None
+def _decompose_matrix(roles: Mapping[str, Tensor], base: Tensor, of: str) -> Spectrum | None:
+    taus = [roles[role] - base for role in (("vlm", "lrm") if of == "sum" else (of,))]
+    return decompose(sum(taus, torch.zeros(()))) if base.ndim == 2 else None
 
 
 def check(
@@ -184,7 +185,7 @@ def _make_site(
     method: Method, trial: Site, fitted: Mapping[str, Any], arrays: Mapping[str, Array], start: int = 0
 ) -> Site:
     return method.make_site(
-        arrays.__getitem__, spectrum=lambda: trial.spectrum, rng=lambda: make_generator(0, trial.name),
+        arrays.__getitem__, spectrum=trial.decompose, rng=lambda: make_generator(0, trial.name),
         name=trial.name, layer=trial.layer, layers=trial.layers, fitted=fitted, start=start,
     )  # fmt: skip
 

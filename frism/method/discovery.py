@@ -17,6 +17,7 @@ from frism.triples.triple import DEFAULT_SCOPE, ROLES, SCOPES
 
 PACKAGES = ["frism.methods", "baselines"]
 DIRECTIONS = ("singular", "random")
+GRANULARITIES = ("", "model", "layer", "matrix", "tensor", "direction", "entry")
 
 
 def find_modules() -> dict[str, str]:
@@ -148,6 +149,8 @@ def read_module(module: ModuleType, name: str) -> Method:
         arithmetic=arithmetic,
         svds=read_constant("SVDS", 0),
         directions=read_constant("DIRECTIONS", "singular", DIRECTIONS),
+        granularity=read_constant("GRANULARITY", "", GRANULARITIES),
+        gradients=read_constant("GRADIENTS", "", ("", "model", "weights")),
         family=read_constant("FAMILY", ""),
         ignores=frozenset(read_constant("IGNORES", frozenset(), parameters)),
         identity=identity,

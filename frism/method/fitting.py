@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from frism.spectra.spectra import Spectra
+    from frism.spectra.spectra import Spectra, TaskVector
     from frism.spectra.spectrum import Spectrum
 
 ABSENT: Any = None  # of what NEEDS does not name
@@ -100,8 +100,8 @@ class Fitting:
     def _read(self, name: str, role: str) -> "Tensor":
         return self.triple.read(role, name, self.compute.torch_device)
 
-    def _spectrum(self, name: str) -> "Spectrum | None":
+    def _spectrum(self, name: str, of: "TaskVector") -> "Spectrum | None":
         if self.spectra is None:
             raise UserError("site.spectrum is read: add 'spectrum' to the method's NEEDS.")
         matrix = len(self.triple.header("vlm", name).shape) == 2
-        return self.spectra.load(name, self.compute.torch_device) if matrix else None
+        return self.spectra.of(of).load(name, self.compute.torch_device) if matrix else None

@@ -18,6 +18,10 @@ Every keyword is a parameter (`frism.method.parameters`). Optional constants:
     ARITHMETIC           True if besides it uses nothing but Python's operators: numpy arrays do as well
     SVDS                 decompositions of every matrix that `merge` computes, beside kept spectra
     DIRECTIONS           "singular" (default) or "random": what the gates sit on
+    GRANULARITY          what gets a number of its own: "model", "layer", "matrix", "tensor", "direction" or
+                         "entry"; shown in tables
+    GRADIENTS            "model" if fitting differentiates a running model, "weights" if merging descends on
+                         weights alone (default: neither)
     FAMILY               the method that this one is a variation of: a table compares the two
     IGNORES              parameters of a shared group that have no effect here
     IDENTITY             parameter values at which the merge is V exactly: {"strength": 0.0}
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     import torch
 
     from frism.method.mergekit import Config
+    from frism.spectra.spectra import TaskVector
     from frism.spectra.spectrum import Spectrum
 
 # What a method may need, and how a message names it.
@@ -79,6 +84,8 @@ class Method:
     arithmetic: bool
     svds: int
     directions: str
+    granularity: str
+    gradients: str
     family: str
     ignores: frozenset[str]
     identity: Mapping[str, Value] | None
@@ -199,7 +206,7 @@ class Method:
         self,
         read: Callable[[str], Array],
         *,
-        spectrum: "Callable[[], Spectrum | None]",
+        spectrum: "Callable[[TaskVector], Spectrum | None]",
         rng: "Callable[[], torch.Generator]",
         **position: Any,
     ) -> Site:
@@ -210,8 +217,8 @@ class Method:
                 raise UserError(f"method {self.name} reads site.{role}: add '{role}' to its READS.")
             return read(role)
 
-        def guard(need: str, attribute: str, give: Callable[[], Any]) -> Callable[[], Any]:
-            def refuse() -> Any:
+        def guard(need: str, attribute: str, give: Callable[..., Any]) -> Callable[..., Any]:
+            def refuse(*_: Any) -> Any:
                 raise UserError(f"method {self.name} reads site.{attribute}: add '{need}' to its NEEDS.")
 
             return give if need in self.needs else refuse

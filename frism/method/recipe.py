@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 
 from frism.checkpoints.checkpoint import Checkpoint
@@ -40,7 +40,8 @@ class Recipe(BaseModel):
     `spectrum` says how the singular directions were computed that the coefficients belong to, None for a
     method that needs none. `code` identifies the code that fits and merges; the caller computes it.
     `coefficients` is the sha256 of the fitted tensors as safetensors bytes, None for a method that fits
-    nothing. Where `checkpoint` is given the variant is that checkpoint, not a merge.
+    nothing. Where `checkpoint` is given the variant is that checkpoint, not a merge. `base` is the folder of
+    B where a variant of a study has another than the study's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +56,7 @@ class Recipe(BaseModel):
     spectrum: SpectrumSettings | None = None
     code: str = ""
     coefficients: str | None = None
+    base: str | None = Field(None, exclude_if=lambda value: value is None)  # recipes are older than this
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -74,6 +76,7 @@ class Recipe(BaseModel):
         spectrum: SpectrumSettings | None = None,
         code: str = "",
         fitted: Fitted | None = None,
+        base: str | None = None,
     ) -> Self:
         """Check method, parameters and scope (default: the method's own) and return the recipe.
 
@@ -93,6 +96,7 @@ class Recipe(BaseModel):
             triple=triple.digest,
             code=code,
             coefficients=digest_coefficients(fitted),
+            base=base,
         )
 
     @classmethod
@@ -111,7 +115,9 @@ class Recipe(BaseModel):
     @property
     def key(self) -> str:
         """16 hex digits of the recipe's content."""
-        fields = self.model_dump(exclude={"checkpoint": {"folder"}})  # the content counts, not its path
+        fields = self.model_dump(
+            exclude={"checkpoint": {"folder"}, "base": True}
+        )  # content counts, not its path
         content = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # seconds to import; a merge by plain arithmetic does without
     import torch
     from torch import Tensor
 
+    from frism.spectra.spectra import TaskVector
     from frism.spectra.spectrum import Spectrum
 
     Array = Tensor
@@ -35,7 +36,7 @@ class Site:
         self,
         read: Callable[[str], Array],
         *,
-        spectrum: "Callable[[], Spectrum | None]",
+        spectrum: "Callable[[TaskVector], Spectrum | None]",
         rng: "Callable[[], torch.Generator]",
         name: str = "tensor",
         layer: int | None = 0,
@@ -49,6 +50,7 @@ class Site:
         self.start, self.measured = start, measured
         self.arrays: dict[str, Array] = {}  # what was read so far, by role
         self._read, self._spectrum, self._rng = read, spectrum, rng
+        self._spectra: dict[str, Spectrum | None] = {}
 
     @classmethod
     def of(
@@ -63,12 +65,12 @@ class Site:
         **position: Any,
     ) -> Self:
         """Make a site of given arrays, for tests and notebooks; `position` holds
-        layer, layers, fitted, start and measured."""
+        layer, layers, fitted, start and measured. Spectra are computed where `spectrum` gives none."""
         by_role = {"base": base, "vlm": vlm, "lrm": lrm}
         arrays = {role: array for role, array in by_role.items() if array is not None}
         return cls(
             arrays.__getitem__,
-            spectrum=lambda: spectrum,
+            spectrum=lambda of: (spectrum if of == "lrm" else None) or _decompose(arrays, of),
             rng=lambda: rng or make_generator(0, name),
             name=name,
             **position,
@@ -105,10 +107,26 @@ class Site:
         """R - B, computed anew on every access."""
         return self.lrm - self.base
 
-    @cached_property
+    def decompose(self, of: "TaskVector") -> "Spectrum | None":
+        """Return the singular directions of tau_R ("lrm"), tau_V ("vlm") or their "sum", read once."""
+        if of not in self._spectra:
+            self._spectra[of] = self._spectrum(of)
+        return self._spectra[of]
+
+    @property
     def spectrum(self) -> "Spectrum | None":
         """The singular directions of tau_R; None for biases and norms. Needs "spectrum" in NEEDS."""
-        return self._spectrum()
+        return self.decompose("lrm")
+
+    @property
+    def spectrum_v(self) -> "Spectrum | None":
+        """The singular directions of tau_V, kept where a study keeps tau_R's. Needs "spectrum" in NEEDS."""
+        return self.decompose("vlm")
+
+    @property
+    def spectrum_sum(self) -> "Spectrum | None":
+        """The singular directions of tau_V + tau_R, likewise."""
+        return self.decompose("sum")
 
     @cached_property
     def rng(self) -> "torch.Generator":
@@ -117,6 +135,15 @@ class Site:
         Needs "seed" in NEEDS.
         """
         return self._rng()
+
+
+def _decompose(arrays: Mapping[str, Any], of: "TaskVector") -> "Spectrum | None":
+    """Decompose a task vector of tensors at hand; None for biases and norms."""
+    from frism.spectra.spectrum import decompose
+
+    if arrays["base"].ndim != 2:
+        return None
+    return decompose(sum(arrays[r] - arrays["base"] for r in (("vlm", "lrm") if of == "sum" else (of,))))
 
 
 Pieces = Callable[[], Iterator[Site]]  # the pieces of one tensor in order, as often as it is called

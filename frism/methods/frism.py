@@ -14,6 +14,8 @@ from frism.gates.parametrisation import Gates
 from frism.method import Fitted, Fitting, Site
 from frism.methods._gated import merge_gated
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
 NEEDS = {"calibration", "spectrum"}
 FAMILY = "frism"
 

@@ -15,6 +15,10 @@ from frism.methods.frism import FAMILY, NEEDS, merge
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
+
+
 def fit(fitting: Fitting, *, strength: float = 0.2, size: Count = 16, learning: Learning) -> Fitted:
     """Learn the gates: per tensor "open", where truncated "open_tail", and the learning curve."""
     return learn(fitting, Gates(block=size), strength, learning)

@@ -30,6 +30,10 @@ from frism.methods.frism import FAMILY, NEEDS, merge
 
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
+
+
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +71,9 @@ def fit(
     examples, _ = make_examples(
         receiver, questions, teacher, batch=batch, batches=len(questions), seed=seed, folder=folder, key=key
     )
-    gates = gate_model(receiver, spectra, strength=strength, gates=Gates("free"), compute=compute)
+    gates = gate_model(
+        receiver, spectra, strength=strength, gates=Gates("free"), compute=compute, scope=fitting.scope
+    )
     # One pass serves every alpha: the points of a grid share a workspace.
     curvature_key = f"{key} {triple.digest} {spectra.settings} {strength} {samples}"
     checkpointer = Checkpointer(workspace and workspace / "curvature.pt", curvature_key)

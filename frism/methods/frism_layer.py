@@ -12,6 +12,8 @@ from frism.gates.learning import Learning
 from frism.gates.parametrisation import Gates
 from frism.method import Fitted, Fitting, Site
 
+GRANULARITY = "matrix"
+GRADIENTS = "model"
 NEEDS = {"calibration", "spectrum"}
 FAMILY = "frism"
 ELEMENTWISE = True

@@ -9,6 +9,7 @@ from torch import Tensor
 from frism.method import Fitted, Fitting, Site
 from frism.spectra.gains import measure_gains
 
+GRANULARITY = "matrix"
 NEEDS = {"reference", "spectrum"}
 FAMILY = "frism"
 ELEMENTWISE = True

@@ -19,6 +19,10 @@ from frism.methods.frism import FAMILY, NEEDS, merge
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
+
+
 @dataclass(frozen=True)
 class Unrewarded(Learning):
     """Learning with alpha 0 by definition."""

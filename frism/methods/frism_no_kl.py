@@ -13,6 +13,8 @@ from frism.methods.frism import FAMILY, NEEDS, merge
 
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
 IGNORES = {"alpha"}  # no divergence to weigh it against
 
 

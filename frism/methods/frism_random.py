@@ -17,6 +17,8 @@ from frism.method import Fitted, Fitting, Site
 from frism.methods._gated import merge_gated
 from frism.spectra.rotation import RotatedSpectra, rotate
 
+GRANULARITY = "direction"
+GRADIENTS = "model"
 NEEDS = {"calibration", "spectrum", "seed"}
 FAMILY = "frism"
 DIRECTIONS = "random"

@@ -13,6 +13,7 @@ from frism.method import Fitted, Fitting, Site
 from frism.methods._gated import merge_gated
 from frism.seeds import make_generator
 
+GRANULARITY = "direction"
 NEEDS = {"reference", "spectrum", "seed"}
 FAMILY = "frism"
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from frism.method import Fitted, Fitting, Site
 from frism.spectra.gains import measure_gains
 
+GRANULARITY = "model"
 NEEDS = {"reference", "spectrum"}
 FAMILY = "frism"
 ELEMENTWISE = True
@@ -26,4 +27,4 @@ def fit(fitting: Fitting) -> Fitted:
     gains = measure_gains(fitting.spectra, reference.tensors, float(reference.params["strength"]))
     injected = torch.stack([gain.injected for gain in gains.values()]).norm()
     whole = torch.stack([gain.whole for gain in gains.values()]).norm()
-    return Fitted(model={"factor": injected / whole})
+    return Fitted(model={"factor": injected / whole.clamp(min=1e-30)})

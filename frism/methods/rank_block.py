@@ -19,6 +19,7 @@ from frism.method import Count, Index, Site
 from frism.methods._gated import merge_gated
 from frism.spectra.spectrum import Spectrum
 
+GRANULARITY = "direction"
 NEEDS = {"spectrum"}
 
 

@@ -27,6 +27,9 @@ _NORMS = (
 # embedding and head, which a vision-language model always keeps.
 SCOPES: dict[str, tuple[str, ...]] = {
     DEFAULT_SCOPE: _WEIGHTS,
+    "mat_no_qk": _WEIGHTS[2:],  # without the two that meet rotary positions
+    "mat_attn": _WEIGHTS[:4],
+    "mat_mlp": _WEIGHTS[4:],
     "mat+bias": _WEIGHTS + _BIASES,
     WIDEST_SCOPE: _WEIGHTS + _BIASES + _NORMS,
     WHOLE_SCOPE: _WEIGHTS + _BIASES + _NORMS,

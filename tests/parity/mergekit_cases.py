@@ -53,6 +53,22 @@ CASES = {
         "ties", {V: {"weight": 1.6, "density": 0.55}, R: {"weight": 0.2, "density": 0.55}}, "ties",
         {"density": 0.55, "vlm_weight": 1.6, "lrm_weight": 0.2, "divide_by": "one", **MERGEKIT_TIES},
         parameters={"normalize": False}),
+    "nuslerp of task vectors": Case(
+        "nuslerp", {V: {"weight": 0.7}, R: {"weight": 0.3}}, "slerp_delta", {"t": 0.3, "straight": 1.0},
+        parameters={"nuslerp_flatten": True}),
+    "breadcrumbs": Case(
+        "breadcrumbs", {role: {"weight": weight, "density": 0.4} for role, weight in ((V, 1.0), (R, 0.6))},
+        "breadcrumbs", {"density": 0.4, "gamma": 0.05, "strength": 0.6, "mask_vlm": True},
+        parameters={"gamma": 0.05}),
+    "breadcrumbs, V whole": Case(
+        "breadcrumbs", {V: {"weight": 1.0, "density": 1.0}, R: {"weight": 0.6, "density": 0.97}},
+        "breadcrumbs", {"density": 0.97, "gamma": 0.1, "strength": 0.6}, parameters={"gamma": 0.1}),
+    "sce": Case("sce", {V: {}, R: {}}, "sce", {"density": 0.3, "floor": 1e-6},
+                parameters={"select_topk": 0.3}),
+    "sce, everything selected": Case("sce", {V: {}, R: {}}, "sce", {"density": 1.0, "floor": 1e-6}),
+    "ram": Case("ram", {V: {}, R: {}}, "ram", {"changed": 0.01, "gain": 0.0}, parameters={"epsilon": 0.01}),
+    "ram+": Case("ramplus_tl", {V: {}, R: {}}, "ram", {"changed": 0.01, "gain": 0.3, "most": 0.7},
+                 parameters={"epsilon": 0.01, "r": 0.3, "alpha": 0.7}),
     "passthrough": Case("passthrough", {V: {}}, "vlm", {}, None),
     "dare, everything kept": Case(
         "dare_linear", {V: {"weight": 1.0, "density": 1.0}, R: {"weight": 0.4, "density": 1.0}},
@@ -68,6 +84,16 @@ DRAWN = {
     for method in ("dare_linear", "dare_ties") for pair in ((1.0, 0.0), (0.0, 1.0), (1.0, 0.6))
 }  # fmt: skip
 
+DRAWN |= {
+    f"della {pair}": Case(
+        "della",
+        {role: {"weight": weight, "density": DENSITY, "epsilon": 0.2}
+         for role, weight in zip((V, R), pair, strict=True)},
+        "della", {})
+    for pair in ((1.0, 0.0), (0.0, 1.0), (1.0, 0.6))
+}  # fmt: skip
+
+CHOOSING = {"ties", "breadcrumbs", "sce"}  # among entries of equal size, of which bfloat16 has many
 
 NATIVE = "bfloat16 throughout"  # what mergekit does by default: arithmetic in the checkpoint's dtype
 

@@ -1,7 +1,7 @@
 """Where the peers live and how they are run: each in its own environment, in a process of its own.
 
 `make parity` makes the environments under .venv-peers. FRISM_PEERS names another folder of environments,
-BR2V_CHECKOUT another checkout of Bring Reason to Vision's code.
+BR2V_CHECKOUT another checkout of Bring Reason to Vision's code, FRISM_AUTHORS another folder of checkouts.
 """
 
 import json
@@ -22,6 +22,13 @@ MERGEKIT = PEERS / "mergekit/bin/python"
 BR2V = PEERS / "br2v/bin/python"
 BR2V_CHECKOUT = Path(os.environ.get("BR2V_CHECKOUT") or PEERS / "VLM_Merging")
 
+AUTHORS = Path(os.environ.get("FRISM_AUTHORS") or PEERS / "authors")
+REPOSITORIES = ("MLLMerging", "DC-Merge", "iso-merging", "pcb-merging")
+
+needs_authors = pytest.mark.skipif(
+    not (MERGEKIT.is_file() and all((AUTHORS / name).is_dir() for name in REPOSITORIES)),
+    reason=f"no checkouts of {', '.join(REPOSITORIES)} in {AUTHORS}: run `make parity`",
+)
 needs_mergekit = pytest.mark.skipif(
     not MERGEKIT.is_file(), reason=f"no mergekit environment at {PEERS / 'mergekit'}: run `make parity`"
 )

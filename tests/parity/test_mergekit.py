@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines import _sparsify, slerp
+from baselines import _magnitude_pruning, _sparsify, slerp
 from baselines._election import sum_elected
 from baselines._trimming import cut
 from frism.method.discovery import find
 from frism.method.site import Site
 from tests.parity import peers
 from tests.parity.conftest import Weights
-from tests.parity.mergekit_cases import CASES, DENSITY, DRAWN, NATIVE, SEED, B, R, V, configuration
+from tests.parity.mergekit_cases import CASES, CHOOSING, DENSITY, DRAWN, NATIVE, SEED, B, R, V, configuration
 
 pytestmark = [pytest.mark.parity, peers.needs_mergekit]
 
@@ -72,7 +72,7 @@ def one_rounding(exact: Tensor, found: Tensor, weights: Weights, name: str) -> T
     return (exact - found.float()).abs() <= 2**-8 * exact.abs() + 8 * 2**-23 * size_of(weights, name)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.method != "ties"])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.method not in CHOOSING])
 def test_bfloat16_results_differ_by_one_rounding_at_most(
     name: str, theirs: Found, weights: dict[str, Weights], merge_all: Merge
 ) -> None:
@@ -175,6 +175,33 @@ def test_dare_with_the_masks_that_mergekit_drew(
     for place in (0, 1):
         entries = torch.cat([pair[place].flatten() for pair in masks.values()]).float()
         assert abs(entries.mean().item() - DENSITY) < 6 * (DENSITY * (1 - DENSITY) / len(entries)) ** 0.5
+
+
+def test_della_with_the_masks_that_mergekit_drew(
+    theirs: Found, weights: dict[str, Weights], merge_all: Merge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for DARE; and small entries are dropped more often than large ones, in mergekit too."""
+    stored = weights["float32"]
+    only_v, only_r, both = (theirs[f"della {p}", "float32"] for p in ((1.0, 0.0), (0.0, 1.0), (1.0, 0.6)))
+    masks = {key: [run[key] != stored[B][key] for run in (only_v, only_r)] for key in stored[B]}
+    drawn = iter([mask for key in stored[V] for mask in masks[key]])
+    monkeypatch.setattr(_magnitude_pruning, "draw_mask", lambda keep, generator: next(drawn))
+    options = {"election": "weighted", "zero_sum": "positive", "divide_by": "weights", "restore": "l1"}
+    ours = merge_all(
+        stored, "della", anchor="base", density=DENSITY, epsilon=0.2, strength=1.0, lrm_weight=0.6, **options
+    )
+    for key, tensor in ours.items():
+        bound = 16 * torch.finfo(torch.float32).eps * size_of(stored, key) / DENSITY
+        assert ((tensor - both[key]).abs() <= bound).all(), key
+    for place, role in ((0, V), (1, R)):
+        rows = {key: pair[place] for key, pair in masks.items() if stored[B][key].ndim == 2}
+        pruning = _magnitude_pruning.Pruning(DENSITY, 0.2)
+        expected = [pruning.probabilities(stored[role][key] - stored[B][key]).flatten() for key in rows]
+        keep, kept = torch.cat(expected), torch.cat([mask.flatten() for mask in rows.values()]).float()
+        for low in (0.2, 0.3, 0.4, 0.5):
+            bin_of = (keep >= low) & (keep < low + 0.1)
+            error = (keep[bin_of] * (1 - keep[bin_of])).sum().sqrt()
+            assert (kept[bin_of].sum() - keep[bin_of].sum()).abs() < 6 * error
 
 
 def test_dare_restores_the_same_expectation(

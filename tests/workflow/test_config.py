@@ -52,7 +52,37 @@ FAULTS = {
     "missing key": (drop("triple.lrm"), "the key 'lrm' is missing in triple"),
     "wrong type": (put("questions.dev", "many"), "questions.dev must be a whole number, not 'many'"),
     "wrong type of all variants": (put("variants", ["inject"]), "variants must be a mapping"),
-    "not a choice": (put("scope", "all"), "scope must be one of mat, mat+bias, mat+bias+norm, not 'all'"),
+    "not a choice": (put("scope", "all"), "scope must be one of mat, mat_no_qk, mat_attn, mat_mlp, mat+bias"),
+    "a scope of a checkpoint": (
+        put("variants.other", {"checkpoint": "models/x", "scope": "mat"}),
+        "variants.other: a checkpoint is asked as it is: drop scope",
+    ),
+    "a grid and a search": (
+        put("variants.inject.search", {"trials": 3, "ranges": {"strength": {"low": 0, "high": 1}}}),
+        "variants.inject: its parameters are either swept (grid) or searched (search): drop one of the two.",
+    ),
+    "an empty range": (
+        put(
+            "variants.other",
+            {"method": "inject", "search": {"trials": 3, "ranges": {"strength": {"low": 1, "high": 1}}}},
+        ),
+        "variants.other.search.ranges.strength: low 1 is not below high 1: exchange them",
+    ),
+    "a search of what the method does not allow": (
+        put(
+            "variants.other",
+            {"method": "ties", "search": {"trials": 3, "ranges": {"density": {"low": 0, "high": 1}}}},
+        ),
+        "variant other: method ties: parameter 'density' must be a number above 0",
+    ),
+    "a base that is not there": (
+        put("variants.inject.base", "nowhere"),
+        "variants.inject.base nowhere holds no config.json: name the folder of a text model.",
+    ),
+    "a reference of another scope": (
+        put("variants.frism_uniform.scope", "mat_attn"),
+        "variant frism_uniform: its scope is not that of its reference 'frism'",
+    ),
     "too small": (put("questions.test", 0), "questions.test is 0, which is too small"),
     "too large": (
         put("selection.perception_budget", 2),

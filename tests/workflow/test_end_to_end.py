@@ -48,8 +48,10 @@ STUDY = {
         "frism_layer": {"method": "frism_layer", "params": {"steps": 2, "batch": 4, "max_new_tokens": 3}},
         "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
         "metagpt": {"method": "metagpt"},
-        "layer_search": {"method": "layer_search", "params": {"evaluations": 2}},
+        "evolve_layers": {"method": "evolve_layers", "params": {"evaluations": 2}},
         "released": {"checkpoint": "weights/vlm"},
+        # R as its own base: nothing is left to inject, so this is V.
+        "own_base": {"method": "inject", "scope": "mat_attn", "base": "weights/lrm"},
         "rank_block": {"method": "rank_block", "params": {"blocks": 2}, "grid": {"block": [0, 1]}},
     },
 }
@@ -116,18 +118,24 @@ def test_every_kind_of_method_has_its_row_and_its_recipe(finished):
     results = finished.folder / "results/tiny"
     for name in ("tables/benchmarks.md", "tables/axes.md", "figures/trade_off.svg"):
         text = (results / name).read_text()
-        assert all(variant in text for variant in ("metagpt", "layer_search", "released")), name
+        assert all(variant in text for variant in ("metagpt", "evolve_layers", "released")), name
     _, numbers = Recipe.load(results / "variants/metagpt")
     assert numbers.flatten().keys() == {"lrm", "vlm"}
-    _, searched = Recipe.load(results / "variants/layer_search")
+    _, searched = Recipe.load(results / "variants/evolve_layers")
     assert searched.flatten().keys() == {"layers"}
     recipe, nothing = Recipe.load(results / "variants/released")
     assert recipe.checkpoint is not None and not nothing
     columns = ["benchmark", "index", "raw"]
     released, vlm = (pd.read_csv(results / f"scores/{v}.csv")[columns] for v in ("released", "vlm"))
     pd.testing.assert_frame_equal(released, vlm)
+    own, _ = Recipe.load(results / "variants/own_base")
+    assert (own.scope, own.base) == ("mat_attn", "weights/lrm") and own.triple["base"] == own.triple["lrm"]
+    same = pd.read_csv(results / "scores/own_base.csv")[columns]
+    pd.testing.assert_frame_equal(same, vlm)
+    texts = [pd.read_csv(results / f"text/{v}.csv")[["index", "raw"]] for v in ("own_base", "vlm")]
+    pd.testing.assert_frame_equal(*texts)
     told = finished.python("-m", "frism", "methods", "--markdown").stdout
-    assert "| `half_way` | Half way: V + strength * tau_R / 2. | `strength` 1.0 | - |" in told
+    assert "| `half_way` | Half way: V + strength * tau_R / 2. | - | none | no | `strength` 1.0 |" in told
 
 
 def test_a_finished_fit_leaves_its_curve_and_no_working_state(finished):

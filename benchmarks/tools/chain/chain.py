@@ -74,6 +74,17 @@ class Chain:
         """Open the three checkpoints in the study's scope."""
         return self.study.triple.open(self.study.scope)
 
+    def triple_of(self, variant: str) -> Triple:
+        """Open the checkpoints that a variant is merged from, in its scope: it may have a base of its own."""
+        settings = self.study.variants[variant]
+        if settings.base is None and settings.scope is None:
+            return self.triple
+        return self.study.triple.open(settings.scope or self.study.scope, base=settings.base)
+
+    def digests_of(self, variant: str) -> Mapping[str, str]:
+        """Return the digests of those checkpoints."""
+        return self.digests if self.study.variants[variant].base is None else self.triple_of(variant).digest
+
     def items(self, variant: str) -> dict[str, list[item.Item]]:
         """Read the test questions that a variant answered."""
         folder = self.items_folder(variant)

@@ -54,7 +54,7 @@ def check_text(chain: Chain) -> str:
         path = chain.results / "predictions" / "text" / f"{owner}.jsonl"
         lines = predictions.read_predictions(path)
         origin: dict[str, Any] = (
-            {"triple": chain.digests, "recipe": chain.recipes[owner].key}
+            {"triple": chain.digests_of(owner), "recipe": chain.recipes[owner].key}
             if owner in chain.recipes
             else {owner: chain.digests[owner]}
         )

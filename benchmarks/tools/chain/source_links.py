@@ -25,11 +25,13 @@ def check_checkpoints(chain: Chain) -> str:
     for variant in chain.variants:
         path = chain.results / "variants" / variant / RECIPE
         recorded = read_json(path).get("triple", {})
+        with _bypass_cache():
+            digests = chain.digests_of(variant)
         for role in ROLES:
-            if recorded.get(role) != chain.digests[role]:
+            if recorded.get(role) != digests[role]:
                 raise BrokenLinkError(
-                    f"{chain.study.triple.folders[role]} ({role}) is not the checkpoint that {path} was made"
-                    f" from (sha256 {chain.digests[role][:12]}..., not"
+                    f"{chain.triple_of(variant).checkpoints[role].folder} ({role}) is not the checkpoint that"
+                    f" {path} was made from (sha256 {digests[role][:12]}..., not"
                     f" {str(recorded.get(role))[:12]}...): {AGAIN}."
                 )
     return ", ".join(f"{role} {chain.digests[role][:12]}" for role in ROLES)
@@ -44,7 +46,7 @@ def check_recipes(chain: Chain) -> str:
             _check_checkpoint(recipe.checkpoint, folder / RECIPE)
         chosen = read_json(folder / "choice.json").get("params", {})
         expected = {
-            "method": settings.method, "scope": chain.study.scope, "seed": chain.study.seed,
+            "method": settings.method, "scope": settings.scope or chain.study.scope, "seed": chain.study.seed,
             "params": recipe.params | chosen | settings.params,
         }  # fmt: skip
         for name, value in expected.items():
@@ -107,7 +109,7 @@ def check_answers(chain: Chain) -> str:
     for variant in chain.variants:
         path = chain.results / "predictions" / f"{variant}.jsonl"
         lines = predictions.read_predictions(path)
-        origin = {"triple": chain.digests, "recipe": chain.recipes[variant].key}
+        origin = {"triple": chain.digests_of(variant), "recipe": chain.recipes[variant].key}
         check_keys(path, lines, origin)
         samples = chain.study.engine.samples
         drawn = {name: list_samples(group, samples) for name, group in chain.items(variant).items()}

@@ -18,8 +18,9 @@ from benchmarks.questions import writing
 from benchmarks.registry.lookup import find
 from benchmarks.stages import tune
 from benchmarks.study.layout import Layout
+from benchmarks.study.search_settings import SearchSettings
 from benchmarks.study.slices.tune_slice import TuneSlice
-from benchmarks.tuning import dev_scores, points, search
+from benchmarks.tuning import dev_scores, parzen, points, search
 from frism.errors import UserError
 from frism.merging.export import Job, export
 from frism.method import discovery
@@ -106,6 +107,79 @@ def test_a_sweep_leaves_scores_choice_and_recipe(run: Run, unmodified: Path) -> 
     # Strength 0 is V itself: the same answers, hence the same scores.
     reference = pd.read_csv(unmodified / "variants/vlm/dev.csv")
     assert dev[dev["point"] == 0]["correct"].tolist() == reference["correct"].tolist()
+
+
+def test_a_variant_may_have_a_scope_and_a_base_of_its_own(run: Run, triple: Triple) -> None:
+    given = {"method": "inject", "params": {"strength": 0.5}}
+    plain = Recipe.load(run("plain", "inject", given))[0]
+    assert "base" not in json.loads(plain.model_dump_json())  # recipes of before stay what they are
+    other = str(triple.lrm_folder)
+    out = run("own", "inject", given | {"scope": "mat_attn", "base": other})
+    norms = pd.read_csv(out / "norms.csv")
+    assert len(norms) == 4 * 6 and (norms["injected_norm"] == 0).all()  # R - R
+    recipe = Recipe.load(out)[0]
+    assert (recipe.scope, recipe.base) == ("mat_attn", other)
+    assert recipe.triple["base"] == triple.digest["lrm"] and recipe.key != plain.key
+    assert recipe.key == recipe.model_copy(update={"base": "elsewhere"}).key  # content counts
+
+
+@pytest.mark.parametrize("method", ["frism", "frism_closed_form"])
+def test_gates_are_learned_in_the_scope_of_the_variant(run: Run, method: str) -> None:
+    params = FIT if method == "frism" else {"samples": 1, "batch": 4, "max_new_tokens": 3}
+    out = run("study", "gated", {"method": method, "params": params, "scope": "mat_mlp"})
+    _, fitted = Recipe.load(out)
+    assert len(fitted.tensors) == 3 * 6 and all(".mlp." in name for name in fitted.tensors)
+
+
+def test_a_search_takes_the_place_of_a_grid(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials are points like a grid's; one that was cut off goes on with the very same trials."""
+    pytest.importorskip("optuna")
+    ranges = {"strength": {"low": 0.1, "high": 1.5}}
+    given = {"method": "inject", "search": {"trials": 6, "ranges": ranges}}
+    whole = run("whole", "inject", given)
+    dev = pd.read_csv(whole / "dev.csv")
+    strengths = [json.loads(params)["strength"] for params in dev["params"].drop_duplicates()]
+    assert len(strengths) == 6 == len(set(strengths)) and all(0.1 <= s <= 1.5 for s in strengths)
+    choice = json.loads((whole / "choice.json").read_text())
+    assert choice["params"]["strength"] in strengths
+    real, calls = dev_scores.score_on_dev, []
+
+    def breaks_once(*args: object) -> pd.DataFrame:
+        calls.append(args)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(tune, "score_on_dev", breaks_once)
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", "inject", given)
+    again = run("cut", "inject", given)
+    assert (again / "dev.csv").read_bytes() == (whole / "dev.csv").read_bytes()
+
+
+def test_a_search_goes_where_scores_are_good() -> None:
+    """Scores that are known: near its best value more is tried than far away, numbers stay in their type."""
+    pytest.importorskip("optuna")
+    method, tried = discovery.find("truncated"), []
+
+    def score(number: int, params: dict[str, Any]) -> float:
+        tried.append(params)
+        assert number == len(tried) - 1
+        return -abs(params["strength"] - 0.7) + 0.5 * params["match_norm"]
+
+    settings = SearchSettings.model_validate({
+        "trials": 40, "choices": {"match_norm": [False, True]},
+        "ranges": {"strength": {"low": 0, "high": 2}, "rank": {"low": 1, "high": 64, "log": True}},
+    })  # fmt: skip
+    parzen.search(method, {}, settings, 0, score)
+    assert all(type(params["rank"]) is int and 1 <= params["rank"] <= 64 for params in tried)
+    late = tried[20:]
+    assert sum(params["match_norm"] for params in late) > 14
+    assert sum(abs(params["strength"] - 0.7) < 0.3 for params in late) > 10
+    first = [dict(params) for params in tried]
+    tried.clear()
+    parzen.search(method, {}, settings, 0, score)
+    assert tried == first
 
 
 def test_an_interrupted_sweep_goes_on_where_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +289,7 @@ def test_what_learns_and_what_answers_are_not_in_memory_together(
     [
         ("inject", {"method": "inject", "grid": {"strength": [0.0, 0.5]}}),
         ("frism", {"method": "frism", "params": FIT}),
-        ("search", {"method": "layer_search", "params": {"evaluations": 2}}),
+        ("search", {"method": "evolve_layers", "params": {"evaluations": 2}}),
     ],
 )
 def test_a_run_whose_dev_answers_are_there_loads_no_model(
@@ -277,7 +351,7 @@ def test_log_lines_carry_the_variants_name(
 
 
 SEARCH = {
-    "method": "layer_search", "params": {"evaluations": 9, "start": 0.5}, "grid": {"spread": [0.2, 0.1]},
+    "method": "evolve_layers", "params": {"evaluations": 9, "start": 0.5}, "grid": {"spread": [0.2, 0.1]},
 }  # fmt: skip
 ANY_LOSS = {"perception_budget": 1.0}
 

@@ -42,6 +42,25 @@ def test_a_shared_gate_is_one_number_and_sigmoids_stay_between_zero_and_one(kind
     assert (opened[0] < 1) == (kind == "sigmoid")
 
 
+@given(k=st.integers(1, 30), kept=st.sampled_from([0.0, 0.3, 0.5, 1.0]), seed=st.integers(0, 99))
+def test_a_mask_is_hard_and_its_gradient_that_of_a_sigmoid(k, kept, seed) -> None:
+    gates = Gates("mask", kept=kept)
+    first = gates.open_fractions(gates.initial_logits(k), k)
+    assert first.tolist() == [float(place < kept * k) for place in range(k)]
+    logits = torch.randn(k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    logits.requires_grad_()
+    opened = gates.open_fractions(logits, k)
+    assert torch.equal(opened.detach(), (logits.detach() > 0).double())
+    opened.sum().backward()
+    soft = (logits.detach() / 10).sigmoid()
+    torch.testing.assert_close(logits.grad, soft * (1 - soft) / 10)
+
+
+def test_gates_of_a_layer_are_shared() -> None:
+    with pytest.raises(ValueError, match="shared"):
+        Gates(by_layer=True)
+
+
 def test_a_block_holds_at_least_one_direction() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Gates(block=0)

@@ -155,7 +155,7 @@ def fit_kind(method: str, triple: Triple, calibration: SimpleNamespace) -> tuple
 KINDS = [
     pytest.param(method, shard_size, id=f"{method}-{shard_size}",
                  # One of every kind always runs; the others are made by the same code.
-                 marks=() if method in ("inject", "metagpt", "layer_search", "frism", "frism_uniform")
+                 marks=() if method in ("inject", "metagpt", "evolve_layers", "frism", "frism_uniform")
                  else pytest.mark.slow)
     for method in list_names() for shard_size in (None, 500_000)
 ]  # fmt: skip
@@ -628,7 +628,7 @@ def test_numbers_that_follow_from_the_weights_are_fitted_on_the_spot(triple: Tri
 @pytest.mark.parametrize(
     ("method", "needed"),
     [("frism", "calibration questions"), ("frism_uniform", "what another variant learned"),
-     ("layer_search", "scores on dev questions")],
+     ("evolve_layers", "scores on dev questions")],
 )  # fmt: skip
 def test_what_needs_more_than_the_weights_is_refused(
     triple: Triple, tmp_path: Path, method: str, needed: str

@@ -224,8 +224,8 @@ def test_fit_without_what_it_needs(drop: Drop, triple: Triple) -> None:
         methods.find("fitted_b").run_fit(Fitting(triple, reference=REFERENCE), {})
     with pytest.raises(UserError, match=r"needs what another variant learned.*`reference:`"):
         methods.find("fitted_b").run_fit(Fitting(triple, calibration=torch.ones(2)), {})
-    with pytest.raises(UserError, match="layer_search needs scores on dev questions"):
-        methods.find("layer_search").run_fit(Fitting(triple), {})
+    with pytest.raises(UserError, match="evolve_layers needs scores on dev questions"):
+        methods.find("evolve_layers").run_fit(Fitting(triple), {})
 
 
 def test_nan_in_what_was_fitted(drop: Drop, triple: Triple) -> None:

@@ -27,6 +27,12 @@ def test_scopes_hold_what_they_say(triple: Triple) -> None:
     }
     assert [triple.layer(name) for name in matrices] == [layer for layer in range(6) for _ in range(7)]
     assert triple.layer("norm.weight") is None
+    attention, mlp, without = (triple.names(scope) for scope in ("mat_attn", "mat_mlp", "mat_no_qk"))
+    assert set(attention) | set(mlp) == set(matrices) and not set(attention) & set(mlp)
+    assert all("self_attn" in name for name in attention) and all(".mlp." in name for name in mlp)
+    assert set(matrices) - set(without) == {
+        f"layers.{layer}.self_attn.{m}_proj.weight" for layer in range(6) for m in "qk"
+    }
 
 
 def test_values_are_those_of_the_loaded_models(triple: Triple) -> None:

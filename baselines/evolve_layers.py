@@ -1,8 +1,9 @@
-"""Layer search: V + c_l * tau_R, a coefficient for every layer, found by CMA-ES on dev scores.
+"""Evolved layers: V + c_l * tau_R, a coefficient for every layer, found by CMA-ES on dev scores.
 
-After Akiba et al. (arXiv 2403.13187), parameters only: CMA-ES in [0, `highest`] from `start`, step `spread`.
-Deviations: injection of tau_R instead of TIES with DARE; what is maximised is reasoning on the dev questions
-within the study's perception budget. Fitted to dev, so its dev scores flatter it: read the test scores.
+After Akiba et al. (arXiv 2403.13187), parameters only, and Unconstrained Model Merging (arXiv 2410.13699):
+CMA-ES in [0, `highest`] from `start`, step `spread`, at most `evaluations` candidates. Deviations: injection
+of tau_R instead of TIES with DARE; what is maximised is reasoning on the dev questions within the study's
+perception budget. Fitted to dev, so its dev scores flatter it: read the test scores.
 """
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from frism.errors import UserError
 from frism.method import Array, Count, Fitted, Fitting, NonNegative, Positive, Site
 
+GRANULARITY = "layer"
 NEEDS = {"dev"}
 ELEMENTWISE = True
 
@@ -29,7 +31,7 @@ def fit(
     try:
         import cma
     except ImportError as error:
-        raise UserError("method layer_search needs the library cma: pip install 'frism[search]'.") from error
+        raise UserError("method evolve_layers needs the library cma: pip install 'frism[search]'.") from error
     options = {"bounds": [0, highest], "seed": fitting.seed + 1, "maxfevals": evaluations, "verbose": -9}
     search = cma.CMAEvolutionStrategy(fitting.layers * [min(start, highest)], spread, options)
     while not search.stop():
