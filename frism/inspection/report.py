@@ -83,7 +83,7 @@ def inspect(
         from frism.inspection.estimates import estimate
 
         vectors = measure_task_vectors(triple, scope, progress)
-        verdict = add_value_findings(verdict, vectors)
+        verdict = add_value_findings(verdict, triple, vectors)
         costs = estimate(triple, scope)
     return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict)
 

@@ -128,13 +128,13 @@ def read_head_dim(tower: Tower) -> int | None:
 
 def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Iterator[str]:
     vlm = towers["vlm"]
-    if not vlm.architecture.is_vlm and not text_receiver:
+    if not vlm.is_vlm and not text_receiver:
         yield (
             f"{vlm.checkpoint.folder} (vlm) is a text model, not a vision-language model "
             f"({vlm.checkpoint.model_type}): check the order, or allow a text receiver (--text-receiver)."
         )
     for role, letter in _TEXT_ROLES.items():
-        if towers[role].architecture.is_vlm:
+        if towers[role].is_vlm:
             yield (
                 f"{towers[role].checkpoint.folder} ({role}) is a vision-language model "
                 f"({towers[role].checkpoint.model_type}): {letter} must be a text model, so check the order."

@@ -10,10 +10,10 @@ from frism.checkpoints.headers import Header
 from frism.errors import UserError
 from frism.triples.compatibility import Difference, compare_configs, find_refusals
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
-from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, in_scope, split_name
+from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
 from frism.triples.scopes import WIDEST_SCOPE as WIDEST_SCOPE
-from frism.triples.towers import Tower
+from frism.triples.towers import open_tower
 from frism.triples.vocabularies import forget_vocabularies
 
 if TYPE_CHECKING:  # a plan reads headers only
@@ -33,8 +33,8 @@ class Triple:
     def __init__(self, checkpoints: dict[str, Checkpoint], scope: str) -> None:
         self.checkpoints = checkpoints
         self.scope = scope
-        self.towers = {role: Tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
-        self.text_receiver = not self.towers["vlm"].architecture.is_vlm
+        self.towers = {role: open_tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
+        self.text_receiver = not self.towers["vlm"].is_vlm
         self._names: dict[str, list[str]] = {}
 
     @classmethod
@@ -80,10 +80,12 @@ class Triple:
                 f"scope '{WHOLE_SCOPE}' is for text models: a vision-language model keeps its embedding and "
                 f"head, so choose {WIDEST_SCOPE}."
             )
-        names = [name for name in self.towers[role].names if in_scope(name, scope)]
+        tower = self.towers[role]
+        names = [name for name in tower.names if tower.in_scope(name, scope)]
         if scope == WHOLE_SCOPE and role != "vlm":
             names = self._add_tied_head(names)
-        return sorted(names, key=lambda name: _sort_key(name, scope))
+        order = {name: place for place, name in enumerate(self.towers["vlm"].names)}
+        return sorted(names, key=lambda name: (*_sort_key(name, scope), order.get(name, 0)))
 
     def read(
         self,
@@ -104,7 +106,7 @@ class Triple:
         header = self.header(role, name)
         if header.shape != self.header("vlm", name).shape:
             raise self._shape_error(role, name)
-        values = self.checkpoints[role].read(self.stored(name, role), rows)
+        values = self.towers[role].read(name, rows)
         return values.to(device=device, dtype=values.dtype if stored else torch.float32)
 
     def stored(self, name: str, role: str = "vlm") -> str:
@@ -112,12 +114,36 @@ class Triple:
         return self.towers[role].stored(name)
 
     def parameter_name(self, name: str) -> str:
-        """Return the name that a tensor of V has in the loaded model (`model.get_parameter`)."""
-        return self.towers["vlm"].parameter(name)
+        """Return the name that a tensor of V has in the loaded model (`model.get_parameter`).
+
+        Raises UserError when V's class makes the parameter of several stored tensors.
+        """
+        path = self.towers["vlm"].parameter(name)
+        if path is None:
+            raise UserError(
+                f"{self.vlm_folder} (vlm): {name} is no parameter of the loaded model, which makes one of"
+                " several stored tensors: merge to a folder instead."
+            )
+        return path
+
+    def kind(self, name: str) -> str | None:
+        """Return what a canonical name stands for in V: "matrix", "bias", "norm", ..."""
+        return self.towers["vlm"].kind(name)
+
+    def parts(self, stored: str) -> list[str]:
+        """Return the canonical names that one tensor of V's files holds: several for a stack of matrices."""
+        return self._parts.get(stored, [])
+
+    @cached_property
+    def _parts(self) -> dict[str, list[str]]:
+        parts: dict[str, list[str]] = {}
+        for name, stored in self.towers["vlm"].names.items():
+            parts.setdefault(stored, []).append(name)
+        return parts
 
     def header(self, role: str, name: str) -> Header:
         """Return file, stored dtype, shape and byte range of a tensor without reading it."""
-        return self.checkpoints[role].header(self.stored(name, role))
+        return self.towers[role].header(name)
 
     def layer(self, name: str) -> int | None:
         """Return the decoder layer of a tensor (the text model's number), None outside the layers."""
@@ -195,6 +221,8 @@ class Triple:
 
 
 def _sort_key(name: str, scope: str) -> tuple[int, int]:
-    """Return a key that sorts by layer, then in the scope's order; tensors outside the layers come last."""
+    """Return a key that sorts by layer, then in the scope's order; what no layer holds comes last."""
     layer, rest = split_name(name)
-    return (layer, SCOPES[scope].index(rest)) if layer is not None else (1 << 30, OUTSIDE[scope].index(rest))
+    known = SCOPES[scope] if layer is not None else OUTSIDE.get(scope, ())
+    place = known.index(rest) if rest in known else len(known)
+    return (layer if layer is not None else 1 << 30, place)
