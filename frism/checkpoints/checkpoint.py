@@ -142,6 +142,11 @@ def _refuse_adapter(folder: Path) -> None:
 
 def _headers(folder: Path) -> dict[str, Header]:
     if (folder / WEIGHTS).is_file():
+        if (folder / INDEX).is_file() and set(read_weight_map(folder / INDEX).values()) != {WEIGHTS}:
+            raise UserError(
+                f"{folder} holds {WEIGHTS} beside an index of other files, and either may be meant: move one of "
+                "the two out of the folder."
+            )
         return read_headers(folder / WEIGHTS)
     if not (folder / INDEX).is_file():
         pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
@@ -176,6 +181,12 @@ def _sharded_headers(folder: Path) -> dict[str, Header]:
                 f"{folder / shard} lacks the tensor {name} that the index puts there: download both again."
             )
     for name, shard in unlisted:
+        if name in headers:
+            raise UserError(
+                f"{folder / shard} and {headers[name].file.name} both hold the tensor {name}, and the index means "
+                "the latter: load the checkpoint with from_pretrained and save it with save_pretrained, which "
+                "stores each tensor once."
+            )
         raise UserError(
             f"{folder / shard} holds the tensor {name}, which the index does not put there: download both "
             "again."

@@ -134,6 +134,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
     Raises UserError, with nothing under the final name, when `out` exists, a source is bad or the disk is
     full.
     """
+    _refuse_inside(job)
     _refuse_existing(job.out)
     spectra = None
     if job.spectrum is not None:
@@ -183,6 +184,17 @@ def _fit(job: Job, spectra: "Spectra | None") -> Job:
         return job
     fitting = Fitting(job.triple, job.scope, job.seed, Compute(job.device or "cpu"), spectra or ABSENT)
     return replace(job, fitted=method.fit_from_weights(fitting, job.params))
+
+
+def _refuse_inside(job: Job) -> None:
+    """Refuse to write into a checkpoint that is merged: loaders of it would find a second model there."""
+    for role in ROLES:
+        folder = job.triple.checkpoints[role].folder.resolve()
+        if job.out.resolve().is_relative_to(folder):
+            raise UserError(
+                f"{job.out} lies inside {job.triple.checkpoints[role].folder} ({role}), which is merged: choose "
+                "an --out outside of it."
+            )
 
 
 def _refuse_existing(out: Path) -> None:

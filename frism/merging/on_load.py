@@ -134,7 +134,7 @@ def _fill_converted(
         for name in sources:  # the matrices of a stack in their order
             stored.setdefault(tower.stored(name), []).append(tensors[name])
         whole = {
-            name: torch.stack(parts) if len(triple.checkpoints["vlm"].header(name).shape) == 3 else parts[0]
+            name: torch.cat(parts).reshape(triple.checkpoints["vlm"].header(name).shape)
             for name, parts in stored.items()
         }
         for path, value in conversions.convert(whole).items():
@@ -264,12 +264,9 @@ def _find_parameter(model: nn.Module, triple: Triple, name: str) -> Tensor:
     Raises UserError when it cannot be filled.
     """
     tower = triple.towers["vlm"]
-    path, index, shape = triple.parameter_name(name), tower.index(name), triple.header("vlm", name).shape
-    if index is None:
-        return _get_parameter(model, triple, path, shape)
-    return _get_parameter(model, triple, path, triple.checkpoints["vlm"].header(tower.stored(name)).shape)[
-        index
-    ]
+    path, region = triple.parameter_name(name), tower.region(name)
+    whole = _get_parameter(model, triple, path, triple.checkpoints["vlm"].header(tower.stored(name)).shape)
+    return whole if region is None else region.cut(whole)
 
 
 def _get_parameter(model: nn.Module, triple: Triple, path: str, shape: tuple[int, ...]) -> nn.Parameter:

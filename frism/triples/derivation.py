@@ -1,4 +1,4 @@
-"""Derive from transformers how a checkpoint's tensors lie in its model, for architectures that no table lists.
+"""Derive from transformers how a checkpoint's tensors lie in its model, where no table says it.
 
 The model's class is built from the config without values (device "meta"); `get_decoder()` names its language
 model, transformers' own conversions rename the stored tensors, and its own loader says what is missing,
@@ -6,9 +6,11 @@ unexpected or misshapen. Nothing is matched by suffix or shape, and what stays o
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,16 @@ class _Tower:
     layers: str  # of its list of layers, below `path`
     head: str | None  # parameter of the output head
     embedding: str  # parameter of the input embedding
+
+    def holds(self, path: str) -> bool:
+        """Whether a parameter of the whole model lies in the language model."""
+        return not self.path or path.startswith(f"{self.path}.")
+
+    def name(self, path: str) -> str:
+        """Return the canonical name of a parameter in the language model."""
+        name = path.removeprefix(f"{self.path}.") if self.path else path
+        inside = name.removeprefix(f"{self.layers}.")
+        return name if inside == name else f"layers.{inside}"
 
 
 def derive(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
@@ -88,7 +100,7 @@ def _build(folder: Path) -> Any:
         unknown = str(error).startswith(("The checkpoint you are trying to load", "Unrecognized model"))
         clause = f"transformers {transformers.__version__} cannot read its config.json ({_first(error)})"
         raise DerivationError(clause, unknown=unknown) from error
-    kind = _choose_class(type(config))
+    kind = _choose_class(config)
     if kind is None:
         raise DerivationError(
             f"transformers {transformers.__version__} has no class that reads pictures or text"
@@ -103,16 +115,32 @@ def _build(folder: Path) -> Any:
     return model
 
 
-def _choose_class(config: type) -> Any:
-    for mapping in (
-        modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
-        modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING,
-        modeling_auto.MODEL_MAPPING,
-    ):
-        kind = mapping.get(config, None)
+def _choose_class(config: Any) -> Any:
+    """Return the class that reads pictures, else the one that saved the checkpoint, else a text model's."""
+    kind = modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING.get(type(config), None)
+    if kind is not None:
+        return kind
+    for name in config.architectures or ():
+        kind = _find_class(type(config), name)
+        if kind is not None:
+            return kind
+    for mapping in (modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING, modeling_auto.MODEL_MAPPING):
+        kind = mapping.get(type(config), None)
         if kind is not None:
             return kind[0] if isinstance(kind, tuple) else kind
     return None
+
+
+def _find_class(config: type, name: str) -> Any:
+    """Return transformers' own class of that name for a config, from the package that defines the config."""
+    package, _, module = config.__module__.rpartition(".")
+    try:
+        models = import_module(f"{package}.{module.replace('configuration_', 'modeling_')}")
+    except ImportError:
+        return None
+    kind = getattr(models, name, None)
+    is_model = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
+    return kind if is_model and kind.config_class is config else None
 
 
 def _find_tower(model: Any) -> _Tower:
@@ -172,7 +200,8 @@ def _find_layers(decoder: nn.Module, config: Any, kind: str) -> str:
     count = getattr(config, "num_hidden_layers", None)
     lists = [
         path for path, module in decoder.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == count and not re.search(r"\.\d+\.", f".{path}.")
+        if isinstance(module, nn.ModuleList) and len(module) == count
+        and not re.search(r"\.\d+\.", f".{path}.")
     ]  # fmt: skip
     named = [path for path in lists if path.rpartition(".")[2] == "layers"]
     found = named if len(named) == 1 else lists
@@ -190,57 +219,99 @@ def _place(model: Any, tower: _Tower, shapes: Mapping[str, tuple[int, ...]]) -> 
     transforms = conversion_mapping.get_model_conversion_mapping(model)
     renamings = [one for one in transforms if isinstance(one, core_model_loading.WeightRenaming)]
     converters = [one for one in transforms if isinstance(one, core_model_loading.WeightConverter)]
-    prefix = model.base_model_prefix
-    kinds = _classify(model, tower)
+    by_pattern = {pattern: one for one in converters for pattern in one.source_patterns}
+    prefix, kinds = model.base_model_prefix, _classify(model, tower)
     places: dict[str, Place] = {}
+    converted: dict[str, tuple[Any, str, str]] = {}
     for stored in sorted(shapes, key=core_model_loading.dot_natural_key):
-        loaded, converted = core_model_loading.rename_source_key(stored, renamings, converters, prefix, state)
+        loaded, pattern = core_model_loading.rename_source_key(stored, renamings, converters, prefix, state)
         if loaded not in state and stored in state:  # as the loader itself goes on
-            loaded, converted = core_model_loading.rename_source_key(stored, [], [], prefix, state)
-        if converted is None:
-            places[stored] = _describe(tower, loaded, loaded, loaded in state, kinds)
+            loaded, pattern = core_model_loading.rename_source_key(stored, [], [], prefix, state)
+        if loaded not in state:
+            places[stored] = Place("unread", None, None, "not read by the model")
+        elif pattern is None or _is_identity(by_pattern[pattern], shapes[stored], state[loaded]):
+            places[stored] = _describe(tower, loaded, loaded, kinds)
         else:
-            plain = core_model_loading.apply_renamings(stored, renamings)
-            if loaded.startswith(f"{prefix}.") and not plain.startswith(f"{prefix}."):
-                plain = f"{prefix}.{plain}"
-            places[stored] = _describe(tower, plain, None, loaded in state, kinds, target=loaded)
+            converted[stored] = by_pattern[pattern], pattern, loaded
+    slots = _find_slots(converted, shapes)
+    for stored, (_, _, target) in converted.items():
+        plain = core_model_loading.apply_renamings(stored, renamings)
+        if target.startswith(f"{prefix}.") and not plain.startswith(f"{prefix}."):
+            plain = f"{prefix}.{plain}"
+        places[stored] = _describe(tower, plain, None, kinds, target, slots.get(stored))
     _check_complete(model, shapes, places)
     _check_ambiguous(places)
     return {stored: places[stored] for stored in shapes}
 
 
+def _is_identity(converter: Any, shape: tuple[int, ...], parameter: torch.Tensor) -> bool:
+    """Whether a conversion leaves a tensor alone: a transposition of what has the right shape already."""
+    checked = all(
+        isinstance(op, core_model_loading.Transpose) and op.check_dims for op in converter.operations
+    )
+    return checked and tuple(shape) == tuple(parameter.shape)
+
+
+def _find_slots(
+    sources: Mapping[str, tuple[Any, str, str]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, int, int]]:
+    """Return (matrix, first row, last row) of stored tensors in the parameter that a conversion fills.
+
+    Known where it stacks matrices, joins rows, or both; the matrix is -1 where the parameter is no stack.
+    `sources`: by stored name its conversion, the pattern it has there and the parameter, in the loader's order.
+    """
+    stack, joined = (core_model_loading.MergeModulelist, 0), (core_model_loading.Concatenate, 0)
+    stacked_joined = (core_model_loading.Concatenate, 1)
+    counts: Counter[tuple[str, str]] = Counter()
+    slots: dict[str, tuple[int, int, int]] = {}
+    filled: Counter[tuple[str, int]] = Counter()
+    order = sorted(sources, key=lambda stored: sources[stored][0].source_patterns.index(sources[stored][1]))
+    for stored in order:  # rows follow the patterns' order, matrices the loader's
+        converter, pattern, target = sources[stored]
+        kinds = [(type(op), getattr(op, "dim", None)) for op in converter.operations]
+        if kinds not in ([stack], [stack, stacked_joined], [joined]):
+            continue
+        matrix = -1 if kinds == [joined] else counts[target, pattern]
+        counts[target, pattern] += 1
+        first = filled[target, matrix]
+        filled[target, matrix] += shapes[stored][0]
+        slots[stored] = (matrix, first, filled[target, matrix])
+    return slots
+
+
 def _describe(
-    tower: _Tower, path: str, parameter: str | None, read: bool, kinds: Mapping[str, str],
+    tower: _Tower,
+    path: str,
+    parameter: str | None,
+    kinds: Mapping[str, str],
     target: str | None = None,
-) -> Place:  # fmt: skip
+    slot: tuple[int, int, int] | None = None,
+) -> Place:
     """Describe one stored tensor; `path`: its name as the model has it, or would without conversions."""
     where = target or path
-    if not read:
-        return Place("unread", None, None, "not read by the model")
     if where == tower.head:
         return Place("language model", HEAD, parameter, "output head")
-    inside = f"{tower.path}." if tower.path else ""
-    if not where.startswith(inside):
+    if not tower.holds(where):
         return Place("outside", None, parameter, kinds[where])
-    if not path.startswith(inside):  # a conversion moves it into the tower: its name there is unknown
+    if not tower.holds(path):  # a conversion moves it into the tower: its name there is unknown
         return Place("language model", None, None, "converted when it is loaded")
-    name = path.removeprefix(inside)
-    if name.startswith(f"{tower.layers}."):
-        name = f"layers.{name.removeprefix(f'{tower.layers}.')}"
     if where == tower.embedding:
-        return Place("language model", EMBEDDING if parameter else name, parameter, "embedding")
-    return Place("language model", name, parameter, kinds[where], None if parameter else where)
+        return Place("language model", EMBEDDING if parameter else tower.name(path), parameter, "embedding")
+    if target is None:
+        return Place("language model", tower.name(path), parameter, kinds[where])
+    return Place(
+        "language model", tower.name(path), None, kinds[where], target, slot and (tower.name(target), *slot)
+    )
 
 
 def _classify(model: Any, tower: _Tower) -> dict[str, str]:
     """Return the kind of every parameter and buffer: of a layer's by the module that owns it."""
     modules, kinds = dict(model.named_modules()), {}
-    inside = f"{tower.path}." if tower.path else ""
     for name, value in model.state_dict(keep_vars=True).items():
         owner, _, leaf = name.rpartition(".")
-        if not name.startswith(inside):
+        if not tower.holds(name):
             kinds[name] = _name_part(model, name)
-        elif name.removeprefix(inside).startswith(f"{tower.layers}."):
+        elif tower.name(name).startswith("layers."):
             kinds[name] = _classify_in_layer(modules, owner, leaf, value)
         else:
             norm = _is_norm(modules[owner]) and leaf == "weight"
@@ -288,7 +359,7 @@ def _name_part(model: Any, name: str) -> str:
 
 
 def _check_complete(model: Any, shapes: Mapping[str, tuple[int, ...]], places: Mapping[str, Place]) -> None:
-    """Let transformers' loader fill the model with tensors without values, and refuse what it complains of."""
+    """Let transformers' loader fill the model with tensors without values; refuse what it complains of."""
     kind = type(model).__name__
     stored = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     how = modeling_utils.LoadStateDictConfig(

@@ -12,7 +12,7 @@ from frism.files import atomic_write, read_json
 if TYPE_CHECKING:
     from frism.checkpoints.checkpoint import Checkpoint
 
-VERSION = 1  # of what is derived: older entries of the cache are made again
+VERSION = 3  # of what is derived: older entries of the cache are made again
 
 
 class DerivationError(Exception):
@@ -36,6 +36,8 @@ class Place:
         parameter: the parameter of the loaded model; None where a conversion stands between.
         kind: in the language model as `frism.triples.scopes.Kind` or a few words; outside, the part's name.
         target: the parameter that a conversion fills from this tensor and perhaps others.
+        slot: where that parameter holds this tensor unchanged: its canonical name, the matrix of a stack (-1
+            where it is none), and the first and last row.
     """
 
     part: str
@@ -43,6 +45,7 @@ class Place:
     parameter: str | None
     kind: str
     target: str | None = None
+    slot: tuple[str, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,10 @@ def derive_layout(checkpoint: "Checkpoint") -> Layout:
 
 
 def _restore(content: dict[str, Any]) -> Layout:
-    places = {stored: Place(**place) for stored, place in content.pop("places").items()}
+    places = {
+        stored: Place(**place | {"slot": tuple(slot) if (slot := place["slot"]) else None})
+        for stored, place in content.pop("places").items()
+    }
     return Layout(**content, places=places)
 
 

@@ -4,7 +4,9 @@ Architectures of the table are read by their prefixes, which takes no time; othe
 does not foresee, by the layout that transformers gives (`frism.triples.derivation`).
 """
 
-from dataclasses import replace
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,8 @@ from frism.triples.scopes import classify, holds, in_scope, split_name
 if TYPE_CHECKING:
     from torch import Tensor
 
+Slots = dict[str, dict[str, "Region"]]  # stack's canonical name -> canonical name of a part -> where it is
+
 
 def open_tower(checkpoint: Checkpoint, role: str) -> "Tower":
     """Return a checkpoint's tower. `role` is for messages only.
@@ -38,6 +42,30 @@ def open_tower(checkpoint: Checkpoint, role: str) -> "Tower":
     if known and prefix is not None:
         return ListedTower(checkpoint, role, known, prefix)
     return DerivedTower(checkpoint, role, _derive(checkpoint, role, known))
+
+
+def unify_stacks(towers: Iterable["Tower"]) -> None:
+    """Give matrices the same names where one checkpoint stores them apart and another as a stack."""
+    derived = [tower for tower in towers if isinstance(tower, DerivedTower)]
+    slots: Slots = {}
+    for tower in derived:
+        slots = {**tower.slots, **slots}
+    for tower in derived if slots else []:
+        tower.split_stacks(slots)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Name rows [first, last) of a stored matrix, or of one matrix of a stack (-1: it is no stack)."""
+
+    matrix: int
+    first: int
+    last: int
+
+    def cut(self, whole: "Tensor") -> "Tensor":
+        """Return the region, sharing the memory of the whole."""
+        matrix = whole if self.matrix < 0 else whole[self.matrix]
+        return matrix[self.first : self.last]
 
 
 class Tower:
@@ -92,25 +120,34 @@ class Tower:
         """Say why a tensor that no scope holds is left to V; None where it is not known."""
         raise NotImplementedError
 
-    def index(self, name: str) -> int | None:
-        """Return which matrix of a stored stack a name stands for; None for a whole tensor."""
+    def region(self, name: str) -> Region | None:
+        """Return the part of a stored stack that a name stands for; None for a whole tensor."""
+        return None
+
+    def explain_absence(self, name: str) -> str | None:
+        """Say why other checkpoints lack this tensor, where its form in the files is the reason."""
         return None
 
     def header(self, name: str) -> Header:
         """Return file, dtype, shape and byte range of a tensor. Raises UserError when it is not stored."""
-        header, index = self.checkpoint.header(self.stored(name)), self.index(name)
-        if index is None:
+        header, region = self.checkpoint.header(self.stored(name)), self.region(name)
+        if region is None:
             return header
-        size = header.bytes // header.shape[0]
-        start = header.start + index * size
-        return replace(header, shape=header.shape[1:], start=start, end=start + size)
+        *stack, rows, columns = header.shape
+        width = header.bytes // math.prod((*stack, rows))
+        start = header.start + (max(region.matrix, 0) * rows + region.first) * width
+        shape = (region.last - region.first, columns)
+        return replace(header, shape=shape, start=start, end=start + shape[0] * width)
 
     def read(self, name: str, rows: slice = slice(None)) -> "Tensor":
         """Return one tensor as stored (CPU), or some of its rows; errors as `Checkpoint.read`."""
-        index = self.index(name)
-        if index is None:
+        region = self.region(name)
+        if region is None:
             return self.checkpoint.read(self.stored(name), rows)
-        return self.checkpoint.read(self.stored(name), slice(index, index + 1))[0][rows]
+        if region.matrix < 0:
+            return self.checkpoint.read(self.stored(name), slice(region.first, region.last))[rows]
+        stack = self.checkpoint.read(self.stored(name), slice(region.matrix, region.matrix + 1))
+        return stack[0, region.first : region.last][rows]
 
 
 class ListedTower(Tower):
@@ -207,26 +244,48 @@ class ListedTower(Tower):
 class DerivedTower(Tower):
     """A tower whose layout transformers' own class and conversions give.
 
-    A stored stack of matrices (experts) counts as one matrix each: "layers.0.mlp.experts.down_proj.3".
+    A stored stack of matrices (experts) counts as one matrix each: "layers.0.mlp.experts.down_proj.3", or by
+    the names that other checkpoints store apart (`split_stacks`).
     """
 
     def __init__(self, checkpoint: Checkpoint, role: str, layout: Layout) -> None:
         super().__init__(checkpoint, role)
         self.layout = layout
         self.is_vlm, self.module = layout.is_vlm, layout.module
-        self._stacks: dict[str, tuple[str, int]] = {}  # canonical name of a matrix -> stack's name, place
-        self.names = {}
+        self._regions: dict[str, tuple[str, Region]] = {}  # canonical name -> the stack's, which part of it
         self._places = {place.name: place for place in layout.places.values() if place.name is not None}
-        for stored, place in layout.places.items():
-            shape = checkpoint.tensors[stored].shape
+        self.names = self._list_names({})
+
+    def split_stacks(self, slots: Slots) -> None:
+        """Name the matrices of stored stacks as other checkpoints do, which store each apart."""
+        self.names = self._list_names(slots)
+
+    @property
+    def slots(self) -> Slots:
+        """The stacks that the loaded model has and this checkpoint stores apart, by their canonical names."""
+        slots: Slots = {}
+        for name, place in self._places.items():
+            if place.slot is not None:
+                slots.setdefault(place.slot[0], {})[name] = Region(*place.slot[1:])
+        return slots
+
+    def _list_names(self, slots: Slots) -> dict[str, str]:
+        self._regions = {}
+        names = {}
+        for stored, place in self.layout.places.items():
             if place.name is None:
                 continue
-            if place.kind == "matrix" and len(shape) == 3:
-                for index in range(shape[0]):
-                    self._stacks[f"{place.name}.{index}"] = (place.name, index)
-                    self.names[f"{place.name}.{index}"] = stored
-            else:
-                self.names[place.name] = stored
+            shape = self.checkpoint.tensors[stored].shape
+            found = slots.get(place.name, {}) if place.parameter else {}
+            if not _covers(found.values(), shape):
+                if place.kind != "matrix" or len(shape) != 3:
+                    names[place.name] = stored
+                    continue
+                found = {f"{place.name}.{n}": Region(n, 0, shape[1]) for n in range(shape[0])}
+            for name, region in sorted(found.items(), key=lambda pair: (pair[1].matrix, pair[1].first)):
+                self._regions[name] = (place.name, region)
+                names[name] = stored
+        return names
 
     @cached_property
     def facts(self) -> Facts:
@@ -253,12 +312,12 @@ class DerivedTower(Tower):
         """Return the name in files. A head that is not stored is the embedding (tied)."""
         if name == HEAD and HEAD not in self.names:
             return self.names.get(EMBEDDING, EMBEDDING)
-        return self.names.get(name, f"{self.module}.{name}")
+        return self.names.get(name, self._in_module(name))
 
     def parameter(self, name: str) -> str | None:
         """Return the name of the parameter in the loaded model; None where a conversion makes it."""
         place = self._place(name)
-        return place.parameter if place else f"{self.module}.{name}"
+        return place.parameter if place else self._in_module(name)
 
     def target(self, name: str) -> str | None:
         """Return the parameter that a conversion fills from this tensor and others; None if there is none."""
@@ -274,12 +333,39 @@ class DerivedTower(Tower):
         """Whether a scope holds this canonical name."""
         return holds(scope, self.kind(name)) and len(self.header(name).shape) <= 2
 
-    def index(self, name: str) -> int | None:
-        """Return which matrix of a stored stack a name stands for; None for a whole tensor."""
-        return self._stacks[name][1] if name in self._stacks else None
+    def region(self, name: str) -> Region | None:
+        """Return the part of a stored stack that a name stands for; None for a whole tensor."""
+        return self._regions[name][1] if name in self._regions else None
+
+    def explain_absence(self, name: str) -> str | None:
+        """Say why other checkpoints lack this tensor, where its form in the files is the reason."""
+        place = self._place(name)
+        if place is None or place.parameter is not None or name not in self._regions:
+            return None
+        return (
+            f"{self.checkpoint.folder} ({self.role}) stores {self.stored(name)} in another form than its class "
+            "has it, so that its matrices cannot be matched one by one: load it with transformers and save it "
+            "with save_pretrained(save_original_format=False)."
+        )
+
+    def _in_module(self, name: str) -> str:
+        return f"{self.module}.{name}".removeprefix(".")
 
     def _place(self, name: str) -> Place | None:
-        return self._places.get(self._stacks[name][0] if name in self._stacks else name)
+        return self._places.get(self._regions[name][0] if name in self._regions else name)
+
+
+def _covers(regions: Iterable[Region], shape: tuple[int, ...]) -> bool:
+    """Whether regions are all of a matrix, or stack of matrices, of this shape, each row once."""
+    if len(shape) not in (2, 3):
+        return False
+    ends = {(n, 0) for n in (range(shape[0]) if len(shape) == 3 else [-1])}
+    for region in sorted(regions, key=lambda region: (region.matrix, region.first)):
+        if (region.matrix, region.first) not in ends:
+            return False
+        ends.remove((region.matrix, region.first))
+        ends.add((region.matrix, region.last))
+    return {last for _, last in ends} == {shape[-2]}
 
 
 def _find_prefix(checkpoint: Checkpoint, architecture: Architecture) -> str | None:
@@ -307,5 +393,5 @@ def _derive(checkpoint: Checkpoint, role: str, known: Architecture | None) -> La
             ) from error
         raise UserError(
             f"{checkpoint.folder} ({role}) has model_type '{checkpoint.model_type}', which is not supported, "
-            f"since {error}: use another checkpoint, or its conversion for transformers."
+            f"since {error}: use another model."
         ) from error

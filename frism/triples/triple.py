@@ -13,7 +13,7 @@ from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
 from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
 from frism.triples.scopes import WIDEST_SCOPE as WIDEST_SCOPE
-from frism.triples.towers import open_tower
+from frism.triples.towers import open_tower, unify_stacks
 from frism.triples.vocabularies import forget_vocabularies
 
 if TYPE_CHECKING:  # a plan reads headers only
@@ -34,6 +34,7 @@ class Triple:
         self.checkpoints = checkpoints
         self.scope = scope
         self.towers = {role: open_tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
+        unify_stacks(self.towers.values())
         self.text_receiver = not self.towers["vlm"].is_vlm
         self._names: dict[str, list[str]] = {}
 
@@ -192,6 +193,8 @@ class Triple:
     def _check_alignment(self, role: str, expected: list[str], present: list[str]) -> None:
         folder, missing = self.checkpoints[role].folder, sorted(set(expected) - set(present))
         if missing:
+            if explanation := self.towers["vlm"].explain_absence(missing[0]):
+                raise UserError(explanation)
             raise UserError(
                 f"{folder} ({role}) lacks the tensor {self.stored(missing[0], role)} ({len(missing)} missing "
                 "in all): use a checkpoint of the VLM's own base family, or download it again."

@@ -4,6 +4,7 @@ Widths, depths and counts are lowered by the names of their keys, wherever they 
 needs beside that stands in `_SPECIAL`. No weights and no names of tensors are made up here.
 """
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ _VALUES: dict[str, Any] = {
         ("intermediate_size", "ffn_dim", "d_ff", "encoder_ffn_dim", "decoder_ffn_dim", "mlp_dim",
          "ffn_hidden_size", "projector_intermediate_size", "adapter_hidden_size", "mlp_hidden_size"), _MLP),
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "expert_intermediate_size",
-                     "intermediate_size_mlp"), 16),
+                     "intermediate_size_mlp"), 24),
     **dict.fromkeys(
         ("num_hidden_layers", "num_layers", "depth", "encoder_layers", "decoder_layers", "n_layers", "n_layer"),
         _LAYERS),
@@ -44,9 +45,10 @@ _VALUES: dict[str, Any] = {
                      "moe_num_shared_experts", "num_shared_experts"), 1),
     "vocab_size": VOCABULARY, "max_position_embeddings": 64, "image_size": 28, "patch_size": 14,
     **dict.fromkeys(("base_channels", "latent_channels", "alignment_intermediate_size", "projector_input_dim",
-                     "projector_output_dim", "downsample_hidden_size", "num_embeddings", "codebook_size"), 32),
+                     "projector_output_dim", "downsample_hidden_size", "num_embeddings", "codebook_size", "adapter_in_dim",
+                     "adapter_input_size", "adapter_output_size", "adapter_out_dim"), 32),
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
-    "linear_value_head_dim": 8, "mamba_num_heads": 4, "mamba_head_dim": 8, "ssm_state_size": 8,
+    "linear_value_head_dim": 8, "mamba_num_heads": 4, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 2,
     "vocab_size_per_layer_input": VOCABULARY, "hidden_size_per_layer_input": 8,
 }  # fmt: skip
 _MAX_ID = VOCABULARY - 1
@@ -54,21 +56,42 @@ _MAX_ID = VOCABULARY - 1
 _ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 _SECTIONS = {"text_config.rope_parameters.mrope_section": [2, 1, 1]}
 _SPECIAL: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("glm4v", "glm46v", "glmga", "glm_ocr", "glm4v_moe"), _SECTIONS),
+    "glm4v_moe": _SECTIONS | {"text_config.rope_parameters.partial_rotary_factor": 1.0},
+    **dict.fromkeys(("glm4v", "glm46v", "glmga", "glm_ocr", "qwen2_vl", "qwen2_5_vl"), _SECTIONS),
     "chameleon": {"vocabulary_map": {"<image>": 100, "IMGIMGBA": 101, "IMGIMGCA": 102}},
     "cohere_compass": {"text_config.rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}},
-    "deepseek_ocr2": {"text_config.mlp_layer_types": ["dense", "sparse"]},
+    "deepseek_ocr2": {"text_config.mlp_layer_types": ["dense", "sparse"], "text_config.num_experts_per_tok": 2},
+    **dict.fromkeys(("kimi_k25", "mistral_large4"), {"text_config.num_key_value_heads": _HEADS}),
+    "paddleocr_vl": _SECTIONS,
+    "qwen2_5_omni_thinker": _SECTIONS | {"vision_start_token_id": 50},
+    "qwen3_omni_moe_thinker": {"vision_start_token_id": 50},
     "diffusion_gemma": {"text_config.num_experts": 4, "text_config.top_k_experts": 2,
                         "text_config.moe_intermediate_size": 16},
     "dots3_note": {"text_config.num_key_value_heads": _HEADS, "text_config.per_layer_config": {},
+                   "text_config.head_dim": 2 * _HEAD,
                    "text_config.layer_types": ["indexed_attention", "sliding_attention"]},
     "emu3": {"vocabulary_map": {"<|extra_200|>": 100, "<image>": 101, "<|visual token 000000|>": 102}},
-    "ernie4_5_vl_moe": {"text_config.moe_intermediate_size": [16, 16],
+    "ernie4_5_vl_moe": {"text_config.moe_intermediate_size": [24, 24],
                         "text_config.rope_parameters.mrope_section": [1, 1, 2]},
-    "glm5_next": {"text_config.num_key_value_heads": _HEADS},
+    "glm5_next": {"text_config.num_key_value_heads": _HEADS,
+                  "text_config.layer_types": ["linear_attention", "full_attention"]},
     "granite4_vision": {"deepstack_layer_map": [[0, 0], [1, 1]], "spatial_target_layers": [0, 1],
                         "downsample_rate": "1/2", "vision_config.hidden_size": 64},
-    "hunyuan_vl": {"text_config.head_dim": _HEAD},
+    "gemma4": {"vision_config": {"model_type": "gemma4_vision", "hidden_size": 32, "intermediate_size": 48,
+                                 "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
+                                 "head_dim": 8, "patch_size": 14}},
+    "gemma4_unified": {"vision_config": {}},
+    "inkling2": {"quantization_config": None, "text_config.quantization_config": None},
+    **dict.fromkeys(("qwen3_5", "qwen3_5_moe", "minicpm_ocr", "minicpmv4_6", "minicpmv4_7"),
+                     {"text_config.layer_types": ["linear_attention", "full_attention"]}),
+    "qwen4_exp": {"text_config.layer_types": ["linear_attention", "full_attention"],
+                  "text_config.indexer_n_heads": 2, "text_config.indexer_kv_heads": 1,
+                  "text_config.indexer_head_dim": 8, "text_config.indexer_budget": 16,
+                  "text_config.indexer_compress_ratio": 4},
+    "hunyuan_vl": {"text_config.head_dim": _HEAD,
+                   "text_config.rope_parameters": _ROPE | {"xdrope_section": [1, 1, 1, 1]}},
+    "lfm3_vl": {"text_config.layer_types": ["conv", "full_attention"]},
+    "step3p7": {"text_config.sliding_window": 16},
     "molmo2": {"adapter_config.vision_feature_layer": [1, 0]},
 }  # fmt: skip
 
@@ -135,7 +158,8 @@ def _put(content: dict[str, Any], path: list[str], value: Any) -> None:
 
 def text_class(decoder: Any) -> Any:
     """Return the class of a VLM's language model as a text model: with a head where transformers has one."""
-    kind = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(decoder.config), None)
+    mappings = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING, modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    kind = next((one for mapping in mappings if (one := mapping.get(type(decoder.config), None))), None)
     if kind is None or not issubclass(kind, transformers.PreTrainedModel):
         return type(decoder)
     with torch.device("meta"):
@@ -177,4 +201,16 @@ def write_triple(
         for path in (folder / "vlm").glob("*.safetensors"):
             tensors = {name.removeprefix("model."): value for name, value in load_file(path).items()}
             save_file(tensors, path, {"format": "pt"})
+        for path in (folder / "vlm").glob("*.index.json"):
+            index = json.loads(path.read_text())
+            where = {name.removeprefix("model."): file for name, file in index["weight_map"].items()}
+            path.write_text(json.dumps(index | {"weight_map": where}))
     return base, vlm, lrm
+
+
+def text_type(model_type: str) -> str | None:
+    """Return the type of a VLM's language model; None where transformers makes no default config."""
+    try:
+        return str(transformers.CONFIG_MAPPING[model_type]().get_text_config().model_type)
+    except (ValueError, AttributeError, ImportError):
+        return None
