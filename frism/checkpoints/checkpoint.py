@@ -136,7 +136,7 @@ def _refuse_adapter(folder: Path) -> None:
         base = read_json(folder / ADAPTER).get("base_model_name_or_path") or "its base model"
         raise UserError(
             f"{folder} holds a LoRA adapter ({ADAPTER}), not a whole model: merge it into {base} first "
-            "(merge_and_unload of peft) and give that folder."
+            "(merge_and_unload of peft) and give that folder, or give R as BASE+ADAPTER."
         )
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @report_errors()
 def inspect_triple(
-    base: Annotated[Path, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
-    vlm: Annotated[Path, typer.Argument(help="The vision-language model V.")],
-    lrm: Annotated[Path, typer.Argument(help="The reasoning model R.")],
+    base: Annotated[str, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
+    vlm: Annotated[str, typer.Argument(help="The vision-language model V.")],
+    lrm: Annotated[str, typer.Argument(help="The reasoning model R; BASE+ADAPTER for an adapter.")],
     scope: Annotated[str, typer.Option(help="mat, mat+bias, mat+bias+norm; all for text models.")] = "mat",
     norms: Annotated[bool, typer.Option(help="Read the values too, not the headers alone.")] = True,
     text_receiver: Annotated[bool, typer.Option("--text-receiver", help="V may be a text model.")] = False,
@@ -34,12 +34,12 @@ def inspect_triple(
 
     Exit code 1 with the reasons when merging makes no sense, 2 for files that are missing or damaged.
     """
-    from frism.checkpoints.checkpoint import Checkpoint
     from frism.inspection.report import inspect
+    from frism.triples.donors import open_source
     from frism.triples.triple import Triple
 
     sources = {"base": base, "vlm": vlm, "lrm": lrm}
-    triple = Triple({r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}, scope)
+    triple = Triple({r: open_source(s, allow_pickle=allow_pickle) for r, s in sources.items()}, scope)
     triple.tower_names(scope)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading tensors", total=len(triple.tower_names(scope)))

@@ -45,6 +45,9 @@ def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict
     differences = compare_configs(triple.towers)
     warnings = [difference.explained for difference in differences if not difference.harmless]
     notes = [difference.sentence for difference in differences if difference.harmless]
+    notes += [
+        f"{role}: {note}" for role in ROLES for note in getattr(triple.checkpoints[role], "notes", ())
+    ]
     return Verdict([], warnings + _compare_small_tensors(triple), notes + compare_tokenizers(triple.towers))
 
 

@@ -62,7 +62,7 @@ def derive(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Layout:
     model is, or the stored tensors do not fill the class exactly.
     """
     with _quiet():
-        model = _build(folder)
+        model = build_model(folder)
         tower = _find_tower(model)
         places = _place(model, tower, shapes)
     decoder = model.get_submodule(tower.path)
@@ -92,7 +92,7 @@ def _quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def _build(folder: Path) -> Any:
+def build_model(folder: Path) -> Any:
     """Build the class that a config names, without values and without running any code of the folder."""
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -9,6 +9,7 @@ from frism.checkpoints.dtypes import FLOATS
 from frism.checkpoints.headers import Header
 from frism.errors import UserError
 from frism.triples.compatibility import Difference, compare_configs, find_refusals
+from frism.triples.donors import open_source
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
 from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
@@ -55,7 +56,7 @@ class Triple:
         missing, truncated, misshapen, quantised or of another family.
         """
         sources = {"base": base, "vlm": vlm, "lrm": lrm}
-        checkpoints = {r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}
+        checkpoints = {r: open_source(s, allow_pickle=allow_pickle) for r, s in sources.items()}
         triple = cls(checkpoints, scope)
         for reason in find_refusals(triple.towers, text_receiver=text_receiver):
             raise UserError(reason)
