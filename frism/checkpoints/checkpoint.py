@@ -38,6 +38,8 @@ class Checkpoint:
     an adapter, or pickled.
     """
 
+    notes: tuple[str, ...] = ()  # what a reader should know of how it came about
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():

@@ -19,6 +19,7 @@ from frism.commands.merge import (
     TextReceiver,
     Threads,
     Vlm,
+    VlmDonor,
     configure_process,
     parse_write_options,
     run_job,
@@ -39,6 +40,7 @@ def export(
     device: Device = None,
     threads: Threads = None,
     text_receiver: TextReceiver = False,
+    vlm_donor: VlmDonor = False,
     allow_pickle: AllowPickle = False,
     no_sync: NoSync = False,
     spectra: SpectraFolder = None,
@@ -51,7 +53,7 @@ def export(
     from frism.triples.triple import Triple
 
     recipe, fitted = Recipe.load(variant)
-    triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
+    triple = Triple.open(base, vlm, lrm, recipe.scope, text_receiver=text_receiver, vlm_donor=vlm_donor, allow_pickle=allow_pickle)
     options = parse_write_options(dtype, shard_size, device, threads, no_sync)
     if spectra is None:
         spectra = choose_spectra(variant, triple, recipe)

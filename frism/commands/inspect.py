@@ -10,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from frism.commands.console import Json, make_console
+from frism.commands.merge import VlmDonor
 from frism.errors import report_errors
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 def inspect_triple(
     base: Annotated[str, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
     vlm: Annotated[str, typer.Argument(help="The vision-language model V.")],
-    lrm: Annotated[str, typer.Argument(help="The reasoning model R; BASE+ADAPTER for an adapter.")],
+    lrm: Annotated[
+        list[str],
+        typer.Argument(help="The reasoning model R; BASE+ADAPTER for an adapter, several as WEIGHT*FOLDER."),
+    ],
     scope: Annotated[str, typer.Option(help="mat, mat+bias, mat+bias+norm; all for text models.")] = "mat",
     norms: Annotated[bool, typer.Option(help="Read the values too, not the headers alone.")] = True,
     text_receiver: Annotated[bool, typer.Option("--text-receiver", help="V may be a text model.")] = False,
+    vlm_donor: VlmDonor = False,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Convert pickled weights.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -35,16 +40,14 @@ def inspect_triple(
     Exit code 1 with the reasons when merging makes no sense, 2 for files that are missing or damaged.
     """
     from frism.inspection.report import inspect
-    from frism.triples.donors import open_source
     from frism.triples.triple import Triple
 
-    sources = {"base": base, "vlm": vlm, "lrm": lrm}
-    triple = Triple({r: open_source(s, allow_pickle=allow_pickle) for r, s in sources.items()}, scope)
+    triple = Triple.open_unchecked(base, vlm, lrm, scope, allow_pickle=allow_pickle)
     triple.tower_names(scope)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading tensors", total=len(triple.tower_names(scope)))
         report = inspect(
-            triple, scope, text_receiver=text_receiver, norms=norms,
+            triple, scope, text_receiver=text_receiver, vlm_donor=vlm_donor, norms=norms,
             progress=lambda name: progress.advance(task),
         )  # fmt: skip
     if as_json:

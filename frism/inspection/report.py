@@ -61,6 +61,7 @@ def inspect(
     scope: str | None = None,
     *,
     text_receiver: bool = False,
+    vlm_donor: bool = False,
     norms: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
@@ -70,8 +71,8 @@ def inspect(
     Raises UserError for files that are missing or damaged.
     """
     scope = scope or triple.scope
-    verdict = judge(triple, scope, text_receiver=text_receiver)
-    sides = [_summarise(triple, role, norms and not verdict.refusals) for role in ROLES]
+    verdict = judge(triple, scope, text_receiver=text_receiver, vlm_donor=vlm_donor)
+    sides = [_summarise(triple, role, norms and not verdict.refusals) for role in triple.checkpoints]
     if verdict.refusals:
         return Report(scope, 0, {}, sides, {}, None, None, verdict)
     fates = tally(account(triple, scope))

@@ -32,9 +32,11 @@ class Verdict:
         return "refused" if self.refusals else "ok with warnings" if self.warnings else "ok"
 
 
-def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict:
+def judge(
+    triple: Triple, scope: str, *, text_receiver: bool = False, vlm_donor: bool = False
+) -> Verdict:
     """Collect every reason and warning that configs, headers and tokenizers give."""
-    reasons = list(find_refusals(triple.towers, text_receiver=text_receiver))
+    reasons = list(find_refusals(triple.towers, text_receiver=text_receiver, vlm_donor=vlm_donor))
     if not reasons:
         try:
             triple.names(scope)
@@ -45,8 +47,9 @@ def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict
     differences = compare_configs(triple.towers)
     warnings = [difference.explained for difference in differences if not difference.harmless]
     notes = [difference.sentence for difference in differences if difference.harmless]
+    notes += triple.describe_donors()
     notes += [
-        f"{role}: {note}" for role in ROLES for note in getattr(triple.checkpoints[role], "notes", ())
+        f"{role}: {note}" for role, checkpoint in triple.checkpoints.items() for note in checkpoint.notes
     ]
     return Verdict([], warnings + _compare_small_tensors(triple), notes + compare_tokenizers(triple.towers))
 

@@ -103,7 +103,7 @@ class Job:
 
     def compute_key(self, plan: Plan) -> str:
         """Hash all that an incomplete folder must agree on to be completed."""
-        files = [path for role in ROLES for path in self.triple.checkpoints[role].shards()]
+        files = [path for one in self.triple.checkpoints.values() for path in one.shards()]
         content = {
             "version": __version__,
             "method": [self.method, dict(self.params), self.scope, self.seed],
@@ -113,6 +113,7 @@ class Job:
             "layout": [[shard.file, shard.layout.head[8:].decode()] for shard in plan.shards],
             "merged": [entry.stored for entry in plan.entries if entry.fate == "merged"],
             "device": self.device,
+            **({"donors": dict(self.triple.donors)} if self.triple.blended else {}),
         }
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -188,11 +189,10 @@ def _fit(job: Job, spectra: "Spectra | None") -> Job:
 
 def _refuse_inside(job: Job) -> None:
     """Refuse to write into a checkpoint that is merged: loaders of it would find a second model there."""
-    for role in ROLES:
-        folder = job.triple.checkpoints[role].folder.resolve()
-        if job.out.resolve().is_relative_to(folder):
+    for role, checkpoint in job.triple.checkpoints.items():
+        if job.out.resolve().is_relative_to(checkpoint.folder.resolve()):
             raise UserError(
-                f"{job.out} lies inside {job.triple.checkpoints[role].folder} ({role}), which is merged: choose "
+                f"{job.out} lies inside {checkpoint.folder} ({role}), which is merged: choose "
                 "an --out outside of it."
             )
 

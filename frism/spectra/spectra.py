@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from frism.checkpoints.checkpoint import digest_folders
 from frism.errors import UserError
 from frism.spectra.quality import decompose_and_measure
 from frism.spectra.settings import SpectrumSettings
@@ -34,7 +33,7 @@ class Spectra:
     def store(self) -> SpectrumStore:
         """Return the store under this triple's and these settings' key; hashes B and R first."""
         assert self.folder is not None
-        base, lrm = digest_folders([self.triple.checkpoints[role] for role in ("base", "lrm")])
+        base, lrm = self.triple.digest_roles(("base", "lrm")).values()
         return SpectrumStore(Path(self.folder), base, lrm, self.settings)
 
     def load(self, name: str, device: "str | torch.device" = "cpu") -> Spectrum:

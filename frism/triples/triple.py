@@ -1,6 +1,9 @@
 """Align base B, VLM V and reasoning model R tensor by tensor, under canonical names."""
 
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -9,7 +12,7 @@ from frism.checkpoints.dtypes import FLOATS
 from frism.checkpoints.headers import Header
 from frism.errors import UserError
 from frism.triples.compatibility import Difference, compare_configs, find_refusals
-from frism.triples.donors import open_source
+from frism.triples.donors import Source, open_source, parse_donors
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
 from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
@@ -31,10 +34,13 @@ class Triple:
     `frism.triples.scopes`). `text_receiver`: V is a text model itself, so scope "all" is open to methods.
     """
 
-    def __init__(self, checkpoints: dict[str, Checkpoint], scope: str) -> None:
+    def __init__(
+        self, checkpoints: dict[str, Checkpoint], scope: str, donors: Mapping[str, float] | None = None
+    ) -> None:
         self.checkpoints = checkpoints
         self.scope = scope
-        self.towers = {role: open_tower(checkpoints[role], role) for role in ("vlm", "base", "lrm")}
+        self.donors = donors or {"lrm": 1.0}
+        self.towers = {role: open_tower(checkpoints[role], role) for role in _order(checkpoints)}
         unify_stacks(self.towers.values())
         self.text_receiver = not self.towers["vlm"].is_vlm
         self._names: dict[str, list[str]] = {}
@@ -44,32 +50,55 @@ class Triple:
         cls,
         base: str | Path,
         vlm: str | Path,
-        lrm: str | Path,
+        lrm: Source | Sequence[Source],
         scope: str = DEFAULT_SCOPE,
         *,
         text_receiver: bool = False,
+        vlm_donor: bool = False,
         allow_pickle: bool = False,
     ) -> Self:
         """Open three checkpoints (folders or hub ids) and check that they can be merged in `scope`.
 
-        `text_receiver` lets V be a text model. Raises UserError, naming file and tensor, for anything
+        `text_receiver` lets V be a text model, `vlm_donor` lets B and R be vision-language models, whose
+        language towers count. Several donors are one R, B + sum of weight * (donor - B); see
+        `frism.triples.donors.parse_donors`. Raises UserError, naming file and tensor, for anything
         missing, truncated, misshapen, quantised or of another family.
         """
-        sources = {"base": base, "vlm": vlm, "lrm": lrm}
-        checkpoints = {r: open_source(s, allow_pickle=allow_pickle) for r, s in sources.items()}
-        triple = cls(checkpoints, scope)
-        for reason in find_refusals(triple.towers, text_receiver=text_receiver):
+        triple = cls.open_unchecked(base, vlm, lrm, scope, allow_pickle=allow_pickle)
+        for reason in find_refusals(triple.towers, text_receiver=text_receiver, vlm_donor=vlm_donor):
             raise UserError(reason)
         forget_vocabularies()  # tens of megabytes that a merge does not use
         triple.names(scope)
         return triple
 
+    @classmethod
+    def open_unchecked(
+        cls,
+        base: Source,
+        vlm: Source,
+        lrm: Source | Sequence[Source],
+        scope: str = DEFAULT_SCOPE,
+        *,
+        allow_pickle: bool = False,
+    ) -> Self:
+        """Open checkpoints that need not belong together, to be judged (`frism.inspection`)."""
+        donors = parse_donors(lrm)
+        sources = {"base": base, "vlm": vlm}
+        sources |= {_name_donor(number): source for number, (source, _) in enumerate(donors)}
+        checkpoints = {r: open_source(s, allow_pickle=allow_pickle) for r, s in sources.items()}
+        return cls(checkpoints, scope, {_name_donor(n): weight for n, (_, weight) in enumerate(donors)})
+
+    @property
+    def blended(self) -> bool:
+        """Whether R is no checkpoint but B + sum of weight * (donor - B)."""
+        return self.donors != {"lrm": 1.0}
+
     def names(self, scope: str | None = None) -> list[str]:
         """Return the canonical names of a scope, layer by layer, checked in all three checkpoints."""
         scope = scope or self.scope
         if scope not in self._names:
-            per_role = {role: self.tower_names(scope, role) for role in ROLES}
-            for role in ("base", "lrm"):
+            per_role = {role: self.tower_names(scope, role) for role in self.towers}
+            for role in ("base", *self.donors):
                 self._check_alignment(role, per_role["vlm"], per_role[role])
             self._names[scope] = per_role["vlm"]
         return self._names[scope]
@@ -103,6 +132,21 @@ class Triple:
         Raises UserError naming file and tensor when it is missing, not finite (if read whole) or not of V's
         shape.
         """
+        if role == "lrm" and self.blended:
+            return self._blend(name, device, rows)
+        return self._read(role, name, device, rows, stored=stored)
+
+    def _blend(self, name: str, device: "str | torch.device", rows: slice) -> "Tensor":
+        """Return R of several donors, fp32."""
+        base = self._read("base", name, device, rows)
+        total = base.clone()
+        for role, weight in self.donors.items():
+            total += weight * (self._read(role, name, device, rows) - base)
+        return total
+
+    def _read(
+        self, role: str, name: str, device: "str | torch.device", rows: slice, *, stored: bool = False
+    ) -> "Tensor":
         import torch
 
         header = self.header(role, name)
@@ -163,8 +207,22 @@ class Triple:
 
     @property
     def digest(self) -> dict[str, str]:
-        """sha256 of each checkpoint's content (weights, configs, tokenizer), by role."""
-        return dict(zip(ROLES, digest_folders([self.checkpoints[role] for role in ROLES]), strict=True))
+        """sha256 of each checkpoint's content (weights, configs, tokenizer), by role; of donors with weights."""
+        return self.digest_roles(ROLES)
+
+    def describe_donors(self) -> list[str]:
+        """Say of which donors R is made, where it is no checkpoint."""
+        terms = (f"{weight:+g} ({self.checkpoints[r].folder.name} - B)" for r, weight in self.donors.items())
+        return [f"R is B {' '.join(terms)}."] if self.blended else []
+
+    def digest_roles(self, roles: Sequence[str]) -> dict[str, str]:
+        """Return the digests of some roles, computed side by side."""
+        single = [one for role in roles for one in (self.donors if role == "lrm" else (role,))]
+        found = dict(zip(single, digest_folders([self.checkpoints[one] for one in single]), strict=True))
+        if self.blended and "lrm" in roles:
+            content = [[found[role], weight] for role, weight in self.donors.items()]
+            found["lrm"] = sha256(json.dumps(content).encode()).hexdigest()
+        return {role: found[role] for role in roles}
 
     @property
     def base_folder(self) -> Path:
@@ -222,6 +280,16 @@ class Triple:
             f"{one.file}: tensor {self.stored(name, role)} has shape {list(one.shape)}, but "
             f"{list(other.shape)} in {other.file}: use checkpoints of one architecture and size."
         )
+
+
+def _name_donor(number: int) -> str:
+    """Return the role of a donor: "lrm", "lrm 2", ..."""
+    return "lrm" if not number else f"lrm {number + 1}"
+
+
+def _order(roles: Iterable[str]) -> list[str]:
+    """Order roles as towers are opened: V first, since its faults are named first."""
+    return sorted(roles, key=lambda role: role != "vlm")
 
 
 def _sort_key(name: str, scope: str) -> tuple[int, int]:
