@@ -82,6 +82,10 @@ def _print_report(report: "Report") -> None:
     for heading, sentences in groups:
         for sentence in sentences:
             out.print(f"{heading}: {sentence}", highlight=False, markup=False)
+    if report.expectations:
+        out.print("What to expect:")
+        for sentence in report.expectations:
+            out.print(f"- {sentence}", highlight=False, markup=False)
     out.print(f"Verdict: {verdict.status}.", highlight=False)
 
 
@@ -113,7 +117,8 @@ def _tabulate_checkpoints(report: "Report") -> Table:
 
 def _tabulate_norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
     table = Table(title=f"Task vectors by {first}: tau_V = V - B, tau_R = R - B")
-    columns = ("tensors", "|B|", "|tau_V|", "|tau_R|", "|tau_V| / |B|", "|tau_R| / |B|", "cosine")
+    columns = ("tensors", "|B|", "|tau_V|", "|tau_R|", "|tau_V| / |B|", "|tau_R| / |B|", "cosine", "changed",
+               "rank")  # fmt: skip
     table.add_column(first, justify="left" if first == "module" else "right")
     for column in columns:
         table.add_column(column, justify="right")
@@ -123,7 +128,8 @@ def _tabulate_norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
         relative = [f"{tau / row.base:.4f}" if row.base else "-" for tau in (row.tau_vlm, row.tau_lrm)]
         norms = [f"{value:.4g}" for value in (row.base, row.tau_vlm, row.tau_lrm)]
         cosine = f"{row.cosine:+.4f}" if row.tau_vlm and row.tau_lrm else "-"
-        table.add_row(label, str(row.tensors), *norms, *relative, cosine)
+        rank = f"{row.effective_rank:.3f}" if row.effective_rank is not None else "-"
+        table.add_row(label, str(row.tensors), *norms, *relative, cosine, f"{row.changed:.3f}", rank)
     return table
 
 

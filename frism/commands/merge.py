@@ -20,7 +20,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 Vlm = Annotated[str, typer.Option(help="The vision-language model V that receives: a folder, or a hub id.")]
 Lrm = Annotated[
     list[str],
-    typer.Option(help="The reasoning model R: a folder, a hub id or BASE+ADAPTER; repeat for several, 0.5*R."),
+    typer.Option(
+        help="The reasoning model R: a folder, a hub id or BASE+ADAPTER; repeat for several, 0.5*R."
+    ),
 ]
 Base = Annotated[str, typer.Option(help="The base language model B of both: a folder, or a hub id.")]
 Out = Annotated[Path, typer.Option(help="The folder to write; must not exist yet.")]

@@ -59,7 +59,9 @@ def spectrum(
     except ValidationError as error:
         raise UserError(f"--{describe_first_fault(error)}.") from error
     torch_device = check_device(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
-    triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, vlm_donor=vlm_donor, allow_pickle=allow_pickle)
+    triple = Triple.open(
+        base, vlm, lrm, scope, text_receiver=text_receiver, vlm_donor=vlm_donor, allow_pickle=allow_pickle
+    )
     names = [name for name in triple.names() if len(triple.header("lrm", name).shape) == 2]
     if layers is not None:
         chosen_layers = parse_layers(layers, triple.layers)

@@ -47,6 +47,7 @@ class Report:
     vectors: "TaskVectorNorms | None"
     costs: "Costs | None"
     verdict: Verdict
+    expectations: list[str]  # what to expect of a merge, in sentences
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values; layers, modules and tensors on the first level."""
@@ -74,19 +75,21 @@ def inspect(
     verdict = judge(triple, scope, text_receiver=text_receiver, vlm_donor=vlm_donor)
     sides = [_summarise(triple, role, norms and not verdict.refusals) for role in triple.checkpoints]
     if verdict.refusals:
-        return Report(scope, 0, {}, sides, {}, None, None, verdict)
+        return Report(scope, 0, {}, sides, {}, None, None, verdict, [])
     fates = tally(account(triple, scope))
     names = triple.names(scope)
     shapes = Counter("x".join(map(str, triple.header("vlm", name).shape)) for name in names)
-    vectors, costs = None, None
+    vectors, costs, expectations = None, None, []
     if norms:
         from frism.inspection.alignment import measure_task_vectors
         from frism.inspection.estimates import estimate
+        from frism.inspection.expectations import describe_expectations
 
         vectors = measure_task_vectors(triple, scope, progress)
         verdict = add_value_findings(verdict, triple, vectors)
         costs = estimate(triple, scope)
-    return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict)
+        expectations = describe_expectations(triple, vectors)
+    return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict, expectations)
 
 
 def _summarise(triple: Triple, role: str, hashed: bool) -> CheckpointSummary:

@@ -32,9 +32,7 @@ class Verdict:
         return "refused" if self.refusals else "ok with warnings" if self.warnings else "ok"
 
 
-def judge(
-    triple: Triple, scope: str, *, text_receiver: bool = False, vlm_donor: bool = False
-) -> Verdict:
+def judge(triple: Triple, scope: str, *, text_receiver: bool = False, vlm_donor: bool = False) -> Verdict:
     """Collect every reason and warning that configs, headers and tokenizers give."""
     reasons = list(find_refusals(triple.towers, text_receiver=text_receiver, vlm_donor=vlm_donor))
     if not reasons:

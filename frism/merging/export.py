@@ -135,7 +135,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
     Raises UserError, with nothing under the final name, when `out` exists, a source is bad or the disk is
     full.
     """
-    _refuse_inside(job)
+    refuse_inside(job.triple, job.out)
     _refuse_existing(job.out)
     spectra = None
     if job.spectrum is not None:
@@ -187,12 +187,12 @@ def _fit(job: Job, spectra: "Spectra | None") -> Job:
     return replace(job, fitted=method.fit_from_weights(fitting, job.params))
 
 
-def _refuse_inside(job: Job) -> None:
+def refuse_inside(triple: Triple, out: Path) -> None:
     """Refuse to write into a checkpoint that is merged: loaders of it would find a second model there."""
-    for role, checkpoint in job.triple.checkpoints.items():
-        if job.out.resolve().is_relative_to(checkpoint.folder.resolve()):
+    for role, checkpoint in triple.checkpoints.items():
+        if out.resolve().is_relative_to(checkpoint.folder.resolve()):
             raise UserError(
-                f"{job.out} lies inside {checkpoint.folder} ({role}), which is merged: choose "
+                f"{out} lies inside {checkpoint.folder} ({role}), which is merged: choose "
                 "an --out outside of it."
             )
 

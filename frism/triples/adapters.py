@@ -76,7 +76,9 @@ def _check(folder: Path) -> dict[str, Any]:
     config = read_json(folder / ADAPTER)
     kind, start = config.get("peft_type"), config.get("init_lora_weights")
     if kind != "LORA":
-        raise UserError(f"{folder} holds an adapter of type {kind}: give one of LoRA or DoRA (peft_type LORA).")
+        raise UserError(
+            f"{folder} holds an adapter of type {kind}: give one of LoRA or DoRA (peft_type LORA)."
+        )
     if isinstance(start, str) and start.lower().startswith(_CHANGED_BASES):
         raise UserError(
             f"{folder} was made with {start}, which changes the base as well: merge it with merge_and_unload "
@@ -84,9 +86,7 @@ def _check(folder: Path) -> dict[str, Any]:
         )
     if config.get("bias", "none") != "none" or config.get("target_parameters"):
         key = "bias" if config.get("bias", "none") != "none" else "target_parameters"
-        raise UserError(
-            f"{folder} sets {key}: merge it with merge_and_unload of peft and give that folder."
-        )
+        raise UserError(f"{folder} sets {key}: merge it with merge_and_unload of peft and give that folder.")
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} has no {WEIGHTS}: copy or download the adapter again.")
     return config
@@ -149,7 +149,9 @@ def _merge(base: Checkpoint, adapters: Sequence[Path]) -> Iterator[tuple[str, An
         owner = path.removeprefix(_PREFIX)
         if isinstance(module, LoraLayer):
             inner: Any = module.get_base_layer()
-            parameters = {leaf: _find(stored, base, f"{owner}.{leaf}") for leaf, _ in inner.named_parameters()}
+            parameters = {
+                leaf: _find(stored, base, f"{owner}.{leaf}") for leaf, _ in inner.named_parameters()
+            }
             for leaf, name in parameters.items():
                 setattr(inner, leaf, nn.Parameter(base.read(name), requires_grad=False))
             module.merge(adapter_names=[name for name in names if name in module.scaling])
@@ -185,5 +187,3 @@ def _find(stored: dict[str | None, str], base: Checkpoint, path: str) -> str:
             "merge_and_unload of peft and give that folder."
         )
     return stored[path]
-
-

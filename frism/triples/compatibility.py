@@ -127,9 +127,7 @@ def read_head_dim(tower: Tower) -> int | None:
     return None
 
 
-def _find_wrong_roles(
-    towers: Mapping[str, Tower], text_receiver: bool, vlm_donor: bool
-) -> Iterator[str]:
+def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool, vlm_donor: bool) -> Iterator[str]:
     vlm = towers["vlm"]
     if not vlm.is_vlm and not text_receiver:
         yield (
