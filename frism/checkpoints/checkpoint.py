@@ -146,8 +146,8 @@ def _headers(folder: Path) -> dict[str, Header]:
     if (folder / WEIGHTS).is_file():
         if (folder / INDEX).is_file() and set(read_weight_map(folder / INDEX).values()) != {WEIGHTS}:
             raise UserError(
-                f"{folder} holds {WEIGHTS} beside an index of other files, and either may be meant: move one of "
-                "the two out of the folder."
+                f"{folder} holds {WEIGHTS} beside an index of other files, and either may be meant: move "
+                "one of the two out of the folder."
             )
         return read_headers(folder / WEIGHTS)
     if not (folder / INDEX).is_file():
@@ -185,9 +185,9 @@ def _sharded_headers(folder: Path) -> dict[str, Header]:
     for name, shard in unlisted:
         if name in headers:
             raise UserError(
-                f"{folder / shard} and {headers[name].file.name} both hold the tensor {name}, and the index means "
-                "the latter: load the checkpoint with from_pretrained and save it with save_pretrained, which "
-                "stores each tensor once."
+                f"{folder / shard} and {headers[name].file.name} both hold the tensor {name}, and the index "
+                "means the latter: load the checkpoint with from_pretrained and save it with "
+                "save_pretrained, which stores each tensor once."
             )
         raise UserError(
             f"{folder / shard} holds the tensor {name}, which the index does not put there: download both "

@@ -1,7 +1,6 @@
 """Run `frism inspect`: report whether three checkpoints can be merged, and how their task vectors lie."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer

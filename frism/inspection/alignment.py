@@ -21,8 +21,8 @@ class Norms:
 
     Attributes:
         changed: the share of entries in which R differs from B.
-        effective_rank: (sum s^2)^2 / sum s^4 of tau_R's singular values s, relative to the shorter side, averaged
-            over matrices; None where there are none or tau_R vanishes.
+        effective_rank: (sum s^2)^2 / sum s^4 of tau_R's singular values s, relative to the shorter side,
+            averaged over matrices; None where there are none or tau_R vanishes.
     """
 
     tensors: int

@@ -36,9 +36,9 @@ def _describe_sizes(total: "Norms") -> list[str]:
     sentence = f"R moved {ratio:.2g} times as far from B as V did (|tau_V| / |tau_R| = {1 / ratio:.2g})."
     if ratio > _FAR:
         sentence += (
-            " At full strength R's change outweighs what made V see: expect perception to fall early, and look"
-            " at strengths well below 1 first (closed forms by norms, as FRANK's arXiv 2505.16151, would nearly"
-            " replace V)."
+            " At full strength R's change outweighs what made V see: expect perception to fall early, and"
+            " look at strengths well below 1 first (closed forms by norms, as FRANK's, arXiv 2505.16151,"
+            " would nearly replace V)."
         )
     elif ratio < _NEAR:
         sentence += " R's change is small beside V's: strengths near 1 and above are worth a look."
@@ -50,8 +50,8 @@ def _describe_changed(total: "Norms") -> list[str]:
     if total.changed < _SPARSE:
         share += (
             " So sparse a change is typical of reinforcement learning in bfloat16; merges of such donors are"
-            " reported to collapse where methods trim or rescale (Sparsity Curse, arXiv 2606.18521): prefer plain"
-            " injection or gates to TIES and DARE, and check chain length."
+            " reported to collapse where methods trim or rescale (Sparsity Curse, arXiv 2606.18521): prefer"
+            " plain injection or gates to TIES and DARE, and check chain length."
         )
     return [share]
 
@@ -86,9 +86,9 @@ def _describe_rotary(triple: Triple) -> list[str]:
     if not any(difference.rotary for difference in triple.differences()):
         return ["RoPE is alike in all three."]
     return [
-        "RoPE differs (see the warning): merging R1's distillation into Qwen2.5-VL, a pair of this kind, lowered"
-        " MathVerse by 8.2 points (DRIFT, arXiv 2510.15050); a variant without q_proj and k_proj shows how much"
-        " of it is that."
+        "RoPE differs (see the warning): merging R1's distillation into Qwen2.5-VL, a pair of this kind,"
+        " lowered MathVerse by 8.2 points (DRIFT, arXiv 2510.15050); a variant without q_proj and k_proj"
+        " shows how much of it is that."
     ]
 
 
@@ -106,11 +106,8 @@ def compare_chat(triple: Triple) -> list[str]:
     for key in _SPECIAL:
         one, other = special[0].get(key), special[1].get(key)
         if one and other and one != other:
-            sentences.append(
-                f"R's {key} is {quote_token(other)}, V's {quote_token(one)}: R learned to stop or pad with another."
-                if key != "bos_token"
-                else f"R's {key} is {quote_token(other)}, V's {quote_token(one)}."
-            )
+            why = "" if key == "bos_token" else ": R learned to stop or pad with another"
+            sentences.append(f"R's {key} is {quote_token(other)}, V's {quote_token(one)}{why}.")
     known, own = read_vocabulary(vlm), read_vocabulary(lrm)
     if known is not None and own is not None:
         lacking = sorted(set(own.added.values()) - set(known.tokens.values()))

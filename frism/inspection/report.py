@@ -9,7 +9,7 @@ from frism.errors import UserError
 from frism.inspection.verdict import Verdict, add_value_findings, judge
 from frism.triples.accounting import Fate, account, tally
 from frism.triples.facts import Facts
-from frism.triples.triple import ROLES, Triple
+from frism.triples.triple import Triple
 from frism.triples.vocabularies import read_vocabulary
 
 if TYPE_CHECKING:

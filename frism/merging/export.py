@@ -36,7 +36,7 @@ from frism.method.parameters import Value
 from frism.method.recipe import RECIPE, RECORDS, Recipe, digest_coefficients
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
-from frism.triples.triple import ROLES, Triple
+from frism.triples.triple import Triple
 
 if TYPE_CHECKING:
     from frism.spectra.spectra import Spectra

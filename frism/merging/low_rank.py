@@ -1,7 +1,7 @@
 """Write a merge as a LoRA adapter on V, where what it adds to each matrix has a low rank.
 
-The adapter is in peft's format, fp32, every matrix padded to one rank with zeros, so that peft and vLLM load it
-without patterns of ranks. Its scale is 1: V + B A is the merge.
+The adapter is in peft's format, fp32, every matrix padded to one rank with zeros, so that peft and vLLM load
+it without patterns of ranks. Its scale is 1: V + B A is the merge.
 """
 
 import json
@@ -30,7 +30,7 @@ NEGLIGIBLE = 1e-5
 
 @dataclass(frozen=True)
 class Adapter:
-    """Say what was written: rank and number of matrices, and the largest share of a change that was cut off."""
+    """Say what was written: rank, number of matrices, the largest share of a change that was cut off."""
 
     rank: int
     matrices: int
@@ -84,8 +84,8 @@ def _check_scope(triple: Triple, recipe: Recipe) -> None:
         whole = triple.towers["vlm"].region(name) is None and triple.towers["vlm"].parameter(name)
         if triple.kind(name) != "matrix" or not whole:
             raise UserError(
-                f"variant {recipe.name} changes {name}, which an adapter cannot hold: export it as a checkpoint, "
-                "or merge in scope mat."
+                f"variant {recipe.name} changes {name}, which an adapter cannot hold: export it as a "
+                "checkpoint, or merge in scope mat."
             )
 
 

@@ -1,8 +1,8 @@
 """Apply LoRA and DoRA adapters to a base checkpoint, with peft's own arithmetic, one layer at a time.
 
-What the adapters change is computed once, into the cache folder; every other tensor is read where the base has
-it. The model is built without values: peft resolves targets, ranks and scales on it, and merges each layer when
-its weights are put in.
+What the adapters change is computed once, into the cache folder; every other tensor is read where the base
+has it. The model is built without values: peft resolves targets, ranks and scales on it, and merges each
+layer when its weights are put in.
 """
 
 import json
@@ -168,7 +168,7 @@ def _merge(base: Checkpoint, adapters: Sequence[Path]) -> Iterator[tuple[str, An
 
 
 def _hollow(model: Any, base: Checkpoint, stored: dict[str | None, str]) -> None:
-    """Give every parameter the base's dtype and a value that takes no memory, so that peft sees a real model."""
+    """Give every parameter the base's dtype and a value that takes no memory: peft sees a real model."""
     import torch
     from torch import nn
 

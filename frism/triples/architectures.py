@@ -1,8 +1,8 @@
 """List architectures that are read without transformers: where each keeps its language model.
 
-All others are derived from transformers' classes (`frism.triples.derivation`), which gives the same for these;
-the table saves plain merges an import of seconds, and says what cannot be derived: Mllama's layers between those
-of a text model, and which types are copies of which text model.
+All others are derived from transformers' classes (`frism.triples.derivation`), which gives the same for
+these; the table saves plain merges an import of seconds, and says what cannot be derived: Mllama's layers
+between those of a text model, and which types are copies of which text model.
 
 Two names for one tensor: the hub's files and what transformers 5 writes carry the names of older releases
 ("language_model.model.layers.0..."); `save_pretrained(save_original_format=False)` writes the names of the

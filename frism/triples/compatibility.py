@@ -139,8 +139,8 @@ def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool, vlm_dono
             letter = "B" if role == "base" else "R"
             yield (
                 f"{tower.checkpoint.folder} ({role}) is a vision-language model "
-                f"({tower.checkpoint.model_type}): {letter} must be a text model, so check the order, or allow "
-                "its language tower to count (--vlm-donor)."
+                f"({tower.checkpoint.model_type}): {letter} must be a text model, so check the order, or "
+                "allow its language tower to count (--vlm-donor)."
             )
 
 

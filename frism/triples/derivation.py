@@ -258,7 +258,7 @@ def _find_slots(
     """Return (matrix, first row, last row) of stored tensors in the parameter that a conversion fills.
 
     Known where it stacks matrices, joins rows, or both; the matrix is -1 where the parameter is no stack.
-    `sources`: by stored name its conversion, the pattern it has there and the parameter, in the loader's order.
+    `sources`: by stored name its conversion, its pattern there and the parameter, in the loader's order.
     """
     stack, joined = (core_model_loading.MergeModulelist, 0), (core_model_loading.Concatenate, 0)
     stacked_joined = (core_model_loading.Concatenate, 1)

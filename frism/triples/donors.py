@@ -1,4 +1,4 @@
-"""Open what may be a donor: a checkpoint, a base with adapters ("base+adapter"), or several of them, weighted."""
+"""Open what may be a donor: a checkpoint, a base with adapters ("base+adapter"), or several, weighted."""
 
 import math
 import re
@@ -29,7 +29,7 @@ def open_source(source: str | Path, *, allow_pickle: bool = False) -> Checkpoint
 
 
 def parse_donors(source: Source | Sequence[Source]) -> list[tuple[Source, float]]:
-    """Return donors with their weights: one counts whole, several share evenly unless they say ("0.3*folder").
+    """Return donors with their weights: one counts whole, several share evenly or say how ("0.3*folder").
 
     Raises UserError for a weight that is no number, zero, or given for some of them only.
     """

@@ -343,9 +343,9 @@ class DerivedTower(Tower):
         if place is None or place.parameter is not None or name not in self._regions:
             return None
         return (
-            f"{self.checkpoint.folder} ({self.role}) stores {self.stored(name)} in another form than its class "
-            "has it, so that its matrices cannot be matched one by one: load it with transformers and save it "
-            "with save_pretrained(save_original_format=False)."
+            f"{self.checkpoint.folder} ({self.role}) stores {self.stored(name)} in another form than its "
+            "class has it, so that its matrices cannot be matched one by one: load it with transformers and "
+            "save it with save_pretrained(save_original_format=False)."
         )
 
     def _in_module(self, name: str) -> str:

@@ -207,7 +207,7 @@ class Triple:
 
     @property
     def digest(self) -> dict[str, str]:
-        """sha256 of each checkpoint's content (weights, configs, tokenizer), by role; of donors with weights."""
+        """sha256 of each checkpoint's content (weights, configs, tokenizer), by role."""
         return self.digest_roles(ROLES)
 
     def describe_donors(self) -> list[str]:

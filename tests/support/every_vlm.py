@@ -1,7 +1,7 @@
 """Tiny configs of every class that transformers maps to image-text-to-text, made by shrinking its defaults.
 
-Widths, depths and counts are lowered by the names of their keys, wherever they stand in a config; what a class
-needs beside that stands in `_SPECIAL`. No weights and no names of tensors are made up here.
+Widths, depths and counts are lowered by the names of their keys, wherever they stand in a config; what a
+class needs beside that stands in `_SPECIAL`. No weights and no names of tensors are made up here.
 """
 
 import json
@@ -22,7 +22,8 @@ _VALUES: dict[str, Any] = {
         ("hidden_size", "d_model", "embed_dim", "out_hidden_size", "output_hidden_size", "text_hidden_size",
          "vision_hidden_size", "projection_dim", "projection_hidden_size", "projector_hidden_size",
          "output_dim", "vision_output_dim", "hidden_dim", "n_embd", "encoder_hidden_size", "output_proj_dims",
-         "vision_output_size", "projector_output_size", "text_embed_dim", "merger_hidden_size", "lm_hidden_size"),
+         "vision_output_size", "projector_output_size", "text_embed_dim", "merger_hidden_size",
+         "lm_hidden_size"),
         _WIDTH),
     **dict.fromkeys(
         ("intermediate_size", "ffn_dim", "d_ff", "encoder_ffn_dim", "decoder_ffn_dim", "mlp_dim",
@@ -30,7 +31,8 @@ _VALUES: dict[str, Any] = {
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "expert_intermediate_size",
                      "intermediate_size_mlp"), 24),
     **dict.fromkeys(
-        ("num_hidden_layers", "num_layers", "depth", "encoder_layers", "decoder_layers", "n_layers", "n_layer"),
+        ("num_hidden_layers", "num_layers", "depth", "encoder_layers", "decoder_layers", "n_layers",
+         "n_layer"),
         _LAYERS),
     **dict.fromkeys(
         ("num_attention_heads", "num_heads", "attention_heads", "encoder_attention_heads",
@@ -45,7 +47,8 @@ _VALUES: dict[str, Any] = {
                      "moe_num_shared_experts", "num_shared_experts"), 1),
     "vocab_size": VOCABULARY, "max_position_embeddings": 64, "image_size": 28, "patch_size": 14,
     **dict.fromkeys(("base_channels", "latent_channels", "alignment_intermediate_size", "projector_input_dim",
-                     "projector_output_dim", "downsample_hidden_size", "num_embeddings", "codebook_size", "adapter_in_dim",
+                     "projector_output_dim", "downsample_hidden_size", "num_embeddings", "codebook_size",
+                     "adapter_in_dim",
                      "adapter_input_size", "adapter_output_size", "adapter_out_dim"), 32),
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
     "linear_value_head_dim": 8, "mamba_num_heads": 4, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 2,
@@ -60,8 +63,9 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("glm4v", "glm46v", "glmga", "glm_ocr", "qwen2_vl", "qwen2_5_vl"), _SECTIONS),
     "chameleon": {"vocabulary_map": {"<image>": 100, "IMGIMGBA": 101, "IMGIMGCA": 102}},
     "cohere_compass": {"text_config.rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}},
-    "deepseek_ocr2": {"text_config.mlp_layer_types": ["dense", "sparse"], "text_config.num_experts_per_tok": 2},
-    **dict.fromkeys(("kimi_k25", "mistral_large4"), {"text_config.num_key_value_heads": _HEADS}),
+    "deepseek_ocr2": {"text_config.mlp_layer_types": ["dense", "sparse"],
+                      "text_config.num_experts_per_tok": 2},
+    **{kind: {"text_config.num_key_value_heads": _HEADS} for kind in ("kimi_k25", "mistral_large4")},
     "paddleocr_vl": _SECTIONS,
     "qwen2_5_omni_thinker": _SECTIONS | {"vision_start_token_id": 50},
     "qwen3_omni_moe_thinker": {"vision_start_token_id": 50},
@@ -82,8 +86,8 @@ _SPECIAL: dict[str, dict[str, Any]] = {
                                  "head_dim": 8, "patch_size": 14}},
     "gemma4_unified": {"vision_config": {}},
     "inkling2": {"quantization_config": None, "text_config.quantization_config": None},
-    **dict.fromkeys(("qwen3_5", "qwen3_5_moe", "minicpm_ocr", "minicpmv4_6", "minicpmv4_7"),
-                     {"text_config.layer_types": ["linear_attention", "full_attention"]}),
+    **{kind: {"text_config.layer_types": ["linear_attention", "full_attention"]}
+       for kind in ("qwen3_5", "qwen3_5_moe", "minicpm_ocr", "minicpmv4_6", "minicpmv4_7")},
     "qwen4_exp": {"text_config.layer_types": ["linear_attention", "full_attention"],
                   "text_config.indexer_n_heads": 2, "text_config.indexer_kv_heads": 1,
                   "text_config.indexer_head_dim": 8, "text_config.indexer_budget": 16,

@@ -1,4 +1,4 @@
-"""Take every image-text-to-text class of transformers through a merge and write what passed, and what did not, why.
+"""Take every image-text-to-text class of transformers through a merge; write what passed, and why or why not.
 
     python -m tests.support.every_vlm_table docs/every_class.md
 
@@ -33,11 +33,12 @@ WAYS: dict[str, dict[str, object]] = {
 HEADER = "| `model_type` of V | language model | merged | names | else |\n|---|---|---|---|---|\n"
 _PAGE = """# Every class that reads pictures and text
 
-What transformers {version} maps to image-text-to-text, each taken through `inspect`, `merge`, reload and one generated
-token with tiny random weights of the true class; B and R are of the text class that V contains. "table" is an
-architecture that `frism/triples/architectures.py` lists, "derived" one that needs no line there. Names: as hub files
-have them, as the modules in memory, or the latter without the leading `model.`; transformers itself cannot load the
-ones that are not named. Everything outside the scope keeps its bytes.
+What transformers {version} maps to image-text-to-text, each taken through `inspect`, `merge`, reload and
+one generated token with tiny random weights of the true class; B and R are of the text class that V contains.
+"table" is an architecture that `frism/triples/architectures.py` lists, "derived" one that needs no line there.
+Names: as hub files have them ("hub"), as the modules in memory ("memory"), or the latter without the leading
+`model.` ("bare"); where one is missing without a reason, transformers itself does not load it. Everything
+outside the scope keeps its bytes.
 
 {merged} of {all} classes are merged, {derived} of them without a line of table. This page is written by
 `python -m tests.support.every_vlm_table docs/every_class.md`.
@@ -56,8 +57,8 @@ class CannotLoadError(Exception):
 def merge_and_reload(model_type: str, folder: Path, way: str) -> Triple:
     """Take a tiny triple of a class through everything, and return it.
 
-    Raises UserError where the triple is refused; a failure of ours is an AssertionError. Raises CannotBuildError
-    and CannotLoadError for transformers' own.
+    Raises UserError where the triple is refused; a failure of ours is an AssertionError. Raises
+    CannotBuildError and CannotLoadError for transformers' own.
     """
     towers = None
     try:
@@ -118,7 +119,11 @@ def generate_token(model: torch.nn.Module) -> None:
 def check_bytes(triple: Triple, folder: Path) -> None:
     """Every tensor that is not merged has V's bytes, every one that is has others."""
     before, after = (
-        {name: value for path in (folder / which).glob("*.safetensors") for name, value in load_file(path).items()}
+        {
+            name: value
+            for path in (folder / which).glob("*.safetensors")
+            for name, value in load_file(path).items()
+        }
         for which in ("vlm", "merged")
     )  # fmt: skip
     fates = {entry.stored: entry.fate for entry in account(triple)}
@@ -161,7 +166,7 @@ def find_outcome(model_type: str) -> str:
                 triple = merge_and_reload(model_type, Path(folder), way)
             except (CannotBuildError, CannotLoadError, UserError) as error:
                 if isinstance(error, (UserError, CannotBuildError)):
-                    reason = reason or _explain(error)
+                    reason = reason or _explain(error, folder)
                 continue
         tower = triple.towers["vlm"]
         names.append(way)
@@ -170,9 +175,9 @@ def find_outcome(model_type: str) -> str:
     return f"| `{model_type}` | {text} | {kind} | {', '.join(names)} | {reason} |"
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, folder: str) -> str:
     """Return the reason of a refusal, without folders and remedies."""
-    text = str(error)
+    text = str(error).replace(f"{folder}/vlm (vlm) stores", "V stores")
     for before, word in (
         ("which is not supported, since ", ""),
         ("(vlm) is ", ""),

@@ -50,7 +50,7 @@ def test_a_far_and_a_near_donor(folders: dict[str, Path]) -> None:
 
 
 def test_a_sparse_donor_of_low_rank(folders: dict[str, Path]) -> None:
-    def keep_one_row(tau):  # noqa: ANN001, ANN202
+    def keep_one_row(tau):
         kept = tau.clone()
         kept[1:] = 0
         return kept

@@ -1,4 +1,4 @@
-"""A merge of low rank as an adapter: loaded by peft onto V, it is and answers what the merged checkpoint does."""
+"""A merge of low rank as an adapter: loaded by peft onto V, it answers what the merged checkpoint does."""
 
 import json
 import subprocess

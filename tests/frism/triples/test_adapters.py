@@ -15,7 +15,7 @@ from frism.inspection.verdict import judge
 from frism.merging.export import Job, export
 from frism.method.discovery import find
 from frism.triples.donors import open_source
-from frism.triples.triple import ROLES, Triple
+from frism.triples.triple import Triple
 from tests.support import architectures
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ def make_adapter(folder: Path, base: Path, seed: int = 0, **config: Any) -> None
     torch.manual_seed(seed)
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype="auto"), LoraConfig(**config))
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.05 * torch.randn_like(parameter))
     model.save_pretrained(folder)
@@ -124,4 +124,3 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not fit"):
         open_source(f"{tmp_path / 'one' / 'base'}+{tmp_path / 'adapter'}")
     assert not list((tmp_path / "cache" / "adapted").iterdir())
-    assert ROLES

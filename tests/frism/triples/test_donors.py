@@ -80,7 +80,8 @@ def test_weights_count_and_reach_every_reader(folders: dict[str, Path], tmp_path
 
 def test_the_command_takes_several_donors(folders: dict[str, Path], tmp_path: Path) -> None:
     words = ["merge", "--base", folders["base"], "--vlm", folders["vlm"], "--method", "inject", "--no-sync",
-             "--lrm", f"0.5*{folders['lrm']}", "--lrm", f"0.5*{folders['second']}", "--out", tmp_path / "out"]  # fmt: skip
+             "--lrm", f"0.5*{folders['lrm']}", "--lrm", f"0.5*{folders['second']}",
+             "--out", tmp_path / "out"]  # fmt: skip
     subprocess.run([sys.executable, "-m", "frism", *map(str, words)], check=True)
     triple = Triple.open(folders["base"], folders["vlm"], [folders["lrm"], folders["second"]])
     recipe, _ = Recipe.load(tmp_path / "out")

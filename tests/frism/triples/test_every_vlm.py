@@ -1,4 +1,4 @@
-"""Every image-text-to-text class of transformers: inspect, merge, export, reload, a token, no other byte changed."""
+"""Every image-text-to-text class of transformers: inspect, merge, reload, a token, no other byte changed."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from tests.support import every_vlm
 from tests.support.every_vlm_table import find_outcome, merge_and_reload
 
 PAGE = Path(__file__).parents[3] / "docs" / "every_class.md"
-# One of each kind: names with and without conversions, experts stacked and apart, hybrid layers, a head inside
-# the language model, fused projections.
+# One of each kind: names with and without conversions, experts stacked and apart, hybrid layers, a head
+# inside the language model, fused projections.
 FAST = ("aya_vision", "deepseek_vl", "gemma4", "glm4v", "instructblip", "kimi_k25", "lfm2_vl", "llama4",
         "minimax_m3_vl", "mistral3", "ovis2", "qwen3_5_moe", "qwen3_vl_moe")  # fmt: skip
 
