@@ -18,7 +18,7 @@ from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.fitting import ABSENT, Fitting
 from frism.method.recipe import Recipe
-from frism.triples.towers import DerivedTower
+from frism.triples.derived_tower import DerivedTower
 from frism.triples.triple import Triple
 
 if TYPE_CHECKING:

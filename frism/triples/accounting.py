@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frism.errors import UserError
+from frism.triples.listed_tower import ListedTower
 from frism.triples.scopes import KINDS
-from frism.triples.towers import ListedTower
 from frism.triples.triple import Triple
 
 Fate = Literal["merged", "copied", "skipped"]

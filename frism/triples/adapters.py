@@ -125,8 +125,8 @@ def _merge(base: Checkpoint, adapters: Sequence[Path]) -> Iterator[tuple[str, An
         raise UserError("a LoRA adapter needs the package peft: install peft, or frism[adapters].") from error
     from torch import nn
 
-    from frism.triples.derivation import build_model
     from frism.triples.layout import DerivationError
+    from frism.triples.model_classes import build_model
 
     tower = open_tower(base, "base")
     stored = {tower.parameter(name): tower.stored(name) for name in tower.names if tower.region(name) is None}
@@ -162,9 +162,9 @@ def _merge(base: Checkpoint, adapters: Sequence[Path]) -> Iterator[tuple[str, An
         elif isinstance(module, ModulesToSaveWrapper):
             saved = module.modules_to_save[names[-1]]
             for leaf, value in saved.named_parameters():
-                name = stored.get(f"{owner}.{leaf}")
-                if name is not None and tuple(value.shape) == base.header(name).shape:
-                    yield name, value.data.to(base.read(name).dtype)
+                whole = stored.get(f"{owner}.{leaf}")
+                if whole is not None and tuple(value.shape) == base.header(whole).shape:
+                    yield whole, value.data.to(base.read(whole).dtype)
 
 
 def _hollow(model: Any, base: Checkpoint, stored: dict[str | None, str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from frism.errors import UserError
 from frism.triples.facts import Facts
 from frism.triples.scopes import split_name
-from frism.triples.towers import Tower
+from frism.triples.tower import Tower
 from frism.triples.vocabularies import compare_vocabularies, quote_token, read_vocabulary, same_sentencepiece
 
 # A different value of these gives another shape, or silently wrong answers at equal shapes.

@@ -12,12 +12,13 @@ from frism.checkpoints.dtypes import FLOATS
 from frism.checkpoints.headers import Header
 from frism.errors import UserError
 from frism.triples.compatibility import Difference, compare_configs, find_refusals
+from frism.triples.derived_tower import unify_stacks
 from frism.triples.donors import Source, open_source, parse_donors
 from frism.triples.scopes import DEFAULT_SCOPE as DEFAULT_SCOPE
 from frism.triples.scopes import OUTSIDE, WHOLE_SCOPE, check_scope, split_name
 from frism.triples.scopes import SCOPES as SCOPES
 from frism.triples.scopes import WIDEST_SCOPE as WIDEST_SCOPE
-from frism.triples.towers import open_tower, unify_stacks
+from frism.triples.towers import open_tower
 from frism.triples.vocabularies import forget_vocabularies
 
 if TYPE_CHECKING:  # a plan reads headers only

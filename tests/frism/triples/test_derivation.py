@@ -19,9 +19,11 @@ from frism.merging.export import Job, export
 from frism.method.discovery import find
 from frism.method.recipe import Recipe
 from frism.triples.architectures import ALIASES, ARCHITECTURES
+from frism.triples.derived_tower import DerivedTower
 from frism.triples.layout import derive_layout
+from frism.triples.listed_tower import ListedTower
 from frism.triples.scopes import WIDEST_SCOPE
-from frism.triples.towers import DerivedTower, ListedTower, open_tower
+from frism.triples.towers import open_tower
 from frism.triples.triple import ROLES, Triple
 from tests.support import architectures, every_vlm
 
