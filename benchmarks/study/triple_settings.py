@@ -1,8 +1,9 @@
 """Say which three checkpoints a study merges: the `triple` part of its config."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from benchmarks.study.section import Section
 
@@ -16,6 +17,11 @@ class TripleSettings(Section):
     base: str = Field(description="the base model that both others grew from")
     vlm: str = Field(description="the vision-language model, which receives")
     lrm: str = Field(description="the reasoning model, which gives")
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, folder: str) -> str:
+        return str(Path(folder).expanduser()) if folder.startswith("~") else folder
 
     @property
     def folders(self) -> dict[str, str]:

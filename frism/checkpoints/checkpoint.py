@@ -38,6 +38,8 @@ class Checkpoint:
     an adapter, or pickled.
     """
 
+    notes: tuple[str, ...] = ()  # what a reader should know of how it came about
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
@@ -136,12 +138,17 @@ def _refuse_adapter(folder: Path) -> None:
         base = read_json(folder / ADAPTER).get("base_model_name_or_path") or "its base model"
         raise UserError(
             f"{folder} holds a LoRA adapter ({ADAPTER}), not a whole model: merge it into {base} first "
-            "(merge_and_unload of peft) and give that folder."
+            "(merge_and_unload of peft) and give that folder, or give R as BASE+ADAPTER."
         )
 
 
 def _headers(folder: Path) -> dict[str, Header]:
     if (folder / WEIGHTS).is_file():
+        if (folder / INDEX).is_file() and set(read_weight_map(folder / INDEX).values()) != {WEIGHTS}:
+            raise UserError(
+                f"{folder} holds {WEIGHTS} beside an index of other files, and either may be meant: move "
+                "one of the two out of the folder."
+            )
         return read_headers(folder / WEIGHTS)
     if not (folder / INDEX).is_file():
         pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
@@ -176,6 +183,12 @@ def _sharded_headers(folder: Path) -> dict[str, Header]:
                 f"{folder / shard} lacks the tensor {name} that the index puts there: download both again."
             )
     for name, shard in unlisted:
+        if name in headers:
+            raise UserError(
+                f"{folder / shard} and {headers[name].file.name} both hold the tensor {name}, and the index "
+                "means the latter: load the checkpoint with from_pretrained and save it with "
+                "save_pretrained, which stores each tensor once."
+            )
         raise UserError(
             f"{folder / shard} holds the tensor {name}, which the index does not put there: download both "
             "again."

@@ -17,7 +17,7 @@ def locate(source: str | Path, revision: str | None = None, *, allow_pickle: boo
     A folder of that name takes precedence over a hub id. Raises UserError when there is neither, or the hub
     refuses.
     """
-    text = str(source)
+    text = str(Path(source).expanduser()) if str(source).startswith("~") else str(source)
     if Path(text).is_dir():
         if revision is not None:
             raise UserError(f"{text} is a local folder, which has no revisions: leave the revision out.")

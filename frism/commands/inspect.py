@@ -1,7 +1,6 @@
 """Run `frism inspect`: report whether three checkpoints can be merged, and how their task vectors lie."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from frism.commands.console import Json, make_console
+from frism.commands.merge import VlmDonor
 from frism.errors import report_errors
 
 if TYPE_CHECKING:
@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
 @report_errors()
 def inspect_triple(
-    base: Annotated[Path, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
-    vlm: Annotated[Path, typer.Argument(help="The vision-language model V.")],
-    lrm: Annotated[Path, typer.Argument(help="The reasoning model R.")],
+    base: Annotated[str, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
+    vlm: Annotated[str, typer.Argument(help="The vision-language model V.")],
+    lrm: Annotated[
+        list[str],
+        typer.Argument(help="The reasoning model R; BASE+ADAPTER for an adapter, several as WEIGHT*FOLDER."),
+    ],
     scope: Annotated[
         str,
         typer.Option(help="mat, mat_no_qk, mat_attn, mat_mlp, mat+bias, mat+bias+norm; all for text models."),
     ] = "mat",
     norms: Annotated[bool, typer.Option(help="Read the values too, not the headers alone.")] = True,
     text_receiver: Annotated[bool, typer.Option("--text-receiver", help="V may be a text model.")] = False,
+    vlm_donor: VlmDonor = False,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Convert pickled weights.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -37,17 +41,15 @@ def inspect_triple(
 
     Exit code 1 with the reasons when merging makes no sense, 2 for files that are missing or damaged.
     """
-    from frism.checkpoints.checkpoint import Checkpoint
     from frism.inspection.report import inspect
     from frism.triples.triple import Triple
 
-    sources = {"base": base, "vlm": vlm, "lrm": lrm}
-    triple = Triple({r: Checkpoint.open(s, allow_pickle=allow_pickle) for r, s in sources.items()}, scope)
+    triple = Triple.open_unchecked(base, vlm, lrm, scope, allow_pickle=allow_pickle)
     triple.tower_names(scope)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading tensors", total=len(triple.tower_names(scope)))
         report = inspect(
-            triple, scope, text_receiver=text_receiver, norms=norms,
+            triple, scope, text_receiver=text_receiver, vlm_donor=vlm_donor, norms=norms,
             progress=lambda name: progress.advance(task),
         )  # fmt: skip
     if as_json:
@@ -82,6 +84,10 @@ def _print_report(report: "Report") -> None:
     for heading, sentences in groups:
         for sentence in sentences:
             out.print(f"{heading}: {sentence}", highlight=False, markup=False)
+    if report.expectations:
+        out.print("What to expect:")
+        for sentence in report.expectations:
+            out.print(f"- {sentence}", highlight=False, markup=False)
     out.print(f"Verdict: {verdict.status}.", highlight=False)
 
 
@@ -113,7 +119,8 @@ def _tabulate_checkpoints(report: "Report") -> Table:
 
 def _tabulate_norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
     table = Table(title=f"Task vectors by {first}: tau_V = V - B, tau_R = R - B")
-    columns = ("tensors", "|B|", "|tau_V|", "|tau_R|", "|tau_V| / |B|", "|tau_R| / |B|", "cosine")
+    columns = ("tensors", "|B|", "|tau_V|", "|tau_R|", "|tau_V| / |B|", "|tau_R| / |B|", "cosine", "changed",
+               "rank")  # fmt: skip
     table.add_column(first, justify="left" if first == "module" else "right")
     for column in columns:
         table.add_column(column, justify="right")
@@ -123,7 +130,8 @@ def _tabulate_norms(first: str, rows: "Iterable[tuple[str, Norms]]") -> Table:
         relative = [f"{tau / row.base:.4f}" if row.base else "-" for tau in (row.tau_vlm, row.tau_lrm)]
         norms = [f"{value:.4g}" for value in (row.base, row.tau_vlm, row.tau_lrm)]
         cosine = f"{row.cosine:+.4f}" if row.tau_vlm and row.tau_lrm else "-"
-        table.add_row(label, str(row.tensors), *norms, *relative, cosine)
+        rank = f"{row.effective_rank:.3f}" if row.effective_rank is not None else "-"
+        table.add_row(label, str(row.tensors), *norms, *relative, cosine, f"{row.changed:.3f}", rank)
     return table
 
 

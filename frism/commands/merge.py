@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 Vlm = Annotated[str, typer.Option(help="The vision-language model V that receives: a folder, or a hub id.")]
-Lrm = Annotated[str, typer.Option(help="The reasoning model R: a folder, or a hub id.")]
+Lrm = Annotated[
+    list[str],
+    typer.Option(
+        help="The reasoning model R: a folder, a hub id or BASE+ADAPTER; repeat for several, 0.5*R."
+    ),
+]
 Base = Annotated[str, typer.Option(help="The base language model B of both: a folder, or a hub id.")]
 Out = Annotated[Path, typer.Option(help="The folder to write; must not exist yet.")]
 Dtype = Annotated[
@@ -32,6 +37,9 @@ Device = Annotated[str | None, typer.Option(help="Where to compute: cpu (default
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all cores).")]
 TextReceiver = Annotated[
     bool, typer.Option("--text-receiver", help="V may be a text model, and --scope all.")
+]
+VlmDonor = Annotated[
+    bool, typer.Option("--vlm-donor", help="B and R may be VLMs: their language towers count.")
 ]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Convert pickled weights to safetensors, once, into a cache.")
@@ -69,6 +77,7 @@ def merge(
     device: Device = None,
     threads: Threads = None,
     text_receiver: TextReceiver = False,
+    vlm_donor: VlmDonor = False,
     allow_pickle: AllowPickle = False,
     no_sync: NoSync = False,
     spectra: SpectraFolder = None,
@@ -85,7 +94,10 @@ def merge(
     params = merging_method.validate(dict(map(_parse_assignment, assignments or [])))
     scope = scope or merging_method.scope
     check_scope(scope)  # before anything is opened
-    triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
+    triple = Triple.open(
+        base, vlm, lrm, scope,
+        text_receiver=text_receiver, vlm_donor=vlm_donor, allow_pickle=allow_pickle,
+    )  # fmt: skip
     job = Job(
         triple, method, params, scope, out, seed,
         spectra=spectra, **parse_write_options(dtype, shard_size, device, threads, no_sync),

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from frism.commands.console import Json, make_console
-from frism.commands.merge import AllowPickle, TextReceiver, Threads, check_device
+from frism.commands.merge import AllowPickle, TextReceiver, Threads, VlmDonor, check_device
 from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def spectrum(
     base: Annotated[str, typer.Argument(help="The base language model B: a folder or owner/name@revision.")],
     vlm: Annotated[str, typer.Argument(help="The vision-language model V.")],
-    lrm: Annotated[str, typer.Argument(help="The reasoning model R.")],
+    lrm: Annotated[list[str], typer.Argument(help="The reasoning model R; several as WEIGHT*FOLDER.")],
     out: Annotated[Path, typer.Option(help="The folder that keeps spectra; what it has is not done again.")],
     rank: Annotated[
         int | None, typer.Option(min=1, help="Directions kept per matrix (default: all).")
@@ -40,6 +40,7 @@ def spectrum(
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, or auto.")] = "cpu",
     threads: Threads = None,
     text_receiver: TextReceiver = False,
+    vlm_donor: VlmDonor = False,
     allow_pickle: AllowPickle = False,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +61,9 @@ def spectrum(
     except ValidationError as error:
         raise UserError(f"--{describe_first_fault(error)}.") from error
     torch_device = check_device(str(Compute(device).torch_device) if device == "auto" else device) or "cpu"
-    triple = Triple.open(base, vlm, lrm, scope, text_receiver=text_receiver, allow_pickle=allow_pickle)
+    triple = Triple.open(
+        base, vlm, lrm, scope, text_receiver=text_receiver, vlm_donor=vlm_donor, allow_pickle=allow_pickle
+    )
     names = [name for name in triple.names() if len(triple.header("lrm", name).shape) == 2]
     if layers is not None:
         chosen_layers = parse_layers(layers, triple.layers)

@@ -57,7 +57,7 @@ class Receiver:
         return cls(
             model,
             processor,
-            model.get_submodule(triple.towers["vlm"].architecture.module),
+            model.get_submodule(triple.towers["vlm"].module),
             {name: model.get_submodule(path) for name, path in paths.items()},
         )
 

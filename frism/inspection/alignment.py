@@ -12,17 +12,26 @@ from frism.triples.scopes import split_name
 from frism.triples.triple import Triple
 
 _CHUNK = 1 << 20  # values widened to fp64 at a time
+_PROBES = 32  # of the effective rank: a standard error of some per cent
 
 
 @dataclass(frozen=True)
 class Norms:
-    """Frobenius norms over some tensors in scope, and cos(tau_V, tau_R), which is 0 where one vanishes."""
+    """Frobenius norms over some tensors in scope, and cos(tau_V, tau_R), which is 0 where one vanishes.
+
+    Attributes:
+        changed: the share of entries in which R differs from B.
+        effective_rank: (sum s^2)^2 / sum s^4 of tau_R's singular values s, relative to the shorter side,
+            averaged over matrices; None where there are none or tau_R vanishes.
+    """
 
     tensors: int
     base: float
     tau_vlm: float
     tau_lrm: float
     cosine: float
+    changed: float
+    effective_rank: float | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,9 @@ def measure_task_vectors(
     for name in triple.names(scope):
         if progress is not None:
             progress(name)
-        sums[name] = measure_inner_products(*(triple.read(role, name) for role in ("base", "vlm", "lrm")))
+        base, vlm, lrm = (triple.read(role, name) for role in ("base", "vlm", "lrm"))
+        shape = torch.tensor([float((base != lrm).sum()), base.numel(), estimate_rank(lrm - base)])
+        sums[name] = torch.cat([measure_inner_products(base, vlm, lrm), shape.double()])
     layers: dict[int | None, list[Tensor]] = defaultdict(list)
     modules: dict[str, list[Tensor]] = defaultdict(list)
     for name, values in sums.items():
@@ -94,9 +105,27 @@ def measure_inner_products(base: Tensor, vlm: Tensor, lrm: Tensor) -> Tensor:
     return total
 
 
-def _norms(sums: Iterable[Tensor]) -> tuple[int, float, float, float, float]:
+def estimate_rank(tau: Tensor) -> float:
+    """Return (sum s^2)^2 / sum s^4 of a matrix over its shorter side: 1 where all singular values are equal.
+
+    Estimated with Gaussian probes z from E |T^T T z|^2 = sum s^4 (Hutchinson); NaN for no matrix, or zeros.
+    """
+    if tau.ndim != 2 or not tau.any():
+        return math.nan
+    scaled = tau / tau.norm()
+    probes = torch.randn(tau.shape[1], _PROBES, generator=torch.Generator().manual_seed(0))
+    fourth = (scaled.T @ (scaled @ probes)).square().sum(0).mean()
+    return min(1.0, 1.0 / float(fourth) / min(tau.shape))
+
+
+def _norms(sums: Iterable[Tensor]) -> tuple[int, float, float, float, float, float, float | None]:
     tensors = list(sums)
-    base, vlm, lrm, product = torch.stack(tensors).sum(0).tolist()
+    stacked = torch.stack(tensors)
+    base, vlm, lrm, product, changed, entries = stacked[:, :6].sum(0).tolist()
     both = math.sqrt(vlm) * math.sqrt(lrm)
     cosine = product / both if both else 0.0
-    return len(tensors), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine
+    rank = float(stacked[:, 6].nanmean())
+    return (
+        len(tensors), math.sqrt(base), math.sqrt(vlm), math.sqrt(lrm), cosine,
+        changed / entries if entries else 0.0, None if math.isnan(rank) else rank,
+    )  # fmt: skip

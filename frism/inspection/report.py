@@ -9,7 +9,7 @@ from frism.errors import UserError
 from frism.inspection.verdict import Verdict, add_value_findings, judge
 from frism.triples.accounting import Fate, account, tally
 from frism.triples.facts import Facts
-from frism.triples.triple import ROLES, Triple
+from frism.triples.triple import Triple
 from frism.triples.vocabularies import read_vocabulary
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Report:
     vectors: "TaskVectorNorms | None"
     costs: "Costs | None"
     verdict: Verdict
+    expectations: list[str]  # what to expect of a merge, in sentences
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values; layers, modules and tensors on the first level."""
@@ -61,6 +62,7 @@ def inspect(
     scope: str | None = None,
     *,
     text_receiver: bool = False,
+    vlm_donor: bool = False,
     norms: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
@@ -70,22 +72,24 @@ def inspect(
     Raises UserError for files that are missing or damaged.
     """
     scope = scope or triple.scope
-    verdict = judge(triple, scope, text_receiver=text_receiver)
-    sides = [_summarise(triple, role, norms and not verdict.refusals) for role in ROLES]
+    verdict = judge(triple, scope, text_receiver=text_receiver, vlm_donor=vlm_donor)
+    sides = [_summarise(triple, role, norms and not verdict.refusals) for role in triple.checkpoints]
     if verdict.refusals:
-        return Report(scope, 0, {}, sides, {}, None, None, verdict)
+        return Report(scope, 0, {}, sides, {}, None, None, verdict, [])
     fates = tally(account(triple, scope))
     names = triple.names(scope)
     shapes = Counter("x".join(map(str, triple.header("vlm", name).shape)) for name in names)
-    vectors, costs = None, None
+    vectors, costs, expectations = None, None, []
     if norms:
         from frism.inspection.alignment import measure_task_vectors
         from frism.inspection.estimates import estimate
+        from frism.inspection.expectations import describe_expectations
 
         vectors = measure_task_vectors(triple, scope, progress)
-        verdict = add_value_findings(verdict, vectors)
+        verdict = add_value_findings(verdict, triple, vectors)
         costs = estimate(triple, scope)
-    return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict)
+        expectations = describe_expectations(triple, vectors)
+    return Report(scope, len(names), dict(shapes), sides, fates, vectors, costs, verdict, expectations)
 
 
 def _summarise(triple: Triple, role: str, hashed: bool) -> CheckpointSummary:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 from frism.errors import UserError
 from frism.triples.compatibility import compare_configs, compare_tokenizers, find_refusals
-from frism.triples.scopes import classify
 from frism.triples.triple import ROLES, Triple
 
 if TYPE_CHECKING:
@@ -33,9 +32,9 @@ class Verdict:
         return "refused" if self.refusals else "ok with warnings" if self.warnings else "ok"
 
 
-def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict:
+def judge(triple: Triple, scope: str, *, text_receiver: bool = False, vlm_donor: bool = False) -> Verdict:
     """Collect every reason and warning that configs, headers and tokenizers give."""
-    reasons = list(find_refusals(triple.towers, text_receiver=text_receiver))
+    reasons = list(find_refusals(triple.towers, text_receiver=text_receiver, vlm_donor=vlm_donor))
     if not reasons:
         try:
             triple.names(scope)
@@ -46,12 +45,16 @@ def judge(triple: Triple, scope: str, *, text_receiver: bool = False) -> Verdict
     differences = compare_configs(triple.towers)
     warnings = [difference.explained for difference in differences if not difference.harmless]
     notes = [difference.sentence for difference in differences if difference.harmless]
+    notes += triple.describe_donors()
+    notes += [
+        f"{role}: {note}" for role, checkpoint in triple.checkpoints.items() for note in checkpoint.notes
+    ]
     return Verdict([], warnings + _compare_small_tensors(triple), notes + compare_tokenizers(triple.towers))
 
 
-def add_value_findings(verdict: Verdict, vectors: "TaskVectorNorms") -> Verdict:
+def add_value_findings(verdict: Verdict, triple: Triple, vectors: "TaskVectorNorms") -> Verdict:
     """Add to a verdict without refusals what only the tensors' values show."""
-    refusals, warnings = _judge_values(vectors)
+    refusals, warnings = _judge_values(triple, vectors)
     return Verdict(refusals, verdict.warnings + warnings, verdict.notes)
 
 
@@ -61,7 +64,9 @@ def _compare_small_tensors(triple: Triple) -> list[str]:
     names = {role: set(triple.towers[role].names) for role in ROLES}
     for role in ("base", "lrm"):
         for kind in ("bias", "norm"):
-            unmatched = sorted(name for name in names["vlm"] ^ names[role] if classify(name) == kind)
+            either = {**triple.towers[role].names, **triple.towers["vlm"].names}
+            kinds = {name: triple.kind(name) or triple.towers[role].kind(name) for name in either}
+            unmatched = sorted(name for name in names["vlm"] ^ names[role] if kinds[name] == kind)
             if unmatched:
                 holder = "vlm" if unmatched[0] in names["vlm"] else role
                 warnings.append(
@@ -71,14 +76,14 @@ def _compare_small_tensors(triple: Triple) -> list[str]:
     return warnings
 
 
-def _judge_values(vectors: "TaskVectorNorms") -> tuple[list[str], list[str]]:
+def _judge_values(triple: Triple, vectors: "TaskVectorNorms") -> tuple[list[str], list[str]]:
     total = vectors.total
     refusals, warnings = [], []
     if total.tau_lrm == 0:
         refusals.append("R equals B in every tensor of the scope: there is nothing to merge.")
     if total.tau_vlm == 0:
         warnings.append("V equals B in every tensor of the scope: interpolating with R is injecting tau_R.")
-    base, tau_vlm, tau_lrm, cosine = _sum_matrices(vectors)
+    base, tau_vlm, tau_lrm, cosine = _sum_matrices(triple, vectors)
     for role, norm in (("V", tau_vlm), ("R", tau_lrm)):
         if norm > _UNRELATED * base:
             warnings.append(f"|{role} - B| is {norm / base:.2f} of |B|: {role} looks trained from another B.")
@@ -90,9 +95,9 @@ def _judge_values(vectors: "TaskVectorNorms") -> tuple[list[str], list[str]]:
     return refusals, warnings
 
 
-def _sum_matrices(vectors: "TaskVectorNorms") -> tuple[float, float, float, float]:
+def _sum_matrices(triple: Triple, vectors: "TaskVectorNorms") -> tuple[float, float, float, float]:
     """Return |B|, |tau_V|, |tau_R| and their cosine over matrices: norm weights are near 1 in any model."""
-    rows = [row for row in vectors.tensors if classify(row.name) == "matrix"]
+    rows = [row for row in vectors.tensors if triple.kind(row.name) == "matrix"]
     base, vlm, lrm = (
         math.hypot(*values) for values in zip(*((r.base, r.tau_vlm, r.tau_lrm) for r in rows), strict=True)
     )

@@ -36,7 +36,7 @@ from frism.method.parameters import Value
 from frism.method.recipe import RECIPE, RECORDS, Recipe, digest_coefficients
 from frism.spectra.settings import SpectrumSettings
 from frism.triples.accounting import account
-from frism.triples.triple import ROLES, Triple
+from frism.triples.triple import Triple
 
 if TYPE_CHECKING:
     from frism.spectra.spectra import Spectra
@@ -103,7 +103,7 @@ class Job:
 
     def compute_key(self, plan: Plan) -> str:
         """Hash all that an incomplete folder must agree on to be completed."""
-        files = [path for role in ROLES for path in self.triple.checkpoints[role].shards()]
+        files = [path for one in self.triple.checkpoints.values() for path in one.shards()]
         content = {
             "version": __version__,
             "method": [self.method, dict(self.params), self.scope, self.seed],
@@ -113,6 +113,7 @@ class Job:
             "layout": [[shard.file, shard.layout.head[8:].decode()] for shard in plan.shards],
             "merged": [entry.stored for entry in plan.entries if entry.fate == "merged"],
             "device": self.device,
+            **({"donors": dict(self.triple.donors)} if self.triple.blended else {}),
         }
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -134,6 +135,7 @@ def export(job: Job, progress: Progress = lambda _: None) -> Outcome:
     Raises UserError, with nothing under the final name, when `out` exists, a source is bad or the disk is
     full.
     """
+    refuse_inside(job.triple, job.out)
     _refuse_existing(job.out)
     spectra = None
     if job.spectrum is not None:
@@ -183,6 +185,16 @@ def _fit(job: Job, spectra: "Spectra | None") -> Job:
         return job
     fitting = Fitting(job.triple, job.scope, job.seed, Compute(job.device or "cpu"), spectra or ABSENT)
     return replace(job, fitted=method.fit_from_weights(fitting, job.params))
+
+
+def refuse_inside(triple: Triple, out: Path) -> None:
+    """Refuse to write into a checkpoint that is merged: loaders of it would find a second model there."""
+    for role, checkpoint in triple.checkpoints.items():
+        if out.resolve().is_relative_to(checkpoint.folder.resolve()):
+            raise UserError(
+                f"{out} lies inside {checkpoint.folder} ({role}), which is merged: choose "
+                "an --out outside of it."
+            )
 
 
 def _refuse_existing(out: Path) -> None:

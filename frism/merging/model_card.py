@@ -93,7 +93,7 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
         records=RECORDS, coefficients=COEFFICIENTS,
         command=format_command(recipe, bool(method.fit and method.missing_needs), outcome),
         warnings=outcome.warnings,
-        notes=[d.sentence for d in triple.differences() if not d.rotary],
+        notes=[*triple.describe_donors(), *(d.sentence for d in triple.differences() if not d.rotary)],
         tags=dict.fromkeys(("merge", "frism", recipe.name)),
         learning=describe_fitting(method, outcome.fitted),
     )  # fmt: skip

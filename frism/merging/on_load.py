@@ -6,7 +6,7 @@ method needs them. Where `fitted` is None, a method that fits on the three check
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.fitting import ABSENT, Fitting
 from frism.method.recipe import Recipe
+from frism.triples.derived_tower import DerivedTower
 from frism.triples.triple import Triple
 
 if TYPE_CHECKING:
@@ -81,15 +82,15 @@ def apply(
     """
     import torch
 
-    parameters = {
-        name: _find_parameter(model, triple, name) for name in triple.tower_names(triple.widest_scope)
-    }
+    names = triple.tower_names(triple.widest_scope)
+    converted = [name for name in names if triple.towers["vlm"].parameter(name) is None]
+    parameters = {name: _find_parameter(model, triple, name) for name in names if name not in set(converted)}
     norms: dict[str, float] = {}
     with torch.no_grad():
         if recipe is not None:
-            names = triple.names(recipe.scope)
-            for device in dict.fromkeys(parameters[name].device for name in names):
-                on_device = [name for name in names if parameters[name].device == device]
+            direct = [name for name in triple.names(recipe.scope) if name in parameters]
+            for device in dict.fromkeys(parameters[name].device for name in direct):
+                on_device = [name for name in direct if parameters[name].device == device]
                 with _open_merger(triple, recipe, fitted, device, spectra) as merger:
                     norms |= _fill(merger, {name: parameters[name].data for name in on_device})
         untouched = [name for name in parameters if name not in norms]
@@ -97,7 +98,48 @@ def apply(
             on_device = [name for name in untouched if parameters[name].device == device]
             with Merger(triple, find("vlm"), {}, scope=triple.widest_scope, device=device) as merger:
                 _fill(merger, {name: parameters[name].data for name in on_device})
+        if converted:
+            norms |= _fill_converted(model, triple, recipe, fitted, spectra, converted)
     return {name: norms[name] for name in triple.names(recipe.scope)} if recipe is not None else {}
+
+
+def _fill_converted(
+    model: nn.Module,
+    triple: Triple,
+    recipe: Recipe | None,
+    fitted: Fitted | None,
+    spectra: Path | None,
+    names: Sequence[str],
+) -> dict[str, float]:
+    """Fill the parameters that transformers makes of several stored tensors, one parameter at a time."""
+    import torch
+
+    from frism.merging.conversions import Conversions
+
+    tower = triple.towers["vlm"]
+    assert isinstance(tower, DerivedTower)
+    conversions = Conversions(model, triple.checkpoints["vlm"].tensors)
+    touched = set(triple.names(recipe.scope)) if recipe is not None else set()
+    norms: dict[str, float] = {}
+    for target in dict.fromkeys(tower.target(name) for name in names):
+        sources = [name for name in tower.names if tower.target(name) == target]
+        merged = [name for name in sources if name in touched]
+        tensors = {name: tower.read(name).float() for name in sources if name not in touched}
+        tensors |= {name: torch.empty(triple.header("vlm", name).shape) for name in merged}
+        if merged:
+            assert recipe is not None
+            with _open_merger(triple, recipe, fitted, "cpu", spectra) as merger:
+                norms |= _fill(merger, {name: tensors[name] for name in merged})
+        stored: dict[str, list[Tensor]] = {}
+        for name in sources:  # the matrices of a stack in their order
+            stored.setdefault(tower.stored(name), []).append(tensors[name])
+        whole = {
+            name: torch.cat(parts).reshape(triple.checkpoints["vlm"].header(name).shape)
+            for name, parts in stored.items()
+        }
+        for path, value in conversions.convert(whole).items():
+            _get_parameter(model, triple, path, tuple(value.shape)).data.copy_(value)
+    return norms
 
 
 def load(
@@ -216,16 +258,24 @@ def _fill(merger: Merger, targets: Mapping[str, Tensor | None]) -> dict[str, flo
     return {name: combine_norms([parts[i] for i in sorted(parts)]) for name, parts in norms.items()}
 
 
-def _find_parameter(model: nn.Module, triple: Triple, name: str) -> nn.Parameter:
-    """Find a tensor's parameter in a loaded model. Raises UserError when it cannot be filled."""
-    path = triple.parameter_name(name)
+def _find_parameter(model: nn.Module, triple: Triple, name: str) -> Tensor:
+    """Find a tensor's parameter in a loaded model, or its part of one that is a stack.
+
+    Raises UserError when it cannot be filled.
+    """
+    tower = triple.towers["vlm"]
+    path, region = triple.parameter_name(name), tower.region(name)
+    whole = _get_parameter(model, triple, path, triple.checkpoints["vlm"].header(tower.stored(name)).shape)
+    return whole if region is None else region.cut(whole)
+
+
+def _get_parameter(model: nn.Module, triple: Triple, path: str, shape: tuple[int, ...]) -> nn.Parameter:
     try:
         parameter = model.get_parameter(path)
     except AttributeError as error:
         raise UserError(
             f"the loaded {type(model).__name__} has no parameter {path}: load {triple.vlm_folder} itself."
         ) from error
-    shape = triple.header("vlm", name).shape
     if tuple(parameter.shape) != shape:
         raise UserError(
             f"the loaded model's {path} has shape {list(parameter.shape)}, not {list(shape)}: "

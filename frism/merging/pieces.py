@@ -104,7 +104,8 @@ class Merger:
             from frism.spectra.spectra import Spectra
 
             self._spectra = Spectra(triple)
-        self._roles = tuple(dict.fromkeys((*method.reads, "vlm")))
+        donors = ("base", *triple.donors) if triple.blended and "lrm" in method.reads else ()
+        self._roles = tuple(dict.fromkeys((*method.reads, "vlm", *donors)))
         for name in self.names:
             for role in self._roles:
                 header = triple.header(role, name)
@@ -194,9 +195,19 @@ class Merger:
         return self._spectra.of(of).load(name, self.backend.device)
 
     def _read(self, role: str, piece: Piece, buffers: ScratchBuffers) -> Array:
+        """Read one piece in fp32; R of several donors is B + sum of weight * (donor - B)."""
+        if role != "lrm" or not self.triple.blended:
+            return self._read_stored(role, role, piece, buffers)
+        base = self._read_stored("base", "base of donors", piece, buffers)
+        total = base
+        for donor, weight in self.triple.donors.items():
+            total = total + weight * (self._read_stored(donor, donor, piece, buffers) - base)
+        return total
+
+    def _read_stored(self, role: str, buffer_of: str, piece: Piece, buffers: ScratchBuffers) -> Array:
         header = self.triple.header(role, piece.name)
         start, size = byte_range(header, piece.first, piece.last)
-        buffer, handle = buffers.reserve(role, size)
+        buffer, handle = buffers.reserve(buffer_of, size)
         self.files.read(header.file, start, buffer)
         shape = (piece.last - piece.first,) if self.elementwise else header.shape
         return self.backend.widen(handle, header.dtype, shape)

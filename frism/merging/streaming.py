@@ -73,7 +73,7 @@ class ShardWriter:
     ) -> None:
         self._plan, self._merger, self._folder = plan, merger, folder
         self._threads, self._sync, self._progress = threads, sync, progress
-        self._merged = {entry.stored: entry.name for entry in plan.entries if entry.fate == "merged"}
+        self._merged = dict.fromkeys(entry.stored for entry in plan.entries if entry.fate == "merged")
 
     def count_remaining(self) -> int:
         """Count the bytes of the files that are not yet complete."""
@@ -154,18 +154,20 @@ class ShardWriter:
         yield from (partial(copy, offset) for offset in range(0, size, COPY))
 
     def _make_merges(self, shard_file: _ShardInProgress, slot: Slot) -> Iterator[Task]:
-        name = self._merged[slot.name]
-        assert name is not None
         changes = shard_file.changes.setdefault(slot.name, {})
+        first = pieces = 0
+        for name in self._merger.triple.parts(slot.name):
 
-        def write_piece(piece: Piece, result: Result) -> None:
-            encoded, changes[piece.index] = self._cast(slot, result)
-            shard_file.ensure_output(self._get_part_path(shard_file.shard)).write(
-                encoded, slot.start + piece.first * _count_value_bytes(slot)
-            )
-            self._progress(len(encoded))
+            def write_piece(piece: Piece, result: Result, first: int = first, pieces: int = pieces) -> None:
+                encoded, changes[pieces + piece.index] = self._cast(slot, result)
+                shard_file.ensure_output(self._get_part_path(shard_file.shard)).write(
+                    encoded, slot.start + (first + piece.first) * _count_value_bytes(slot)
+                )
+                self._progress(len(encoded))
 
-        yield from self._merger.make_tasks(name, write_piece)
+            yield from self._merger.make_tasks(name, write_piece)
+            first += self._merger.triple.header("vlm", name).values
+            pieces += 1 << 32  # more than a tensor has: keys ascend from part to part
 
     def _cast(self, slot: Slot, result: Result) -> tuple[Buffer, Change]:
         """Cast a merged piece to the stored dtype; return its bytes and what the cast changed."""

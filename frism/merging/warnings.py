@@ -21,6 +21,8 @@ def _lrm_equals_base(triple: Triple, scope: str) -> bool:
     with SourceFiles() as files:
         for name in triple.names(scope):
             size = triple.header("lrm", name).values
+            if triple.blended:  # each of them would have to equal B
+                return False
             for first in range(0, size, backend.piece):
                 piece = (name, first, min(first + backend.piece, size))
                 base, lrm = (_read_piece(files, backend, triple, role, *piece) for role in ("base", "lrm"))

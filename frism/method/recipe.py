@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 
-from frism.checkpoints.checkpoint import Checkpoint
+from frism.checkpoints.checkpoint import ADAPTER, Checkpoint
 from frism.errors import UserError
 from frism.files import atomic_write, read_json
 from frism.method.discovery import find
@@ -197,13 +197,14 @@ class Recipe(BaseModel):
 
 
 def find_records(folder: Path) -> Path:
-    """Find the folder of a recipe: of an exported checkpoint its `frism`, else the folder itself.
+    """Find the folder of a recipe: of an exported checkpoint or adapter its `frism`, else the folder itself.
 
     Exports of earlier versions have the recipe in their root.
     """
     records = folder / RECORDS
-    # A folder of variants may have one named frism; a checkpoint has a config.
-    return records if (folder / "config.json").is_file() and records.is_dir() else folder
+    # A folder of variants may have one named frism; a checkpoint has a config, an adapter one of its own.
+    model = (folder / "config.json").is_file() or (folder / ADAPTER).is_file()
+    return records if model and records.is_dir() else folder
 
 
 def digest_coefficients(fitted: Fitted | None) -> str | None:

@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from frism.checkpoints.checkpoint import digest_folders
 from frism.errors import UserError
 from frism.spectra.quality import decompose_and_measure
 from frism.spectra.settings import SpectrumSettings
@@ -51,7 +50,7 @@ class Spectra:
     def store(self) -> SpectrumStore:
         """Return the store under this triple's and these settings' key; hashes the checkpoints first."""
         assert self.folder is not None
-        base, *finetuned = digest_folders([self.triple.checkpoints[r] for r in ("base", *self._finetuned)])
+        base, *finetuned = self.triple.digest_roles(("base", *self._finetuned)).values()
         return SpectrumStore(Path(self.folder), base, "+".join(finetuned), self.settings)
 
     @property

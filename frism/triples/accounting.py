@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frism.errors import UserError
-from frism.triples.scopes import classify
+from frism.triples.listed_tower import ListedTower
+from frism.triples.scopes import KINDS
 from frism.triples.triple import Triple
 
 Fate = Literal["merged", "copied", "skipped"]
-# Tensors that old files hold and no model reads.
-_LEFTOVERS = ("rotary_emb.inv_freq",)
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def account(triple: Triple, scope: str | None = None) -> list[Entry]:
     Raises UserError for a tensor that is none of these, or when the three do not align.
     """
     scope = scope or triple.scope
-    merged = {triple.stored(name): name for name in triple.names(scope)}
+    merged = {triple.stored(name) for name in triple.names(scope)}
     return [_entry(triple, stored, scope, merged) for stored in triple.checkpoints["vlm"].tensors]
 
 
@@ -44,20 +43,20 @@ def tally(entries: Iterable[Entry]) -> dict[Fate, dict[str, int]]:
     return table
 
 
-def _entry(triple: Triple, stored: str, scope: str, merged: dict[str, str]) -> Entry:
+def _entry(triple: Triple, stored: str, scope: str, merged: set[str]) -> Entry:
     tower = triple.towers["vlm"]
     name = tower.canonical(stored)
-    part = classify(name) if name else None
+    part = tower.kind(name) if name else None
     if stored in merged and part:
-        return Entry(stored, "merged", part, merged[stored])
+        return Entry(stored, "merged", part, name)
     if outside := tower.outside(stored):
         return Entry(stored, "copied", outside, None)
-    if tower.interleaved_layer(stored) is not None:
+    if isinstance(tower, ListedTower) and tower.interleaved_layer(stored) is not None:
         return Entry(stored, "skipped", "cross-attention layer, no partner in a text model", None)
-    if part:
+    if part in KINDS:
         return Entry(stored, "copied", f"{part}, outside scope {scope}", name)
-    if stored.endswith(_LEFTOVERS):
-        return Entry(stored, "copied", "rotary frequencies, which no model reads", None)
+    if reason := tower.describe(stored):
+        return Entry(stored, "copied", reason, None)
     raise UserError(
         f"{triple.checkpoints['vlm'].header(stored).file}: tensor {stored} is not a known part of a "
         f"{triple.checkpoints['vlm'].model_type}: check where this checkpoint comes from."

@@ -1,4 +1,8 @@
-"""List the architectures: where each keeps its language model, in files and in memory.
+"""List architectures that are read without transformers: where each keeps its language model.
+
+All others are derived from transformers' classes (`frism.triples.derivation`), which gives the same for
+these; the table saves plain merges an import of seconds, and says what cannot be derived: Mllama's layers
+between those of a text model, and which types are copies of which text model.
 
 Two names for one tensor: the hub's files and what transformers 5 writes carry the names of older releases
 ("language_model.model.layers.0..."); `save_pretrained(save_original_format=False)` writes the names of the
@@ -36,8 +40,11 @@ class Architecture:
 
 # The text models; which of them a receiver holds is the model_type of its text_config.
 TEXTS = ("qwen2", "qwen3", "llama", "mistral", "gemma", "gemma2", "gemma3_text")
-# What receivers call their own copies of these ("": a flat config of older checkpoints).
+# What receivers call their own copies of text models ("": a flat config of older checkpoints).
 ALIASES = {
+    "glm4v_text": "glm4", "glm4v_moe_text": "glm4_moe", "hunyuan_vl_text": "hunyuan_v1_dense",
+    "paddleocr_vl_text": "ernie4_5", "qwen2_5_omni_text": "qwen2", "qwen3_omni_moe_text": "qwen3_moe",
+    "qwen3_vl_moe_text": "qwen3_moe",
     "qwen2_vl": "qwen2", "qwen2_vl_text": "qwen2", "qwen2_5_vl": "qwen2", "qwen2_5_vl_text": "qwen2",
     "qwen3_vl": "qwen3", "qwen3_vl_text": "qwen3", "mllama": "llama", "mllama_text_model": "llama",
 }  # fmt: skip

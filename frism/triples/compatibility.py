@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from frism.errors import UserError
 from frism.triples.facts import Facts
 from frism.triples.scopes import split_name
-from frism.triples.towers import Tower
+from frism.triples.tower import Tower
 from frism.triples.vocabularies import compare_vocabularies, quote_token, read_vocabulary, same_sentencepiece
 
-_TEXT_ROLES = {"base": "B", "lrm": "R"}
 # A different value of these gives another shape, or silently wrong answers at equal shapes.
 _MUST_AGREE = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
@@ -20,9 +19,11 @@ _MAY_DIFFER = (
 )  # fmt: skip
 
 
-def find_refusals(towers: Mapping[str, Tower], *, text_receiver: bool = False) -> Iterator[str]:
+def find_refusals(
+    towers: Mapping[str, Tower], *, text_receiver: bool = False, vlm_donor: bool = False
+) -> Iterator[str]:
     """Yield one sentence per reason not to merge these three, from configs, headers and tokenizers."""
-    roles = list(_find_wrong_roles(towers, text_receiver))
+    roles = list(_find_wrong_roles(towers, text_receiver, vlm_donor))
     yield from roles
     if roles:
         return
@@ -86,7 +87,7 @@ def compare_configs(towers: Mapping[str, Tower]) -> list[Difference]:
     """Return where configs differ without forbidding a merge (RoPE base and scaling, epsilon, vocabulary)."""
     differences = []
     for key in _MAY_DIFFER:
-        values = {role: getattr(towers[role].facts, key) for role in ("base", "vlm", "lrm")}
+        values = {role: getattr(tower.facts, key) for role, tower in towers.items()}
         if len({str(value) for value in values.values()}) > 1:
             differences.append(Difference(key, f"{key} differs: {_list_values(values)}."))
     return differences
@@ -96,7 +97,7 @@ def compare_tokenizers(towers: Mapping[str, Tower]) -> list[str]:
     """Return a sentence per tokenizer that could not be compared, or whose tokens differ from V's."""
     notes = []
     vocabularies = {role: read_vocabulary(tower.checkpoint) for role, tower in towers.items()}
-    for role in ("base", "lrm"):
+    for role in [role for role in vocabularies if role != "vlm"]:
         one, other = vocabularies["vlm"], vocabularies[role]
         if one is None or other is None:
             absent = "vlm" if one is None else role
@@ -126,24 +127,26 @@ def read_head_dim(tower: Tower) -> int | None:
     return None
 
 
-def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool) -> Iterator[str]:
+def _find_wrong_roles(towers: Mapping[str, Tower], text_receiver: bool, vlm_donor: bool) -> Iterator[str]:
     vlm = towers["vlm"]
-    if not vlm.architecture.is_vlm and not text_receiver:
+    if not vlm.is_vlm and not text_receiver:
         yield (
             f"{vlm.checkpoint.folder} (vlm) is a text model, not a vision-language model "
             f"({vlm.checkpoint.model_type}): check the order, or allow a text receiver (--text-receiver)."
         )
-    for role, letter in _TEXT_ROLES.items():
-        if towers[role].architecture.is_vlm:
+    for role, tower in towers.items():
+        if role != "vlm" and tower.is_vlm and not vlm_donor:
+            letter = "B" if role == "base" else "R"
             yield (
-                f"{towers[role].checkpoint.folder} ({role}) is a vision-language model "
-                f"({towers[role].checkpoint.model_type}): {letter} must be a text model, so check the order."
+                f"{tower.checkpoint.folder} ({role}) is a vision-language model "
+                f"({tower.checkpoint.model_type}): {letter} must be a text model, so check the order, or "
+                "allow its language tower to count (--vlm-donor)."
             )
 
 
 def _find_foreign_tokenizers(towers: Mapping[str, Tower]) -> Iterator[str]:
     vlm = read_vocabulary(towers["vlm"].checkpoint)
-    for role in ("base", "lrm"):
+    for role in [role for role in towers if role != "vlm"]:
         other = read_vocabulary(towers[role].checkpoint)
         if vlm is None or other is None:
             continue
@@ -158,4 +161,5 @@ def _find_foreign_tokenizers(towers: Mapping[str, Tower]) -> Iterator[str]:
 
 
 def _list_values(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{role} {values[role]}" for role in ("base", "vlm", "lrm") if role in values)
+    roles = [*(role for role in ("base", "vlm", "lrm") if role in values), *(r for r in values if " " in r)]
+    return ", ".join(f"{role} {values[role]}" for role in roles)

@@ -74,6 +74,28 @@ def read_facts(checkpoint: Checkpoint) -> Facts:
     )
 
 
+def read_derived_facts(text_type: str, config: dict[str, Any], *, tied: bool) -> Facts:
+    """Return the facts of a layout's `text_config`; sizes that differ from layer to layer count as 0."""
+    full, local = _read_rope(config)
+    sizes = {
+        key: value if isinstance(value := config.get(key), int) else 0
+        for key in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                    "num_key_value_heads", "vocab_size")
+    }  # fmt: skip
+    return Facts(
+        text_type=text_type,
+        **sizes | {"num_key_value_heads": sizes["num_key_value_heads"] or sizes["num_attention_heads"]},
+        rms_norm_eps=config["rms_norm_eps"],
+        hidden_act=next((config[key] for key in _ACTIVATIONS if config.get(key)), None),
+        rope_theta=float(full.get("rope_theta") or 10_000.0),
+        rope_scaling=_describe_scaling(full),
+        rope_local_theta=float(local["rope_theta"]) if local.get("rope_theta") else None,
+        tie_word_embeddings=tied or bool(config.get("tie_word_embeddings")),
+        norm="1 + w" if config["shifted_norm"] else "w",
+        max_position_embeddings=config.get("max_position_embeddings"),
+    )
+
+
 def read_text_type(checkpoint: Checkpoint) -> str:
     """Return the type of a checkpoint's text model, one of `architectures.TEXTS`; UserError for others."""
     texts = ARCHITECTURES[checkpoint.model_type].texts

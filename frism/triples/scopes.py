@@ -5,12 +5,13 @@ Canonical names are those of the text model: "layers.12.self_attn.q_proj.weight"
 """
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from frism.errors import UserError, suggest
 from frism.triples.architectures import EMBEDDING, FINAL_NORM, HEAD
 
 Kind = Literal["matrix", "bias", "norm", "embedding", "output head"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 DEFAULT_SCOPE, WIDEST_SCOPE, WHOLE_SCOPE = "mat", "mat+bias+norm", "all"
 
 _MATRICES = (
@@ -47,6 +48,12 @@ _KINDS: dict[str, Kind] = {
     EMBEDDING: "embedding",
     HEAD: "output head",
 }
+_KINDS_IN_SCOPE: dict[str, tuple[Kind, ...]] = {
+    DEFAULT_SCOPE: ("matrix",),
+    "mat+bias": ("matrix", "bias"),
+    WIDEST_SCOPE: ("matrix", "bias", "norm"),
+    WHOLE_SCOPE: ("matrix", "bias", "norm", "embedding", "output head"),
+}
 _IN_LAYER = re.compile(r"layers\.(\d+)\.(.+)")
 
 
@@ -67,6 +74,11 @@ def in_scope(name: str, scope: str) -> bool:
     """Whether a scope holds this canonical name."""
     layer, rest = split_name(name)
     return rest in (OUTSIDE.get(scope, ()) if layer is None else SCOPES[scope])
+
+
+def holds(scope: str, kind: str | None) -> bool:
+    """Whether a scope holds tensors of this kind, by which derived architectures are merged."""
+    return kind in _KINDS_IN_SCOPE[scope]
 
 
 def check_scope(scope: str) -> None:

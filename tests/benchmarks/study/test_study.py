@@ -11,6 +11,7 @@ from benchmarks.study.extends import resolve_extends
 from benchmarks.study.slices.items_slice import ItemsSlice
 from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
+from benchmarks.study.triple_settings import TripleSettings
 from frism.errors import UserError
 from tests.support.studies import record, study_of
 
@@ -143,3 +144,9 @@ def test_questions_are_shared_unless_a_variant_is_asked_in_its_own_way():
     ]
     fewer = ItemsSlice.of(study_of({"prompting": {"max_pixels": 5000}}))
     assert fewer.of_variant(None) == shared, "a new variant does not ask the others anew"
+
+
+def test_the_home_folder_is_expanded_in_the_triple_s_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    settings = TripleSettings(base="~/b", vlm="/v~", lrm="owner/~name")
+    assert settings.folders == {"base": "/home/someone/b", "vlm": "/v~", "lrm": "owner/~name"}

@@ -174,6 +174,24 @@ def test_a_file_cut_short_after_it_was_opened(copied_folders: Folders) -> None:
         checkpoint.read(last)
 
 
-def test_single_file_wins_over_an_index_as_in_transformers(sharded: Path, triple_folders: Folders) -> None:
-    save_file(load_file(triple_folders["lrm"] / "model.safetensors"), sharded / "model.safetensors")
+def test_a_stray_single_file_beside_an_index_is_refused(sharded: Path, triple_folders: Folders) -> None:
+    """transformers would load it without a word, others the shards."""
+    single = sharded / "model.safetensors"
+    save_file(load_file(triple_folders["lrm"] / "model.safetensors"), single)
+    with pytest.raises(UserError, match=r"holds model\.safetensors beside an index of other files.*move one"):
+        Checkpoint(sharded)
+    index = {"weight_map": dict.fromkeys(load_file(single), "model.safetensors")}
+    (sharded / "model.safetensors.index.json").write_text(json.dumps(index))
     assert torch.equal(Checkpoint(sharded).read(Q), Checkpoint(triple_folders["lrm"]).read(Q))
+
+
+def test_an_overlay_shard_is_refused_with_its_remedy(sharded: Path) -> None:
+    path = sharded / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    shard = index["weight_map"][Q]
+    save_file({Q: load_file(sharded / shard)[Q] + 1}, sharded / "overlay.safetensors")
+    path.write_text(json.dumps(index | {"weight_map": index["weight_map"] | {Q: "overlay.safetensors"}}))
+    with pytest.raises(
+        UserError, match=rf"{shard} and overlay\.safetensors both hold .*{Q}.*save_pretrained"
+    ):
+        Checkpoint(sharded)

@@ -170,3 +170,9 @@ class Touch:
 
     def __reduce__(self) -> tuple:
         return (Path.touch, (self.path,))
+
+
+def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert locate("~/models") == tmp_path / "models"

@@ -688,3 +688,15 @@ def test_a_triple_as_it_should_be_has_no_warning(triple: Triple, tmp_path: Path)
     export(make_job(triple, tmp_path / "out"))
     assert json.loads((tmp_path / "out/frism/merge_report.json").read_text())["warnings"] == []
     assert "spoiled" not in (tmp_path / "out/README.md").read_text()
+
+
+@pytest.mark.parametrize("role", ["vlm", "base", "lrm"])
+def test_an_out_inside_a_checkpoint_is_refused(copied_folders: dict[str, Path], role: str) -> None:
+    triple = Triple.open(**copied_folders)
+    before = sorted(copied_folders[role].rglob("*"))
+    done = frism(
+        "merge", *folders_of(triple), "--method", "inject", "--out", copied_folders[role] / "x" / "out"
+    )
+    assert done.returncode == 2
+    assert f"lies inside {copied_folders[role]} ({role})" in done.stderr
+    assert sorted(copied_folders[role].rglob("*")) == before

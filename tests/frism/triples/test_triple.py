@@ -37,7 +37,7 @@ def test_scopes_hold_what_they_say(triple: Triple) -> None:
 
 def test_values_are_those_of_the_loaded_models(triple: Triple) -> None:
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(triple.vlm_folder, dtype=torch.float32)
-    tower = model.get_submodule(triple.towers["vlm"].architecture.module)
+    tower = model.get_submodule(triple.towers["vlm"].module)
     for name in triple.names("mat+bias+norm"):
         assert torch.equal(triple.read("vlm", name), tower.get_parameter(name))
         assert triple.read("base", name).dtype == torch.float32
