@@ -12,6 +12,7 @@ from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import read_table
 from benchmarks.tables.cells import list_names, make_columns
 from frism.errors import UserError
+from frism.triples.scopes import in_scope
 
 COLUMNS = (
     *make_columns("name", "variant", "layer"),
@@ -35,7 +36,9 @@ def build_energy_rows(
     """
     rows = []
     for variant in variants:
-        norms = _read_norms(results / "variants" / variant / "norms.csv", whole)
+        scope = study.variants[variant].scope or study.scope
+        merged = [name for name in whole if in_scope(name, scope)]
+        norms = _read_norms(results / "variants" / variant / "norms.csv", merged)
         layers = pd.Series([str(locate_matrix(n)[0]) for n in norms.index], index=norms.index)
         order = [ALL, *sorted(layers.unique(), key=int)]
         total = float((norms**2).sum())
@@ -62,13 +65,13 @@ def add_energy(study: StudyConfig, gated: Iterable[str]) -> list[str]:
     return [v for v, s in study.variants.items() if v in with_gates or s.reference in with_gates]
 
 
-def _read_norms(path: Path, whole: dict[str, float]) -> pd.Series:
-    """Read the injected norm of every matrix that has a spectrum, by tensor name."""
+def _read_norms(path: Path, names: list[str]) -> pd.Series:
+    """Read the injected norms of matrices, by tensor name."""
     frame = read_table(path)
     if not {"tensor", "injected_norm"} <= set(frame.columns):
         raise UserError(f"{path} lacks the columns tensor and injected_norm: delete it and run tuning again.")
     norms = frame.set_index("tensor")["injected_norm"].astype(float)
-    missing = sorted(set(whole) - set(norms.index))
+    missing = sorted(set(names) - set(norms.index))
     if missing:
         raise UserError(f"{path} lacks the tensor {missing[0]}: delete it and run tuning again.")
-    return norms[list(whole)]
+    return norms[names]

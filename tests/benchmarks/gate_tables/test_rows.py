@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from benchmarks.gate_tables import bimodality, open_gates, overlap
 from benchmarks.gate_tables.directions import Directions
+from benchmarks.gate_tables.energy import build_energy_rows
 from benchmarks.gate_tables.open_fractions import OpenFractions, locate_matrix, order_of
+from frism.errors import UserError
 from frism.method.recipe import Recipe
 from frism.spectra.settings import SpectrumSettings
+from tests.support.studies import study_of
 
 SETTINGS = SpectrumSettings()
 NAMES = [
@@ -164,3 +167,18 @@ def test_the_coefficient_ignores_scale_and_place(values, scale, shift):
     if np.ptp(values) > 0.01:
         here, there = bimodality.compute_sarle(values), bimodality.compute_sarle(values * scale + shift)
         assert here == pytest.approx(there, rel=1e-6)
+
+
+def test_energy_counts_the_matrices_of_a_variants_own_scope(tmp_path):
+    """Attention's matrices are not missing in a variant that merges the MLP alone; others are."""
+    whole = {f"layers.0.{part}_proj.weight": 4.0 for part in ("self_attn.q", "mlp.up", "mlp.down")}
+    variants = {"vlm": {"method": "vlm"}, "narrow": {"method": "frism", "scope": "mat_mlp"}}
+    folder = tmp_path / "variants/narrow"
+    folder.mkdir(parents=True)
+    lines = [f"layers.0.mlp.{part}_proj.weight,1.0" for part in ("up", "down")]
+    (folder / "norms.csv").write_text("\n".join(["tensor,injected_norm", *lines]) + "\n")
+    rows = build_energy_rows(tmp_path, study_of({"variants": variants}), ["narrow"], whole)
+    assert rows["matrices"].tolist() == [2, 2] and rows["ratio"].tolist() == [0.25, 0.25]
+    (folder / "norms.csv").write_text(f"tensor,injected_norm\n{lines[0]}\n")
+    with pytest.raises(UserError, match="lacks the tensor"):
+        build_energy_rows(tmp_path, study_of({"variants": variants}), ["narrow"], whole)
