@@ -19,6 +19,7 @@ PARTS = ("Snakefile", "Makefile", "environment.yml", "requirements.txt", "requir
          "pyproject.toml", "workflow", "profiles", "frism", "baselines", "benchmarks", "config")  # fmt: skip
 WEIGHTS = "benchmarks/miniature/weights"
 ROLES = {"BASE": "base", "VLM": "vlm", "LRM": "lrm"}
+ROLE = re.compile(r"(?<![^*])(BASE|VLM|LRM)$")  # a word, or what follows a donor's weight
 FENCE = re.compile(r'^( *)```(\w*)(?: +title="([^"]+)")? *$')
 NOT_RUN = re.compile(r"^ *<!-- not run: (.+) -->$")
 
@@ -92,7 +93,7 @@ def added_commands() -> dict[str, str]:
 
 def cheap(words: list[str]) -> list[str]:
     """Return a command that does the same to less: on the miniature, and dry where it takes minutes."""
-    words = [f"{WEIGHTS}/{ROLES[word]}" if word in ROLES else word for word in words]
+    words = [ROLE.sub(lambda role: f"{WEIGHTS}/{ROLES[role[1]]}", word) for word in words]
     if words[0] == "snakemake" and "--cores" in words:
         at = words.index("--cores")
         words = words[:at] + words[at + 2 :]

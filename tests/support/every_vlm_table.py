@@ -35,7 +35,7 @@ _PAGE = """# Every class that reads pictures and text
 
 What transformers {version} maps to image-text-to-text, each taken through `inspect`, `merge`, reload and
 one generated token with tiny random weights of the true class; B and R are of the text class that V contains.
-"table" is an architecture that `frism/triples/architectures.py` lists, "derived" one that needs no line of it.
+"table" is an architecture that `frism/triples/architectures.py` lists, "derived" one that needs none.
 Names: as hub files have them ("hub"), as the modules in memory ("memory"), or the latter without the leading
 `model.` ("bare"); where one is missing without a reason, transformers itself does not load it. Everything
 outside the scope keeps its bytes.

@@ -147,6 +147,6 @@ def test_questions_are_shared_unless_a_variant_is_asked_in_its_own_way():
 
 
 def test_the_home_folder_is_expanded_in_the_triple_s_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("HOME", "/somewhere")
     settings = TripleSettings(base="~/b", vlm="/v~", lrm="owner/~name")
-    assert settings.folders == {"base": "/home/someone/b", "vlm": "/v~", "lrm": "owner/~name"}
+    assert settings.folders == {"base": "/somewhere/b", "vlm": "/v~", "lrm": "owner/~name"}

@@ -199,3 +199,46 @@ def test_experts_in_another_form_are_refused_with_the_remedy(tmp_path: Path) -> 
 
 def test_the_table_holds_only_what_transformers_knows() -> None:
     assert set(ARCHITECTURES) <= set(transformers.CONFIG_MAPPING)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "text"),
+    [("glm4v", "glm4"), ("glm4v_moe", "glm4_moe"), ("paddleocr_vl", "ernie4_5"),
+     ("qwen2_5_omni_thinker", "qwen2")],
+)  # fmt: skip
+def test_text_models_of_another_name_are_donors(tmp_path: Path, model_type: str, text: str) -> None:
+    """As released: GLM-4.1V and GLM-4, whose class V calls its own copy of."""
+    _, vlm, _ = every_vlm.write_triple(model_type, tmp_path)
+    decoder = every_vlm.find_decoder(vlm)
+    left_out = ("model_type", "architectures", "transformers_version")
+    settings = {key: value for key, value in decoder.config.to_dict().items() if key not in left_out}
+    config = transformers.CONFIG_MAPPING[text].from_dict({"head_dim": 8} | settings)
+    for seed, role in enumerate(("base", "lrm")):
+        model = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config).float()
+        every_vlm.find_decoder(model).load_state_dict(decoder.state_dict())
+        every_vlm.perturb(model, seed).save_pretrained(tmp_path / role)
+    triple = Triple.open(**{role: tmp_path / role for role in ROLES})
+    assert {triple.towers[role].facts.text_type for role in ROLES} == {text}
+    for name in triple.names():
+        if (path := triple.towers["vlm"].parameter(name)) is not None:
+            whole = vlm.get_parameter(path)
+            region = triple.towers["vlm"].region(name)
+            assert torch.equal(triple.read("vlm", name), whole if region is None else region.cut(whole))
+        torch.testing.assert_close(triple.read("base", name), triple.read("vlm", name), rtol=0, atol=0.2)
+
+
+def test_a_family_of_vlms_alone_is_merged_by_their_towers(tmp_path: Path) -> None:
+    """As Qwen3.5, whose base and reasoning models read pictures themselves."""
+    for seed, role in enumerate(ROLES):
+        every_vlm.perturb(every_vlm.make_model("qwen3_5"), seed, 0.004).save_pretrained(tmp_path / role)
+    folders = {role: tmp_path / role for role in ROLES}
+    with pytest.raises(UserError, match="--vlm-donor"):
+        Triple.open(**folders)
+    triple = Triple.open(**folders, vlm_donor=True)
+    kinds = {triple.kind(name) for name in triple.towers["vlm"].names}
+    assert {"matrix", "convolution", "other tensor of a layer"} <= kinds
+    assert any("linear_attn.in_proj" in name for name in triple.names())
+    params = find("inject").validate({"strength": 1.0})
+    export(Job(triple, "inject", params, "mat", tmp_path / "out", sync=False))
+    _, info = AutoModelForImageTextToText.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(info.values())
