@@ -28,7 +28,7 @@ VARIANTS = {
     "vlm": {"method": "vlm"},
     "inject": {"method": "inject", "grid": {"strength": [0.5, 0.9]}},
     "frism": {"method": "frism", "params": {"steps": 4, "batch": 4, "max_new_tokens": 3, "lr": 0.5}},
-    "layer_search": {"method": "layer_search", "params": {"evaluations": 3}},
+    "evolve_layers": {"method": "evolve_layers", "params": {"evaluations": 3}},
 }
 DEFAULT = {"name": "transformers", "batch_size": 40, "max_new_tokens": 32}
 VLLM = DEFAULT | {"name": "vllm", "vllm": {"block_size": 32, "max_model_len": 512}}
