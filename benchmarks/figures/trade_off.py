@@ -43,6 +43,8 @@ def _read_points(study: Compared, pareto: pd.DataFrame) -> pd.DataFrame:
     """Return per variant x, y, their bootstrap deviations and correlation, and whether it is on the front."""
     rows = pareto.set_index("variant").reindex([v for v in study.variants if v in set(pareto["variant"])])
     names = {"perception": "x", "reasoning": "y", "perception_sd": "sx", "reasoning_sd": "sy"}
+    # A table that was written says yes; one that was just built has the truth value.
+    rows = rows.assign(front=rows["front"].isin(["yes", True]))
     return rows.rename(columns=names)[["x", "y", "sx", "sy", "correlation", "front"]]
 
 
@@ -64,7 +66,7 @@ def _compute_ellipse(point: pd.Series, level: float) -> NDArray[np.float64]:
 
 def _compute_staircase(points: pd.DataFrame) -> pd.DataFrame:
     """Return the corners of the area that the front dominates, from the top left to the bottom right."""
-    front = points[points["front"] == "yes"].sort_values(["x", "y"], ascending=[True, False])
+    front = points[points["front"]].sort_values(["x", "y"], ascending=[True, False])
     return pd.DataFrame({"x": front["x"].repeat(2).iloc[:-1], "y": front["y"].repeat(2).iloc[1:].to_numpy()})
 
 

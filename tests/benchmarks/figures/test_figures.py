@@ -83,7 +83,10 @@ def test_the_points_are_the_tables(results, study):
     row = axes[(axes["variant"] == "inject") & (axes["group"] == "reasoning")].iloc[0]
     assert points.loc["inject", "y"] == row["score"]
     stairs = trade_off._compute_staircase(points)
-    front = points[points["front"] == "yes"]
+    front = points[points["front"]]
+    assert list(front.index) == pareto.loc[pareto["front"] == "yes", "variant"].tolist() and len(front) > 0
+    built = trade_off._read_points(study, pareto.assign(front=pareto["front"] == "yes"))
+    pd.testing.assert_frame_equal(built, points)
     assert len(stairs) == 2 * len(front) - 1
     assert stairs["x"].is_monotonic_increasing and stairs["y"].is_monotonic_decreasing
 
