@@ -57,7 +57,7 @@ class Receiver:
             tower = triple.towers["vlm"]
             if tower.region(name) is not None or tower.parameter(name) is None:
                 raise UserError(
-                    f"{triple.vlm_folder} (vlm): {name} is no layer of the loaded model but a part of a stack, "
+                    f"{triple.vlm_folder} (vlm): {name} is no layer of the loaded model but part of a stack, "
                     "on which no gates are learned: choose a method without calibration, such as inject."
                 )
         paths = {name: triple.parameter_name(name).removesuffix(".weight") for name in triple.names("mat")}
