@@ -59,7 +59,10 @@ def find_model(
             tokenizer.chat_template = AutoTokenizer.from_pretrained(triple.vlm_folder).chat_template
 
         def load_parent() -> Any:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, **placement)
+            if model == "lrm" and triple.lrm_is_made:
+                loaded: Any = on_load.load_made_donor(triple, **placement)
+            else:
+                loaded = AutoModelForCausalLM.from_pretrained(folder, **placement)
             return (loaded if settings.device_map else loaded.to(choose_device(settings))).eval()
 
         chat = Chat(tokenizer)

@@ -53,6 +53,13 @@ class Receiver:
     @classmethod
     def wrap(cls, triple: Triple, model: Any, processor: Any) -> Self:
         """Wrap a loaded model and its processor."""
+        for name in triple.names("mat"):
+            tower = triple.towers["vlm"]
+            if tower.region(name) is not None or tower.parameter(name) is None:
+                raise UserError(
+                    f"{triple.vlm_folder} (vlm): {name} is no layer of the loaded model but part of a stack, "
+                    "on which no gates are learned: choose a method without calibration, such as inject."
+                )
         paths = {name: triple.parameter_name(name).removesuffix(".weight") for name in triple.names("mat")}
         return cls(
             model,

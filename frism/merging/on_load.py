@@ -19,7 +19,7 @@ from frism.method.fitted import Fitted
 from frism.method.fitting import ABSENT, Fitting
 from frism.method.recipe import Recipe
 from frism.triples.derived_tower import DerivedTower
-from frism.triples.triple import Triple
+from frism.triples.triple import WIDEST_SCOPE, Triple
 
 if TYPE_CHECKING:
     import torch
@@ -185,6 +185,29 @@ def load(
     model = model.eval()
     if recipe is not None:
         apply(model, triple, recipe, fitted, spectra)
+    return model
+
+
+def load_made_donor(triple: Triple, **how: Any) -> Any:
+    """Load R where no folder holds it: B's text model with R's layers and final norm.
+
+    Raises UserError when B's class makes a parameter of several stored tensors.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(triple.base_folder, **how)
+    tower = triple.towers["base"]
+    with torch.no_grad():
+        for name in triple.names(WIDEST_SCOPE):
+            path, region = tower.parameter(name), tower.region(name)
+            if path is None:
+                raise UserError(
+                    f"{triple.base_folder} (base): {name} is no parameter of the loaded model: drop"
+                    " the text tasks."
+                )
+            whole = model.get_parameter(path)
+            (whole if region is None else region.cut(whole)).copy_(triple.read("lrm", name))
     return model
 
 

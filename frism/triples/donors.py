@@ -28,6 +28,13 @@ def open_source(source: str | Path, *, allow_pickle: bool = False) -> Checkpoint
     return adapt(Checkpoint.open(base, allow_pickle=allow_pickle), [locate(adapter) for adapter in adapters])
 
 
+def split_donor(source: str) -> list[str]:
+    """Return the folders or hub ids that a donor is made of, without its weight: a base and its adapters."""
+    match = _WEIGHTED.fullmatch(source)
+    text = match[2] if match else source
+    return [text] if Path(text).expanduser().is_dir() else text.split("+")
+
+
 def parse_donors(source: Source | Sequence[Source]) -> list[tuple[Source, float]]:
     """Return donors with their weights: one counts whole, several share evenly or say how ("0.3*folder").
 

@@ -226,6 +226,13 @@ class Triple:
         return {role: found[role] for role in roles}
 
     @property
+    def lrm_is_made(self) -> bool:
+        """Whether R is no folder that transformers loads: it has adapters, or is made of several donors."""
+        return self.blended or any(
+            header.file.parent != self.lrm_folder for header in self.checkpoints["lrm"].tensors.values()
+        )
+
+    @property
     def base_folder(self) -> Path:
         """Folder of B."""
         return self.checkpoints["base"].folder

@@ -18,7 +18,7 @@ rule spectrum:
     resources:
         gpu=int(STUDY.engine.device != "cpu"),
     params:
-        models=shlex.join(STUDY.triple.folders.values()),
+        models=shlex.join(STUDY.triple.sources),
         scope=STUDY.scope,
         how=shlex.join(job_facts.list_spectrum_options(STUDY)),
         device=STUDY.engine.device,

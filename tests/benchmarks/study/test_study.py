@@ -149,4 +149,8 @@ def test_questions_are_shared_unless_a_variant_is_asked_in_its_own_way():
 def test_the_home_folder_is_expanded_in_the_triple_s_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/somewhere")
     settings = TripleSettings(base="~/b", vlm="/v~", lrm="owner/~name")
+    assert settings.sources == ["/somewhere/b", "/v~", "owner/~name"]
+    donors = TripleSettings(base="b", vlm="v", lrm=["0.5*~/r", "0.5*b+a"])
+    assert donors.sources == ["b", "v", "0.5*~/r", "0.5*b+a"]
+    assert list(donors.folders.values()) == ["b", "v", "~/r", "b", "a"]
     assert settings.folders == {"base": "/somewhere/b", "vlm": "/v~", "lrm": "owner/~name"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
 
 from frism.errors import UserError
 from frism.merging import on_load
@@ -182,3 +182,16 @@ def test_model_of_another_kind_is_refused(triple: Triple) -> None:
     lrm = Qwen2ForCausalLM.from_pretrained(triple.lrm_folder)
     with pytest.raises(UserError, match=r"Qwen2ForCausalLM has no parameter model\.language_model"):
         on_load.apply(lrm, triple, None)
+
+
+def test_a_donor_that_no_folder_holds_is_loaded(tmp_path: Path) -> None:
+    architectures.make("qwen2_5_vl", tmp_path)
+    sources = [f"0.5*{tmp_path / 'lrm'}", f"0.5*{tmp_path / 'lrm'}"]
+    triple = Triple.open(tmp_path / "base", tmp_path / "vlm", sources)
+    assert triple.lrm_is_made
+    assert not Triple.open(*(tmp_path / role for role in ("base", "vlm", "lrm"))).lrm_is_made
+    model = on_load.load_made_donor(triple, dtype=torch.float32)
+    expected = AutoModelForCausalLM.from_pretrained(tmp_path / "lrm", dtype=torch.float32)
+    for name in triple.names("mat+bias+norm"):
+        one, other = (each.get_parameter(f"model.{name}") for each in (model, expected))
+        torch.testing.assert_close(one, other, rtol=2e-7, atol=1e-7)

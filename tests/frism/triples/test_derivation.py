@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText, initialization
 from transformers.models.auto import modeling_auto
 
 from frism.checkpoints.checkpoint import Checkpoint
+from frism.distillation.receiver import Receiver
 from frism.errors import UserError
 from frism.merging import on_load
 from frism.merging.export import Job, export
@@ -176,6 +177,13 @@ def test_experts_stored_apart_meet_experts_stored_as_a_stack(tmp_path: Path) -> 
     stack = load_file(tmp_path / "base" / "model.safetensors")[triple.stored(name, "base")]
     assert torch.equal(triple.read("base", name), stack[2, rows : 2 * rows])
     assert "router" in {triple.kind(name) for name in triple.towers["vlm"].names}
+
+
+def test_gates_on_experts_are_refused_in_words(tmp_path: Path) -> None:
+    _, vlm, _ = every_vlm.write_triple("qwen3_5_moe", tmp_path)
+    triple = Triple.open(**{role: tmp_path / role for role in ROLES})
+    with pytest.raises(UserError, match=r"experts.* is no layer of the loaded model"):
+        Receiver.wrap(triple, vlm, None)
 
 
 def test_experts_in_another_form_are_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -15,6 +15,11 @@ FAST = ("aya_vision", "deepseek_vl", "gemma4", "glm4v", "instructblip", "kimi_k2
         "minimax_m3_vl", "mistral3", "ovis2", "qwen3_5_moe", "qwen3_vl_moe")  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRISM_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.mark.parametrize("model_type", FAST)
 def test_classes_without_a_line_of_table(tmp_path: Path, model_type: str) -> None:
     merge_and_reload(model_type, tmp_path, "hub")
