@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from frism.errors import UserError
+from frism.method.fitting import Fitting
 from frism.spectra import spectra as module
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
@@ -82,3 +83,29 @@ def test_spectra_belong_to_the_contents_of_base_and_lrm(
 def test_only_matrices_have_directions(triple: Triple, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"norm\.weight has shape \[128\]: only matrices"):
         Spectra(triple, folder=tmp_path).load("norm.weight")
+
+
+@pytest.mark.parametrize("of", ["lrm", "vlm", "sum"])
+def test_other_task_vectors_have_spectra_of_their_own(triple: Triple, tmp_path: Path, of: str) -> None:
+    """Kept in one folder, each under a key of its own; read again, not computed again."""
+    name = "layers.1.mlp.up_proj.weight"
+    base, vlm, lrm = (triple.read(role, name) for role in ("base", "vlm", "lrm"))
+    tau = {"lrm": lrm - base, "vlm": vlm - base, "sum": vlm + lrm - 2 * base}[of]
+    spectra = Spectra(triple, folder=tmp_path).of(of)
+    found = spectra.load(name)
+    torch.testing.assert_close((found.u * found.s) @ found.vh, tau, atol=1e-5, rtol=1e-4)
+    stored = spectra.store.path(name)
+    before = stored.stat().st_mtime_ns
+    again = Spectra(triple, folder=tmp_path).of("lrm").of(of).load(name)
+    assert torch.equal(again.s, found.s) and stored.stat().st_mtime_ns == before
+    keys = {Spectra(triple, folder=tmp_path).of(kind).store.key for kind in ("lrm", "vlm", "sum")}
+    assert len(keys) == 3
+
+
+def test_a_method_reads_them_through_its_site(triple: Triple, tmp_path: Path) -> None:
+    fitting = Fitting(triple, spectra=Spectra(triple, folder=tmp_path))
+    site = next(iter(fitting.sites()))
+    assert site.spectrum is site.spectrum is not None
+    assert site.spectrum_v is not None and site.spectrum_sum is not None
+    for spectrum, tau in ((site.spectrum_v, site.tau_v), (site.spectrum_sum, site.tau_v + site.tau_r)):
+        torch.testing.assert_close(spectrum.s, torch.linalg.svdvals(tau), atol=1e-5, rtol=1e-4)
