@@ -34,16 +34,17 @@ def test_methods_are_listed_as_table_and_json() -> None:
 
 def test_methods_are_a_table_in_markdown() -> None:
     head, line, *rows = frism("methods", "--markdown").stdout.splitlines()
-    assert head.count("|") == line.count("|") == 5
+    assert head.count("|") == line.count("|") == 8
     names = [row.split("`")[1] for row in rows]
     assert names == discovery.list_names()
     (row,) = [row for row in rows if row.startswith("| `interp` |")]
     assert row == (
-        "| `interp` | Interpolation (BR2V): vlm_weight * V + (1 - vlm_weight) * R. | `vlm_weight` 0.9 | - |"
+        "| `interp` | Interpolation (BR2V): vlm_weight * V + (1 - vlm_weight) * R. | model | none | no"
+        " | `vlm_weight` 0.9 | [2505.05464](https://arxiv.org/abs/2505.05464) |"
     )
     (row,) = [row for row in rows if row.startswith("| `frism` |")]
     assert "`steps` 300" in row
-    assert row.endswith("| calibration, spectrum |")
+    assert "| direction | unlabelled questions | of the model |" in row
 
 
 def test_inspect_shows_every_layer(triple_folders: dict[str, Path]) -> None:

@@ -120,7 +120,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
             "token_budget is a setting of transformers, not of vlmeval",
         ),
         ('{"address": "http://x/v1"}', "address is a setting of openai"),
-        ('{"name": "openai", "address": "http://x/v1"}', "openai needs the server's address and its name"),
+        ('{"name": "openai", "serve": "vllm", "model": "m"}', "serve starts a server of its own"),
         ('{"device_map": "auto", "devices": 2}', "drop devices"),
         ('{"batch_size": 0}', "batch_size"),
         ('{"name": "sglang"}', "name"),

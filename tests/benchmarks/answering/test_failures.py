@@ -7,8 +7,8 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -20,8 +20,6 @@ from benchmarks.answering import keys, multi_gpu
 from benchmarks.answering.answer import predict
 from benchmarks.answering.late_engine import LateEngine
 from benchmarks.answering.predictions import StoredPrediction, read_predictions
-from benchmarks.answering.vllm_engine import VllmEngine
-from benchmarks.prompting.families import read_family
 from benchmarks.questions import reading, writing
 from benchmarks.registry.lookup import find
 from benchmarks.stages import items, score
@@ -33,7 +31,7 @@ from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import invoke, refused
-from tests.support import tsvs
+from tests.support import tsvs, vllm
 from tests.support.chat_server import Chat, listening
 from tests.support.studies import record, study_of
 
@@ -272,54 +270,21 @@ def test_what_concerns_every_request_ends_the_run(
     assert not by_index(out)
 
 
-class LocalModel:
-    """Does by transformers what vLLM's `LLM` offers: it refuses a batch with a prompt that is too long."""
-
-    def __init__(self, model: Any, processor: Any) -> None:
-        self.model, self.processor = model, processor
-        self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=512))
-
-    def generate(self, requests: list[dict[str, Any]], limits: list[Any], use_tqdm: bool) -> list[Any]:
-        replies = []
-        for request, limit in zip(requests, limits, strict=True):
-            pictures = request.get("multi_modal_data", {}).get("image")
-            inputs = self.processor(text=request["prompt"], images=pictures, return_tensors="pt")
-            length = inputs["input_ids"].shape[1]
-            if length >= 512:
-                raise ValueError("The decoder prompt is longer than the maximum model length of 512.")
-            output = self.model.generate(**inputs, max_new_tokens=limit.max_tokens, do_sample=False)
-            new = output[0, length:].tolist()
-            ended = new[-1] == self.processor.tokenizer.eos_token_id
-            text = self.processor.tokenizer.decode(new, skip_special_tokens=True)
-            reason = "stop" if ended else "length"
-            replies.append(
-                SimpleNamespace(outputs=[SimpleNamespace(text=text, token_ids=new, finish_reason=reason)])
-            )
-        return replies
-
-
-def test_vllm_gets_the_questions_that_can_be_answered(chat: Chat, triple: Triple, asked: Asked) -> None:
-    family = read_family(triple.vlm_folder)
-    options = {"name": "vllm", "max_new_tokens": 4, "batch_size": 4}
-    model = LocalModel(chat.model, chat.processor)
-    engine = VllmEngine(
-        model, SimpleNamespace, chat.processor, EngineSettings(**options, failures=LENIENT), family
-    )
-    questions = asked.items()["MMStar"]
-    batches = [
-        SimpleNamespace(
-            items=questions[i : i + 4], keys=[x.content for x in questions[i : i + 4]], digest=str(i)
-        )
-        for i in (0, 4)
-    ]
-    found = [p for batch in engine.answers(batches) for p in batch]
-    assert [p.item for p in found] == questions
-    assert {p.item.index: p.failure for p in found if p.failure} == {
-        asked.broken: "picture", asked.long: "too_long",
-    }  # fmt: skip
-    engine.settings = EngineSettings(**options)
-    with pytest.raises(UserError, match="cannot be"):
-        list(engine.answers(batches))
+@pytest.mark.vllm
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed here: run make vllm")
+def test_vllm_gets_the_questions_that_can_be_answered(asked: Asked) -> None:
+    miniature, questions = vllm.open_miniature(), asked.items()["MMStar"]
+    given = {"max_new_tokens": 4, "batch_size": 4}
+    with vllm.opened(miniature, vllm.settings(**given, failures=LENIENT), asked.folder) as engine:
+        batches = engine.batches(questions, {})
+        found = [p for batch in engine.answers(batches) for p in batch]
+        assert [p.item for p in found] == questions
+        assert {p.item.index: p.failure for p in found if p.failure} == {
+            asked.broken: "picture", asked.long: "too_long",
+        }  # fmt: skip
+        engine.settings = vllm.settings(**given)
+        with pytest.raises(UserError, match="cannot be"):
+            list(engine.answers(batches))
 
 
 # --- settings ---------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from benchmarks.answering.openai_server import OpenAIServer
 from benchmarks.answering.thoughts import Thoughts, find_thoughts
 from benchmarks.answering.transformers_engine import TransformersEngine
-from benchmarks.answering.vllm_engine import VllmEngine
+from benchmarks.answering.vllm_plan import VllmPlan
 from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
 from benchmarks.prompting.families import find_family
 from benchmarks.prompting.thinking import find_spoken
@@ -94,14 +93,13 @@ def test_a_studys_own_tags_are_written_as_known_ones(
 
 
 def test_vllm_puts_the_tag_back_too_and_keeps_tags_that_are_tokens(processor: Any) -> None:
+    """Its engine decodes by its plan, which needs no vLLM."""
     open_thought(processor, "<think>")
     processor.tokenizer.add_tokens([TAG], special_tokens=True)
     ids = processor.tokenizer(f"{TAG} red<|im_end|>").input_ids
-    reply = SimpleNamespace(text=" red", token_ids=ids)
-    engine = VllmEngine(None, None, processor, EngineSettings(name="vllm"), FAMILY)
-    assert engine._read(reply) == f"<think>{TAG} red"
-    engine = VllmEngine(None, None, processor, EngineSettings(name="vllm", thinking="think"), FAMILY)
-    assert engine._read(reply) == "<think> red"
+    for thinking, expected in ((None, f"<think>{TAG} red"), ("think", "<think> red")):
+        settings = EngineSettings(name="vllm", thinking=thinking)
+        assert VllmPlan(Path(WEIGHTS["vlm"]), processor, settings, FAMILY).decode(ids) == expected
 
 
 # --- tags that are special tokens -------------------------------------------------------------------

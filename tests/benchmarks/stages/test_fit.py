@@ -9,6 +9,7 @@ from benchmarks.questions import writing
 from benchmarks.registry.lookup import find
 from benchmarks.stages import answer, fit
 from benchmarks.study.layout import Layout
+from frism.method.recipe import Recipe
 from tests.benchmarks.conftest import invoke
 from tests.support.fits import count_fits
 from tests.support.studies import record
@@ -43,4 +44,4 @@ def test_what_was_fitted_ahead_is_taken_up(
     assert len(set(keys)) == 2 and fits == ["frism", "frism"]
     answer.run(study, {"vlm": "c", "frism": "c"})
     assert fits.count("frism") == 2, "nothing was fitted again"
-    assert json.loads((layout.variant("frism") / "recipe.json").read_text())["key"] in keys
+    assert Recipe.load(layout.variant("frism"))[0].key in keys

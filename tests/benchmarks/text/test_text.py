@@ -122,7 +122,7 @@ def test_a_vlm_answers_text_with_its_language_tower(triple, tmp_path):
     with torch.inference_mode():
         ids = torch.arange(40).reshape(2, 20)
         assert torch.equal(tower(ids).logits, vlm(ids).logits)
-    alone = TextModel("vlm", who.chat, who.ends, {"tower": "alone"}, lambda: tower)
+    alone = TextModel("vlm", who.chat, who.ends, {"tower": "alone"}, lambda: tower, who.folder)
     pd.testing.assert_frame_equal(table(who, tmp_path / "a.jsonl"), table(alone, tmp_path / "b.jsonl"))
 
 
@@ -346,7 +346,7 @@ def test_answers_are_scored_anew_without_a_model(triple, tmp_path):
         raise AssertionError("the model was loaded")
 
     who = who_answers(triple)
-    silent = TextModel(who.name, who.chat, who.ends, who.origin, refuse)
+    silent = TextModel(who.name, who.chat, who.ends, who.origin, refuse, who.folder)
     pd.testing.assert_frame_equal(table(silent, journal), expected)
     assert journal.read_bytes() == content
 

@@ -37,15 +37,17 @@ def load_adapted(vlm: Path, adapter: Path) -> Any:
     return PeftModel.from_pretrained(model, adapter).merge_and_unload().eval()
 
 
-def answer(model: Any, vlm: Path, items: Path) -> list[str]:
+def answer(model: Any, vlm: Path, items: Path, suite: str) -> list[str]:
     settings = EngineSettings(name="transformers", batch_size=20, max_new_tokens=96)
     engine = TransformersEngine(model, AutoProcessor.from_pretrained(vlm), settings)
-    asked = [item for listed in load_items(items, "test", ["mini_larger"]).values() for item in listed]
+    asked = [item for listed in load_items(items, "test", [suite]).values() for item in listed]
     return [one.raw for batch in engine.batches(asked, {}) for one in engine.answer(batch)]
 
 
-@pytest.mark.parametrize("questions", [20, pytest.param(300, marks=pytest.mark.slow)])
-def test_peft_answers_as_the_merged_checkpoint(tmp_path: Path, questions: int) -> None:
+@pytest.mark.parametrize(
+    ("suite", "questions"), [("mini_total", 20), pytest.param("mini_larger", 300, marks=pytest.mark.slow)]
+)
+def test_peft_answers_as_the_merged_checkpoint(tmp_path: Path, suite: str, questions: int) -> None:
     """300 are all questions of the suite in the miniature study."""
     triple = Triple.open(**{role: WEIGHTS / role for role in ROLES})
     recipe = leading(triple)
@@ -53,8 +55,9 @@ def test_peft_answers_as_the_merged_checkpoint(tmp_path: Path, questions: int) -
     assert (made.matrices, made.lost) == (len(triple.names("mat")), 0.0)
     adapted, merged = load_adapted(triple.vlm_folder, tmp_path / "adapter"), on_load.load(triple, recipe)
     original = on_load.load(triple, None)
-    writing.write_items(tmp_path / "items", [find_benchmark("mini_larger")], {"test": questions})
-    answers = [answer(model, triple.vlm_folder, tmp_path / "items") for model in (adapted, merged, original)]
+    writing.write_items(tmp_path / "items", [find_benchmark(suite)], {"test": questions})
+    models, items = (adapted, merged, original), tmp_path / "items"
+    answers = [answer(model, triple.vlm_folder, items, suite) for model in models]
     assert [len(given) for given in answers] == [questions] * 3
     assert answers[0] == answers[1] != answers[2]
 
