@@ -27,6 +27,8 @@ BR2V_CLONE := $(CURDIR)/$(PEERS)/VLM_Merging
 BR2V_CHECKOUT ?= $(BR2V_CLONE)
 # Authors' functions that are run as they are; repository/commit, and the files that are needed of each.
 AUTHORS := MLLMerging DC-Merge iso-merging pcb-merging
+AUTHORS_CLONES := $(CURDIR)/$(PEERS)/authors
+FRISM_AUTHORS ?= $(AUTHORS_CLONES)
 SOURCE_MLLMerging := WalkerWorldPeace/MLLMerging 5f8a45837560e9863dc557704082269c70cea229 \
 	fusion_bench/fusion_bench/method/yongxianwei_merging
 SOURCE_DC-Merge := Tobeginwith/DC-Merge 3c443e4d023be34d6868aefb69a4be545871bfbf vision_fft_merge/src/utils
@@ -60,8 +62,8 @@ slow: $(STAMP) ## the tests that take minutes each
 	OMP_NUM_THREADS=1 python -m pytest -m "slow and not vllm"
 
 parity: $(PEERS)/mergekit/installed $(PEERS)/br2v/installed ## our merges beside mergekit's and BR2V's
-parity: $(BR2V_CHECKOUT)/merge.py $(AUTHORS:%=$(PEERS)/authors/%)
-	OMP_NUM_THREADS=1 BR2V_CHECKOUT="$(BR2V_CHECKOUT)" python -m pytest -m parity tests/parity
+parity: $(BR2V_CHECKOUT)/merge.py $(AUTHORS:%=$(FRISM_AUTHORS)/%)
+	OMP_NUM_THREADS=1 BR2V_CHECKOUT="$(BR2V_CHECKOUT)" FRISM_AUTHORS="$(FRISM_AUTHORS)" python -m pytest -m parity tests/parity
 
 vllm: $(PEERS)/vllm/installed ## vLLM as the engine of a study, in an environment of its own
 	OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=1 $(PEERS)/vllm/bin/python -m pytest -m vllm tests
@@ -112,7 +114,7 @@ $(BR2V_CLONE)/merge.py:
 		|| { echo "error: $(BR2V_SOURCE) cannot be cloned: give a checkout of it with BR2V_CHECKOUT=/path." >&2; \
 		exit 1; }
 
-$(PEERS)/authors/%:
+$(AUTHORS_CLONES)/%:
 	rm -rf $@
 	@git clone --quiet --no-checkout --filter=blob:none https://github.com/$(word 1,$(SOURCE_$*)) $@ \
 		&& git -C $@ checkout --quiet $(word 2,$(SOURCE_$*)) -- $(word 3,$(SOURCE_$*)) \
