@@ -26,7 +26,7 @@ BR2V_COMMIT := a42fa38ef9cda98a67c2581ea8bd85382757bf52
 BR2V_CLONE := $(CURDIR)/$(PEERS)/VLM_Merging
 BR2V_CHECKOUT ?= $(BR2V_CLONE)
 # Authors' functions that are run as they are; repository/commit, and the files that are needed of each.
-AUTHORS := MLLMerging DC-Merge iso-merging pcb-merging
+AUTHORS := MLLMerging DC-Merge iso-merging pcb-merging fusion_bench
 AUTHORS_CLONES := $(CURDIR)/$(PEERS)/authors
 FRISM_AUTHORS ?= $(AUTHORS_CLONES)
 SOURCE_MLLMerging := WalkerWorldPeace/MLLMerging 5f8a45837560e9863dc557704082269c70cea229 \
@@ -34,6 +34,8 @@ SOURCE_MLLMerging := WalkerWorldPeace/MLLMerging 5f8a45837560e9863dc557704082269
 SOURCE_DC-Merge := Tobeginwith/DC-Merge 3c443e4d023be34d6868aefb69a4be545871bfbf vision_fft_merge/src/utils
 SOURCE_iso-merging := danielm1405/iso-merging d34010af8ba129ef4d17a91ca9943b413fe06f8c src/utils
 SOURCE_pcb-merging := duguodong7/pcb-merging 5897888b5d24adfcd33e124793d113746e00f3ff pcb-merging.py
+SOURCE_fusion_bench := tanganke/fusion_bench 54c9e8c9d9621620c720452cd8533332a32d3689 \
+	fusion_bench/method fusion_bench/models/wrappers
 
 # vLLM, which wants a torch and a transformers of its own: the build for the CPU where there is no NVIDIA GPU.
 # PIP_OPTIONS may have to name PyTorch's own index, which has a torch for the CPU.

@@ -4,9 +4,11 @@ README, CHANGELOG and the reference results are read on the code host as well, s
 their links are written for there. mkdocs calls `on_files` and `on_page_markdown`.
 """
 
+import csv
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
@@ -17,6 +19,8 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "results/reference"
+COST = "on the miniature, fitted and chosen in"
+COSTS = f"{REFERENCE}/miniature_field/tables/costs.csv"
 PAGES = {  # file of the repository: page of the site
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
@@ -34,7 +38,7 @@ def site_pages() -> dict[str, str]:
     """Return the site's place of every repository file that the site takes in, `docs/` apart."""
     results = (
         path.relative_to(ROOT).as_posix()
-        for study in ("miniature", "miniature_full")
+        for study in ("miniature", "miniature_field", "miniature_full")
         for path in sorted((ROOT / REFERENCE / study).rglob("*.*"))
     )
     return PAGES | {name: name.replace(REFERENCE, "results") for name in results}
@@ -69,4 +73,23 @@ def methods_table(names: list[str]) -> str:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if run.returncode:
         raise PluginError(f"`frism methods --markdown` failed: {run.stderr.strip()}")
-    return run.stdout
+    costs = ROOT / COSTS
+    return add_costs(run.stdout, read_costs(costs)) if costs.is_file() else run.stdout
+
+
+def read_costs(path: Path) -> dict[str, str]:
+    """Read what each variant of the field took on the miniature: choosing on dev, fits included."""
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {row["variant"]: f"{float(row['tune_seconds']):.0f} s" for row in rows if row["tune_seconds"]}
+
+
+def add_costs(text: str, costs: Mapping[str, str]) -> str:
+    """Add a column to the table of methods that a text begins with: the cost of the variant of that name."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if not line.startswith("|"):
+            break
+        name = line.split("|")[1].strip().strip("`")
+        lines[number] += "---|" if number == 1 else f" {costs.get(name, '-') if number else COST} |"
+    return "\n".join(lines) + "\n"

@@ -40,24 +40,26 @@ def find_needs(study: StudyConfig) -> dict[str, list[str]]:
     code = digest_code("frism.method.discovery", *list_method_modules().values())
     variants = {name: variant.model_dump(mode="json") for name, variant in study.variants.items()}
     answer: dict[str, list[str]] = remember(
-        ["variants", code, variants], lambda: _ask_methods(study.variants)
+        ["variants", code, study.engine.name, variants], lambda: _ask_methods(study)
     )
     return answer
 
 
-def _ask_methods(variants: Mapping[str, VariantConfig]) -> dict[str, list[str]]:
+def _ask_methods(study: StudyConfig) -> dict[str, list[str]]:
     from frism.method import discovery as methods
 
     answer: dict[str, list[str]] = {}
-    for name, variant in variants.items():
-        for fault in _method_faults(variant, variants):
+    for name, variant in study.variants.items():
+        for fault in _method_faults(variant, study.variants, study.engine.name):
             raise UserError(f"variant {name}: {fault}")
         method = methods.find(variant.method) if variant.method is not None else None
         answer[name] = sorted(method.needs) if method is not None else []
     return answer
 
 
-def _method_faults(variant: VariantConfig, variants: Mapping[str, VariantConfig]) -> Iterator[str]:
+def _method_faults(
+    variant: VariantConfig, variants: Mapping[str, VariantConfig], engine: str
+) -> Iterator[str]:
     from frism.method import discovery as methods
 
     if variant.method is None:
@@ -69,6 +71,11 @@ def _method_faults(variant: VariantConfig, variants: Mapping[str, VariantConfig]
     except UserError as error:
         yield str(error)
         return
+    if method.mix is not None and engine != "transformers":
+        yield (
+            f"method {method.name} lets V and R answer together, which engine {engine} cannot: choose engine"
+            " transformers, or drop the variant."
+        )
     reference, needs_reference = variant.reference, "reference" in method.needs
     if reference is None and needs_reference:
         yield f"method {method.name} starts from what another variant learned: name it (`reference: frism`)."

@@ -1,8 +1,7 @@
 """Decode a batch with any model of transformers, greedily or by samples, following the model's own rules.
 
 Greedily it is token for token what `generate` gives, but finished rows leave the batch, and appending to the
-cache copies nothing. How positions are counted and masks extended is asked of the model, so families that do
-it in their own way (cross-attention, two-part masks, three-part positions) need no case here.
+cache copies nothing.
 """
 
 from collections import deque
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from benchmarks.answering.prefill import prefill
+from benchmarks.answering.partner import Partner
+from benchmarks.answering.reader import Reader
 from benchmarks.answering.token_sampler import TokenSampler
 
 # Finished rows are dropped when at most this share is still running: copying the cache costs too.
@@ -38,6 +37,7 @@ def decode(
     prompts: Sequence[int] | None = None,
     sampler: TokenSampler | None = None,
     interruption: Interruption | None = None,
+    partner: Partner | None = None,
 ) -> list[list[int]]:
     """Generate every row's new tokens, up to and with the first end token.
 
@@ -51,29 +51,26 @@ def decode(
             them. None: a row per prompt.
         sampler: draws the rows' tokens; None takes the likeliest.
         interruption: puts tokens into answers at some length; None puts in none.
+        partner: another model, with whose predictions the model's are mixed.
     """
     groups = [inputs] if isinstance(inputs, Mapping) else inputs
-    read = prefill(model, groups, max(max_new_tokens))
-    logits, ids, state = read.logits.float(), read.ids, read.state
-    cache = state["past_key_values"]
-    stop = torch.tensor(sorted(ends), dtype=torch.long, device=ids.device)
+    room = max(max_new_tokens)
+    reader = Reader(model, groups, room)
+    other = partner.read(groups, room) if partner is not None else None
+    readers = [reader] if other is None else [reader, other]
+    device = reader.logits.device
+    stop = torch.tensor(sorted(ends), dtype=torch.long, device=device)
     rows = list(range(len(max_new_tokens)))  # which rows are still in the batch
-    spread = None if prompts is None else torch.tensor(prompts, dtype=torch.long, device=ids.device)
     answers: list[list[int]] = [[] for _ in rows]
-    done = torch.zeros(len(rows), dtype=torch.bool, device=ids.device)
+    done = torch.zeros(len(rows), dtype=torch.bool, device=device)
     put: dict[int, deque[int]] = {}  # by row, tokens to come that are not the model's
-    if spread is not None:
-        cache.batch_select_indices(spread)
-        state = {name: _select(name, value, spread) for name, value in state.items()}
-        logits, ids = logits[spread], ids[spread]
-    for step in range(1, max(max_new_tokens) + 1):
-        if step > 1:
-            step_inputs = model.prepare_inputs_for_generation(
-                ids, next_sequence_length=1, is_first_iteration=False, **state
-            )
-            outputs = model(**step_inputs, return_dict=True)
-            state = model._update_model_kwargs_for_generation(outputs, state, is_encoder_decoder=False)
-            logits = outputs.logits[:, -1].float()
+    if prompts is not None:
+        for one in readers:
+            one.select(torch.tensor(prompts, dtype=torch.long, device=one.logits.device))
+    for step in range(1, room + 1):
+        logits = reader.logits
+        if partner is not None and other is not None:
+            logits = partner.mix(logits, other.logits)
         tokens = logits.argmax(-1) if sampler is None else sampler.choose(logits, rows, step - 1)
         given = torch.zeros_like(done)
         for place, row in enumerate(rows if put else ()):
@@ -92,18 +89,12 @@ def decode(
         running = int((~done).sum())
         if running == 0:
             break
-        ids = torch.cat([ids, tokens[:, None]], dim=1)
         if running <= KEEP * len(done):
             unfinished = (~done).nonzero().squeeze(-1)
-            cache.batch_select_indices(unfinished)
-            state = {name: _select(name, value, unfinished) for name, value in state.items()}
-            ids, done = ids[unfinished], done[unfinished]
+            for one in readers:
+                one.select(unfinished.to(one.logits.device))
+            tokens, done = tokens[unfinished], done[unfinished]
             rows = [rows[i] for i in unfinished.tolist()]
+        for one in readers:
+            one.go_on(tokens.to(one.logits.device))
     return answers
-
-
-def _select(name: str, value: Any, rows: Tensor) -> Any:
-    """Select rows of an input; positions have theirs in the last but one dimension, others in the first."""
-    if not isinstance(value, Tensor):
-        return value
-    return value[..., rows, :] if name == "position_ids" else value[rows]

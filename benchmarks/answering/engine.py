@@ -48,21 +48,23 @@ def open_engine(
     logging.disable_progress_bar()
     model = on_load.load(
         triple,
-        recipe,
-        fitted,
+        recipe if recipe and recipe.checkpoint else None,
         dtype=settings.torch_dtype,
         device=settings.torch_device,
         device_map=settings.device_map,
-        spectra=spectra,
     )
     processor = AutoProcessor.from_pretrained(home)
     if settings.name == "vlmeval":
         from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
 
-        return VlmevalkitLoop(model, processor, settings, family)
-    folder = Path(items) / "prepared" if items else None
-    weights = recipe.checkpoint.digest if recipe and recipe.checkpoint else triple.digest["vlm"]
-    return TransformersEngine(model, processor, settings, weights=weights, folder=folder, family=family)
+        engine: Any = VlmevalkitLoop(model, processor, settings, family)
+    else:
+        folder = Path(items) / "prepared" if items else None
+        weights = recipe.checkpoint.digest if recipe and recipe.checkpoint else triple.digest["vlm"]
+        engine = TransformersEngine(model, processor, settings, weights=weights, folder=folder, family=family)
+    if recipe is not None:
+        engine.become(triple, recipe, fitted, spectra)
+    return engine
 
 
 def plan_engine(

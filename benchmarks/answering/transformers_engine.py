@@ -16,6 +16,7 @@ from benchmarks.answering.decoding import decode
 from benchmarks.answering.inputs import Preparer
 from benchmarks.answering.local_plan import LocalPlan
 from benchmarks.answering.model_facts import ModelFacts
+from benchmarks.answering.partner import Partner
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.prefill import can_join
 from benchmarks.answering.sampling import make_seed
@@ -64,19 +65,30 @@ class TransformersEngine(LocalPlan):
             model, processor, self.family, weights=weights, folder=folder, workers=settings.workers
         )
         self.costs: list[Cost] = []
+        self.partner: Partner | None = None
+
+    @property
+    def _joins(self) -> bool:
+        """Whether prompts that were read apart can be answered together, to the same bits."""
         exact = self.model.device.type == "cpu" and self.model.dtype == torch.float32
-        self._joins = exact and can_join(model)
+        return exact and can_join(self.model) and (self.partner is None or can_join(self.partner.model))
 
     def become(
         self, triple: Triple, recipe: Recipe, fitted: Fitted | None = None, spectra: Path | None = None
     ) -> None:
-        """Turn into another variant of the triple, in place; a checkpoint is what was loaded already."""
-        if recipe.checkpoint is None:
-            on_load.apply(self.model, triple, recipe, fitted, spectra)
+        """Turn into another variant of the triple, in place; a checkpoint is what was loaded already.
+
+        Where predictions are mixed, this is V, and R is loaded beside it.
+        """
+        if recipe.checkpoint is not None:
+            return
+        lrm = self.partner.model if self.partner is not None else None
+        self.partner = Partner.open(triple, recipe, self.settings, self.model, lrm)
+        on_load.apply(self.model, triple, None if self.partner else recipe, fitted, spectra)
 
     def close(self) -> None:
         """Let go of the model."""
-        del self.model, self.preparer
+        del self.model, self.preparer, self.partner
 
     def answer(self, batch: Batch) -> list[Prediction]:
         """Answer one batch, in its order; see `answer_together`."""
@@ -207,6 +219,7 @@ class TransformersEngine(LocalPlan):
             max_new_tokens=limits,
             ends=self.ends,
             interruption=self.thoughts.limit(self.processor.tokenizer, self.settings.thinking_budget),
+            partner=self.partner,
             **drawn,
         )
 

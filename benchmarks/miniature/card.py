@@ -19,7 +19,7 @@ from benchmarks.miniature import question_families as q
 from benchmarks.miniature.training import measure_accuracies
 from frism.files import atomic_write, sha256_file
 
-PARTS = ("base", "lrm", "vlm")
+PARTS = ("base", "lrm", "vlm", "sft_text")
 GROUPS = {"perception": q.PERCEPTION, "short chains": q.SHORT, "reasoning": q.REASONING}
 CONDITIONS = {  # title: (part, pictures shown, asked for steps or for a short answer)
     "B, described": ("base", False, True),
@@ -28,11 +28,12 @@ CONDITIONS = {  # title: (part, pictures shown, asked for steps or for a short a
     "V, described": ("vlm", False, True),
     "V, pictures": ("vlm", True, True),
     "V, pictures, not asked": ("vlm", True, False),
+    "V after R's chains, pictures": ("sft_text", True, True),
 }
 
 
 def main(
-    weights: Annotated[Path, typer.Option(exists=True, help="Folder with base/, lrm/ and vlm/.")],
+    weights: Annotated[Path, typer.Option(exists=True, help="Folder with base/, lrm/, vlm/ and sft_text/.")],
     questions: Annotated[int, typer.Option(help="Test questions per family.")] = 500,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
@@ -44,6 +45,7 @@ def main(
         "base": Qwen2ForCausalLM.from_pretrained(weights / "base"),
         "lrm": Qwen2ForCausalLM.from_pretrained(weights / "lrm"),
         "vlm": Qwen2_5_VLForConditionalGeneration.from_pretrained(weights / "vlm"),
+        "sft_text": Qwen2_5_VLForConditionalGeneration.from_pretrained(weights / "sft_text"),
     }
     scores = {}
     for title, (part, seen, asked) in CONDITIONS.items():

@@ -1,26 +1,34 @@
-"""Train one member of the triple: `python -m benchmarks.miniature.train base --out DIR`."""
+"""Train one model of the miniature: `python -m benchmarks.miniature.train base --out DIR`."""
 
 import os
 import platform
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 import yaml
-from transformers import PreTrainedModel, Qwen2ForCausalLM
+from transformers import (
+    PreTrainedModel,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2ForCausalLM,
+)
 from transformers.utils import logging
 
 from benchmarks.miniature.base import train_base
 from benchmarks.miniature.lrm import train_lrm
+from benchmarks.miniature.sft_text import train_sft_text
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.vlm import train_vlm
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 Out = Annotated[Path, typer.Option(help="Folder to write; replaced only when training has finished.")]
 Base = Annotated[Path, typer.Option(help="Folder of the trained base model B.", exists=True)]
+Trainer = Callable[[Qwen2_5_VLProcessor, Path], PreTrainedModel]
 Threads = Annotated[int, typer.Option(help="CPU threads. Results repeat bit for bit at one thread count.")]
 
 
@@ -42,7 +50,35 @@ def vlm(base: Base, out: Out, threads: Threads = 2) -> None:
     _train("vlm", out, base, threads)
 
 
+@app.command()
+def sft_text(
+    vlm: Annotated[Path, typer.Option(help="Folder of the trained VLM V.", exists=True)],
+    lrm: Annotated[Path, typer.Option(help="Folder of the trained reasoning model R.", exists=True)],
+    out: Out,
+    threads: Threads = 2,
+) -> None:
+    """Fine-tune V on R's text-only chains (about 3 minutes)."""
+
+    def train(processor: Qwen2_5_VLProcessor, curve: Path) -> PreTrainedModel:
+        receiver = Qwen2_5_VLForConditionalGeneration.from_pretrained(vlm, dtype=torch.float32)
+        teacher = Qwen2ForCausalLM.from_pretrained(lrm, dtype=torch.float32)
+        return train_sft_text(receiver, teacher, processor, curve)
+
+    _write(out, threads, train, sees=True)
+
+
 def _train(part: str, out: Path, base_folder: Path | None, threads: int) -> None:
+    def train(processor: Qwen2_5_VLProcessor, curve: Path) -> PreTrainedModel:
+        if base_folder is None:
+            return train_base(processor, curve)
+        parent = Qwen2ForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
+        return (train_lrm if part == "lrm" else train_vlm)(parent, processor, curve)
+
+    _write(out, threads, train, sees=part == "vlm")
+
+
+def _write(out: Path, threads: int, train: Trainer, *, sees: bool) -> None:
+    """Train and write a folder, which gets its name last; `sees`: with a processor, not a tokenizer alone."""
     logging.disable_progress_bar()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
@@ -51,14 +87,9 @@ def _train(part: str, out: Path, base_folder: Path | None, threads: int) -> None
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     start = time.time()
-    curve = scratch / "loss.csv"
-    if base_folder is None:
-        model: PreTrainedModel = train_base(processor, curve)
-    else:
-        parent = Qwen2ForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
-        model = (train_lrm if part == "lrm" else train_vlm)(parent, processor, curve)
+    model = train(processor, scratch / "loss.csv")
     model.save_pretrained(scratch)
-    (processor if part == "vlm" else processor.tokenizer).save_pretrained(scratch)
+    (processor if sees else processor.tokenizer).save_pretrained(scratch)
     record = {
         "minutes": round((time.time() - start) / 60, 1),
         "threads": threads,

@@ -156,6 +156,16 @@ class StudyConfig(Section):
                 )
             holders[place] = name
 
+    @model_validator(mode="after")
+    def _name_rivals_among_the_variants(self) -> Self:
+        for name in self.statistics.rivals:
+            if name not in self.variants:
+                hint = suggest(name, self.variants)
+                raise ValueError(
+                    f"statistics.rivals: '{name}' is no variant of this config{'.' * bool(hint)}{hint}"
+                )
+        return self
+
     def _reference_fault(self, name: str, reference: str | None) -> str:
         if name in PARENTS:
             return "the name is taken by a model of the triple: choose another"

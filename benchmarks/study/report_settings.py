@@ -10,6 +10,11 @@ class StatisticsSettings(Section):
 
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of all intervals and tests")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples, where a formula does not serve")
+    rivals: tuple[str, ...] = Field(
+        (),
+        description="variants that every learned one is compared with, beside its controls and `inject`",
+        exclude_if=lambda value: not value,  # records are older than this
+    )
 
 
 class ExplainSettings(Section):

@@ -96,16 +96,18 @@ def build_axis_rows(study: Compared, *kinds: ScoreMatrix) -> pd.DataFrame:
 
 
 def build_contrast_rows(study: StudyConfig, *kinds: ScoreMatrix) -> pd.DataFrame:
-    """Compare each learned variant with its controls and plain injection, group by group. Holm over all.
+    """Compare each learned variant with controls, plain injection and rivals, by group. Holm over all.
 
-    Which contrasts are made follows from the config alone (who names whom as `reference`, and
-    `method: inject`), never from a score. `score` is the learned variant's, `other` the one it is
+    Which contrasts are made follows from the config alone (who names whom as `reference`, `method: inject`,
+    `statistics.rivals`), never from a score. `score` is the learned variant's, `other` the one it is
     compared with.
     """
     rows: list[dict[str, Any]] = []
     for variant in study.learned:
         opponents = {name: "control" for name, v in study.variants.items() if v.reference == variant}
         opponents |= {name: "plain injection" for name, v in study.variants.items() if v.method == "inject"}
+        rivals = [name for name in study.statistics.rivals if name != variant]
+        opponents |= {name: "rival" for name in rivals if name not in opponents}
         for against, kind in opponents.items():
             for answers in kinds:
                 for heading, benchmarks in answers.by_heading().items():

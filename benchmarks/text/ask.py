@@ -89,9 +89,10 @@ def ask_questions(
                 settings,
             )  # fmt: skip
         model.chat.tokenizer.padding_side = "left"
+        loaded, partner = model.load()
         return lm.TowerLM(
-            model.load(), model.ends, model.chat.find_thoughts(settings.thinking), settings.sampling,
-            settings.thinking_budget, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
+            loaded, model.ends, model.chat.find_thoughts(settings.thinking), settings.sampling,
+            settings.thinking_budget, partner, tokenizer=model.chat.tokenizer, batch_size=settings.batch_size,
             device=str(choose_device(settings)),
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from benchmarks.answering import keys, predictions
 from benchmarks.answering.batching import Batch, make_batches
 from benchmarks.answering.decoding import decode
 from benchmarks.answering.failures import Tolerance
+from benchmarks.answering.partner import Partner
 from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.predictions import Prediction
 from benchmarks.answering.sampling import list_samples, make_seed
@@ -64,6 +65,7 @@ class TowerLM(HFLM):
         thoughts: which special tokens an answer keeps.
         sampling: how tokens are drawn; every request's seed is then announced by `expect`. None: greedily.
         thinking_budget: tokens after which a thought is ended; None: it is not.
+        partner: another model, with whose predictions this one's are mixed.
         options: HFLM's, such as tokenizer and batch_size.
     """
 
@@ -74,6 +76,7 @@ class TowerLM(HFLM):
         thoughts: Thoughts | None = None,
         sampling: SamplingSettings | None = None,
         thinking_budget: int | None = None,
+        partner: Partner | None = None,
         **options: Any,
     ) -> None:
         # Of a VLM, lm-eval would take the tokenizer's limit or 2048, and cut longer prompts without a word.
@@ -82,7 +85,7 @@ class TowerLM(HFLM):
         thoughts = thoughts or Thoughts()
         self.ends, self._decoder = ends, thoughts.wrap(self.tokenizer)
         self._interruption = thoughts.limit(self.tokenizer, thinking_budget)
-        self.sampling = sampling
+        self.sampling, self._partner = sampling, partner
         # By prompt, in the order of its requests, which lm-eval keeps among equal prompts.
         self._lengths: dict[tuple[int, ...], deque[tuple[int, bool]]] = defaultdict(deque)
         self._seeds: dict[tuple[int, ...], deque[int]] = defaultdict(deque)
@@ -130,6 +133,7 @@ class TowerLM(HFLM):
                 max_new_tokens=[room] * len(ids),
                 ends=self.ends,
                 interruption=self._interruption,
+                partner=self._partner,
                 **drawn,
             )
         except torch.OutOfMemoryError:

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from benchmarks.answering.engine import describe_origin as origin
+from benchmarks.answering.partner import Partner
 from benchmarks.study.engine_settings import LOCAL, EngineSettings
 from benchmarks.text.chat import Chat
 from frism.errors import UserError
 from frism.merging import on_load
+from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
@@ -22,6 +24,7 @@ class TextModel:
     """A model that answers text: its name, its chat template, what identifies its weights, how to load it.
 
     Attributes:
+        load: loads it, and the other model where their predictions are mixed.
         folder: with its config. variant: the triple, recipe and coefficients of a VLM; None for a language
             model. spectra: the folder that keeps spectra.
     """
@@ -30,7 +33,7 @@ class TextModel:
     chat: Chat
     ends: frozenset[int]
     origin: Mapping[str, Any]
-    load: Callable[[], Any]
+    load: Callable[[], tuple[Any, Partner | None]]
     folder: Path
     variant: tuple[Triple, Recipe | None, Fitted] | None = None
     spectra: Path | None = None
@@ -48,7 +51,7 @@ def find_model(
     A VLM answers text with its language tower alone. A base model without a chat template gets V's: they
     share the vocabulary. `spectra` is the folder that keeps spectra. Raises UserError for an unknown `model`.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer, logging
+    from transformers import AutoTokenizer, logging
 
     logging.disable_progress_bar()
     placement: dict[str, Any] = {"dtype": settings.torch_dtype, "device_map": settings.device_map}
@@ -57,29 +60,35 @@ def find_model(
         tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         if not tokenizer.chat_template:
             tokenizer.chat_template = AutoTokenizer.from_pretrained(triple.vlm_folder).chat_template
-
-        def load_parent() -> Any:
-            if model == "lrm" and triple.lrm_is_made:
-                loaded: Any = on_load.load_made_donor(triple, **placement)
-            else:
-                loaded = AutoModelForCausalLM.from_pretrained(folder, **placement)
-            return (loaded if settings.device_map else loaded.to(choose_device(settings))).eval()
-
         chat = Chat(tokenizer)
-        return TextModel(model, chat, chat.ends(folder), {model: triple.digest[model]}, load_parent, folder)
+        return TextModel(
+            model,
+            chat,
+            chat.ends(folder),
+            {model: triple.digest[model]},
+            lambda: (on_load.load_language_model(triple, model, choose_device(settings), **placement), None),
+            folder,
+        )
     if (model is None) == (recipe_folder is None) or model not in (None, "vlm"):
         raise UserError("give either --recipe FOLDER or --model base, lrm or vlm.")
     recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, Fitted())
     home = on_load.find_folder(triple, recipe)
     chat = Chat(AutoTokenizer.from_pretrained(home))
+
+    def load_variant() -> tuple[Any, Partner | None]:
+        mixes = recipe is not None and recipe.method is not None and find(recipe.method).mix is not None
+        loaded = on_load.load(
+            triple, None if mixes else recipe, fitted,
+            device=choose_device(settings), spectra=spectra, **placement,
+        )  # fmt: skip
+        return loaded, Partner.open(triple, recipe, settings, loaded)
+
     return TextModel(
         recipe_folder.name if recipe_folder else "vlm",
         chat,
         chat.ends(home),
         origin(triple, recipe),
-        lambda: on_load.load(
-            triple, recipe, fitted, device=choose_device(settings), spectra=spectra, **placement
-        ),
+        load_variant,
         home,
         (triple, recipe, fitted),
         spectra,

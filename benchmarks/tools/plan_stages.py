@@ -97,7 +97,8 @@ class Planner:
                 len({*method.reads, "vlm"}), on_spectrum="spectrum" in method.needs, svds=method.svds
             )
             tune.add(loaded | {"merge": merge * len(grid)})
-            tune.add(self._answers(self.dev), len(grid))
+            models = 1 if method.mix is None else 2  # that run at every token
+            tune.add(self._answers(self.dev), len(grid) * models)
             if "dev" in method.needs:  # every candidate is merged and questions
                 candidates = sum(int(params.get("evaluations", 1)) for params in grid)
                 tune.add({"search": merge} | self._answers(self.dev), candidates)
@@ -109,8 +110,8 @@ class Planner:
                 learn = sum((counter.fit(*fit) for fit in fits), PlannedCost())
                 tune.add({"teach": counter.teach(questions[0]), "learn": learn})
                 learning = max(learning, *(counter.memory(fit[0], learning=True) for fit in fits))
-            predict.add(loaded | {"merge": merge} | test)
-            oracle.add(loaded | {"merge": merge} | test, len(grid))
+            predict.add(loaded | {"merge": merge} | test, models)
+            oracle.add(loaded | {"merge": merge} | test, len(grid) * models)
         stages = [
             Stage("tune", len(variants), tune.parts, max(memory, learning), notes=self._notes(learning)),
             Stage(

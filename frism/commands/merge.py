@@ -91,6 +91,7 @@ def merge(
     from frism.triples.triple import Triple
 
     merging_method = find(method)
+    merging_method.refuse_unless_merging()
     params = merging_method.validate(dict(map(_parse_assignment, assignments or [])))
     scope = scope or merging_method.scope
     check_scope(scope)  # before anything is opened

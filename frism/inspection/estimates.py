@@ -67,6 +67,8 @@ def estimate(triple: Triple, scope: str | None = None) -> Costs:
 
 
 def _row(method: Method, io: float, values: int, largest: int) -> Estimate:
+    if method.mix is not None:
+        return Estimate(method.name, None, None, "merges nothing: R answers together with V, in a study")
     if method.fit is not None:
         needs = " and ".join(method.missing_needs)
         how = f"fitted with {needs} first" if needs else "computes its numbers from the weights first"

@@ -97,7 +97,11 @@ class Job:
         )  # fmt: skip
 
     def make_plan(self) -> Plan:
-        """Lay out the files and account for every tensor of V."""
+        """Lay out the files and account for every tensor of V.
+
+        Raises UserError for a method that merges nothing.
+        """
+        find(self.method).refuse_unless_merging()
         entries = account(self.triple, self.scope)
         return make_plan(self.triple, entries, dtype=self.dtype, shard_size=self.shard_size)
 

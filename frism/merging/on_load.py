@@ -58,9 +58,10 @@ def measure_injected_norms(
 ) -> dict[str, float]:
     """Measure the Frobenius norm of (merged - V) of every tensor in scope, before the model's cast.
 
-    Empty for a variant that is a checkpoint, which may have other tensors than V.
+    Empty for a variant that is no merge: a checkpoint, which may have other tensors than V, or a mixture of
+    V's and R's predictions.
     """
-    if recipe.checkpoint is not None:
+    if recipe.method is None or find(recipe.method).mix is not None:
         return {}
     with _open_merger(triple, recipe, fitted, device, spectra) as merger:
         return _fill(merger, dict.fromkeys(merger.names))
@@ -188,7 +189,25 @@ def load(
     return model
 
 
-def load_made_donor(triple: Triple, **how: Any) -> Any:
+def load_language_model(triple: Triple, role: str, device: Device = "cpu", **how: Any) -> Any:
+    """Load B or R (`role` "base" or "lrm") with transformers, in eval mode.
+
+    Args:
+        how: `dtype` and `device_map`, as `load` takes them; with the latter, `device` is not used.
+
+    Raises UserError for a donor made of several where B's class makes a parameter of several stored tensors.
+    """
+    from transformers import AutoModelForCausalLM
+
+    if role == "lrm" and triple.lrm_is_made:
+        model: Any = _load_made_donor(triple, **how)
+    else:
+        folder = triple.base_folder if role == "base" else triple.lrm_folder
+        model = AutoModelForCausalLM.from_pretrained(folder, **how)
+    return (model if how.get("device_map") else model.to(device)).eval()
+
+
+def _load_made_donor(triple: Triple, **how: Any) -> Any:
     """Load R where no folder holds it: B's text model with R's layers and final norm.
 
     Raises UserError when B's class makes a parameter of several stored tensors.
@@ -252,6 +271,7 @@ def _open_merger(
     if recipe.method is None:
         raise UserError(f"variant {recipe.name} is a checkpoint, not a merge: use `load`.")
     method = find(recipe.method)
+    method.refuse_unless_merging()
     params = method.validate(recipe.params)
     spectra = None
     if recipe.spectrum is not None:

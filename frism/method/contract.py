@@ -111,12 +111,13 @@ def _find_undocumented(method: Method) -> Iterator[str]:
         yield f"its label, the first line up to ':' or '.', has {len(method.label)} characters: at most 60"
     if len(method.doc.splitlines()) < 3:
         yield "its docstring says no more than the label: add where it comes from and every deviation"
-    text = "\n".join([method.doc, *(inspect.getdoc(f) or "" for f in (method.merge, method.fit) if f)])
+    functions = [f for f in ((method.mix or method.merge), method.fit) if f is not None]
+    text = "\n".join([method.doc, *(inspect.getdoc(f) or "" for f in functions)])
     for name in method.parameters:
         # In backquotes, or in a list of arguments: "name:" or "name, other:", beginning a line or sentence.
         if not re.search(rf"`{name}`|(?:^|\. )\s*(?:\w+, )*{name}(?:, \w+)*:", text, re.MULTILINE):
             yield f"parameter '{name}' is not documented: explain `{name}` in the docstring"
-    for function in filter(None, (method.merge, method.fit)):
+    for function in functions:
         if inspect.signature(function).return_annotation is inspect.Signature.empty:
             yield f"{function.__name__} has no return type"
 
@@ -125,6 +126,9 @@ def _find_broken_runs(
     method: Method, params: Mapping[str, Value], fitted: Fitted, fitting: Fitting
 ) -> Iterator[str]:
     """Merge a few tensors in every way that must not change the result; yield the rules that break."""
+    if method.mix is not None:
+        yield from _find_broken_mixtures(method, params)
+        return
     for site in islice(fitting.sites(), SITES):
         arrays = {role: site.array(role) for role in method.reads}
         arrays.setdefault("vlm", site.vlm)
@@ -161,6 +165,32 @@ def _find_broken_runs(
                 yield "merge of numpy arrays has other bits than that of torch tensors: drop ARITHMETIC"
         for parameter in method.merging.parameters.values():
             yield from _try_limits(method, params, parameter, partial(make, arrays))
+
+
+def _find_broken_mixtures(method: Method, params: Mapping[str, Value]) -> Iterator[str]:
+    """Mix a few distributions of which R's leaves tokens out; yield the rules that break."""
+    generator = make_generator(1, method.name)
+    vlm, lrm = (torch.randn(4, 9, generator=generator).log_softmax(-1) for _ in range(2))
+    lrm[:, -2:] = -torch.inf
+    copies = vlm.clone(), lrm.clone()
+    settings = [params] + [
+        {**params, parameter.name: value}
+        for parameter in method.parameters.values()
+        for value in (*parameter.choices, *parameter.ends)
+    ]
+    for one in settings:
+        mixed = method.run_mix(vlm, lrm, one)
+        if (
+            mixed.shape != vlm.shape
+            or mixed.isnan().any()
+            or not (mixed.exp().sum(-1) - 1).abs().max() < 1e-5
+        ):
+            yield f"mix with {dict(one)} does not return log-probabilities of V's shape"
+    if not (torch.equal(vlm, copies[0]) and torch.equal(lrm, copies[1])):
+        yield "mix changes its inputs: compute new tensors"
+    identity = {**params, **(method.identity or {})}
+    if method.identity is not None and not torch.equal(method.run_mix(vlm, lrm, identity), vlm):
+        yield f"mix at IDENTITY {dict(method.identity)} is not V"
 
 
 def _try_limits(

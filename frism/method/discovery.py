@@ -13,6 +13,7 @@ from typing import Any
 from frism.errors import UserError, suggest
 from frism.method.method import NEEDS, Method
 from frism.method.parameters import Signature, read_signature
+from frism.method.site import Array, Site
 from frism.triples.triple import DEFAULT_SCOPE, ROLES, SCOPES
 
 PACKAGES = ["frism.methods", "baselines"]
@@ -95,7 +96,14 @@ def read_module(module: ModuleType, name: str) -> Method:
                 raise UserError(f"{where}: {constant} is '{item}': choose from {options}.")
         return value
 
-    merge, fit, measure = (getattr(module, function, None) for function in ("merge", "fit", "measure"))
+    merge, fit, measure, mix = (
+        getattr(module, function, None) for function in ("merge", "fit", "measure", "mix")
+    )
+    if mix is not None and (merge is not None or fit is not None):
+        raise UserError(
+            f"{where} has both mix and {'merge' if merge else 'fit'}: a method does one of the two."
+        )
+    merge = merge or (keep_receiver if mix is not None else None)
     if not callable(merge):
         raise UserError(
             f"{where} has no function merge(site, *, ...): write one, or prefix the file with '_'."
@@ -107,8 +115,9 @@ def read_module(module: ModuleType, name: str) -> Method:
     merging = read_signature(merge, where)
     fitting = read_signature(fit, where) if fit is not None else None
     measuring = read_signature(measure, where) if measure is not None else None
+    mixing = read_signature(mix, where, positional=2) if mix is not None else None
     parameters = dict(merging.parameters)
-    for function, signature in (("fit", fitting), ("measure", measuring)):
+    for function, signature in (("fit", fitting), ("measure", measuring), ("mix", mixing)):
         for parameter in signature.parameters.values() if signature else ():
             if parameters.setdefault(parameter.name, parameter) != parameter:
                 raise UserError(
@@ -130,7 +139,7 @@ def read_module(module: ModuleType, name: str) -> Method:
     return Method(
         name=name,
         label=label,
-        doc="\n\n".join([doc, *_read_group_docs(merging, fitting)]),
+        doc="\n\n".join([doc, *_read_group_docs(merging, fitting, mixing)]),
         module=module.__name__,
         file=where,
         scope=read_constant("SCOPE", DEFAULT_SCOPE, SCOPES),
@@ -143,6 +152,8 @@ def read_module(module: ModuleType, name: str) -> Method:
         fitting=fitting,
         measure=measure,
         measuring=measuring,
+        mix=mix,
+        mixing=mixing,
         mergekit=getattr(module, "mergekit", None),
         mergekit_difference=read_constant("MERGEKIT_DIFFERENCE", ""),
         pieces=pieces or arithmetic,
@@ -156,6 +167,11 @@ def read_module(module: ModuleType, name: str) -> Method:
         identity=identity,
         swept=bool(read_constant("SWEPT", False)),
     )
+
+
+def keep_receiver(site: Site) -> Array:
+    """Return V: all that a method which mixes predictions makes of weights."""
+    return site.vlm
 
 
 def _read_group_docs(*signatures: Signature | None) -> list[str]:

@@ -6,6 +6,8 @@ The file's name is the method's name, the first line of its docstring (up to ":"
     fit(fitting, *, ...) -> Fitted   optional, once per combination of parameters; see `frism.method.fitting`
     measure(pieces, *, ...) -> Any   optional: a few numbers of a whole tensor, read piece by piece, given
                                      which `merge` is ELEMENTWISE; they arrive as `site.measured`
+    mix(vlm, lrm, *, ...) -> Tensor  in place of `merge`: the next token's log-probabilities from V's and R's,
+                                     (rows, vocabulary) each; nothing is merged, both models answer together
     mergekit(names, *, ...) -> dict  optional: the merge as a mergekit configuration (`frism.method.mergekit`)
 
 Every keyword is a parameter (`frism.method.parameters`). Optional constants:
@@ -78,6 +80,8 @@ class Method:
     fitting: Signature | None
     measure: Callable[..., Any] | None
     measuring: Signature | None
+    mix: "Callable[..., torch.Tensor] | None"
+    mixing: Signature | None
     mergekit: "Callable[..., Config] | None"
     mergekit_difference: str
     pieces: bool | Mapping[str, Value]  # ELEMENTWISE
@@ -120,7 +124,7 @@ class Method:
         """
         where = f"method {self.name}"
         complete = schema.validate(params, self.parameters, where)
-        for signature in filter(None, (self.merging, self.fitting, self.measuring)):
+        for signature in filter(None, (self.merging, self.fitting, self.measuring, self.mixing)):
             try:
                 signature.build_arguments(complete)
             except ValueError as error:
@@ -201,6 +205,21 @@ class Method:
         if finite and 0 not in expected.shape and not math.isfinite(float(abs(merged).max())):
             raise self.explain_not_finite(site.name)
         return merged
+
+    def run_mix(
+        self, vlm: "torch.Tensor", lrm: "torch.Tensor", params: Mapping[str, Value]
+    ) -> "torch.Tensor":
+        """Mix log-probabilities, (rows, vocabulary) each; `params` is complete."""
+        assert self.mix is not None and self.mixing is not None
+        return self.mix(vlm, lrm, **self.mixing.build_arguments(params))
+
+    def refuse_unless_merging(self) -> None:
+        """Raise UserError for a method that mixes predictions: there is no merged model."""
+        if self.mix is not None:
+            raise UserError(
+                f"method {self.name} merges nothing: V and R answer together, which only a study with engine"
+                " transformers does."
+            )
 
     def make_site(
         self,

@@ -107,8 +107,8 @@ class Signature:
         return {name: values[name] for name in self.plain} | groups
 
 
-def read_signature(function: Callable[..., Any], where: str) -> Signature:
-    """Read the keyword arguments of a function of one positional argument.
+def read_signature(function: Callable[..., Any], where: str, positional: int = 1) -> Signature:
+    """Read the keyword arguments of a function of so many positional arguments.
 
     Raises UserError, beginning with `where`, for an argument that breaks the interface.
     """
@@ -116,9 +116,11 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     groups: dict[str, type] = {}
     plain: list[str] = []
     arguments = [*inspect.signature(function).parameters.values()]
-    if not arguments or arguments[0].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
-        raise UserError(f"{where}: {function.__name__} must take one positional argument, then `*`.")
-    for argument in arguments[1:]:
+    first = [argument.kind for argument in arguments[:positional]]
+    if first != [inspect.Parameter.POSITIONAL_OR_KEYWORD] * positional:
+        count = "one positional argument" if positional == 1 else f"{positional} positional arguments"
+        raise UserError(f"{where}: {function.__name__} must take {count}, then `*`.")
+    for argument in arguments[positional:]:
         label = f"{where}: argument '{argument.name}' of {function.__name__}"
         if argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
             raise UserError(f"{label} is positional: put parameters after `*`.")

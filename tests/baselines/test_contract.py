@@ -26,6 +26,8 @@ SHORT_FRISM = {"steps": 2, "batch": 4, "max_new_tokens": 4}
 Prepared = tuple[Fitting, dict[str, Any], Recipe, Fitted]
 
 every_method = pytest.mark.parametrize("name", discovery.list_names())
+MERGING = [name for name in discovery.list_names() if not discovery.find(name).mix]
+every_merge = pytest.mark.parametrize("name", MERGING)
 # Those that can be fitted and merged on any tensors, without a model and its answers.
 ON_TENSORS = [n for n in discovery.list_names() if not discovery.find(n).needs & {"calibration", "reference"}]
 
@@ -171,7 +173,7 @@ def test_a_donor_that_is_the_base_merges_on_real_files(
         assert torch.isfinite(merged).all()
 
 
-@every_method
+@every_merge
 def test_order_of_tensors_does_not_matter(
     name: str, triple: Triple, prepare: Callable[[str], Prepared], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +185,7 @@ def test_order_of_tensors_does_not_matter(
     assert all(torch.equal(forward[key], backward[key]) for key in forward)
 
 
-@every_method
+@every_merge
 def test_nothing_outside_the_scope_changes_in_the_loaded_model(
     name: str, triple: Triple, prepare: Callable[[str], Prepared]
 ) -> None:

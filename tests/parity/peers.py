@@ -29,6 +29,10 @@ needs_authors = pytest.mark.skipif(
     not (MERGEKIT.is_file() and all((AUTHORS / name).is_dir() for name in REPOSITORIES)),
     reason=f"no checkouts of {', '.join(REPOSITORIES)} in {AUTHORS}: run `make parity`",
 )
+needs_fusion_bench = pytest.mark.skipif(
+    not (MERGEKIT.is_file() and (AUTHORS / "fusion_bench").is_dir()),
+    reason=f"no checkout of FusionBench in {AUTHORS}: run `make parity`",
+)
 needs_mergekit = pytest.mark.skipif(
     not MERGEKIT.is_file(), reason=f"no mergekit environment at {PEERS / 'mergekit'}: run `make parity`"
 )

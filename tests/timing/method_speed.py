@@ -34,8 +34,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=None)
     arguments = parser.parse_args()
     names = arguments.methods or [
-        name for name in discovery.list_names()
-        if not discovery.find(name).needs - {"spectrum", "seed"} and discovery.find(name).fit is None
+        name for name, method in ((n, discovery.find(n)) for n in discovery.list_names())
+        if not method.needs - {"spectrum", "seed"} and not (method.fit or method.mix)
     ]  # fmt: skip
     spent: dict[str, dict[str, float]] = {name: {"merge": 0.0, "kept": 0.0, "inside": 0.0} for name in names}
     for part, shape in SHAPES.items():

@@ -68,6 +68,10 @@ FAULTS = {
         ),
         "variants.other.search.ranges.strength: low 1 is not below high 1: exchange them",
     ),
+    "a rival that is no variant": (
+        put("statistics.rivals", ["injekt"]),
+        "statistics.rivals: 'injekt' is no variant of this config. Did you mean 'inject'?",
+    ),
     "a search of what the method does not allow": (
         put(
             "variants.other",

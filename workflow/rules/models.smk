@@ -5,7 +5,7 @@
 
 rule miniature_models:
     input:
-        expand("results/miniature_models/{part}/model.safetensors", part=["base", "lrm", "vlm"]),
+        expand("results/miniature_models/{part}/model.safetensors", part=["base", "lrm", "vlm", "sft_text"]),
     log:
         "results/miniature_models/card.log",
     conda:
@@ -16,7 +16,7 @@ rule miniature_models:
         "(python -m benchmarks.miniature.card --weights results/miniature_models"
         " && mkdir -p benchmarks/miniature/weights"
         " && cd results/miniature_models"
-        " && cp -r base lrm vlm README.md SHA256SUMS ../../benchmarks/miniature/weights/) 2>&1 | tee {log}"
+        " && cp -r base lrm vlm sft_text README.md SHA256SUMS ../../benchmarks/miniature/weights/) 2>&1 | tee {log}"
 
 
 rule train_base:
@@ -58,3 +58,23 @@ rule train_child:
     shell:
         "python -m benchmarks.miniature.train {wildcards.part} --base results/miniature_models/base"
         " --threads 2 --out results/miniature_models/{wildcards.part} 2>&1 | tee {log}"
+
+
+rule train_sft_text:
+    input:
+        expand("results/miniature_models/{part}/model.safetensors", part=["vlm", "lrm"]),
+    output:
+        "results/miniature_models/sft_text/model.safetensors",
+    log:
+        "results/miniature_models/sft_text.log",
+    conda:
+        "../../environment.yml"
+    threads: 2
+    params:
+        code=code("benchmarks.miniature.sft_text", "benchmarks.miniature.train"),
+    message:
+        "Fine-tune the VLM on the reasoning model's answers in words (about 2 minutes)"
+    shell:
+        "python -m benchmarks.miniature.train sft-text --vlm results/miniature_models/vlm"
+        " --lrm results/miniature_models/lrm --threads 2"
+        " --out results/miniature_models/sft_text 2>&1 | tee {log}"

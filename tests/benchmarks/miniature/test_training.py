@@ -1,16 +1,19 @@
 """The training recipe runs, learns, and repeats bit for bit; a few steps of each stage."""
 
+import random
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM
 
 from benchmarks.miniature.base import train_base
-from benchmarks.miniature.documents import Document
+from benchmarks.miniature.documents import IGNORED, Batcher, Document, Writer
 from benchmarks.miniature.lrm import train_lrm
 from benchmarks.miniature.models import new_vlm
 from benchmarks.miniature.optimizers import orthogonalize
+from benchmarks.miniature.sft_text import train_sft_text, write_answers
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.vlm import train_vlm
 from benchmarks.miniature.vocabulary import VisualVocabulary
@@ -40,6 +43,39 @@ def test_all_stages_repeat_bit_for_bit(processor, tmp_path: Path) -> None:
     assert equal(*vlms)
     curve = pd.read_csv(tmp_path / "v0.csv")
     assert list(curve["stage"].unique()) == ["vlm: vocabulary", "vlm: tower", "vlm: align", "vlm: tune"]
+
+
+WEIGHTS = Path("benchmarks/miniature/weights")
+
+
+def test_documents_hold_what_the_donor_says(processor) -> None:
+    lrm = Qwen2ForCausalLM.from_pretrained(WEIGHTS / "lrm")
+    writer = Writer(processor)
+    documents = list(write_answers(lrm, writer, random.Random(0), 12, group=8))
+    assert len(documents) == 12
+    for document in documents:
+        said = [i for i, learned in zip(document.ids, document.learned, strict=True) if learned]
+        start = document.learned.index(True)
+        assert not any(document.learned[:start]) and said[-1] == writer.end
+        assert document.ids[start + len(said) :] == writer.close and document.image is None
+        prompt = torch.tensor([document.ids[:start]])
+        expected = lrm.generate(prompt, max_new_tokens=len(said), do_sample=False, eos_token_id=writer.end)
+        assert expected[0, start:].tolist() == said
+    labels = Batcher(processor, writer)(documents)["labels"]
+    assert (labels != IGNORED).sum() == sum(sum(document.learned) for document in documents)
+
+
+def test_fine_tuning_on_text_moves_the_language_model_alone(processor, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    made = []
+    for number in range(2):
+        vlm = Qwen2_5_VLForConditionalGeneration.from_pretrained(WEIGHTS / "vlm", dtype=torch.float32)
+        before = {name: tensor.clone() for name, tensor in vlm.state_dict().items()}
+        lrm = Qwen2ForCausalLM.from_pretrained(WEIGHTS / "lrm", dtype=torch.float32)
+        made.append(train_sft_text(vlm, lrm, processor, tmp_path / f"{number}.csv", steps=2, batch=4))
+    assert equal(*made)
+    moved = {name for name, tensor in made[0].state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved and all("language_model.layers" in n or "language_model.norm" in n for n in moved)
 
 
 def test_the_first_stage_leaves_the_language_model_alone(processor, tmp_path: Path) -> None:

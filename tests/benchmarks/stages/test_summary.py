@@ -321,3 +321,20 @@ def test_the_engines_noise_is_named_where_it_was_measured(study, own):
     said = [line for line in after.splitlines() if line not in before.splitlines()]
     assert said[0].endswith("`inject` gave 7 other answers and 3 other scores to 200")
     assert said[1].startswith("questions (1.50 %)") and len(said) == 2
+
+
+def test_rivals_of_the_config_have_duels_and_a_verdict_of_their_own(results, study, tmp_path):
+    statistics = study.statistics.model_copy(update={"rivals": ("inject_late",)})
+    named = study.model_copy(update={"statistics": statistics})
+    build(results, named, tmp_path)
+    explain.build(results, named, tmp_path)
+    before, rows = (pd.read_csv(folder / "contrasts.csv") for folder in (results / "tables", tmp_path))
+    added = rows[rows["kind"] == "rival"]
+    assert set(added["against"]) == {"inject_late"} and set(added["variant"]) == {"frism"}
+    assert len(rows) == len(before) + len(added)
+    assert (rows["p_holm"].dropna() >= rows["p"].dropna()).all()
+    text = render(named, tmp_path, ())
+    assert "against its controls, plain injection and rivals" in text
+    assert "- `inject_late` (rival" in text
+    assert re.search(r"In reasoning, against rivals: better than .*, of 1\.", text)
+    assert "rivals" not in render(study, results / "tables", ())

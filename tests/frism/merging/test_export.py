@@ -38,6 +38,7 @@ from tests.support import architectures
 from tests.support.fits import fit
 
 ROOT = Path(__file__).resolve().parents[3]
+MERGING = [name for name in list_names() if not find(name).mix]
 
 
 def frism(*arguments: object, before: str = "") -> subprocess.CompletedProcess[str]:
@@ -120,7 +121,7 @@ def test_every_architecture_merges_reloads_and_generates(
     check_export(triple, recipe, tmp_path / "out")
 
 
-@pytest.mark.parametrize("method", [name for name in list_names() if not find(name).fit and name != "vlm"])
+@pytest.mark.parametrize("method", [name for name in MERGING if not find(name).fit and name != "vlm"])
 def test_every_method_writes_what_merge_on_load_fills_in(triple: Triple, tmp_path: Path, method: str) -> None:
     recipe = Recipe.make(triple, method, scope=WIDEST_SCOPE, seed=4)
     export(Job.from_recipe(triple, recipe, Fitted(), tmp_path / "out"))
@@ -157,7 +158,7 @@ KINDS = [
                  # One of every kind always runs; the others are made by the same code.
                  marks=() if method in ("inject", "metagpt", "evolve_layers", "frism", "frism_uniform")
                  else pytest.mark.slow)
-    for method in list_names() for shard_size in (None, 500_000)
+    for method in MERGING for shard_size in (None, 500_000)
 ]  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def test_a_donor_that_no_folder_holds_is_loaded(tmp_path: Path) -> None:
     triple = Triple.open(tmp_path / "base", tmp_path / "vlm", sources)
     assert triple.lrm_is_made
     assert not Triple.open(*(tmp_path / role for role in ("base", "vlm", "lrm"))).lrm_is_made
-    model = on_load.load_made_donor(triple, dtype=torch.float32)
+    model = on_load.load_language_model(triple, "lrm", dtype=torch.float32)
     expected = AutoModelForCausalLM.from_pretrained(tmp_path / "lrm", dtype=torch.float32)
     for name in triple.names("mat+bias+norm"):
         one, other = (each.get_parameter(f"model.{name}") for each in (model, expected))
