@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from benchmarks.figures.style import Mark
+from benchmarks.figures.style import BACKGROUND, Mark
 
 NAMES_UP_TO = 6  # more variants than this are numbered, with a key below
 STEP = 6.0  # pixels between the points of a line that labels keep off: less than a label is high
@@ -27,9 +27,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def name_points(variants: Iterable[str]) -> tuple[dict[str, str], bool]:
-    """Name every variant's point: by itself, or, of many, by a number that a key explains; and say which."""
-    listed = list(variants)
+def name_points(variants: Iterable[str], look: Mapping[str, Mark]) -> tuple[dict[str, str], bool]:
+    """Name every variant's point: by itself, or, of many, by a number that a key explains; and say which.
+
+    What is drawn as background has no name.
+    """
+    listed = [variant for variant in variants if look[variant].named]
     numbered = len(listed) > NAMES_UP_TO
     return {v: str(i) if numbered else v for i, v in enumerate(listed, 1)}, numbered
 
@@ -50,6 +53,15 @@ def draw_key(figure: Figure, names: Mapping[str, str], look: Mapping[str, Mark])
         )
         for v, number in names.items()
     ]
+    background = next((mark for mark in look.values() if not mark.named), None)
+    if background is not None:
+        others = sum(not mark.named for mark in look.values())
+        handles.append(
+            Line2D(
+                [], [], linestyle="none", marker=background.marker, color=background.color,
+                markerfacecolor=background.face, markersize=background.size, label=f"{others} others",
+            )
+        )  # fmt: skip
     figure.legend(
         handles=handles,
         loc="outside lower center",
@@ -74,7 +86,11 @@ def place_labels(ax: Axes, labels: Sequence[Text]) -> None:
     if not labels:
         return
     ax.autoscale(False)  # a leader must not move the limits
-    lines = [line for line in ax.get_lines() if line.get_transform() == ax.transData]  # no axvline
+    lines = [
+        line
+        for line in ax.get_lines()
+        if line.get_transform() == ax.transData and line.get_gid() != BACKGROUND  # no axvline
+    ]
     boxes = [box for line in lines for box in _list_marks(ax, line)]
     boxes += [text.get_window_extent() for text in ax.texts if text not in labels]
     x, y = ax.transData.inverted().transform(np.concatenate([_trace(ax, line) for line in lines])).T

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ DASHES = (
 )
 # Colours of Okabe and Ito, of different lightness, never the only thing that tells two marks apart.
 COLORS = {"reference": "#000000", "learned": "#C0410A", "control": "#8A6A00", "baseline": "#0A5C94"}
+MANY = 24  # from so many variants on, most of them are drawn as background
+BACKGROUND = "background"  # gid of what labels need not keep off
 CLIP = re.compile(r"(?<=[\"#])p[0-9a-f]{10}(?=[\")])")
 # For several variants of one role, which are told apart by lines.
 CYCLE = ("#0A5C94", "#2E8B6B", "#555555", "#8E4585", "#3A9BB5", "#8A6A00")
@@ -64,13 +66,26 @@ class Mark:
     face: str
     size: float
     dashes: str | tuple[int, tuple[float, ...]]
+    named: bool = True
+
+    @property
+    def gid(self) -> str | None:
+        """What marks a drawing as background."""
+        return None if self.named else BACKGROUND
 
 
-def choose_marks(study: Compared) -> dict[str, Mark]:
-    """Choose each variant's mark by its role: star, diamond (learned), grey (control), open (baseline)."""
+def choose_marks(study: Compared, front: Container[str] = ()) -> dict[str, Mark]:
+    """Choose each variant's mark by its role: star, diamond (learned), grey (control), open (baseline).
+
+    Of MANY variants, baselines that are neither on the `front` nor rivals are small grey dots without a name.
+    """
     result, turn = {}, 0
     for name in study.variants:
         role = study.role(name)
+        plain = role == "baseline" and name not in front and name not in study.statistics.rivals
+        if plain and len(study.variants) >= MANY:
+            result[name] = Mark("o", "0.7", "0.85", 2.5, "-", named=False)
+            continue
         color = COLORS[role]
         if role == "reference":
             result[name] = Mark("*", color, color, 8, "-")

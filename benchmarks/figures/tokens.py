@@ -20,8 +20,8 @@ def draw(study: Compared, tokens: pd.DataFrame, out: Path) -> Figure:
     axes = [axis for axis in AXES if (tokens["group"] == axis).any()]
     if not axes:
         return write_sentence(out, "tokens", "How many tokens these answers took is not known.")
-    look = choose_marks(study)
-    names, numbered = name_points(study.variants)
+    look = choose_marks(study, set(tokens.loc[tokens["front"] == "yes", "variant"]))
+    names, numbered = name_points(study.variants, look)
     lines = -(-len(names) // 3) if numbered else 0
     with write_figure(out, "tokens", 2.3 * len(axes) + 0.3 + 0.14 * lines) as figure:
         panels = figure.subplots(len(axes), 1, squeeze=False)[:, 0]
@@ -47,6 +47,7 @@ def draw(study: Compared, tokens: pd.DataFrame, out: Path) -> Figure:
                 [
                     add_label(ax, p["tokens"], p["score"], names[str(v)], look[str(v)].color)
                     for v, p in points[axis].iterrows()
+                    if v in names
                 ],
             )
     return figure
@@ -67,11 +68,12 @@ def _draw_axis(ax: Axes, points: pd.DataFrame, look: dict[str, Mark]) -> None:
             ([p["tokens_low"], p["tokens_high"]], [p["score"]] * 2),
             ([p["tokens"]] * 2, [p["low"], p["high"]]),
         ):
-            ax.plot(x, y, color=mark.color, alpha=0.55, linewidth=0.5, zorder=2)
+            if mark.named:
+                ax.plot(x, y, color=mark.color, alpha=0.55, linewidth=0.5, zorder=2)
         ax.plot(
             p["tokens"], p["score"], mark.marker, color=mark.color, markerfacecolor=mark.face,
-            markersize=mark.size, markeredgewidth=0.8, zorder=3 if mark.marker == "*" else 4,
-            linestyle="none",
+            markersize=mark.size, markeredgewidth=0.8, gid=mark.gid, linestyle="none",
+            zorder=(3 if mark.marker == "*" else 4) if mark.named else 1,
         )  # fmt: skip
     steps = find_steps(points)
     ax.plot(steps["tokens"], steps["score"], color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=1)

@@ -20,10 +20,10 @@ def draw(study: Compared, pareto: pd.DataFrame, selection: pd.DataFrame, out: Pa
     points = _read_points(study, pareto)
     if points.empty:
         return write_sentence(out, "trade_off", "This study asks for one axis alone.")
-    look = choose_marks(study)
-    names, numbered = name_points(points.index)
+    look = choose_marks(study, set(points.index[points["front"]]))
+    names, numbered = name_points(points.index, look)
     swept = [v for v in points.index if (selection["variant"] == v).sum() > 1]
-    lines = -(-len(points) // 3) if numbered else 0
+    lines = -(-len(names) // 3) if numbered else 0
     panels = 2 if swept else 1
     with write_figure(out, "trade_off", 2.5 * panels + 0.3 + 0.14 * lines) as figure:
         upper = figure.subplots(panels, 1, squeeze=False)[:, 0]
@@ -73,9 +73,10 @@ def _compute_staircase(points: pd.DataFrame) -> pd.DataFrame:
 def _draw_test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: float) -> None:
     for variant, p in points.iterrows():
         mark = look[str(variant)]
-        outline = _compute_ellipse(p, level)
-        ax.fill(*outline.T, color=mark.color, alpha=0.08, linewidth=0, zorder=1)
-        ax.plot(*outline.T, color=mark.color, alpha=0.55, linewidth=0.5, zorder=2)
+        if mark.named:
+            outline = _compute_ellipse(p, level)
+            ax.fill(*outline.T, color=mark.color, alpha=0.08, linewidth=0, zorder=1)
+            ax.plot(*outline.T, color=mark.color, alpha=0.55, linewidth=0.5, zorder=2)
         ax.plot(
             p.x,
             p.y,
@@ -84,8 +85,9 @@ def _draw_test(ax: Axes, points: pd.DataFrame, look: dict[str, Mark], level: flo
             markerfacecolor=mark.face,
             markersize=mark.size,
             markeredgewidth=0.8,
-            zorder=3 if mark.marker == "*" else 4,
+            zorder=(3 if mark.marker == "*" else 4) if mark.named else 1,
             linestyle="none",
+            gid=mark.gid,
         )
     stairs = _compute_staircase(points)
     ax.plot(stairs["x"], stairs["y"], color="0.35", linewidth=0.6, linestyle=(0, (1, 1.5)), zorder=1)
@@ -108,12 +110,13 @@ def _draw_sweeps(
                 line["reasoning"],
                 color=mark.color,
                 linestyle=mark.dashes,
-                linewidth=0.8,
+                linewidth=0.8 if mark.named else 0.3,
                 marker=mark.marker,
-                markersize=2.8,
+                markersize=2.8 if mark.named else 1,
                 markerfacecolor="white",
-                markeredgewidth=0.6,
-                zorder=3,
+                markeredgewidth=0.6 if mark.named else 0.3,
+                zorder=3 if mark.named else 1,
+                gid=mark.gid,
             )
         chosen = selection[(selection["variant"] == variant) & (selection["chosen"] == "yes")]
         ax.plot(
@@ -121,9 +124,10 @@ def _draw_sweeps(
             chosen["reasoning"],
             mark.marker,
             color=mark.color,
-            markersize=4.5,
+            markersize=4.5 if mark.named else 2,
             markeredgewidth=0.8,
-            zorder=5,
+            zorder=5 if mark.named else 1,
+            gid=mark.gid,
         )
     reference = selection[selection["variant"] == study.reference]
     if len(reference):
@@ -164,8 +168,9 @@ def _name_axes(ax: Axes) -> None:
 
 
 def _label_points(ax: Axes, points: pd.DataFrame, names: dict[str, str], look: dict[str, Mark]) -> None:
+    named = points.loc[list(names)]
     place_labels(
-        ax, [add_label(ax, p.x, p.y, names[str(v)], look[str(v)].color) for v, p in points.iterrows()]
+        ax, [add_label(ax, p.x, p.y, names[str(v)], look[str(v)].color) for v, p in named.iterrows()]
     )
 
 
@@ -173,7 +178,8 @@ def _label_sweeps(
     ax: Axes, selection: pd.DataFrame, swept: list[str], names: dict[str, str], look: dict[str, Mark],
     study: Compared,
 ) -> None:  # fmt: skip
-    ends = {variant: split_into_lines(selection, variant)[-1].iloc[-1] for variant in swept}
+    named = [variant for variant in swept if variant in names]
+    ends = {variant: split_into_lines(selection, variant)[-1].iloc[-1] for variant in named}
     reference = selection[selection["variant"] == study.reference]
     if len(reference):
         ends[study.reference] = reference.iloc[0]

@@ -31,11 +31,16 @@ def train_sft_text(
     curve: Path,
     *,
     seed: int = 30,
-    steps: int = 150,
+    steps: int = 300,
     batch: int = 32,
     lr: float = 1e-4,
 ) -> Qwen2_5_VLForConditionalGeneration:
-    """Train V on fresh answers of R: as many steps as R took, at the step size of V's own last stage."""
+    """Train V on fresh answers of R, at the step size of V's own last stage.
+
+    Of 150 and 300 steps at 1e-4 and 150 at 3e-4 this was best in reasoning among those that lose at most 0.02
+    of perception on dev (n = 100 a question family): perception .986, .984, .968 and reasoning .335, .605,
+    .742, where V has .996 and .233.
+    """
     writer, batcher = make_writer_and_batcher(processor)
     answers = write_answers(lrm, writer, random.Random(seed), steps * batch)
     vlm.model.visual.requires_grad_(False)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmarks.figures import bimodality, gate_maps, learning_curves, rank_blocks, sweep, trade_off
 from benchmarks.figures.labels import place_labels
-from benchmarks.figures.style import choose_marks
+from benchmarks.figures.style import BACKGROUND, choose_marks
 from benchmarks.stages import explain
 from benchmarks.stages.figures import main
 from benchmarks.stages.tables import build
@@ -185,6 +185,28 @@ def test_few_variants_are_named_in_place(results, study, tmp_path):
         Image.open(results / "figures" / "trade_off.png") as whole,
     ):
         assert small_one.height < whole.height
+
+
+def test_of_many_variants_the_front_rivals_and_controls_are_named(results, study, tmp_path):
+    pareto, selection = (read_table(results / "tables" / f"{n}.csv") for n in ("pareto", "selection"))
+    row, points = pareto[pareto["variant"] == "ties"], selection[selection["variant"] == "ties"]
+    added = [f"more_{number}" for number in range(20)]
+    pareto = pd.concat([pareto, *(row.assign(variant=name, front="no") for name in added)])
+    selection = pd.concat([selection, *(points.assign(variant=name) for name in added)])
+    statistics = study.statistics.model_copy(update={"rivals": ("more_3",)})
+    variants = study.variants | dict.fromkeys(added, study.variants["ties"])
+    large = study.model_copy(update={"variants": variants, "statistics": statistics})
+    figure = trade_off.draw(large, pareto, selection, tmp_path)
+    front = set(pareto.loc[pareto["front"] == "yes", "variant"])
+    named = [v for v in variants if v in front or v == "more_3" or large.role(v) != "baseline"]
+    assert "more_4" not in named and "frism_uniform" in named
+    (key,) = figure.legends
+    listed = [text.get_text() for text in key.get_texts()]
+    assert listed == [*(f"{i} {v}" for i, v in enumerate(named, 1)), f"{len(variants) - len(named)} others"]
+    upper = figure.axes[0]
+    assert sorted(text.get_text() for text in upper.texts) == sorted(str(i) for i in range(1, len(named) + 1))
+    shown = [line for line in upper.get_lines() if line.get_gid() == BACKGROUND]
+    assert len(shown) == len(variants) - len(named)  # every other variant has its dot all the same
 
 
 def test_no_sweep_no_second_panel(results, study, tmp_path):
