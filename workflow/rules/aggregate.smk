@@ -40,6 +40,7 @@ FINAL = [
     *expand("results/{study}/tables/{name}.csv", study=STUDY.study, name=TABLES + EXPLANATIONS),
     *expand("results/{study}/figures/{name}.png", study=STUDY.study, name=FIGURES),
     *multiext(f"results/{STUDY.study}/questions", ".parquet", ".csv"),
+    *ANALYSED,
     f"results/{STUDY.study}/summary.md",
 ]
 

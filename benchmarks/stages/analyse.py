@@ -1,0 +1,121 @@
+"""Analyse a variant: ask it drawn dev questions under one intervention after the other, and score them.
+
+python -m benchmarks.stages.analyse --study results/miniature_why/study.json --entry knock_out --variant V
+writes analyses/ENTRY/V.csv, a row per question and intervention, and V.provenance.json. One process, one
+loaded model: all is done by changing it in place and back. Answers grow in journal/analyses/ENTRY/V.jsonl;
+what an earlier run finished is taken up, and where nothing is missing no model is loaded.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.analysing import discovery
+from benchmarks.analysing.asking import ask
+from benchmarks.analysing.draw import draw_questions
+from benchmarks.analysing.ground import Ground
+from benchmarks.analysing.scoring import score_steps
+from benchmarks.answering.answer import make_late_engine
+from benchmarks.answering.engine import describe_origin
+from benchmarks.answering.late_engine import LateEngine
+from benchmarks.calibration.load import load_calibration
+from benchmarks.questions import reading
+from benchmarks.questions.item import Item
+from benchmarks.registry.lookup import find as find_benchmark
+from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
+from benchmarks.study.calibration_settings import CalibrationSettings
+from benchmarks.study.layout import Layout
+from benchmarks.study.slices.analyse_slice import AnalyseSlice
+from frism.errors import UserError, report_errors, suggest
+from frism.files import atomic_write, write_json
+from frism.method.recipe import Recipe
+from frism.triples.triple import Triple
+
+AXES = ("perception", "reasoning")
+
+
+def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str = "") -> None:
+    """Run one entry of `analyses` for one variant.
+
+    Args:
+        code: digest of the code that changes the model, part of the key of every answer.
+
+    Raises UserError for a variant or an entry that the study does not have, before anything is loaded.
+    """
+    items_of = find_variant(study.variants, variant)
+    if entry not in study.analyses:
+        raise UserError(
+            f"the study has no analysis '{entry}' ({', '.join(study.analyses)})."
+            f"{suggest(entry, study.analyses)}"
+        )
+    settings, own = study.analyses[entry], study.variants[variant]
+    analysis = discovery.find(settings.analysis or entry)
+    combinations = analysis.expand(settings.params)
+    folder = layout.items(items_of)
+    items = load_questions(study, entry, folder)
+    drawn = draw_questions(items, settings.questions, study.seed)
+    recipe, fitted = Recipe.load(layout.variant(variant))
+    triple = study.triple.open(recipe.scope, base=recipe.base)
+    engine = make_late_engine(triple, recipe, study.engine.at(own.served), folder)
+    engine.turn_into(triple, recipe, fitted, layout.spectra)
+    calibration = study.calibration if analysis.asks_calibration(combinations) else None
+    ground = make_ground(triple, engine, calibration, study.seed)
+    steps = analysis.list_interventions(ground, combinations)
+    origin = {**describe_origin(triple, recipe), "analysis": [analysis.name, code]}
+    journal, out = layout.journal(variant, f"analyses/{entry}"), layout.root / "analyses" / entry
+    try:
+        answers, fingerprint = ask(engine, drawn, steps, origin, journal)
+    finally:
+        engine.close()
+    table = score_steps(variant, items, drawn, steps, answers)
+    with atomic_write(out / f"{variant}.csv") as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    provenance = {
+        "origin": origin,
+        "engine": fingerprint,
+        "params": combinations,
+        "interventions": len(steps),
+    }
+    write_json(out / f"{variant}.provenance.json", provenance)
+
+
+def load_questions(study: AnalyseSlice, entry: str, folder: Path) -> dict[str, list[Item]]:
+    """Load the dev questions on both axes, of the benchmarks that an entry names or of all."""
+    definitions = [d for d in map(find_benchmark, study.benchmarks) if d.on_dev and d.axis in AXES]
+    named = study.analyses[entry].benchmarks
+    return reading.load_items(folder, "dev", [d.name for d in definitions if not named or d.name in named])
+
+
+def make_ground(
+    triple: Triple, engine: LateEngine, settings: CalibrationSettings | None, seed: int
+) -> Ground:
+    """Make what an analysis works on; calibration questions are loaded where it asks some."""
+    if settings is None:
+        return Ground(triple, lambda: engine.engine.model)
+    from benchmarks.analysing.module_means import measure_means
+
+    calibration = load_calibration(settings, seed)
+
+    def measure(paths: list[str], number: int) -> Mapping[str, Any]:
+        held = engine.engine
+        return measure_means(held.model, held.processor, paths, calibration.questions, number)
+
+    return Ground(triple, lambda: engine.engine.model, measure, calibration.digest)
+
+
+@report_errors()
+def main(
+    study: StudyFile,
+    entry: Annotated[str, typer.Option("--entry", help="a name under `analyses` of the study")],
+    variant: VariantName,
+    code: Annotated[str, typer.Option(help="digest of the code that changes the model")] = "",
+) -> None:
+    """Ask a variant under interventions, and score it."""
+    begin(f"{entry} {variant}")
+    run(AnalyseSlice.read(study), entry, variant, Layout.beside(study), code)
+
+
+if __name__ == "__main__":
+    typer.run(main)
