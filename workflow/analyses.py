@@ -98,7 +98,7 @@ class AnalysisJobs:
     def code(self, entry: str, variant: str) -> str:
         """Digest what the job does."""
         modules = ("benchmarks.stages.analyse", self.entries[entry]["module"])
-        return self.jobs.code(variant, *modules, *self.jobs.method_code(variant))
+        return digest_modules(*modules, *self.jobs.method_code(variant))
 
     def describe(self, entry: str, variant: str) -> str:
         """Return what a job depends on, beside the variant's recipe and its questions."""

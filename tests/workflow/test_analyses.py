@@ -59,6 +59,9 @@ FAULTS = {
     "more than dev": ({"knock_out": {"questions": 61}}, {}, "questions is 61", "dev has 60"),
     "unknown key": ({"knock_out": {"question": 6}}, {}, "unknown key 'question'", "'questions'"),
     "two models": ({"knock_out": {"variants": ["both"]}}, {}, "variant both lets two models", "drop it"),
+    "nothing changed": (
+        {"delta_knock_in": {"variants": ["vlm"]}}, {}, "variant vlm is no merge", "drop it",
+    ),
     "no calibration": (
         {"knock_out": {"params": {"replacement": ["mean"]}}}, {}, "calibration questions", "say which",
     ),

@@ -124,6 +124,21 @@ def test_what_is_finished_is_not_done_again_after_a_kill(
     assert sum(asked) == len(lines)
 
 
+def test_a_merge_that_changes_nothing_answers_alike_whatever_is_knocked_out(
+    run: Run, results: Path, triple: Triple
+) -> None:
+    Recipe.make(triple, "inject", {"strength": 0.0}).save(results / "variants/inject")
+    table = run("delta_knock_out", block=2, unit=["layers", "spectrum"], parts=2)
+    kept = table.groupby(["action", "unit", "first"])[["extracted", "tokens"]].agg(tuple)
+    assert len(kept) == 2 + 3 + 2 and len(set(kept.itertuples(index=False))) == 1
+
+
+def test_the_whole_change_knocked_in_answers_as_the_merge(run: Run) -> None:
+    table = run("delta_knock_in", block=6).set_index(["action", "benchmark", "index"])
+    assert table.loc["in", "extracted"].equals(table.loc["intact", "extracted"])
+    assert not table.loc["bare", "tokens"].isna().any()
+
+
 def test_a_name_that_the_study_lacks_is_refused(run: Run, triple_settings: dict[str, str]) -> None:
     with pytest.raises(UserError, match=r"unknown analysis 'knock_in'"):
         run("knock_in")
