@@ -1,10 +1,10 @@
 """Change knocked out: a part of merged minus V is taken out, and what the variant loses is scored.
 
 A counterpart of FRISM's rank-by-rank figure (arXiv 2601.21187) at the level of layers, of this project: what
-a merge cannot do without. Everything that the variant's method changed counts, gates and strength included, and
-nothing else is touched. `unit` says what is taken out at a time: layers, a window of `block` layers, `stride`
-apart (0: side by side), in one `module` or all of a layer; or spectrum, one of `parts` blocks of each matrix'
-own singular directions, the largest first. What lies behind the layers goes with the last one.
+a merge cannot do without. Everything that the variant's method changed counts, gates and strength included,
+and nothing else is touched. `unit` says what is taken out at a time: layers, a window of `block` layers,
+`stride` apart (0: side by side), in one `module` or all of a layer; or spectrum, one of `parts` blocks of
+each matrix' own singular directions, largest first. What lies behind the layers goes with the last one.
 """
 
 from collections.abc import Iterator

@@ -18,6 +18,7 @@ import jinja2
 import pandas as pd
 import typer
 
+from benchmarks.analysis_tables.sentences import describe_claims
 from benchmarks.gate_tables.sentences import explain_gates
 from benchmarks.registry.lookup import find
 from benchmarks.stages.command import StudyFile, begin
@@ -102,6 +103,7 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
             if not path.name.endswith(".provenance.json")
         ],
         "explained": explain_gates(study, tables),
+        "claims": describe_claims(tables / "claims.csv") if study.analyses else [],
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }
 

@@ -180,6 +180,31 @@ LEGENDS = {
         one that it is compared with: who injects less may keep more. Detectable: as
         in `axes`. {{none}}""",
     ),
+    "knock_outs": (
+        "Knock-outs: what each block of layers is worth",
+        """Scores on drawn dev questions with {level} intervals, under one intervention at a time; difference:
+        to the intact variant, or (a change put in: action in) to V's own weights (bare), on the same
+        questions; p: exact McNemar test, two-sided; p Holm: over all rows of an entry. Relative: the
+        difference over the score that it is to. Carried: the share of the whole change's effect that its
+        part loses when it is out, or brings alone; empty unless that effect's interval excludes 0. Here the
+        block with the largest difference of each profile; in the CSV every block. {none}""",
+    ),
+    "depth": (
+        "Where along the depth a loss lies",
+        """Of the losses by block of layers (of a change put in: the gains), those below 0 counted as 0.
+        Centre: of mass, 0 the first layer, 1 the last; entropy: over that of an even profile, 1 all blocks
+        alike; Gini: 1 one block alone. {level} percentile intervals of a bootstrap of questions (whole
+        clusters, {resamples} resamples); empty where a resample in twenty has no loss at all. Noise spreads
+        a profile, so compare variants on the same questions, not with 1 or 0. {none}""",
+    ),
+    "claims": (
+        "What Bring Reason to Vision says of layers",
+        """Each row is one claim by one knock-out: its number with a {level} percentile interval of a
+        bootstrap of questions (the same questions for V and a merge). Confirmed: the whole interval lies
+        above the bound; refuted: below; undecided: neither. No verdict is adjusted for the number of
+        verdicts, and a knock-out of another kind is another test of the same claim: read them side by side.
+        {none}""",
+    ),
 }
 # Added to the legends of tables with scores or tests, where questions were answered by several samples.
 AVERAGED = """A question's score is the mean of its {samples} samples: intervals of scores bootstrap whole

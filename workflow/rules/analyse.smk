@@ -37,3 +37,40 @@ rule analyse:
     shell:
         "flock {log}.lock python -m benchmarks.stages.analyse --study {params.study}"
         " --entry {wildcards.entry} --variant {wildcards.variant} --code {params.changing} 2>&1 | tee {log}"
+
+
+REPORTED = [
+    *expand(
+        "results/{study}/tables/{name}.csv",
+        study=STUDY.study,
+        name=["knock_outs", "depth", "claims"],
+    ),
+    *expand(
+        "results/{study}/figures/analysis_{entry}.png", study=STUDY.study, entry=ANALYSES.names
+    ),
+]
+
+if ANALYSES.names:
+
+    rule report_analyses:
+        input:
+            ANALYSED,
+        output:
+            report(REPORTED, category="Analyses", caption="../report/analyses.rst"),
+        log:
+            f"results/{STUDY.study}/logs/report_analyses.log",
+        benchmark:
+            f"results/{STUDY.study}/costs/report_analyses.tsv"
+        conda:
+            "../../environment.yml"
+        params:
+            study=RECORD.format(study=STUDY.study),
+            config=JOBS.whole,
+            code=code("benchmarks.stages.report_analyses"),
+        message:
+            "Make tables and figures of the analyses"
+        shell:
+            "python -m benchmarks.stages.report_analyses --study {params.study} &> {log}"
+
+else:
+    REPORTED = []

@@ -1,0 +1,57 @@
+"""Make tables and figures of a study's analyses, byte for byte the same for the same scores.
+
+    python -m benchmarks.stages.report_analyses --study results/miniature_why/study.json
+
+Reads analyses/ under the results folder; writes tables/{knock_outs,depth,claims}.{csv,md} and a figure
+figures/analysis_ENTRY.{png,svg} per entry.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from benchmarks.analysis_tables import claims, depth, losses
+from benchmarks.analysis_tables.answers import read_answers
+from benchmarks.figures import knock_outs
+from benchmarks.stages.command import StudyFile, begin
+from benchmarks.study.config import StudyConfig
+from benchmarks.tables import cells
+from benchmarks.tables.cells import Column, Table
+from benchmarks.tables.legends import write_legend
+from frism.errors import report_errors
+
+TABLES: dict[str, Sequence[Column]] = {
+    "knock_outs": losses.COLUMNS,
+    "depth": depth.COLUMNS,
+    "claims": claims.COLUMNS,
+}
+
+
+def build(results: Path, study: StudyConfig) -> None:
+    """Write every table and figure. Raises UserError for missing, broken or unpaired scores."""
+    answers = read_answers(results, study)
+    rows = {
+        "knock_outs": losses.build_loss_rows(study, answers),
+        "depth": depth.build_depth_rows(study, answers),
+        "claims": claims.build_claim_rows(study, answers),
+    }
+    shown = {"knock_outs": [Table(losses.show_largest(rows["knock_outs"]), losses.COLUMNS)]}
+    for name, frame in rows.items():
+        legend = write_legend(name, study, empty=frame.empty)
+        cells.write_table(
+            Table(frame, TABLES[name]), results / "tables", name, *legend, shown=shown.get(name, ())
+        )
+    for entry in study.analyses:
+        knock_outs.draw(study, rows["knock_outs"], entry, results / "figures")
+
+
+@report_errors()
+def main(study: StudyFile) -> None:
+    """Make tables and figures of a study's analyses."""
+    begin("analyses")
+    build(study.parent, StudyConfig.read(study))
+
+
+if __name__ == "__main__":
+    typer.run(main)
