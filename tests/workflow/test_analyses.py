@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from benchmarks.stages.record import describe_run
 from frism.errors import UserError
 from tests.support.studies import study_of
+from workflow import config as configs
 from workflow.analyses import AnalysisJobs
 from workflow.jobs import Jobs
 
+FOLDER = Path(__file__).resolve().parents[2] / "config"
 VARIANTS: dict[str, Any] = {
     "vlm": {"method": "vlm"},
     "inject": {"method": "inject"},
@@ -83,3 +86,9 @@ def test_a_fault_is_one_sentence(fault: str) -> None:
     assert "\n" not in str(caught.value)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_the_shipped_study_of_why_is_sound() -> None:
+    content = yaml.safe_load((FOLDER / "miniature_why.yaml").read_text())
+    jobs = AnalysisJobs(Jobs(configs.load(content, "miniature_why", FOLDER)))
+    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 4 + 4

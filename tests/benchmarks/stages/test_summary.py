@@ -355,7 +355,7 @@ def test_verdicts_on_the_papers_claims_are_said_where_there_are_any(study, resul
         0,
         "confirmed",
     ]
-    columns = "claim entry variant action module estimate low high bound verdict".split()
+    columns = ["claim", "entry", "variant", "action", "module", "estimate", "low", "high", "bound", "verdict"]
     pd.DataFrame([row], columns=columns).to_csv(own / "claims.csv", index=False)
     text = render(analysed, own, find_missed(study, results))
     assert "confirmed by 1 of 1 (`vlm` mlp zero +0.500 [+0.400, +0.600])." in text
