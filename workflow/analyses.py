@@ -23,15 +23,15 @@ def resolve_analyses(study: StudyConfig) -> dict[str, dict[str, Any]]:
     """
     if not study.analyses:
         return {}
-    if study.engine.name != "transformers":
-        raise UserError(
-            f"analyses change a loaded model in place, which engine {study.engine.name} cannot: choose engine"
-            " transformers, or drop `analyses`."
-        )
     modules = [f"benchmarks.analyses.{path.stem}" for path in sorted(FOLDER.glob("[!_]*.py"))]
     code = digest_code("benchmarks.analysing.discovery", *modules, *list_method_modules().values())
     answer: dict[str, dict[str, Any]] = remember(
-        ["analyses", code, study.model_dump(mode="json", include={"variants", "analyses", "calibration"})],
+        [
+            "analyses",
+            code,
+            study.engine.name,
+            study.model_dump(mode="json", include={"variants", "analyses", "calibration"}),
+        ],
         lambda: {name: _resolve(name, entry, study) for name, entry in study.analyses.items()},
     )
     return answer
@@ -45,13 +45,20 @@ def _resolve(name: str, entry: AnalysisSettings, study: StudyConfig) -> dict[str
         combinations = analysis.expand(entry.params)
     except UserError as error:
         raise UserError(f"analyses.{name}: {error}") from None
+    if analysis.intervene is not None and study.engine.name != "transformers":
+        raise UserError(
+            f"analyses.{name} changes a loaded model in place, which engine {study.engine.name} cannot:"
+            " choose engine transformers, or drop it."
+        )
     calibrated = analysis.asks_calibration(combinations)
     if calibrated and study.calibration is None:
         raise UserError(
             f"analyses.{name} asks unlabelled calibration questions: say which under `calibration`"
             " (config/README.md)."
         )
-    faults = {variant: _find_fault(variant, analysis.merges, study) for variant in study.variants}
+    faults = dict.fromkeys(study.variants, "")
+    if analysis.intervene is not None:
+        faults = {variant: _find_fault(variant, analysis.merges, study) for variant in study.variants}
     for variant in entry.variants:
         if faults[variant]:
             raise UserError(f"analyses.{name}: variant {variant} {faults[variant]}: drop it there.")
@@ -98,7 +105,8 @@ class AnalysisJobs:
     def code(self, entry: str, variant: str) -> str:
         """Digest what the job does."""
         modules = ("benchmarks.stages.analyse", self.entries[entry]["module"])
-        return digest_modules(*modules, *self.jobs.method_code(variant))
+        data = ("benchmarks/analysing/*.yaml",)
+        return digest_modules(*modules, *self.jobs.method_code(variant), data=data)
 
     def describe(self, entry: str, variant: str) -> str:
         """Return what a job depends on, beside the variant's recipe and its questions."""

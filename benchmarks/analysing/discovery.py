@@ -3,6 +3,7 @@
 The file's name is the analysis' name, the first line of its docstring (up to ":" or ".") its label.
 
     intervene(ground, *, ...) -> Iterator[Intervention]    what is done to the model, step by step
+    read(text, *, ...) -> dict[str, number]    in its place: what is counted in a stored answer
 
 Every keyword is a parameter (`frism.method.parameters`). Optional constants:
 
@@ -35,7 +36,8 @@ class Analysis:
     name: str
     label: str
     module: str
-    intervene: "Callable[..., Iterator[Intervention]]"
+    intervene: "Callable[..., Iterator[Intervention]] | None"
+    read: Callable[..., Mapping[str, float]] | None
     signature: Signature
     lists: frozenset[str]
     calibrated: Mapping[str, Value]
@@ -73,6 +75,7 @@ class Analysis:
         self, ground: "Ground", combinations: list[dict[str, Value]]
     ) -> "list[Intervention]":
         """List what is done to the model, each once."""
+        assert self.intervene is not None
         listed = [
             step
             for one in combinations
@@ -94,13 +97,13 @@ def find(name: str) -> Analysis:
         raise UserError(f"unknown analysis '{name}' (available: {', '.join(names)}).{suggest(name, names)}")
     module = importlib.import_module(f"{PACKAGE}.{name}")
     where = module.__file__ or module.__name__
-    intervene = getattr(module, "intervene", None)
-    if not callable(intervene):
-        raise UserError(f"{where} has no function intervene(ground, *, ...): write one.")
+    intervene, read = (getattr(module, function, None) for function in ("intervene", "read"))
+    if (intervene is None) == (read is None):
+        raise UserError(f"{where} needs intervene(ground, *, ...) or read(text, *, ...): write one of them.")
     label = (module.__doc__ or "").strip().partition("\n")[0].partition(":")[0].rstrip(".")
     if not label:
         raise UserError(f"{where} has no docstring: its first line, up to ':', is the analysis' label.")
-    signature = read_signature(intervene, where)
+    signature = read_signature(intervene or read, where)  # type: ignore[arg-type]
     lists, calibrated = frozenset(getattr(module, "LISTS", ())), getattr(module, "CALIBRATED", {})
     for constant in [*lists, *calibrated]:
         if constant not in signature.parameters:
@@ -108,6 +111,6 @@ def find(name: str) -> Analysis:
                 f"{where}: LISTS or CALIBRATED names '{constant}', which is no parameter: drop it."
             )
     return Analysis(
-        name, label, module.__name__, intervene, signature, lists, calibrated,
+        name, label, module.__name__, intervene, read, signature, lists, calibrated,
         bool(getattr(module, "MERGES", False)),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from benchmarks.study.config import StudyConfig
 from frism.errors import UserError
 
 AXES = ("perception", "reasoning")
+REFLECTION = "reflection"  # the analysis of stored answers, which has a table of its own
 REQUIRED = ["variant", *COLUMNS, "benchmark", "axis", "index", "cluster", "correct"]
 Step = tuple[str, str, str, int, int]  # action, module, unit, first, last
 
@@ -60,12 +61,14 @@ class Answers:
 
 
 def read_answers(results: Path, study: StudyConfig) -> list[Answers]:
-    """Read the scores of all entries and variants, in the config's order.
+    """Read the scores of all entries that change a model, and variants, in the config's order.
 
     Raises UserError for a file that is missing or broken.
     """
     found = []
     for entry, settings in study.analyses.items():
+        if (settings.analysis or entry) == REFLECTION:
+            continue
         for variant in settings.variants or study.variants:
             path = results / "analyses" / entry / f"{variant}.csv"
             if path.is_file() or settings.variants:

@@ -3,13 +3,16 @@
 python -m benchmarks.stages.analyse --study results/miniature_why/study.json --entry knock_out --variant V
 writes analyses/ENTRY/V.csv, a row per question and intervention, and V.provenance.json. One process, one
 loaded model: all is done by changing it in place and back. Answers grow in journal/analyses/ENTRY/V.jsonl;
-what an earlier run finished is taken up, and where nothing is missing no model is loaded.
+what an earlier run finished is taken up, and where nothing is missing no model is loaded. Of an analysis that
+reads stored answers no model is loaded at all.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
 from benchmarks.analysing import discovery
@@ -17,6 +20,7 @@ from benchmarks.analysing.asking import ask
 from benchmarks.analysing.draw import draw_questions
 from benchmarks.analysing.ground import Ground
 from benchmarks.analysing.scoring import score_steps
+from benchmarks.analysing.stored_answers import count_in_answers, read_stored_answers
 from benchmarks.answering.answer import make_late_engine
 from benchmarks.answering.engine import describe_origin
 from benchmarks.answering.late_engine import LateEngine
@@ -56,6 +60,12 @@ def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str
     folder = layout.items(items_of)
     items = load_questions(study, entry, folder)
     drawn = draw_questions(items, settings.questions, study.seed)
+    out = layout.root / "analyses" / entry
+    if analysis.read is not None:
+        read = partial(analysis.read, **analysis.signature.build_arguments(combinations[0]))
+        answers = read_stored_answers(layout.variant(variant), items)
+        _write(count_in_answers(variant, items, drawn, answers, read), out, variant, {"params": combinations})
+        return
     recipe, fitted = Recipe.load(layout.variant(variant))
     triple = study.triple.open(recipe.scope, base=recipe.base)
     engine = make_late_engine(triple, recipe, study.engine.at(own.served), folder)
@@ -64,21 +74,21 @@ def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str
     ground = make_ground(triple, engine, calibration, study.seed)
     steps = analysis.list_interventions(ground, combinations)
     origin = {**describe_origin(triple, recipe), "analysis": [analysis.name, code]}
-    journal, out = layout.journal(variant, f"analyses/{entry}"), layout.root / "analyses" / entry
+    journal = layout.journal(variant, f"analyses/{entry}")
     try:
-        answers, fingerprint = ask(engine, drawn, steps, origin, journal)
+        given, fingerprint = ask(engine, drawn, steps, origin, journal)
     finally:
         engine.close()
-    table = score_steps(variant, items, drawn, steps, answers)
+    table = score_steps(variant, items, drawn, steps, given)
+    made = {"origin": origin, "engine": fingerprint, "params": combinations, "interventions": len(steps)}
+    _write(table, out, variant, made)
+
+
+def _write(table: pd.DataFrame, out: Path, variant: str, made: Mapping[str, Any]) -> None:
+    """Write a variant's table, and how it was made."""
     with atomic_write(out / f"{variant}.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
-    provenance = {
-        "origin": origin,
-        "engine": fingerprint,
-        "params": combinations,
-        "interventions": len(steps),
-    }
-    write_json(out / f"{variant}.provenance.json", provenance)
+    write_json(out / f"{variant}.provenance.json", made)
 
 
 def load_questions(study: AnalyseSlice, entry: str, folder: Path) -> dict[str, list[Item]]:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.stages.report_analyses --study results/miniature_why/study.json
 
-Reads analyses/ under the results folder; writes tables/{knock_outs,depth,claims}.{csv,md} and a figure
-figures/analysis_ENTRY.{png,svg} per entry.
+Reads analyses/ under the results folder; writes the tables of TABLES, as CSV and Markdown, into tables/
+and a figure figures/analysis_ENTRY.{png,svg} per entry.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import typer
 
-from benchmarks.analysis_tables import claims, depth, losses
-from benchmarks.analysis_tables.answers import read_answers
-from benchmarks.figures import knock_outs
+from benchmarks.analysis_tables import claims, depth, losses, reflection, same_question
+from benchmarks.analysis_tables.answers import REFLECTION, read_answers
+from benchmarks.figures import answer_lengths, knock_outs
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables import cells
@@ -25,16 +25,20 @@ TABLES: dict[str, Sequence[Column]] = {
     "knock_outs": losses.COLUMNS,
     "depth": depth.COLUMNS,
     "claims": claims.COLUMNS,
+    "reflection": reflection.COLUMNS,
+    "same_question": same_question.COLUMNS,
 }
 
 
 def build(results: Path, study: StudyConfig) -> None:
     """Write every table and figure. Raises UserError for missing, broken or unpaired scores."""
-    answers = read_answers(results, study)
+    answers, counts = read_answers(results, study), reflection.read_counts(results, study)
     rows = {
         "knock_outs": losses.build_loss_rows(study, answers),
         "depth": depth.build_depth_rows(study, answers),
         "claims": claims.build_claim_rows(study, answers),
+        "reflection": reflection.build_reflection_rows(study, counts),
+        "same_question": same_question.build_same_question_rows(study, counts),
     }
     shown = {"knock_outs": [Table(losses.show_largest(rows["knock_outs"]), losses.COLUMNS)]}
     for name, frame in rows.items():
@@ -42,8 +46,11 @@ def build(results: Path, study: StudyConfig) -> None:
         cells.write_table(
             Table(frame, TABLES[name]), results / "tables", name, *legend, shown=shown.get(name, ())
         )
-    for entry in study.analyses:
-        knock_outs.draw(study, rows["knock_outs"], entry, results / "figures")
+    for entry, settings in study.analyses.items():
+        if (settings.analysis or entry) == REFLECTION:
+            answer_lengths.draw(study, counts, entry, results / "figures")
+        else:
+            knock_outs.draw(study, rows["knock_outs"], entry, results / "figures")
 
 
 @report_errors()

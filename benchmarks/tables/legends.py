@@ -205,6 +205,22 @@ LEGENDS = {
         verdicts, and a knock-out of another kind is another test of the same claim: read them side by side.
         {none}""",
     ),
+    "reflection": (
+        "How variants think aloud",
+        """Counts per answer to drawn dev questions, as the study stored them; means over benchmarks, each
+        weighing the same, with {level} intervals (bootstrap of questions, whole clusters, {resamples}
+        resamples). The difference is to {against} on the same questions. Steps: sentences and lines;
+        reflections: words of a table (wait, check, alternatively, ...); corrections: an equation whose left
+        side came before with another result; switches: between scripts; unfinished: ends within a thought;
+        truncated: at the token limit; repeated: ends in a loop. {none}""",
+    ),
+    "same_question": (
+        "Is the answer that says more the right one, on the same question?",
+        """The variant's answers against those of `{reference}`. Decisive: questions that one got right and
+        the other wrong, and on which one counts more. More is right: the share of these on which the one
+        with more is the right one, exact {level} interval; p: exact binomial test against one half.
+        Association, no effect: a merge may get both longer and righter for one reason. {none}""",
+    ),
 }
 # Added to the legends of tables with scores or tests, where questions were answered by several samples.
 AVERAGED = """A question's score is the mean of its {samples} samples: intervals of scores bootstrap whole

@@ -72,7 +72,7 @@ FAULTS = {
         {"knock_out": {}},
         {"engine": {"name": "vllm", "max_new_tokens": 8}},
         "engine vllm cannot",
-        "choose engine transformers",
+        "engine transformers, or drop it",
     ),
 }  # fmt: skip
 
@@ -91,4 +91,4 @@ def test_a_fault_is_one_sentence(fault: str) -> None:
 def test_the_shipped_study_of_why_is_sound() -> None:
     content = yaml.safe_load((FOLDER / "miniature_why.yaml").read_text())
     jobs = AnalysisJobs(Jobs(configs.load(content, "miniature_why", FOLDER)))
-    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 4 + 4
+    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 6 + 4 + 4
