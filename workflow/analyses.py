@@ -16,7 +16,8 @@ SHARED = "benchmarks.analysing.ground"  # what every analysis gets, by a name kn
 
 
 def resolve_analyses(study: StudyConfig) -> dict[str, dict[str, Any]]:
-    """Return of every entry its `module`, its `variants` and whether it is `calibrated`.
+    """Return of every entry its `module`, its `variants` and whether it is `calibrated` (asks
+    calibration questions) or `traced` (reads V's answers).
 
     Raises UserError, one sentence, for an engine that cannot be changed in place, an unknown analysis or
     parameter, a value of the wrong type or range, and a variant that it is not made for.
@@ -45,7 +46,7 @@ def _resolve(name: str, entry: AnalysisSettings, study: StudyConfig) -> dict[str
         combinations = analysis.expand(entry.params)
     except UserError as error:
         raise UserError(f"analyses.{name}: {error}") from None
-    if analysis.intervene is not None and study.engine.name != "transformers":
+    if analysis.runs_a_model and study.engine.name != "transformers":
         raise UserError(
             f"analyses.{name} changes a loaded model in place, which engine {study.engine.name} cannot:"
             " choose engine transformers, or drop it."
@@ -57,13 +58,16 @@ def _resolve(name: str, entry: AnalysisSettings, study: StudyConfig) -> dict[str
             " (config/README.md)."
         )
     faults = dict.fromkeys(study.variants, "")
-    if analysis.intervene is not None:
+    if analysis.runs_a_model:
         faults = {variant: _find_fault(variant, analysis.merges, study) for variant in study.variants}
     for variant in entry.variants:
         if faults[variant]:
             raise UserError(f"analyses.{name}: variant {variant} {faults[variant]}: drop it there.")
     variants = entry.variants or tuple(variant for variant, fault in faults.items() if not fault)
-    return {"module": analysis.module, "variants": list(variants), "calibrated": calibrated}
+    return {
+        "module": analysis.module, "variants": list(variants), "calibrated": calibrated,
+        "traced": analysis.trace is not None,
+    }  # fmt: skip
 
 
 def _find_fault(name: str, merges: bool, study: StudyConfig) -> str:
@@ -97,6 +101,11 @@ class AnalysisJobs:
             for name, entry in self.entries.items()
             for variant in entry["variants"]
         ]
+
+    def list_waits(self, entry: str, variant: str) -> list[str]:
+        """List the recipes that a job waits for: the variant's, and V's where its answers are read."""
+        names = [variant, self.study.reference] if self.entries[entry]["traced"] else [variant]
+        return [f"{self.jobs.layout.variant(name)}/recipe.json" for name in dict.fromkeys(names)]
 
     def changing_code(self, entry: str) -> str:
         """Digest what changes the model: part of the key of every answer."""

@@ -4,6 +4,7 @@ The file's name is the analysis' name, the first line of its docstring (up to ":
 
     intervene(ground, *, ...) -> Iterator[Intervention]    what is done to the model, step by step
     read(text, *, ...) -> dict[str, number]    in its place: what is counted in a stored answer
+    trace(ground, readings, *, ...) -> rows    in its place: what is measured as the model reads
 
 Every keyword is a parameter (`frism.method.parameters`). Optional constants:
 
@@ -25,6 +26,7 @@ from frism.method.parameters import Signature, Value, read_signature, validate
 if TYPE_CHECKING:
     from benchmarks.analysing.ground import Ground
     from benchmarks.analysing.intervention import Intervention
+    from benchmarks.analysing.tracing import Row
 
 PACKAGE = "benchmarks.analyses"
 
@@ -38,6 +40,7 @@ class Analysis:
     module: str
     intervene: "Callable[..., Iterator[Intervention]] | None"
     read: Callable[..., Mapping[str, float]] | None
+    trace: "Callable[..., list[list[Row]]] | None"
     signature: Signature
     lists: frozenset[str]
     calibrated: Mapping[str, Value]
@@ -64,6 +67,11 @@ class Analysis:
             except ValueError as error:
                 raise UserError(f"{where}: {error}") from None
         return combinations
+
+    @property
+    def runs_a_model(self) -> bool:
+        """Whether a model is loaded and changed in place."""
+        return self.read is None
 
     def asks_calibration(self, combinations: list[dict[str, Value]]) -> bool:
         """Tell whether any of these complete parameters needs calibration questions."""
@@ -97,13 +105,14 @@ def find(name: str) -> Analysis:
         raise UserError(f"unknown analysis '{name}' (available: {', '.join(names)}).{suggest(name, names)}")
     module = importlib.import_module(f"{PACKAGE}.{name}")
     where = module.__file__ or module.__name__
-    intervene, read = (getattr(module, function, None) for function in ("intervene", "read"))
-    if (intervene is None) == (read is None):
-        raise UserError(f"{where} needs intervene(ground, *, ...) or read(text, *, ...): write one of them.")
+    functions = {name: getattr(module, name, None) for name in ("intervene", "read", "trace")}
+    given = [function for function in functions.values() if function is not None]
+    if len(given) != 1:
+        raise UserError(f"{where} needs one function of {', '.join(functions)}: write one.")
     label = (module.__doc__ or "").strip().partition("\n")[0].partition(":")[0].rstrip(".")
     if not label:
         raise UserError(f"{where} has no docstring: its first line, up to ':', is the analysis' label.")
-    signature = read_signature(intervene or read, where)  # type: ignore[arg-type]
+    signature = read_signature(given[0], where, positional=2 if functions["trace"] else 1)
     lists, calibrated = frozenset(getattr(module, "LISTS", ())), getattr(module, "CALIBRATED", {})
     for constant in [*lists, *calibrated]:
         if constant not in signature.parameters:
@@ -111,6 +120,7 @@ def find(name: str) -> Analysis:
                 f"{where}: LISTS or CALIBRATED names '{constant}', which is no parameter: drop it."
             )
     return Analysis(
-        name, label, module.__name__, intervene, read, signature, lists, calibrated,
+        name, label, module.__name__, functions["intervene"], functions["read"], functions["trace"],
+        signature, lists, calibrated,
         bool(getattr(module, "MERGES", False)),
     )  # fmt: skip

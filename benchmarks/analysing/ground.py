@@ -1,7 +1,8 @@
 """Give an analysis what it works on: the triple's tensors, and the loaded model once it is needed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -98,6 +99,14 @@ class Ground:
             paths = [self.module_path(layer, m) for layer in range(self.layers) for m in MODULES]
             self._means[number] = self._calibrate(paths, number)
         return self._means[number][path]
+
+    def as_vlm(self) -> AbstractContextManager[None]:
+        """Let the model be V for a while: all that the variant's method may have changed is V's."""
+
+        def restore(name: str, merged: Tensor) -> Tensor:
+            return self.read_vlm(name).to(merged.device)
+
+        return self.overwritten({name: partial(restore, name) for name in self.touched})
 
     @contextmanager
     def overwritten(self, values: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:

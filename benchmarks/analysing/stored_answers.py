@@ -40,6 +40,18 @@ def read_stored_answers(variant: Path, items: Mapping[str, Sequence[Item]]) -> A
     return found
 
 
+def pair_with_answers(
+    drawn: Mapping[str, Sequence[Item]], items: Mapping[str, Sequence[Item]], answers: Answers
+) -> list[tuple[Item, str]]:
+    """Pair the drawn questions with the texts of their answers, which are in the order of `items`."""
+    texts = {
+        (name, item.index): line.raw
+        for name, group in items.items()
+        for item, line in zip(group, answers[name], strict=True)
+    }
+    return [(item, texts[name, item.index]) for name, group in drawn.items() for item in group]
+
+
 def count_in_answers(
     name: str,
     items: Mapping[str, Sequence[Item]],

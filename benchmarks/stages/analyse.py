@@ -7,7 +7,7 @@ what an earlier run finished is taken up, and where nothing is missing no model 
 reads stored answers no model is loaded at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,13 +20,14 @@ from benchmarks.analysing.asking import ask
 from benchmarks.analysing.draw import draw_questions
 from benchmarks.analysing.ground import Ground
 from benchmarks.analysing.scoring import score_steps
-from benchmarks.analysing.stored_answers import count_in_answers, read_stored_answers
+from benchmarks.analysing.stored_answers import count_in_answers, pair_with_answers, read_stored_answers
+from benchmarks.analysing.tracing import Reading, Row, trace_missing
 from benchmarks.answering.answer import make_late_engine
 from benchmarks.answering.engine import describe_origin
 from benchmarks.answering.late_engine import LateEngine
 from benchmarks.calibration.load import load_calibration
 from benchmarks.questions import reading
-from benchmarks.questions.item import Item
+from benchmarks.questions.item import Item, read_definition
 from benchmarks.registry.lookup import find as find_benchmark
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
 from benchmarks.study.calibration_settings import CalibrationSettings
@@ -70,10 +71,17 @@ def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str
     triple = study.triple.open(recipe.scope, base=recipe.base)
     engine = make_late_engine(triple, recipe, study.engine.at(own.served), folder)
     engine.turn_into(triple, recipe, fitted, layout.spectra)
+    origin = {**describe_origin(triple, recipe), "analysis": [analysis.name, code]}
+    if analysis.trace is not None:
+        asked = pair_with_answers(drawn, items, read_stored_answers(layout.variant(study.unmodified), items))
+        ground = make_ground(triple, engine, None, study.seed)
+        trace = partial(analysis.trace, ground, **analysis.signature.build_arguments(combinations[0]))
+        table = trace_questions(asked, trace, engine, origin, layout.journal(variant, f"analyses/{entry}"))
+        _write(table.assign(variant=variant), out, variant, {"origin": origin, "params": combinations})
+        return
     calibration = study.calibration if analysis.asks_calibration(combinations) else None
     ground = make_ground(triple, engine, calibration, study.seed)
     steps = analysis.list_interventions(ground, combinations)
-    origin = {**describe_origin(triple, recipe), "analysis": [analysis.name, code]}
     journal = layout.journal(variant, f"analyses/{entry}")
     try:
         given, fingerprint = ask(engine, drawn, steps, origin, journal)
@@ -82,6 +90,24 @@ def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str
     table = score_steps(variant, items, drawn, steps, given)
     made = {"origin": origin, "engine": fingerprint, "params": combinations, "interventions": len(steps)}
     _write(table, out, variant, made)
+
+
+def trace_questions(
+    asked: Sequence[tuple[Item, str]],
+    trace: Callable[[Sequence[Reading]], list[list[Row]]],
+    engine: LateEngine,
+    origin: Mapping[str, Any],
+    path: Path,
+) -> pd.DataFrame:
+    """Trace questions, each with an answer: a row per question and what the analysis tells apart."""
+    settings = engine.settings.model_dump(mode="json", include={"name", "dtype", "device"})
+    try:
+        rows = trace_missing(lambda: engine.engine, asked, trace, {**origin, "engine": settings}, path)
+    finally:
+        engine.close()
+    axes = {item.benchmark: read_definition(item).axis for item, _ in asked}
+    table = pd.DataFrame(rows)
+    return table.assign(axis=table["benchmark"].map(axes))
 
 
 def _write(table: pd.DataFrame, out: Path, variant: str, made: Mapping[str, Any]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import typer
 
-from benchmarks.analysis_tables import claims, depth, losses, reflection, same_question
-from benchmarks.analysis_tables.answers import REFLECTION, read_answers
+from benchmarks.analysis_tables import claims, depth, drift, losses, reflection, same_question
+from benchmarks.analysis_tables.answers import DRIFT, REFLECTION, read_answers
 from benchmarks.figures import answer_lengths, knock_outs
+from benchmarks.figures import drift as drift_figure
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables import cells
@@ -25,6 +26,7 @@ TABLES: dict[str, Sequence[Column]] = {
     "knock_outs": losses.COLUMNS,
     "depth": depth.COLUMNS,
     "claims": claims.COLUMNS,
+    "drift": drift.COLUMNS,
     "reflection": reflection.COLUMNS,
     "same_question": same_question.COLUMNS,
 }
@@ -37,6 +39,7 @@ def build(results: Path, study: StudyConfig) -> None:
         "knock_outs": losses.build_loss_rows(study, answers),
         "depth": depth.build_depth_rows(study, answers),
         "claims": claims.build_claim_rows(study, answers),
+        "drift": drift.build_drift_rows(study, drift.read_drift(results, study)),
         "reflection": reflection.build_reflection_rows(study, counts),
         "same_question": same_question.build_same_question_rows(study, counts),
     }
@@ -49,6 +52,8 @@ def build(results: Path, study: StudyConfig) -> None:
     for entry, settings in study.analyses.items():
         if (settings.analysis or entry) == REFLECTION:
             answer_lengths.draw(study, counts, entry, results / "figures")
+        elif (settings.analysis or entry) == DRIFT:
+            drift_figure.draw(study, rows["drift"], entry, results / "figures")
         else:
             knock_outs.draw(study, rows["knock_outs"], entry, results / "figures")
 

@@ -205,6 +205,13 @@ LEGENDS = {
         verdicts, and a knock-out of another kind is another test of the same claim: read them side by side.
         {none}""",
     ),
+    "drift": (
+        "How far merges move the residual stream",
+        """V and each merge read the same dev questions with V's own answers; after every layer (0: before the
+        first) the hidden states of each token are compared. Cosine: of both; relative: the norm of their
+        difference over that of V's. A question's value is the mean over its tokens of a kind; means over
+        benchmarks, each weighing the same, with {level} intervals of a bootstrap of questions. {none}""",
+    ),
     "reflection": (
         "How variants think aloud",
         """Counts per answer to drawn dev questions, as the study stored them; means over benchmarks, each

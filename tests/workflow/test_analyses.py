@@ -47,6 +47,11 @@ def test_there_is_a_job_for_each_entry_and_variant_that_it_is_made_for() -> None
     other = jobs_of({"knock_out": {"params": {"block": 2}}, "early": {"analysis": "knock_out"}})
     assert jobs.describe("knock_out", "vlm") != other.describe("knock_out", "vlm")
     assert jobs.describe("early", "vlm") == other.describe("early", "vlm")
+    assert jobs.list_waits("early", "vlm") == ["results/study/variants/vlm/recipe.json"]
+    drift = jobs_of({"hidden_drift": {}})
+    waits = [f"results/study/variants/{name}/recipe.json" for name in ("inject", "vlm")]
+    assert drift.entries["hidden_drift"]["variants"] == ["inject"]
+    assert drift.list_waits("hidden_drift", "inject") == waits
     assert jobs.changing_code("early") == jobs.changing_code("knock_out")
 
 
@@ -91,4 +96,4 @@ def test_a_fault_is_one_sentence(fault: str) -> None:
 def test_the_shipped_study_of_why_is_sound() -> None:
     content = yaml.safe_load((FOLDER / "miniature_why.yaml").read_text())
     jobs = AnalysisJobs(Jobs(configs.load(content, "miniature_why", FOLDER)))
-    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 6 + 4 + 4
+    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 6 + 4 + 4 + 4

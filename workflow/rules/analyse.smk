@@ -11,7 +11,7 @@ rule analyse:
     input:
         lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
         lambda wildcards: JOBS.spectra(wildcards.variant),
-        "results/{study}/variants/{variant}/recipe.json",
+        lambda wildcards: ANALYSES.list_waits(wildcards.entry, wildcards.variant),
     output:
         "results/{study}/analyses/{entry}/{variant}.csv",
         "results/{study}/analyses/{entry}/{variant}.provenance.json",
@@ -43,7 +43,7 @@ REPORTED = [
     *expand(
         "results/{study}/tables/{name}.csv",
         study=STUDY.study,
-        name=["knock_outs", "depth", "claims", "reflection", "same_question"],
+        name=["knock_outs", "depth", "claims", "drift", "reflection", "same_question"],
     ),
     *expand(
         "results/{study}/figures/analysis_{entry}.png", study=STUDY.study, entry=ANALYSES.names

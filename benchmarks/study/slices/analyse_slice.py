@@ -29,6 +29,11 @@ class AnalyseSlice(Slice):
     def _answer_once(cls, engine: EngineSettings) -> EngineSettings:
         return engine.model_copy(update={"sampling": None})
 
+    @property
+    def unmodified(self) -> str:
+        """Return the variant that is V: the first whose method is `vlm`."""
+        return next(name for name, variant in self.variants.items() if variant.method == "vlm")
+
     def describe(self, entry: str, calibrated: bool) -> str:
         """Return as JSON what a job of one entry depends on, beside the variant's recipe.
 

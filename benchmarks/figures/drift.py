@@ -1,0 +1,41 @@
+"""Draw how far merges move the residual stream from V's: by layer, a panel per kind of token."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmarks.figures.style import choose_marks, write_figure, write_sentence
+from benchmarks.study.config import StudyConfig
+
+
+def draw(study: StudyConfig, table: pd.DataFrame, entry: str, out: Path) -> Figure:
+    """Write analysis_ENTRY.{png,svg} from the table `drift`: relative distance, a row of panels per axis."""
+    name, rows = f"analysis_{entry}", table[table["entry"] == entry]
+    if rows.empty:
+        return write_sentence(out, name, f"The analysis {entry} has nothing to draw.")
+    axes, kinds, look = rows["axis"].unique(), rows["tokens"].unique(), choose_marks(study)
+    with write_figure(out, name, 1.4 * len(axes) + 0.35) as figure:
+        panels = figure.subplots(len(axes), len(kinds), sharey="row", squeeze=False)
+        for line, axis in zip(panels, axes, strict=True):
+            for ax, kind in zip(line, kinds, strict=True):
+                shown = rows[(rows["axis"] == axis) & (rows["tokens"] == kind)]
+                for variant, own in shown.groupby("variant", sort=False):
+                    mark = look[str(variant)]
+                    ax.fill_between(
+                        own["layer"], own["relative_low"], own["relative_high"], color=mark.color, alpha=0.12,
+                        linewidth=0,
+                    )  # fmt: skip
+                    ax.plot(
+                        own["layer"], own["relative"], color=mark.color, linestyle=mark.dashes, linewidth=0.9,
+                        marker=mark.marker, markersize=2.4, markerfacecolor=mark.face, label=str(variant),
+                    )  # fmt: skip
+                ax.set_ylim(0, None)
+                ax.set_title(f"{kind} tokens")
+                ax.locator_params(axis="x", integer=True, nbins=5)
+            line[0].set_ylabel(f"{axis}\ndistance / norm of V's")
+        for ax in panels[-1]:
+            ax.set_xlabel("layer")
+        handles = panels[0][0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=4, handlelength=2.6)
+    return figure
