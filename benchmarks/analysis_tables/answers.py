@@ -15,7 +15,7 @@ from frism.errors import UserError
 
 AXES = ("perception", "reasoning")
 REFLECTION = "reflection"  # the analysis of stored answers, which has a table of its own
-DRIFT = "hidden_drift"  # likewise, of hidden states
+DRIFT, ATTENTION = "hidden_drift", "visual_attention"  # likewise, of what is inside
 REQUIRED = ["variant", *COLUMNS, "benchmark", "axis", "index", "cluster", "correct"]
 Step = tuple[str, str, str, int, int]  # action, module, unit, first, last
 
@@ -68,7 +68,7 @@ def read_answers(results: Path, study: StudyConfig) -> list[Answers]:
     """
     found = []
     for entry, settings in study.analyses.items():
-        if (settings.analysis or entry) in (REFLECTION, DRIFT):
+        if (settings.analysis or entry) in (REFLECTION, DRIFT, ATTENTION):
             continue
         for variant in settings.variants or study.variants:
             path = results / "analyses" / entry / f"{variant}.csv"

@@ -73,7 +73,8 @@ def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str
     engine.turn_into(triple, recipe, fitted, layout.spectra)
     origin = {**describe_origin(triple, recipe), "analysis": [analysis.name, code]}
     if analysis.trace is not None:
-        asked = pair_with_answers(drawn, items, read_stored_answers(layout.variant(study.unmodified), items))
+        owner = variant if combinations[0].get("answers") == "own" else study.unmodified
+        asked = pair_with_answers(drawn, items, read_stored_answers(layout.variant(owner), items))
         ground = make_ground(triple, engine, None, study.seed)
         trace = partial(analysis.trace, ground, **analysis.signature.build_arguments(combinations[0]))
         table = trace_questions(asked, trace, engine, origin, layout.journal(variant, f"analyses/{entry}"))

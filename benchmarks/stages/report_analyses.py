@@ -11,10 +11,10 @@ from pathlib import Path
 
 import typer
 
-from benchmarks.analysis_tables import claims, depth, drift, losses, reflection, same_question
-from benchmarks.analysis_tables.answers import DRIFT, REFLECTION, read_answers
+from benchmarks.analysis_tables import claims, depth, losses, reflection, same_question, traces
+from benchmarks.analysis_tables.answers import ATTENTION, DRIFT, REFLECTION, read_answers
 from benchmarks.figures import answer_lengths, knock_outs
-from benchmarks.figures import drift as drift_figure
+from benchmarks.figures import traces as trace_figure
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables import cells
@@ -26,10 +26,13 @@ TABLES: dict[str, Sequence[Column]] = {
     "knock_outs": losses.COLUMNS,
     "depth": depth.COLUMNS,
     "claims": claims.COLUMNS,
-    "drift": drift.COLUMNS,
+    "drift": traces.list_columns(DRIFT),
+    "attention": traces.list_columns(ATTENTION),
     "reflection": reflection.COLUMNS,
     "same_question": same_question.COLUMNS,
 }
+
+TRACED = {"drift": (DRIFT, "relative"), "attention": (ATTENTION, "picture")}  # analysis, and what is drawn
 
 
 def build(results: Path, study: StudyConfig) -> None:
@@ -39,7 +42,10 @@ def build(results: Path, study: StudyConfig) -> None:
         "knock_outs": losses.build_loss_rows(study, answers),
         "depth": depth.build_depth_rows(study, answers),
         "claims": claims.build_claim_rows(study, answers),
-        "drift": drift.build_drift_rows(study, drift.read_drift(results, study)),
+        **{
+            name: traces.build_trace_rows(study, analysis, traces.read_traces(results, study, analysis))
+            for name, (analysis, _) in TRACED.items()
+        },
         "reflection": reflection.build_reflection_rows(study, counts),
         "same_question": same_question.build_same_question_rows(study, counts),
     }
@@ -52,8 +58,8 @@ def build(results: Path, study: StudyConfig) -> None:
     for entry, settings in study.analyses.items():
         if (settings.analysis or entry) == REFLECTION:
             answer_lengths.draw(study, counts, entry, results / "figures")
-        elif (settings.analysis or entry) == DRIFT:
-            drift_figure.draw(study, rows["drift"], entry, results / "figures")
+        elif name := next((n for n, (a, _) in TRACED.items() if a == (settings.analysis or entry)), ""):
+            trace_figure.draw(study, rows[name], entry, TRACED[name][1], results / "figures")
         else:
             knock_outs.draw(study, rows["knock_outs"], entry, results / "figures")
 

@@ -212,6 +212,15 @@ LEGENDS = {
         difference over that of V's. A question's value is the mean over its tokens of a kind; means over
         benchmarks, each weighing the same, with {level} intervals of a bootstrap of questions. {none}""",
     ),
+    "attention": (
+        "How much of what is read goes to the picture",
+        """Of the tokens of the question behind the picture, and of each quarter of the answer: picture, the
+        attention on the picture's tokens (of 1 in all), mean over heads; relative: over the picture's
+        share of the tokens in sight, 1 for attention that looks nowhere in particular; most: of the head that
+        looks most. The difference is that of picture to {against} on the same questions. A question's value
+        is the mean over its tokens; means over benchmarks, each weighing the same, with {level} intervals of a
+        bootstrap of questions. Attention is not explanation. {none}""",
+    ),
     "reflection": (
         "How variants think aloud",
         """Counts per answer to drawn dev questions, as the study stored them; means over benchmarks, each

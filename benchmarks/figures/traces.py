@@ -1,4 +1,4 @@
-"""Draw how far merges move the residual stream from V's: by layer, a panel per kind of token."""
+"""Draw what was measured inside models, hidden drift or attention: by layer, a panel per kind of token."""
 
 from pathlib import Path
 
@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 from benchmarks.figures.style import choose_marks, write_figure, write_sentence
 from benchmarks.study.config import StudyConfig
 
+LABELS = {"relative": "distance / norm of V's", "picture": "attention on picture"}
 
-def draw(study: StudyConfig, table: pd.DataFrame, entry: str, out: Path) -> Figure:
-    """Write analysis_ENTRY.{png,svg} from the table `drift`: relative distance, a row of panels per axis."""
+
+def draw(study: StudyConfig, table: pd.DataFrame, entry: str, measure: str, out: Path) -> Figure:
+    """Write analysis_ENTRY.{png,svg} from a table of traces: a measure by layer, a row of panels per axis."""
     name, rows = f"analysis_{entry}", table[table["entry"] == entry]
     if rows.empty:
         return write_sentence(out, name, f"The analysis {entry} has nothing to draw.")
@@ -22,18 +24,16 @@ def draw(study: StudyConfig, table: pd.DataFrame, entry: str, out: Path) -> Figu
                 shown = rows[(rows["axis"] == axis) & (rows["tokens"] == kind)]
                 for variant, own in shown.groupby("variant", sort=False):
                     mark = look[str(variant)]
-                    ax.fill_between(
-                        own["layer"], own["relative_low"], own["relative_high"], color=mark.color, alpha=0.12,
-                        linewidth=0,
-                    )  # fmt: skip
+                    low, high = own[f"{measure}_low"], own[f"{measure}_high"]
+                    ax.fill_between(own["layer"], low, high, color=mark.color, alpha=0.12, linewidth=0)
                     ax.plot(
-                        own["layer"], own["relative"], color=mark.color, linestyle=mark.dashes, linewidth=0.9,
+                        own["layer"], own[measure], color=mark.color, linestyle=mark.dashes, linewidth=0.9,
                         marker=mark.marker, markersize=2.4, markerfacecolor=mark.face, label=str(variant),
                     )  # fmt: skip
                 ax.set_ylim(0, None)
-                ax.set_title(f"{kind} tokens")
+                ax.set_title(kind)
                 ax.locator_params(axis="x", integer=True, nbins=5)
-            line[0].set_ylabel(f"{axis}\ndistance / norm of V's")
+            line[0].set_ylabel(f"{axis}\n{LABELS[measure]}")
         for ax in panels[-1]:
             ax.set_xlabel("layer")
         handles = panels[0][0].get_legend_handles_labels()
