@@ -12,15 +12,15 @@ LABELS = {"relative": "distance / norm of V's", "picture": "attention on picture
 
 
 def draw(study: StudyConfig, table: pd.DataFrame, entry: str, measure: str, out: Path) -> Figure:
-    """Write analysis_ENTRY.{png,svg} from a table of traces: a measure by layer, a row of panels per axis."""
+    """Write analysis_ENTRY.{png,svg} from a table of traces: a measure by layer, a row of panels per kind."""
     name, rows = f"analysis_{entry}", table[table["entry"] == entry]
     if rows.empty:
         return write_sentence(out, name, f"The analysis {entry} has nothing to draw.")
     axes, kinds, look = rows["axis"].unique(), rows["tokens"].unique(), choose_marks(study)
-    with write_figure(out, name, 1.4 * len(axes) + 0.35) as figure:
-        panels = figure.subplots(len(axes), len(kinds), sharey="row", squeeze=False)
-        for line, axis in zip(panels, axes, strict=True):
-            for ax, kind in zip(line, kinds, strict=True):
+    with write_figure(out, name, 1.15 * len(kinds) + 0.45) as figure:
+        panels = figure.subplots(len(kinds), len(axes), sharex=True, sharey=True, squeeze=False)
+        for line, kind in zip(panels, kinds, strict=True):
+            for ax, axis in zip(line, axes, strict=True):
                 shown = rows[(rows["axis"] == axis) & (rows["tokens"] == kind)]
                 for variant, own in shown.groupby("variant", sort=False):
                     mark = look[str(variant)]
@@ -30,12 +30,12 @@ def draw(study: StudyConfig, table: pd.DataFrame, entry: str, measure: str, out:
                         own["layer"], own[measure], color=mark.color, linestyle=mark.dashes, linewidth=0.9,
                         marker=mark.marker, markersize=2.4, markerfacecolor=mark.face, label=str(variant),
                     )  # fmt: skip
+                ax.set_title(f"{axis}: {kind}", pad=2)
                 ax.set_ylim(0, None)
-                ax.set_title(kind)
-                ax.locator_params(axis="x", integer=True, nbins=5)
-            line[0].set_ylabel(f"{axis}\n{LABELS[measure]}")
+                ax.locator_params(axis="x", integer=True, nbins=6)
         for ax in panels[-1]:
             ax.set_xlabel("layer")
+        figure.supylabel(LABELS[measure], fontsize=7)
         handles = panels[0][0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=4, handlelength=2.6)
     return figure

@@ -218,8 +218,8 @@ LEGENDS = {
         attention on the picture's tokens (of 1 in all), mean over heads; relative: over the picture's
         share of the tokens in sight, 1 for attention that looks nowhere in particular; most: of the head that
         looks most. The difference is that of picture to {against} on the same questions. A question's value
-        is the mean over its tokens; means over benchmarks, each weighing the same, with {level} intervals of a
-        bootstrap of questions. Attention is not explanation. {none}""",
+        is the mean over its tokens; means over benchmarks, each weighing the same, with {level} intervals of
+        a bootstrap of questions. Attention is not explanation. {none}""",
     ),
     "reflection": (
         "How variants think aloud",
