@@ -30,6 +30,7 @@ def trace(
     ground: Ground, readings: Sequence[Reading], *, answers: Literal["own", "vlm"] = "own"
 ) -> list[list[Row]]:
     """Return of every reading a row per layer and part of the text: n, picture, relative, most."""
+    refuse_unless_in_sight(ground.model)
     found = []
     with plain_attention(ground.model):
         for reading in readings:
@@ -43,6 +44,17 @@ def trace(
                 ground.model(**reading.inputs, use_cache=False)
             found.append(rows)
     return found
+
+
+def refuse_unless_in_sight(model: Any) -> None:
+    """Raise UserError for a model whose decoder does not see the picture as tokens among the text's."""
+    if getattr(model.config.get_text_config(), "cross_attention_layers", None) or (
+        getattr(model.config, "image_token_id", None) is None
+    ):
+        raise UserError(
+            f"{type(model).__name__} has no picture tokens among the text's, so attention to them is unknown:"
+            " leave visual_attention out."
+        )
 
 
 @contextmanager

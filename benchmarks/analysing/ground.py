@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from benchmarks.analysing.blocks import MODULES, select
 from frism.errors import UserError
+from frism.triples.scopes import split_name
 from frism.triples.triple import Triple
 
 
@@ -77,11 +78,20 @@ class Ground:
         return self.triple.read("vlm", name)
 
     def module_path(self, layer: int, module: str) -> str:
-        """Return the path in the loaded model of a layer's attention or MLP."""
-        names = [n for n in self.tower if self.triple.kind(n) == "matrix"]
-        path = self.triple.parameter_name(select(names, range(layer, layer + 1), module, self.layers)[0])
-        owner = path.split(".")
-        return ".".join(owner[: owner.index(str(layer)) + 2])
+        """Return the path in the loaded model of a layer's attention or MLP.
+
+        Raises UserError for an architecture whose layers are built otherwise.
+        """
+        matrices = [name for name in self.tower if self.triple.kind(name) == "matrix"]
+        names = select(matrices, range(layer, layer + 1), module, self.layers)
+        parts = (self.triple.towers["vlm"].parameter(names[0]) or "").split(".") if names else []
+        owner = split_name(names[0])[1].split(".")[0] if names else ""
+        if owner not in parts:
+            raise UserError(
+                f"layer {layer} of {self.triple.vlm_folder} has no module {module} of its own: leave this"
+                " analysis out."
+            )
+        return ".".join(parts[: parts.index(owner) + 1])
 
     def module(self, path: str) -> nn.Module:
         """Find a module of the loaded model."""

@@ -1,11 +1,13 @@
 """Visual attention: weights that sum to 1, planted ones found, quarters, a model left as it was."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks.analyses import visual_attention
 from benchmarks.analyses.visual_attention import find_parts, measure_weights
@@ -18,8 +20,11 @@ from benchmarks.stages import analyse, report_analyses, tune
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.analyse_slice import AnalyseSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
+from frism.distillation.prompts import prepare_questions
 from frism.errors import UserError
+from frism.triples.architectures import ARCHITECTURES
 from frism.triples.triple import Triple
+from tests.support import tiny_vlms
 from tests.support.studies import study_of
 
 QUESTION, PICTURE, ANSWER = range(3)
@@ -83,6 +88,28 @@ def test_every_layers_weights_sum_to_one_and_the_model_is_left_as_it_was(
 def test_a_module_without_weights_is_named() -> None:
     with pytest.raises(UserError, match="Identity gives no attention weights"):
         visual_attention.measure_module([], 0, KINDS_OF, {}, torch.nn.Identity(), (), (torch.ones(1), None))
+
+
+@pytest.mark.parametrize("family", ["llava", "internvl", "idefics3", "gemma3", "mllama"])
+def test_families_are_measured_or_refused(family: str) -> None:
+    """Those that see pictures as tokens give their weights; the one that crosses over to them is refused."""
+    model, processor = tiny_vlms.make(family)
+    if family == "mllama":
+        with pytest.raises(UserError, match="has no picture tokens among the text's"):
+            visual_attention.refuse_unless_in_sight(model)
+        return
+    visual_attention.refuse_unless_in_sight(model)
+    picture = Image.new("RGB", (56, 56), "red")
+    row = prepare_questions(processor, [(picture, "What is it ?")], [0])[0]
+    kinds = (row["input_ids"][0] == model.config.image_token_id).long()
+    rows: list[Any] = []
+    module = model.get_submodule(ARCHITECTURES[model.config.model_type].module).layers[0].self_attn
+    measure = partial(visual_attention.measure_module, rows, 0, kinds, find_parts(kinds))
+    handle = module.register_forward_hook(measure)
+    with torch.inference_mode(), visual_attention.plain_attention(model):
+        model(**row, use_cache=False)
+    handle.remove()
+    assert [r["tokens"] for r in rows] == ["question"] and 0 < rows[0]["picture"] < 1
 
 
 def test_an_analysis_reads_own_answers_and_is_reported(
