@@ -1,8 +1,8 @@
 """Knock-out: one module of a block of layers is silenced, and what the variant can still do is scored.
 
 The layer analysis of Bring Reason to Vision (arXiv 2505.05464), on the full weights of V and of variants,
-over every block of layers and both modules. `replacement` says by what: reciprocal, as published, overwrites
-all projections of the module (q, k, v, o; or gate, up, down) with the constant 1/n, n the number of a matrix'
+over every block of layers of a `module`. `replacement` says by what: reciprocal, as published, overwrites all
+projections of the module (q, k, v, o; or gate, up, down) with the constant 1/n, n the number of a matrix'
 output rows, and leaves biases alone; zero overwrites matrices and biases with 0, so that the module puts out
 nothing; mean lets the module compute, for the cache's sake, and puts its mean output over the tokens of
 unlabelled calibration questions in its place (the first `calibrated` of them), the milder, standard ablation.
