@@ -59,7 +59,8 @@ class Ground:
     def parameter(self, name: str) -> Tensor:
         """Find a tensor in the loaded model, or its part of one that is a stack.
 
-        Raises UserError when the model's class makes the parameter of several stored tensors, or has none.
+        Raises UserError when the model's class makes the parameter of several stored tensors, has none,
+        or keeps it offloaded.
         """
         tower = self.triple.towers["vlm"]
         path = tower.parameter(name)
@@ -70,6 +71,11 @@ class Ground:
                 f"{name} is no parameter of the loaded {type(self.model).__name__}, so it cannot be changed"
                 " in place: leave this analysis out."
             ) from None
+        if whole.device.type == "meta":
+            raise UserError(
+                f"{name} is offloaded, so it cannot be changed in place: choose an engine.device_map that keeps"
+                " it on a device."
+            )
         region = tower.region(name)
         return whole.data if region is None else region.cut(whole.data)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.analysing.discovery import find
 from benchmarks.analysing.intervention import COLUMNS, Intervention
 from benchmarks.statistics.comparison import Codes, Stratum
 from benchmarks.statistics.intervals import Floats
@@ -68,7 +69,7 @@ def read_answers(results: Path, study: StudyConfig) -> list[Answers]:
     """
     found = []
     for entry, settings in study.analyses.items():
-        if (settings.analysis or entry) in (REFLECTION, DRIFT, ATTENTION):
+        if find(settings.analysis or entry).intervene is None:
             continue
         for variant in settings.variants or study.variants:
             path = results / "analyses" / entry / f"{variant}.csv"

@@ -118,3 +118,11 @@ def test_a_model_of_another_make_is_named(triple: Triple) -> None:
     empty = Ground(triple, lambda: torch.nn.Linear(1, 1))
     with pytest.raises(Exception, match=r"layers.0.mlp.up_proj.weight is no parameter of the loaded Linear"):
         empty.parameter("layers.0.mlp.up_proj.weight")
+
+
+def test_an_offloaded_tensor_is_named(triple: Triple) -> None:
+    from frism.merging.on_load import outline
+
+    away = Ground(triple, lambda: outline(triple, None))
+    with pytest.raises(Exception, match=r"layers.0.mlp.up_proj.weight is offloaded"):
+        away.parameter("layers.0.mlp.up_proj.weight")
