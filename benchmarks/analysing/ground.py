@@ -73,8 +73,8 @@ class Ground:
             ) from None
         if whole.device.type == "meta":
             raise UserError(
-                f"{name} is offloaded, so it cannot be changed in place: choose an engine.device_map that keeps"
-                " it on a device."
+                f"{name} is offloaded, so it cannot be changed in place: choose an engine.device_map that"
+                " keeps it on a device."
             )
         region = tower.region(name)
         return whole.data if region is None else region.cut(whole.data)

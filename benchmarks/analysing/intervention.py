@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-Unit = str  # "layers" or "directions": what `first` and `last` count
+Unit = str  # "layers", "spectrum" (its parts) or "pictures": what `first` and `last` count
 NOTHING = -1  # `first` and `last` where no block is meant
 
 
@@ -15,7 +15,7 @@ class Intervention:
     Attributes:
         action: what is done, a word of the analysis.
         module: "attention", "mlp" or "all".
-        unit: what `first` and `last`, both included and from 0, count: "layers" or "directions".
+        unit: what `first` and `last`, both included and from 0, count.
         inputs: digest of what it goes by beside the weights, such as calibration questions.
         apply: makes the change; leaving the context restores the model to its bits.
     """

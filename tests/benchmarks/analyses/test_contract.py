@@ -45,6 +45,10 @@ def test_defaults_and_every_choice_are_planned(name: str) -> None:
                 analysis.expand({parameter.name: list(parameter.choices)})
 
 
+def count_hooks(module: torch.nn.Module) -> int:
+    return len(module._forward_hooks) + len(module._forward_pre_hooks)
+
+
 @pytest.mark.parametrize("name", INTERVENING)
 def test_every_intervention_is_told_apart_does_something_and_is_undone(
     name: str, triple: Triple, engine: TransformersEngine, calibration: SimpleNamespace
@@ -52,10 +56,11 @@ def test_every_intervention_is_told_apart_does_something_and_is_undone(
     """Planned without a model; each changes weights or listens in, and leaves neither behind."""
     analysis = discovery.find(name)
     everything = {p: list(analysis.signature.parameters[p].choices) for p in analysis.lists}
-    combinations = analysis.expand(everything | {"block": 3})
+    block = {"block": 3} if "block" in analysis.signature.parameters else {}
+    combinations = analysis.expand(everything | block)
     unloaded = Ground(triple, lambda: pytest.fail("a plan loads no model"), calibration="digest")
     planned = [step.identity for step in analysis.list_interventions(unloaded, combinations)]
-    assert len(set(planned)) == len(planned) > 2 and planned[0] == INTACT.identity
+    assert len(set(planned)) == len(planned) > 1 and planned[0] == INTACT.identity
 
     def measure(paths: list[str], number: int) -> Any:
         return measure_means(engine.model, engine.processor, paths, calibration.questions, min(number, 2))
@@ -67,11 +72,11 @@ def test_every_intervention_is_told_apart_does_something_and_is_undone(
         with step.apply():
             state = engine.model.state_dict()
             changed = not all(torch.equal(state[path], value) for path, value in before.items())
-            listened = any(module._forward_hooks for module in engine.model.modules())
+            listened = any(map(count_hooks, engine.model.modules()))
             assert (changed or listened) == (step != INTACT)
         state = engine.model.state_dict()
         assert all(torch.equal(state[path], value) for path, value in before.items())
-        assert not any(module._forward_hooks for module in engine.model.modules())
+        assert not any(map(count_hooks, engine.model.modules()))
 
 
 BROKEN = {
