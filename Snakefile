@@ -18,6 +18,7 @@ include: "workflow/rules/items.smk"
 include: "workflow/rules/spectrum.smk"
 include: "workflow/rules/answer.smk"
 include: "workflow/rules/score.smk"
+include: "workflow/rules/analyse.smk"
 include: "workflow/rules/aggregate.smk"
 
 

@@ -18,6 +18,8 @@ import jinja2
 import pandas as pd
 import typer
 
+from benchmarks.analysis_tables.reflection import describe_reflection
+from benchmarks.analysis_tables.sentences import describe_claims
 from benchmarks.gate_tables.sentences import explain_gates
 from benchmarks.registry.lookup import find
 from benchmarks.stages.command import StudyFile, begin
@@ -102,6 +104,8 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
             if not path.name.endswith(".provenance.json")
         ],
         "explained": explain_gates(study, tables),
+        "reflection": _describe_reflection(tables / "reflection.csv") if study.analyses else [],
+        "claims": describe_claims(tables / "claims.csv") if study.analyses else [],
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }
 
@@ -213,6 +217,11 @@ def _list_unanswerable(path: Path) -> list[str]:
         f" {row['failed']} of {row['n']}"
         for row in rows
     ]
+
+
+def _describe_reflection(path: Path) -> list[str]:
+    """Say how variants think aloud; often there is no table."""
+    return describe_reflection(read_table(path)) if path.exists() else []
 
 
 def _describe_text(study: StudyConfig) -> str:

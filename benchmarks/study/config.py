@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from benchmarks.study.analysis_settings import AnalysisSettings
 from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.engine_settings import EngineName, EngineSettings
 from benchmarks.study.entry import Entry, Name, list_names
@@ -73,6 +74,11 @@ class StudyConfig(Section):
         description="published numbers to print beside this study's: a file in `results/reference/papers`",
     )
     variants: dict[Name, VariantConfig] = Field(min_length=1)
+    analyses: dict[Name, AnalysisSettings] = Field(
+        {},
+        description="why a merge works: knock-outs and the like, by a name of their own (docs/analyses.md)",
+        exclude_if=lambda value: not value,  # records are older than this
+    )
 
     @classmethod
     def make(cls, content: Mapping[str, Any], source: str) -> Self:
@@ -163,6 +169,24 @@ class StudyConfig(Section):
                 hint = suggest(name, self.variants)
                 raise ValueError(
                     f"statistics.rivals: '{name}' is no variant of this config{'.' * bool(hint)}{hint}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _analyse_what_there_is(self) -> Self:
+        for name, entry in self.analyses.items():
+            for key, known in (("variants", [*self.variants]), ("benchmarks", self.benchmark_names)):
+                for wanted in getattr(entry, key):
+                    if wanted not in known:
+                        hint = suggest(wanted, known)
+                        raise ValueError(
+                            f"analyses.{name}.{key}: '{wanted}' is none of this config"
+                            f"{'.' * bool(hint)}{hint}"
+                        )
+            if entry.questions > self.questions.dev:
+                raise ValueError(
+                    f"analyses.{name}.questions is {entry.questions}, and dev has {self.questions.dev} per"
+                    " benchmark (questions.dev): ask at most as many"
                 )
         return self
 

@@ -180,6 +180,63 @@ LEGENDS = {
         one that it is compared with: who injects less may keep more. Detectable: as
         in `axes`. {{none}}""",
     ),
+    "knock_outs": (
+        "Knock-outs: what each block of layers is worth",
+        """Scores on drawn dev questions with {level} intervals, under one intervention at a time; difference:
+        to the intact variant, or (a change put in: action in) to V's own weights (bare), on the same
+        questions; p: exact McNemar test, two-sided; p Holm: over all rows of an entry. Relative: the
+        difference over the score that it is to. Carried: the share of the whole change's effect that its
+        part loses when it is out, or brings alone; empty unless that effect's interval excludes 0. Here the
+        block with the largest difference of each profile; in the CSV every block. {none}""",
+    ),
+    "depth": (
+        "Where along the depth a loss lies",
+        """Of the losses by block of layers (of a change put in: the gains), those below 0 counted as 0.
+        Centre: of mass, 0 the first layer, 1 the last; entropy: over that of an even profile, 1 all blocks
+        alike; Gini: 1 one block alone. {level} percentile intervals of a bootstrap of questions (whole
+        clusters, {resamples} resamples); empty where a resample in twenty has no loss at all. Noise spreads
+        a profile, so compare variants on the same questions, not with 1 or 0. {none}""",
+    ),
+    "claims": (
+        "What Bring Reason to Vision says of layers",
+        """Each row is one claim by one knock-out: its number with a {level} percentile interval of a
+        bootstrap of questions (the same questions for V and a merge). Confirmed: the whole interval lies
+        above the bound; refuted: below; undecided: neither. No verdict is adjusted for the number of
+        verdicts, and a knock-out of another kind is another test of the same claim: read them side by side.
+        {none}""",
+    ),
+    "drift": (
+        "How far merges move the residual stream",
+        """V and each merge read the same dev questions with V's own answers; after every layer (0: before the
+        first) the hidden states of each token are compared. Cosine: of both; relative: the norm of their
+        difference over that of V's. A question's value is the mean over its tokens of a kind; means over
+        benchmarks, each weighing the same, with {level} intervals of a bootstrap of questions. {none}""",
+    ),
+    "attention": (
+        "How much of what is read goes to the picture",
+        """Of the tokens of the question behind the picture, and of each quarter of the answer: picture, the
+        attention on the picture's tokens (of 1 in all), mean over heads; relative: over the picture's
+        share of the tokens in sight, 1 for attention that looks nowhere in particular; most: of the head that
+        looks most. The difference is that of picture to {against} on the same questions. A question's value
+        is the mean over its tokens; means over benchmarks, each weighing the same, with {level} intervals of
+        a bootstrap of questions. Attention is not explanation. {none}""",
+    ),
+    "reflection": (
+        "How variants think aloud",
+        """Counts per answer to drawn dev questions, as the study stored them; means over benchmarks, each
+        weighing the same, with {level} intervals (bootstrap of questions, whole clusters, {resamples}
+        resamples). The difference is to {against} on the same questions. Steps: sentences and lines;
+        reflections: words of a table (wait, check, alternatively, ...); corrections: an equation whose left
+        side came before with another result; switches: between scripts; unfinished: ends within a thought;
+        truncated: at the token limit; repeated: ends in a loop. {none}""",
+    ),
+    "same_question": (
+        "Is the answer that says more the right one, on the same question?",
+        """The variant's answers against those of `{reference}`. Decisive: questions that one got right and
+        the other wrong, and on which one counts more. More is right: the share of these on which the one
+        with more is the right one, exact {level} interval; p: exact binomial test against one half.
+        Association, no effect: a merge may get both longer and righter for one reason. {none}""",
+    ),
 }
 # Added to the legends of tables with scores or tests, where questions were answered by several samples.
 AVERAGED = """A question's score is the mean of its {samples} samples: intervals of scores bootstrap whole

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from benchmarks.study.analysis_settings import AnalysisSettings
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.variant_config import VariantConfig
 from benchmarks.study.vllm_settings import VllmSettings
@@ -33,8 +34,10 @@ def make_table() -> str:
 def _list_rows(model: type[BaseModel], above: str) -> Iterator[tuple[str, str, str]]:
     for name, field in model.model_fields.items():
         key = f"{above}{name}"
-        if name == "variants":
+        if name == "variants" and model is StudyConfig:
             yield from _list_rows(VariantConfig, f"{key}.<name>.")
+        elif name == "analyses":
+            yield from _list_rows(AnalysisSettings, f"{key}.<name>.")
         elif (section := _find_section(field)) is not None:
             nested = above == "" or section is VllmSettings
             yield from _list_rows(section, f"{key}.") if nested else [_make_row(key, model, name, field)]

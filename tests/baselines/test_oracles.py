@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from baselines import dare_linear, inject, interp, layer_range, layer_swap, ta_sym, vlm
+from baselines import dare_linear, inject, interp, layer_range, layer_swap, put_back, ta_sym, vlm
 from baselines._trimming import cut
 from frism.method import discovery
 from frism.method.site import Site
@@ -33,6 +33,13 @@ def seeded(seed: int) -> torch.Generator:
 def test_vlm_is_v(seed: int, shape: tuple[int, ...]) -> None:
     _, v, _ = draw(seed, shape)
     assert torch.equal(vlm.merge(Site.of(None, v)), v)
+
+
+@given(seeds, shapes)
+def test_put_back_is_the_parent_whole(seed: int, shape: tuple[int, ...]) -> None:
+    b, v, r = draw(seed, shape)
+    assert torch.equal(put_back.merge(Site.of(b, v, r)), b)
+    assert torch.equal(put_back.merge(Site.of(b, v, r), of="lrm"), r)
 
 
 @given(seeds, shapes, st.floats(0, 1))

@@ -97,6 +97,13 @@ def test_a_variant_that_is_asked_in_its_own_way_has_questions_of_its_own(project
     assert_plan(project.plan(), [questions, *own_jobs("aloud"), *AGGREGATES])
 
 
+def test_an_analysis_is_a_job_of_each_variant_and_concerns_no_other(project):
+    project.configure(analyses={"knock_out": {"variants": ["vlm", "inject"], "params": {"block": 3}}})
+    analysed = [f"Analyse {variant}: knock_out" for variant in ("vlm", "inject")]
+    reported = "Make tables and figures of the analyses"
+    assert_plan(project.plan(), [*analysed, reported, *AGGREGATES])
+
+
 def test_prose_new_times_and_other_code_run_nothing(project):
     project.edit("baselines/ties.py", '"""', '"""Another word. ')
     for name in ("baselines/ties.py", "frism/method/method.py", "benchmarks/stages/tables.py"):

@@ -40,6 +40,8 @@ FINAL = [
     *expand("results/{study}/tables/{name}.csv", study=STUDY.study, name=TABLES + EXPLANATIONS),
     *expand("results/{study}/figures/{name}.png", study=STUDY.study, name=FIGURES),
     *multiext(f"results/{STUDY.study}/questions", ".parquet", ".csv"),
+    *ANALYSED,
+    *REPORTED,
     f"results/{STUDY.study}/summary.md",
 ]
 
@@ -158,6 +160,7 @@ rule summary:
     input:
         expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
         expand("results/{{study}}/figures/{name}.png", name=FIGURES),
+        REPORTED,
     output:
         "results/{study}/summary.md",
     log:

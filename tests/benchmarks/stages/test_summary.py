@@ -338,3 +338,25 @@ def test_rivals_of_the_config_have_duels_and_a_verdict_of_their_own(results, stu
     assert "- `inject_late` (rival" in text
     assert re.search(r"In reasoning, against rivals: better than .*, of 1\.", text)
     assert "rivals" not in render(study, results / "tables", ())
+
+
+def test_verdicts_on_the_papers_claims_are_said_where_there_are_any(study, results, own):
+    analysed = study_of(study.model_dump(mode="json") | {"analyses": {"knock_out": {}}})
+    assert "## Why it works" not in render(analysed, own, find_missed(study, results))
+    row = [
+        "perception early, reasoning late",
+        "knock_out",
+        "vlm",
+        "zero",
+        "mlp",
+        0.5,
+        0.4,
+        0.6,
+        0,
+        "confirmed",
+    ]
+    columns = ["claim", "entry", "variant", "action", "module", "estimate", "low", "high", "bound", "verdict"]
+    pd.DataFrame([row], columns=columns).to_csv(own / "claims.csv", index=False)
+    text = render(analysed, own, find_missed(study, results))
+    assert "confirmed by 1 of 1 (`vlm` mlp zero +0.500 [+0.400, +0.600])." in text
+    assert "## Why it works" not in render(study, own, find_missed(study, results))

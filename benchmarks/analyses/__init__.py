@@ -1,0 +1,1 @@
+"""Analyses of why a merge works: one file each, found by name (`benchmarks.analysing.discovery`)."""

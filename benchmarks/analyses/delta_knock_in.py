@@ -1,0 +1,32 @@
+"""Change knocked in: V gets a part of merged minus V alone, and what that gains is scored.
+
+A counterpart of FRISM's rank-by-rank figure (arXiv 2601.21187) at the level of layers, of this project: what
+carries the gain. Everything that the variant's method changed counts, gates and strength included, and
+nothing else is touched. `unit` says what is put in at a time: layers, a window of `block` layers, `stride`
+apart (0: side by side), in one `module` or all of a layer; or spectrum, one of `parts` blocks of each matrix'
+own singular directions, the largest first. What lies behind the layers goes with the last one.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from benchmarks.analysing.blocks import Window
+from benchmarks.analysing.change import IN, Change
+from benchmarks.analysing.ground import Ground
+from benchmarks.analysing.intervention import Intervention
+from frism.method.ranges import Count
+
+LISTS = ("module", "unit")
+MERGES = True
+
+
+def intervene(
+    ground: Ground,
+    *,
+    unit: Literal["layers", "spectrum"] = "layers",
+    module: Literal["all", "attention", "mlp"] = "all",
+    window: Window = Window(),  # noqa: B008 (frozen)
+    parts: Count = 8,
+) -> Iterator[Intervention]:
+    """Yield the variant, V, and V with each part of the change alone."""
+    yield from Change(ground, parts).list_steps(IN, unit, module, window)
