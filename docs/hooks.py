@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "results/reference"
 COST = "on the miniature, fitted and chosen in"
-COSTS = f"{REFERENCE}/miniature_field/tables/costs.csv"
+COSTS = f"{REFERENCE}/miniature_field/costs.csv"
 PAGES = {  # file of the repository: page of the site
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",

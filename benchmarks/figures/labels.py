@@ -37,6 +37,16 @@ def name_points(variants: Iterable[str], look: Mapping[str, Mark]) -> tuple[dict
     return {v: str(i) if numbered else v for i, v in enumerate(listed, 1)}, numbered
 
 
+def count_key_lines(names: Mapping[str, str], look: Mapping[str, Mark]) -> int:
+    """Count the lines of the key that `draw_key` draws."""
+    return -(-len(names) // _count_columns(look))
+
+
+def _count_columns(look: Mapping[str, Mark]) -> int:
+    """Count the columns of a key: of many variants some have long names."""
+    return 3 if all(mark.named for mark in look.values()) else 2
+
+
 def draw_key(figure: Figure, names: Mapping[str, str], look: Mapping[str, Mark]) -> None:
     """Draw the key of numbered variants below a figure."""
     handles = [
@@ -65,7 +75,7 @@ def draw_key(figure: Figure, names: Mapping[str, str], look: Mapping[str, Mark])
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=3,
+        ncols=_count_columns(look),
         handletextpad=0.1,
         columnspacing=0.8,
         labelspacing=0.25,

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from benchmarks.figures.labels import add_label, draw_key, name_points, place_labels
+from benchmarks.figures.labels import add_label, count_key_lines, draw_key, name_points, place_labels
 from benchmarks.figures.style import Mark, choose_marks, fix_layout, write_figure, write_sentence
 from benchmarks.study.compared import Compared
 
@@ -22,7 +22,7 @@ def draw(study: Compared, tokens: pd.DataFrame, out: Path) -> Figure:
         return write_sentence(out, "tokens", "How many tokens these answers took is not known.")
     look = choose_marks(study, set(tokens.loc[tokens["front"] == "yes", "variant"]))
     names, numbered = name_points(study.variants, look)
-    lines = -(-len(names) // 3) if numbered else 0
+    lines = count_key_lines(names, look) if numbered else 0
     with write_figure(out, "tokens", 2.3 * len(axes) + 0.3 + 0.14 * lines) as figure:
         panels = figure.subplots(len(axes), 1, squeeze=False)[:, 0]
         level = f"{study.statistics.confidence:.0%}"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from benchmarks.figures.labels import add_label, draw_key, name_points, place_labels
+from benchmarks.figures.labels import add_label, count_key_lines, draw_key, name_points, place_labels
 from benchmarks.figures.style import Mark, choose_marks, fix_layout, write_figure, write_sentence
 from benchmarks.study.compared import Compared
 
@@ -23,7 +23,7 @@ def draw(study: Compared, pareto: pd.DataFrame, selection: pd.DataFrame, out: Pa
     look = choose_marks(study, set(points.index[points["front"]]))
     names, numbered = name_points(points.index, look)
     swept = [v for v in points.index if (selection["variant"] == v).sum() > 1]
-    lines = -(-len(names) // 3) if numbered else 0
+    lines = count_key_lines(names, look) if numbered else 0
     panels = 2 if swept else 1
     with write_figure(out, "trade_off", 2.5 * panels + 0.3 + 0.14 * lines) as figure:
         upper = figure.subplots(panels, 1, squeeze=False)[:, 0]

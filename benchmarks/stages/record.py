@@ -52,8 +52,8 @@ def _read_commit() -> dict[str, Any] | None:
 
 @report_errors()
 def main(
-    config: Annotated[Path, typer.Option(help="the study's config: YAML as you write_record it, or JSON")],
-    out: Annotated[Path, typer.Option(help="the JSON to write_record")],
+    config: Annotated[Path, typer.Option(help="the study's config: YAML as you write it, or JSON")],
+    out: Annotated[Path, typer.Option(help="the JSON to write")],
 ) -> None:
     """Record what a study is run with."""
     write_record(StudyConfig.load(config), out)

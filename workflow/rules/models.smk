@@ -5,7 +5,10 @@
 
 rule miniature_models:
     input:
-        expand("results/miniature_models/{part}/model.safetensors", part=["base", "lrm", "vlm", "sft_text"]),
+        expand(
+            "results/miniature_models/{part}/model.safetensors",
+            part=["base", "lrm", "vlm", "sft_text"],
+        ),
     log:
         "results/miniature_models/card.log",
     conda:
