@@ -12,7 +12,7 @@ from workflow.remember import remember
 from workflow.resolve import list_method_modules
 
 FOLDER = ROOT / "benchmarks" / "analyses"
-SHARED = "benchmarks.analysing.ground"  # what every analysis gets, by a name known at run time only
+SHARED = "benchmarks.analyses.measuring.ground"  # what every analysis gets, by a name known at run time only
 
 
 def resolve_analyses(study: StudyConfig) -> dict[str, dict[str, Any]]:
@@ -25,7 +25,7 @@ def resolve_analyses(study: StudyConfig) -> dict[str, dict[str, Any]]:
     if not study.analyses:
         return {}
     modules = [f"benchmarks.analyses.{path.stem}" for path in sorted(FOLDER.glob("[!_]*.py"))]
-    code = digest_code("benchmarks.analysing.discovery", *modules, *list_method_modules().values())
+    code = digest_code("benchmarks.analyses.measuring.discovery", *modules, *list_method_modules().values())
     answer: dict[str, dict[str, Any]] = remember(
         [
             "analyses",
@@ -39,7 +39,7 @@ def resolve_analyses(study: StudyConfig) -> dict[str, dict[str, Any]]:
 
 
 def _resolve(name: str, entry: AnalysisSettings, study: StudyConfig) -> dict[str, Any]:
-    from benchmarks.analysing import discovery
+    from benchmarks.analyses.measuring import discovery
 
     try:
         analysis = discovery.find(entry.analysis or name)
@@ -114,7 +114,7 @@ class AnalysisJobs:
     def code(self, entry: str, variant: str) -> str:
         """Digest what the job does."""
         modules = ("benchmarks.stages.analyse", self.entries[entry]["module"])
-        data = ("benchmarks/analysing/*.yaml",)
+        data = ("benchmarks/analyses/measuring/*.yaml",)
         return digest_modules(*modules, *self.jobs.method_code(variant), data=data)
 
     def describe(self, entry: str, variant: str) -> str:

@@ -1,1 +1,1 @@
-"""Analyses of why a merge works: one file each, found by name (`benchmarks.analysing.discovery`)."""
+"""Analyses of why a merge works: one file each, found by name (`benchmarks.analyses.measuring.discovery`)."""

@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.intervention import INTACT, Intervention
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.intervention import INTACT, Intervention
 from frism.errors import UserError
 
 ENCODED = "mm_encoder_outputs"  # argument of a forward pass: what the vision tower gave

@@ -10,10 +10,10 @@ own singular directions, the largest first. What lies behind the layers goes wit
 from collections.abc import Iterator
 from typing import Literal
 
-from benchmarks.analysing.blocks import Window
-from benchmarks.analysing.change import IN, Change
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.intervention import Intervention
+from benchmarks.analyses.measuring.blocks import Window
+from benchmarks.analyses.measuring.change import IN, Change
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.intervention import Intervention
 from frism.method.ranges import Count
 
 LISTS = ("module", "unit")

@@ -10,10 +10,10 @@ each matrix' own singular directions, largest first. What lies behind the layers
 from collections.abc import Iterator
 from typing import Literal
 
-from benchmarks.analysing.blocks import Window
-from benchmarks.analysing.change import OUT, Change
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.intervention import Intervention
+from benchmarks.analyses.measuring.blocks import Window
+from benchmarks.analyses.measuring.change import OUT, Change
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.intervention import Intervention
 from frism.method.ranges import Count
 
 LISTS = ("module", "unit")

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.tracing import KINDS, Reading, Row
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.tracing import KINDS, Reading, Row
 
 MERGES = True
 

@@ -18,10 +18,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from benchmarks.analysing.blocks import Window, select
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.intervention import INTACT, Intervention
-from benchmarks.analysing.module_means import get_output, replace_output
+from benchmarks.analyses.measuring.blocks import Window, select
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.intervention import INTACT, Intervention
+from benchmarks.analyses.measuring.module_means import get_output, replace_output
 from frism.method.ranges import Count
 
 LISTS = ("module", "replacement")

@@ -2,8 +2,7 @@
 
 FRISM (arXiv 2601.21187) shows self-reflection in merged models by examples; how it counts is not known, so
 the counts are of this project. Per answer: steps (sentences and lines), reflections (words of a table by
-language, `benchmarks/analysing/reflection_words.yaml`; `language` any: of all), corrections (an equation
-whose left side came before with another result), switches (from one script to another and back), unfinished
+language, `measuring/reflection_words.yaml`; `language` any: of all), corrections (an equation whose left side came before with another result), switches (from one script to another and back), unfinished
 (the answer ends within a thought). Length, truncation and loops are counted with every answer.
 """
 
@@ -18,7 +17,7 @@ import yaml
 from benchmarks.prompting.thinking import find_closing
 from benchmarks.scoring.sentences import split_sentences
 
-WORDS = Path(__file__).parents[1] / "analysing" / "reflection_words.yaml"
+WORDS = Path(__file__).parent / "measuring" / "reflection_words.yaml"
 # A sum, difference, product or quotient of numbers or words, and its result.
 EQUATION = re.compile(r"(?<![\w.])((?:[\w.]+\s*[-+*/×÷−]\s*)+[\w.]+)\s*=\s*([-−]?[\w.]*\w)")
 # Scripts by the signs that tell them; digits and punctuation belong to none.

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.tracing import KINDS, Reading, Row
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.tracing import KINDS, Reading, Row
 from frism.errors import UserError
 
 QUARTERS = 4

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.figures.style import COLORS, CYCLE, DASHES, MARKERS, write_figure, write_sentence
 from benchmarks.figures.trade_off import split_into_lines
-from benchmarks.gate_tables.sweeps import list_shown, list_swept
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.gates.sweeps import list_shown, list_swept
 from frism.method.discovery import find, list_names
 
 

@@ -15,13 +15,17 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from benchmarks.analysing import discovery
-from benchmarks.analysing.asking import ask
-from benchmarks.analysing.draw import draw_questions
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.scoring import score_steps
-from benchmarks.analysing.stored_answers import count_in_answers, pair_with_answers, read_stored_answers
-from benchmarks.analysing.tracing import Reading, Row, trace_missing
+from benchmarks.analyses.measuring import discovery
+from benchmarks.analyses.measuring.asking import ask
+from benchmarks.analyses.measuring.draw import draw_questions
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.scoring import score_steps
+from benchmarks.analyses.measuring.stored_answers import (
+    count_in_answers,
+    pair_with_answers,
+    read_stored_answers,
+)
+from benchmarks.analyses.measuring.tracing import Reading, Row, trace_missing
 from benchmarks.answering.answer import make_late_engine
 from benchmarks.answering.engine import describe_origin
 from benchmarks.answering.late_engine import LateEngine
@@ -131,7 +135,7 @@ def make_ground(
     """Make what an analysis works on; calibration questions are loaded where it asks some."""
     if settings is None:
         return Ground(triple, lambda: engine.engine.model)
-    from benchmarks.analysing.module_means import measure_means
+    from benchmarks.analyses.measuring.module_means import measure_means
 
     calibration = load_calibration(settings, seed)
 

@@ -16,15 +16,15 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.gate_tables import ablations, bimodality, energy, open_gates, overlap, rank_blocks
-from benchmarks.gate_tables.directions import AllDirections, Directions
-from benchmarks.gate_tables.open_fractions import OpenFractions, read_chosen
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import Layout
 from benchmarks.study.results import read_dev, read_scores, read_text
 from benchmarks.tables import cells
 from benchmarks.tables.cells import Column, Table
+from benchmarks.tables.gates import ablations, bimodality, energy, open_gates, overlap, rank_blocks
+from benchmarks.tables.gates.directions import AllDirections, Directions
+from benchmarks.tables.gates.open_fractions import OpenFractions, read_chosen
 from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import report_errors

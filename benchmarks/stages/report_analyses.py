@@ -11,8 +11,8 @@ from pathlib import Path
 
 import typer
 
-from benchmarks.analysis_tables import claims, depth, losses, reflection, same_question, traces
-from benchmarks.analysis_tables.answers import ATTENTION, DRIFT, REFLECTION, read_answers
+from benchmarks.analyses.reporting import claims, depth, losses, reflection, same_question, traces
+from benchmarks.analyses.reporting.answers import ATTENTION, DRIFT, REFLECTION, read_answers
 from benchmarks.figures import answer_lengths, knock_outs
 from benchmarks.figures import traces as trace_figure
 from benchmarks.stages.command import StudyFile, begin

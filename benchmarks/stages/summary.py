@@ -18,15 +18,15 @@ import jinja2
 import pandas as pd
 import typer
 
-from benchmarks.analysis_tables.reflection import describe_reflection
-from benchmarks.analysis_tables.sentences import describe_claims
-from benchmarks.gate_tables.sentences import explain_gates
+from benchmarks.analyses.reporting.reflection import describe_reflection
+from benchmarks.analyses.reporting.sentences import describe_claims
 from benchmarks.registry.lookup import find
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.results import format_params, read_choice, read_table
 from benchmarks.tables.cells import format_interval
 from benchmarks.tables.findings import Finding, list_budgets, list_duels, read_finding
+from benchmarks.tables.gates.sentences import explain_gates
 from benchmarks.tables.official import POOLED
 from benchmarks.tables.pareto import ALL_VARIANTS
 from frism.errors import report_errors

@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from scipy.stats import beta
 
-from benchmarks.gate_tables.open_fractions import locate_matrix
 from benchmarks.statistics.selection import choose
+from benchmarks.tables.gates.open_fractions import locate_matrix
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe, digest_coefficients
 from frism.spectra.settings import SpectrumSettings

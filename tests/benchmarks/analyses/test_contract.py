@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.analysing import discovery
-from benchmarks.analysing.ground import Ground
-from benchmarks.analysing.intervention import INTACT
-from benchmarks.analysing.module_means import measure_means
+from benchmarks.analyses.measuring import discovery
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.intervention import INTACT
+from benchmarks.analyses.measuring.module_means import measure_means
 from benchmarks.answering.transformers_engine import TransformersEngine
 from frism.errors import UserError
 from frism.method.recipe import Recipe

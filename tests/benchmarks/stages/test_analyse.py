@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.analysing import asking
+from benchmarks.analyses.measuring import asking
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import writing
 from benchmarks.registry.lookup import find

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.gate_tables.sentences import explain_gates
 from benchmarks.stages import figures
 from benchmarks.stages.explain import TABLES, build, main
 from benchmarks.stages.summary import render
 from benchmarks.stages.tables import build as build_tables
 from benchmarks.statistics.paired_tests import holm, mcnemar
 from benchmarks.study.results import read_table
+from benchmarks.tables.gates.sentences import explain_gates
 from frism.errors import UserError
 from frism.method.recipe import Recipe
 from tests.benchmarks.conftest import invoke, refused

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmarks.gate_tables.bimodality import UNIFORM
 from benchmarks.stages import explain
 from benchmarks.stages.summary import find_missed, main, render
 from benchmarks.stages.tables import build
 from benchmarks.tables.findings import Budget, Finding
+from benchmarks.tables.gates.bimodality import UNIFORM
 from tests.support.studies import record, study_of
 from tests.support.synthetic_study import config, make
 
