@@ -2,8 +2,9 @@
 
 FRISM (arXiv 2601.21187) shows self-reflection in merged models by examples; how it counts is not known, so
 the counts are of this project. Per answer: steps (sentences and lines), reflections (words of a table by
-language, `measuring/reflection_words.yaml`; `language` any: of all), corrections (an equation whose left side came before with another result), switches (from one script to another and back), unfinished
-(the answer ends within a thought). Length, truncation and loops are counted with every answer.
+language, `measuring/reflection_words.yaml`; `language` any: of all), corrections (an equation whose left side
+came before with another result), switches (from one script to another and back), unfinished (the answer ends
+within a thought). Length, truncation and loops are counted with every answer.
 """
 
 import re
