@@ -72,7 +72,7 @@ def run(
     if engine is not None and recipe is not None:
         engine.turn_into(triple, recipe, fitted, layout.spectra)
         if settings.engine.name in LOCAL:
-            model = replace(model, load=lambda: engine.engine.model)
+            model = replace(model, load=lambda: ((held := engine.engine).model, held.partner))
     if stored:
         model = replace(model, load=_refuse)
         fingerprint = read_json(keys.get_provenance_path(journal)).get("engine")

@@ -170,8 +170,9 @@ def _find_broken_runs(
 def _find_broken_mixtures(method: Method, params: Mapping[str, Value]) -> Iterator[str]:
     """Mix a few distributions of which R's leaves tokens out; yield the rules that break."""
     generator = make_generator(1, method.name)
-    vlm, lrm = (torch.randn(4, 9, generator=generator).log_softmax(-1) for _ in range(2))
+    vlm, lrm = (torch.randn(4, 9, generator=generator) for _ in range(2))
     lrm[:, -2:] = -torch.inf
+    vlm, lrm = vlm.log_softmax(-1), lrm.log_softmax(-1)
     copies = vlm.clone(), lrm.clone()
     settings = [params] + [
         {**params, parameter.name: value}

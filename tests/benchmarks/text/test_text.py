@@ -85,7 +85,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_questions_are_those_of_the_pictures_and_answers_those_of_generate(triple, tmp_path):
     who = who_answers(triple)
-    model, tokenizer = who.load(), who.chat.tokenizer
+    (model, _), tokenizer = who.load(), who.chat.tokenizer
     answered = table(who, tmp_path / "lrm.jsonl")
     for name in TASKS:
         part, expected = answered[answered["benchmark"] == name], rows(find(name), "test", 6)
@@ -109,7 +109,7 @@ def test_questions_are_those_of_the_pictures_and_answers_those_of_generate(tripl
 
 def test_a_vlm_answers_text_with_its_language_tower(triple, tmp_path):
     who = who_answers(triple, "vlm")
-    vlm = who.load()
+    vlm, _ = who.load()
     config = vlm.config.text_config.to_dict()
     config["rope_parameters"] = {
         "rope_type": "default",
@@ -122,7 +122,7 @@ def test_a_vlm_answers_text_with_its_language_tower(triple, tmp_path):
     with torch.inference_mode():
         ids = torch.arange(40).reshape(2, 20)
         assert torch.equal(tower(ids).logits, vlm(ids).logits)
-    alone = TextModel("vlm", who.chat, who.ends, {"tower": "alone"}, lambda: tower, who.folder)
+    alone = TextModel("vlm", who.chat, who.ends, {"tower": "alone"}, lambda: (tower, None), who.folder)
     pd.testing.assert_frame_equal(table(who, tmp_path / "a.jsonl"), table(alone, tmp_path / "b.jsonl"))
 
 
@@ -134,7 +134,7 @@ def test_towers_of_every_family_answer_as_generate_does(family, tmp_path):
     for model in ("vlm", "lrm"):
         who = find_model(triple, model, None, SETTINGS)
         # Not the stored one: for Qwen's types transformers puts its own pre-tokenizer over these words.
-        loaded, tokenizer = who.load(), architectures.tokenizer()
+        (loaded, _), tokenizer = who.load(), architectures.tokenizer()
         tower = language_model.TowerLM(loaded, who.ends, tokenizer=tokenizer, batch_size=4)
         asked = ["w3 w4 w5 w6 w7 w8 w9", "w20 w21", "w50 w51 w52 w53"]
         ids, mask = tower.tok_batch_encode(asked)
@@ -210,9 +210,9 @@ def test_a_tag_of_any_convention_is_put_back(tag, triple):
 def test_a_tag_that_is_a_special_token_stays_in_the_answer(tmp_path):
     who = who_answers(Triple.open(**WEIGHTS))  # trained: it is sure of its words
     before = table(who, tmp_path / "before.jsonl")
-    model, token = who.load(), who.chat.tokenizer.tokenize(before["raw"][0])[0]
+    (model, _), token = who.load(), who.chat.tokenizer.tokenize(before["raw"][0])[0]
     word = teach_tag(model, who.chat.tokenizer, token)
-    after = table(replace(who, load=lambda: model), tmp_path / "after.jsonl")
+    after = table(replace(who, load=lambda: (model, None)), tmp_path / "after.jsonl")
     assert after["raw"].tolist() == [raw.replace(word, TAG) for raw in before["raw"]]
     assert TAG in after["raw"][0]
     engines = [
