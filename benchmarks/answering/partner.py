@@ -40,9 +40,9 @@ class Partner:
 
         Raises UserError when R and V give one token two numbers.
         """
-        if recipe is None or recipe.method is None or find(recipe.method).mix is None:
+        if recipe is None or not recipe.mixes:
             return None
-        method = find(recipe.method)
+        method = find(recipe.method or "")
         params = method.validate(recipe.params)
         if lrm is None:
             _check_vocabularies(triple)

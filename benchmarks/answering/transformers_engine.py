@@ -66,10 +66,10 @@ class TransformersEngine(LocalPlan):
         )
         self.costs: list[Cost] = []
         self.partner: Partner | None = None
+        self._joins = self._can_join()
 
-    @property
-    def _joins(self) -> bool:
-        """Whether prompts that were read apart can be answered together, to the same bits."""
+    def _can_join(self) -> bool:
+        """Tell whether prompts that were read apart can be answered together, to the same bits."""
         exact = self.model.device.type == "cpu" and self.model.dtype == torch.float32
         return exact and can_join(self.model) and (self.partner is None or can_join(self.partner.model))
 
@@ -84,6 +84,7 @@ class TransformersEngine(LocalPlan):
             return
         lrm = self.partner.model if self.partner is not None else None
         self.partner = Partner.open(triple, recipe, self.settings, self.model, lrm)
+        self._joins = self._can_join()
         on_load.apply(self.model, triple, None if self.partner else recipe, fitted, spectra)
 
     def close(self) -> None:

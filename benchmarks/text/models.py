@@ -13,7 +13,6 @@ from benchmarks.study.engine_settings import LOCAL, EngineSettings
 from benchmarks.text.chat import Chat
 from frism.errors import UserError
 from frism.merging import on_load
-from frism.method.discovery import find
 from frism.method.fitted import Fitted
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple
@@ -76,9 +75,8 @@ def find_model(
     chat = Chat(AutoTokenizer.from_pretrained(home))
 
     def load_variant() -> tuple[Any, Partner | None]:
-        mixes = recipe is not None and recipe.method is not None and find(recipe.method).mix is not None
         loaded = on_load.load(
-            triple, None if mixes else recipe, fitted,
+            triple, None if recipe and recipe.mixes else recipe, fitted,
             device=choose_device(settings), spectra=spectra, **placement,
         )  # fmt: skip
         return loaded, Partner.open(triple, recipe, settings, loaded)

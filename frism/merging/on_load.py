@@ -61,7 +61,7 @@ def measure_injected_norms(
     Empty for a variant that is no merge: a checkpoint, which may have other tensors than V, or a mixture of
     V's and R's predictions.
     """
-    if recipe.method is None or find(recipe.method).mix is not None:
+    if recipe.checkpoint is not None or recipe.mixes:
         return {}
     with _open_merger(triple, recipe, fitted, device, spectra) as merger:
         return _fill(merger, dict.fromkeys(merger.names))

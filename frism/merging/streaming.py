@@ -210,8 +210,11 @@ class ShardWriter:
             "head": shard_file.shard.layout.head[8:].decode(),
             "changes": totals,
         }
-        # A truncated receipt is ignored and its shard rewritten.
-        self._get_receipt_path(shard_file.shard).write_text(json.dumps(receipt), encoding="utf-8")
+        # Whole or not at all, as the shard itself: where there is no receipt, the shard is written again.
+        final = self._get_receipt_path(shard_file.shard)
+        part = final.with_suffix(".part")
+        part.write_text(json.dumps(receipt), encoding="utf-8")
+        part.replace(final)
 
     def _read_receipt(self, shard: Shard) -> dict[str, Change] | None:
         """Return the changes in a complete file; None if there is none, or it was modified since."""

@@ -113,6 +113,11 @@ class Recipe(BaseModel):
         return path.name.removesuffix(".py")
 
     @property
+    def mixes(self) -> bool:
+        """Whether V and R answer together, without a merge."""
+        return self.method is not None and find(self.method).mix is not None
+
+    @property
     def key(self) -> str:
         """16 hex digits of the recipe's content."""
         fields = self.model_dump(
