@@ -78,6 +78,16 @@ class Jobs:
             and self.study.variants[name].search is None
         ]
 
+    @property
+    def merged(self) -> list[str]:
+        """List the variants other than the unmodified model."""
+        return [name for name in self.study.variants if name != self.study.reference]
+
+    def rank(self, variant: str) -> int:
+        """Rank a variant's job among those that could run: what others wait for, then what takes longest."""
+        learned = self.study.learned
+        return (variant in learned) * 1000 + len(self.study.variants[variant].points)
+
     @cached_property
     def turns(self) -> list[list[str]]:
         """List the variants that take turns in one process, by process; none where each has its own.

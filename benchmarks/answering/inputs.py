@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.answering.features import flatten_outputs, restore_features
 from benchmarks.answering.lookahead import Lookahead
+from benchmarks.answering.patch_embedding import list_patch_embeddings, multiply_patches
 from benchmarks.answering.positions import check_length, read_positions
 from benchmarks.answering.rendering import compute_size, processor_options, render_text, resize_pictures
 from benchmarks.answering.tensor_store import TensorStore
@@ -27,7 +28,7 @@ from benchmarks.questions.unanswerable import UnanswerableError
 from frism.distillation.collation import ModelInputs, collate
 from frism.errors import UserError
 
-VERSION = 2  # raised when the same batch may get other inputs
+VERSION = 3  # raised when the same batch may get other inputs
 PIXEL_VALUES = 2**22  # pictures enter the vision tower in groups of at most so many values
 
 
@@ -57,6 +58,7 @@ class Preparer:
         self.fingerprint, self._weights = fingerprint_processor(processor), weights
         # Vision tower and projector in one; where there is none (mllama), the forward pass runs them.
         self._encode: Any = getattr(model.base_model, "get_image_features", None)
+        self._embeddings = list_patch_embeddings(model)
         self._encoded = inspect.signature(self._encode).parameters.keys() if self._encode else ()
         self._store = TensorStore(model.device, folder if weights else None)
         self._ahead = Lookahead(self._process, workers)
@@ -115,7 +117,8 @@ class Preparer:
 
     def _encode_group(self, rows: Sequence[ModelInputs]) -> Any:
         pictures = [{name: row[name] for name in row if name in self._encoded} for row in rows]
-        return self._encode(**self._place(pictures), return_dict=True)
+        with multiply_patches(self._embeddings):
+            return self._encode(**self._place(pictures), return_dict=True)
 
     def _collate(self, rows: Sequence[ModelInputs]) -> ModelInputs:
         """Pad rows on the left together, with the positions of their tokens, without the encoder's inputs."""

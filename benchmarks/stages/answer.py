@@ -2,12 +2,12 @@
 
 python -m benchmarks.stages.answer --study results/miniature/study.json --variant V --code DIGEST
 One process and one loaded model for all of it; several variants (--variant V --code C --variant W --code D)
-take turns in it. Answers grow in journal/ line by line and are copied to predictions/ when they are complete;
-what an earlier run finished is taken up, and where nothing is missing no model is loaded. costs/ says what
-each stage took.
+take turns in it, and --stage names some of the stages alone. Answers grow in journal/ line by line and are
+copied to predictions/ when they are complete; what an earlier run finished is taken up, and where nothing is
+missing no model is loaded. costs/ says what each stage took.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +30,12 @@ from benchmarks.study.slices.tune_slice import TuneSlice
 from frism.errors import UserError, report_errors
 from frism.method.recipe import Recipe
 
+STAGES = ("tune", "predict", "oracle", "text")
 
-def run(record: Path, codes: Mapping[str, str], *, oracle: bool = False) -> None:
+
+def run(
+    record: Path, codes: Mapping[str, str], *, oracle: bool = False, only: Collection[str] = STAGES
+) -> None:
     """Take variants through dev, test and text, one after the other.
 
     Args:
@@ -39,18 +43,21 @@ def run(record: Path, codes: Mapping[str, str], *, oracle: bool = False) -> None
         codes: by variant, in the order to go, the digest of the code that fits and merges it, which is part
             of its recipe.
         oracle: whether every grid point answers the test questions, too, for the table of that name.
+        only: the stages to go through, of those that the study has.
 
     Raises UserError for a variant that cannot be made or asked.
     """
     study, test = TuneSlice.read(record), PredictSlice.read(record)
     asked = {"text": bool(TextSlice.read(record).text), "oracle": oracle}
-    stages = [stage for stage in ("tune", "predict", "oracle", "text") if asked.get(stage, True)]
+    stages = [stage for stage in STAGES if stage in only and asked.get(stage, True)]
     # Where dev is answered otherwise (greedily, and test by samples), an engine answers either or.
-    rounds = [stages] if study.engine == test.engine else [stages[:1], stages[1:]]
+    rounds = [stages]
+    if study.engine != test.engine:
+        rounds = [[name for name in stages if (name == "tune") is tuning] for tuning in (True, False)]
     turns = Turns(record, test.engine)
     try:
-        for number, names in enumerate(rounds):
-            turns.settings = study.engine if names[0] == "tune" else test.engine
+        for number, names in enumerate(filter(None, rounds)):
+            turns.settings = study.engine if "tune" in names else test.engine
             for variant, code in codes.items():
                 begin(variant)
                 turns.take(variant, code, names, first=number == 0 and variant == next(iter(codes)))
@@ -75,7 +82,8 @@ class Turns:
         """Take a variant through some stages. `first`: the process began for them."""
         engine = self._open(variant)
         for stage in stages:
-            with StageCost(self.layout.costs(stage, variant), engine, since_start=first and stage == "tune"):
+            begins = first and stage == stages[0]
+            with StageCost(self.layout.costs(stage, variant), engine, since_start=begins):
                 if stage == "tune":
                     tune.run(TuneSlice.read(self.record), variant, self.layout, code, engine)
                 elif stage == "predict":
@@ -145,6 +153,9 @@ def main(
     oracle: Annotated[
         bool, typer.Option("--oracle", help="every grid point answers the test questions")
     ] = False,
+    stage: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(STAGES)}: this alone; may be given several times")
+    ] = None,
 ) -> None:
     """Fit variants, choose their coefficients, and answer all questions with them."""
     begin(variant[0])
@@ -152,7 +163,9 @@ def main(
         raise UserError(
             f"{len(variant)} variants with {len(code)} digests: give one --code for each --variant."
         )
-    run(study, dict(zip(variant, code, strict=True)), oracle=oracle)
+    if unknown := sorted(set(stage or ()) - set(STAGES)):
+        raise UserError(f"there is no stage '{unknown[0]}': name one of {', '.join(STAGES)}.")
+    run(study, dict(zip(variant, code, strict=True)), oracle=oracle, only=stage or STAGES)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.stages.allocator import keep_freed_memory
 from benchmarks.study.question_settings import VariantPrompting
 from frism.errors import UserError, suggest
 
@@ -18,7 +19,11 @@ PACKAGES = ("frism", "baselines", "benchmarks")
 
 
 def begin(name: str) -> None:
-    """Write the log lines of this project's packages to stderr, each behind `name`; others only warn."""
+    """Write the log lines of this project's packages to stderr, each behind `name`; others only warn.
+
+    From here on freed memory stays with the process, which is the stage's alone.
+    """
+    keep_freed_memory()
     logging.basicConfig(stream=sys.stderr, format=f"{name}: %(message)s", level=logging.WARNING, force=True)
     # It warns that its time limits are off, which is meant: a busy machine must not change a score.
     logging.getLogger("math_verify").setLevel(logging.ERROR)

@@ -4,8 +4,8 @@
 # What a stage has under way lies in journal/, points/ and work/, and is no output: Snakemake deletes the outputs
 # of jobs that were cut off. `flock`: a job that outlived a killed Snakemake finishes before its successor takes
 # over its files.
+TUNED = multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json")
 ANSWERED = [
-    *multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json"),
     *multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json"),
     *(TEXT if STUDY.text else []),
 ]
@@ -18,9 +18,13 @@ if not JOBS.turns:
             lambda wildcards: JOBS.list_prerequisites(wildcards.variant),
             lambda wildcards: JOBS.spectra(wildcards.variant),
         output:
+            *TUNED,
             *ANSWERED,
         log:
             "results/{study}/logs/answer/{variant}.log",
+        wildcard_constraints:
+            variant="|".join(JOBS.merged) or "none",
+        priority: lambda wildcards: JOBS.rank(wildcards.variant)
         conda:
             "../../environment.yml"
         resources:
@@ -28,6 +32,7 @@ if not JOBS.turns:
         params:
             study=RECORD,
             points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
+            stages="",
             fit=lambda wildcards: JOBS.describe_fit(wildcards.variant),
             test=lambda wildcards: JOBS.describe_answers(wildcards.variant),
             text=JOBS.text,
@@ -39,7 +44,37 @@ if not JOBS.turns:
             "Fit {wildcards.variant}, choose its coefficients (grid points: {params.points}), answer all questions"
         shell:
             "flock {log}.lock python -m benchmarks.stages.answer --study {params.study}"
-            " --variant {wildcards.variant} --code {params.merging} 2>&1 | tee {log}"
+            " --variant {wildcards.variant} --code {params.merging} {params.stages} 2>&1 | tee {log}"
+
+    # Everybody's budget waits for what the unmodified model answers on dev, and for nothing else of it.
+    use rule answer as tune_unmodified with:
+        output:
+            *TUNED,
+        log:
+            "results/{study}/logs/tune/{variant}.log",
+        wildcard_constraints:
+            variant=STUDY.reference,
+        priority: 10_000
+        params:
+            stages="--stage tune",
+            test="",
+            text="",
+        message:
+            "Answer the dev questions with {wildcards.variant}"
+
+    use rule answer as answer_unmodified with:
+        input:
+            lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
+            TUNED,
+        output:
+            *ANSWERED,
+        wildcard_constraints:
+            variant=STUDY.reference,
+        priority: 0
+        params:
+            stages="--stage predict --stage text",
+        message:
+            "Answer all questions with {wildcards.variant}"
 
 else:
 
@@ -80,7 +115,7 @@ else:
             input:
                 JOBS.list_waits(names),
             output:
-                expand(list(map(str, ANSWERED)), study=STUDY.study, variant=names),
+                expand(list(map(str, [*TUNED, *ANSWERED])), study=STUDY.study, variant=names),
             log:
                 f"results/{STUDY.study}/logs/answer/turns{number + 1}.log",
             conda:

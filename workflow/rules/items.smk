@@ -12,6 +12,7 @@ rule items:
         "results/{study}/costs/{questions}.tsv"
     wildcard_constraints:
         questions=r"items|items_of/[a-z][a-z0-9_]*",
+    priority: 20_000
     conda:
         "../../environment.yml"
     params:

@@ -13,6 +13,7 @@ rule spectrum:
     wildcard_constraints:
         part=r"\d+",
         parts=r"\d+",
+    priority: 10_000
     conda:
         "../../environment.yml"
     resources:

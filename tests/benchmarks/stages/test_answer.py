@@ -1,6 +1,7 @@
 """One process takes a variant from the fit to its text answers, with one loaded model."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,20 @@ def test_samples_are_answered_after_greedy_dev_answers(
     assert {line.sample for line in read_predictions(layout.predictions("vlm"))} == {0, 1}
     assert {line.sample for line in read_predictions(layout.variant("vlm", 0) / "dev.jsonl")} == {None}
     assert set(pd.read_csv(layout.text("vlm"))["sample"]) == {0, 1}
+
+
+def test_the_stages_may_be_taken_in_two_processes(study: Path, tmp_path: Path) -> None:
+    """As the unmodified model's are, whose dev scores all others wait for."""
+    answer.run(study, {"vlm": "c"})
+    together = list_results(tmp_path)
+    for name in ("variants", "text", "predictions", "journal"):
+        shutil.rmtree(tmp_path / name)
+    answer.run(study, {"vlm": "c"}, only=["tune"])
+    assert set(list_results(tmp_path)) == {name for name in together if name.startswith("variants/")}
+    answer.run(study, {"vlm": "c"}, only=["predict", "text"])
+    assert list_results(tmp_path) == together
+
+
+def test_an_unknown_stage_is_refused(study: Path) -> None:
+    done = invoke(answer.main, "--study", study, "--variant", "vlm", "--code", "c", "--stage", "guess")
+    assert refused(done, "there is no stage 'guess': name one of tune, predict, oracle, text")
