@@ -146,6 +146,7 @@ rule figures:
         "results/{study}/costs/figures.tsv"
     conda:
         "../../environment.yml"
+    threads: 4
     params:
         study=RECORD,
         config=JOBS.whole,
@@ -153,7 +154,7 @@ rule figures:
     message:
         "Draw the figures"
     shell:
-        "python -m benchmarks.stages.figures --study {params.study} &> {log}"
+        "python -m benchmarks.stages.figures --study {params.study} --workers {threads} &> {log}"
 
 
 rule summary:

@@ -70,7 +70,7 @@ if not JOBS.turns:
             *ANSWERED,
         wildcard_constraints:
             variant=STUDY.reference,
-        priority: 0
+        priority: 1
         params:
             stages="--stage predict --stage text",
         message:
