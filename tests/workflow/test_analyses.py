@@ -73,6 +73,12 @@ FAULTS = {
     "no calibration": (
         {"knock_out": {"params": {"replacement": ["mean"]}}}, {}, "calibration questions", "say which",
     ),
+    "another world": (
+        {"tile_dependence": {}},
+        {"benchmarks": ["mini_number", "POPE"]},
+        "of POPE",
+        "name benchmarks of the miniature world",
+    ),
     "another engine": (
         {"knock_out": {}},
         {"engine": {"name": "vllm", "max_new_tokens": 8}},
@@ -96,4 +102,4 @@ def test_a_fault_is_one_sentence(fault: str) -> None:
 def test_the_shipped_study_of_why_is_sound() -> None:
     content = yaml.safe_load((FOLDER / "miniature_why.yaml").read_text())
     jobs = AnalysisJobs(Jobs(configs.load(content, "miniature_why", FOLDER)))
-    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 5 + 6 + 4 + 5 + 4 + 4
+    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 4 + 4 + 5 + 5 + 5 + 5 + 4 + 6

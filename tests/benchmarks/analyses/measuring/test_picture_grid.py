@@ -15,15 +15,29 @@ from tests.support import tiny_vlms
 
 WITHOUT = {"idefics2": "a resampler", "mllama": "no picture tokens"}
 SIDE = 112
+CORNER = 36
+CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
-def paint(quadrant: tuple[int, int] | None) -> Image.Image:
+def paint(corner: tuple[int, int] | None) -> Image.Image:
     picture = Image.new("RGB", (SIDE, SIDE), (90, 120, 60))
-    if quadrant is not None:
-        row, column = quadrant
-        half = SIDE // 2
-        picture.paste((250, 20, 240), (column * half, row * half, (column + 1) * half, (row + 1) * half))
+    if corner is not None:
+        row, column = (side * (SIDE - CORNER) for side in corner)
+        picture.paste((250, 20, 240), (column, row, column + CORNER, row + CORNER))
     return picture
+
+
+def part_patches(model: Any) -> None:
+    """Let a vision tower's patches not see each other: what their attention puts out is nothing."""
+    tower = [module for name, module in model.base_model.named_children() if "vis" in name]
+    silenced = 0
+    for name, module in tower[0].named_modules():
+        owner, _, last = name.rpartition(".")
+        if last in ("out_proj", "proj", "projection_layer") and "att" in owner.rpartition(".")[2]:
+            silenced += 1
+            for parameter in module.parameters():
+                parameter.data.zero_()
+    assert silenced == 2  # layers
 
 
 def encode(model: Any, processor: Any, picture: Image.Image) -> tuple[Any, torch.Tensor]:
@@ -39,30 +53,36 @@ def encode(model: Any, processor: Any, picture: Image.Image) -> tuple[Any, torch
 
 
 @pytest.mark.parametrize("family", [f for f in tiny_vlms.FAMILIES if f not in WITHOUT])
-def test_the_token_of_a_place_is_the_one_that_changes_with_it(family: str) -> None:
+def test_tokens_lie_where_painting_changes_them(family: str) -> None:
+    """Every corner changes a token of the whole picture, the one that is said to lie there."""
     model, processor = tiny_vlms.make(family)
+    part_patches(model)
     row, plain = encode(model, processor, paint(None))
     picture = row["input_ids"][0] == model.config.image_token_id
     assert len(plain) == picture.sum()
     grid = find_grid(model.config, row, picture, (SIDE, SIDE))
     assert grid is not None and grid.seen == (0, 0, 1, 1)
-    rows, columns = grid.tokens.shape
-    assert rows >= 2 and columns >= 2
+    moved = torch.stack(
+        [(encode(model, processor, paint(corner))[1] - plain).norm(dim=-1) for corner in CORNERS]
+    )
     order = {int(place): number for number, place in enumerate(picture.nonzero().flatten())}
-    whole = torch.tensor([order[int(place)] for place in grid.tokens.flatten()])
-    for quadrant in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        _, changed = encode(model, processor, paint(quadrant))
-        moved = (changed - plain).norm(dim=-1)[whole].view(rows, columns)
-        top, left = quadrant[0] * rows // 2, quadrant[1] * columns // 2
-        inside = moved[top : top + rows // 2, left : left + columns // 2]
-        assert inside.mean() > 1.5 * (moved.sum() - inside.sum()) / (moved.numel() - inside.numel())
+    rows, columns = grid.tokens.shape
+    if rows > 1:
+        for changes, (down, across) in zip(moved, CORNERS, strict=True):
+            place = int(grid.tokens[down * (rows - 1), across * (columns - 1)])
+            whole = changes[[order[int(token)] for token in grid.tokens.flatten()]]
+            assert changes[order[place]] == whole.max() > 0
+            assert (whole > 1e-3).sum() <= whole.numel() / 4
+    else:  # one token for the whole picture: it alone sees every corner
+        seen = (moved > 1e-3).all(0)
+        assert seen.nonzero().flatten().tolist() == [order[int(grid.tokens[0, 0])]]
 
 
 @pytest.mark.parametrize("family", WITHOUT)
 def test_families_without_places_have_no_grid(family: str) -> None:
     model, processor = tiny_vlms.make(family)
     row = prepare_questions(processor, [(paint(None), "What is it ?")], [0])[0]
-    picture = row["input_ids"][0] == getattr(model.config, "image_token_id", model.config.image_token_index)
+    picture = row["input_ids"][0] == model.config.image_token_id
     assert find_grid(model.config, row, picture, (SIDE, SIDE)) is None
 
 

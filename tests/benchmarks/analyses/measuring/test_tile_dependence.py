@@ -62,7 +62,7 @@ def test_v_needs_the_tile_that_it_is_asked_about_and_no_other(
     table = trace(trained, items[name])
     assert set(table["change"]) == {"blank", "swap"} and table["attention"].between(0, 1).all()
     means = table.groupby("relevant")[["changed", "drop"]].mean()
-    assert means.loc[1, "changed"] > 0.8 and means.loc[0, "changed"] < 0.3
+    assert means.loc[1, "changed"] > 0.7 and means.loc[0, "changed"] < 0.3
     assert means.loc[1, "drop"] > 1 + means.loc[0, "drop"]
 
 

@@ -157,13 +157,13 @@ def claims_of(study: StudyConfig, attention: pd.DataFrame, counts: pd.DataFrame)
     return {str(row["claim"]): str(row["verdict"]) for row in rows}
 
 
-def counts_of(variant: str, reflections: float, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
+def counts_of(variant: str, reflections: float, first: int = 0) -> pd.DataFrame:
+    """Every other answer has one more than the others."""
     return pd.DataFrame(
         [
             question
             | {"variant": variant, "entry": "thinks", "corrections": 0.0}
-            | {"reflections": float(rng.poisson(reflections))}
+            | {"reflections": reflections + (int(question["index"]) + first) % 2}
             for question in questions()
         ]
     )
@@ -172,7 +172,7 @@ def counts_of(variant: str, reflections: float, seed: int = 0) -> pd.DataFrame:
 @pytest.mark.parametrize(("merged", "verdict"), [(0.5, CONFIRMED), (0.1, REFUTED), (0.3, UNDECIDED)])
 def test_focus_and_reflection_are_judged(study: StudyConfig, merged: float, verdict: str) -> None:
     attention = pd.concat([attention_of("vlm", 0.3), attention_of("inject", merged, seed=1)])
-    counts = pd.concat([counts_of("vlm", 3.0), counts_of("inject", 10 * merged, seed=1)])
+    counts = pd.concat([counts_of("vlm", 3.0), counts_of("inject", 10 * merged, 1)])
     assert claims_of(study, attention, counts) == {FOCUS.name: verdict, REFLECTED.name: verdict}
 
 
