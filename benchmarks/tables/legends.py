@@ -263,8 +263,9 @@ LEGENDS = {
         weighing the same, with {level} intervals (bootstrap of questions, whole clusters, {resamples}
         resamples). The difference is to {against} on the same questions. Steps: sentences and lines;
         reflections: words of a table (wait, check, alternatively, ...); corrections: an equation whose left
-        side came before with another result; switches: between scripts; unfinished: ends within a thought;
-        truncated: at the token limit; repeated: ends in a loop. {none}""",
+        side came before with another result, or a tile of the miniature read otherwise before; rereads: a
+        tile read again (chains of `conditional` do so by design); switches: between scripts; unfinished:
+        ends within a thought; truncated: at the token limit; repeated: ends in a loop. {none}""",
     ),
     "same_question": (
         "Is the answer that says more the right one, on the same question?",

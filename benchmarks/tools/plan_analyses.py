@@ -203,7 +203,7 @@ def count_analyses(planner: "Planner") -> tuple[int, Parts, float, float, tuple[
         for part, cost in job.parts.items():
             total[part] = total.get(part, PlannedCost()) + cost
     on_cpu = planner.machine.device == "cpu"
-    largest = max(job.device + job.host * on_cpu for job in jobs)
-    beside = max(job.host for job in jobs)
+    largest = max((job.device + job.host * on_cpu for job in jobs), default=0.0)
+    beside = max((job.host for job in jobs), default=0.0)
     notes = () if on_cpu or not beside else (f"{beside / 1e9:.3g} GB of main memory",)
     return len(jobs), total, largest, sum(job.disk for job in jobs), notes
