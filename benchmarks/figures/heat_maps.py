@@ -42,10 +42,13 @@ def draw(study: StudyConfig, traced: pd.DataFrame, entry: str, items: Path, out:
         for part, question in zip(parts, asked.to_dict("records"), strict=True):
             item = next(one for one in found[question["benchmark"]] if one.index == question["index"])
             part.suptitle(_write_title(item), fontsize=6.5, x=0.01, ha="left")
-            panels = part.subplots(len(bands), len(variants), squeeze=False)
+            panels = part.subplots(len(bands), 1 + len(variants), squeeze=False)
             same = traced[(traced["benchmark"] == item.benchmark) & (traced["index"] == item.index)]
             picture = _shrink(item.pictures()[0])
-            for line, band in zip(panels, bands, strict=True):
+            for ax in panels[:, 0]:
+                ax.set_axis_off()
+            panels[0, 0].imshow(np.asarray(picture))
+            for line, band in zip(panels[:, 1:], bands, strict=True):
                 for ax, variant in zip(line, variants, strict=True):
                     cells = same[(same["variant"] == variant) & (same["tokens"] == band)]
                     _draw_map(ax, picture, cells)

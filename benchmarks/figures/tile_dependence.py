@@ -13,8 +13,8 @@ from benchmarks.study.config import StudyConfig
 SORTS = {"relevant": ("tile that matters", True), "other": ("another tile", False)}
 MEASURES = (("blank", "changed"), ("swap", "changed"), ("blank", "attention"))
 LABELS = {
-    ("blank", "changed"): "answers changed, tile blank",
-    ("swap", "changed"): "answers changed, tile swapped",
+    ("blank", "changed"): "changed by a blank tile",
+    ("swap", "changed"): "changed by a swapped tile",
     ("blank", "attention"): "attention on a tile",
 }
 
@@ -35,7 +35,7 @@ def draw(study: StudyConfig, table: pd.DataFrame, entry: str, out: Path) -> Figu
                 _draw_panel(ax, study, own, measure, variants)
                 ax.set_title(axis, pad=2)
                 ax.set_xlabel(LABELS[change, measure], labelpad=1)
-        panels[0, 0].invert_yaxis()
+        panels[0, 0].set_ylim(len(variants) - 0.5, -0.5)
         handles = panels[0][0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=2)
     return figure

@@ -66,11 +66,15 @@ FOCUS = Claim(
     "after merging more is looked at the picture",
     "attention on the picture along reasoning answers, mean over layers, of the merge minus V",
 )
+SHARE = Claim(
+    "after merging more is looked at the picture than the length of what was said explains",
+    "the same attention over the picture's share of the tokens in sight, of the merge minus V",
+)
 REFLECTED = Claim(
     "after merging answers reflect more",
     "words of reflection and corrections per reasoning answer, of the merge minus V",
 )
-CLAIMS = (ORDER, SPREAD, EVEN, KEPT, FOCUS, REFLECTED)
+CLAIMS = (ORDER, SPREAD, EVEN, KEPT, FOCUS, SHARE, REFLECTED)
 
 
 def build_claim_rows(

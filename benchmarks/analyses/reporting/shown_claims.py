@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from benchmarks.analyses.reporting.claims import FOCUS, REFLECTED, Claim, judge
+from benchmarks.analyses.reporting.claims import FOCUS, REFLECTED, SHARE, Claim, judge
 from benchmarks.analyses.reporting.resampling import estimate
 from benchmarks.analyses.reporting.traces import QUESTION, SAME, pair_with_vlm
 from benchmarks.study.config import StudyConfig
@@ -25,8 +25,9 @@ def list_shown_claims(
     answers = attention[attention["tokens"].str.startswith("answer")] if len(attention) else attention
     keys = [*QUESTION, "entry"]
     # Quarters weigh the same, however many an answer is long enough for, and so do layers.
-    focus = answers.groupby(keys, sort=False, as_index=False)["picture"].mean()
-    yield from _test(study, FOCUS, focus.rename(columns={"picture": VALUE}), "attention")
+    focus = answers.groupby(keys, sort=False, as_index=False)[["picture", "relative"]].mean()
+    for claim, measure in ((FOCUS, "picture"), (SHARE, "relative")):
+        yield from _test(study, claim, focus[keys].assign(**{VALUE: focus[measure]}), "attention")
     reflected = counts["reflections"] + counts["corrections"]
     yield from _test(study, REFLECTED, counts[keys].assign(**{VALUE: reflected}), "answers")
 

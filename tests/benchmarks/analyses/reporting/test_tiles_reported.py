@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.analyses.reporting.claims import CONFIRMED, FOCUS, REFLECTED, REFUTED, UNDECIDED
+from benchmarks.analyses.reporting.claims import CONFIRMED, FOCUS, REFLECTED, REFUTED, SHARE, UNDECIDED
 from benchmarks.analyses.reporting.drift_losses import build_drift_loss_rows, describe_drift
 from benchmarks.analyses.reporting.heads import build_head_rows, show_strongest
 from benchmarks.analyses.reporting.sentences import describe_claims
@@ -173,7 +173,9 @@ def counts_of(variant: str, reflections: float, first: int = 0) -> pd.DataFrame:
 def test_focus_and_reflection_are_judged(study: StudyConfig, merged: float, verdict: str) -> None:
     attention = pd.concat([attention_of("vlm", 0.3), attention_of("inject", merged, seed=1)])
     counts = pd.concat([counts_of("vlm", 3.0), counts_of("inject", 10 * merged, 1)])
-    assert claims_of(study, attention, counts) == {FOCUS.name: verdict, REFLECTED.name: verdict}
+    assert claims_of(study, attention, counts) == dict.fromkeys(
+        (FOCUS.name, SHARE.name, REFLECTED.name), verdict
+    )
 
 
 def test_without_v_nothing_is_claimed(study: StudyConfig, tmp_path: Path) -> None:
