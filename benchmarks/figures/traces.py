@@ -36,6 +36,8 @@ def draw(study: StudyConfig, table: pd.DataFrame, entry: str, measure: str, out:
                 ax.set_title(f"{axis}: {kind}", pad=2)
                 ax.set_ylim(0, None)
                 ax.locator_params(axis="x", integer=True, nbins=6)
+        for line in panels:
+            next(ax for ax in line if ax.axison).tick_params(labelleft=True)
         for column in panels.T:
             lowest = [ax for ax in column if ax.axison][-1]
             lowest.set_xlabel("layer")
