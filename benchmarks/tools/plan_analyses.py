@@ -100,8 +100,8 @@ class AnalysisCounter:
             products = sum(rows * columns * min(rows, columns) for rows, columns in self.model.matrices)
             sweeps = len(spectral) / max(1, len({step.first for step in spectral}))
             whole = self.counter.run_pass(products, factors + 3 * FP32 * self.model.merged)
-            disk = PlannedCost(factors * (1 + sweeps) / self.planner.machine.disk)
-            parts["pieces"] = whole * sweeps + disk
+            files = PlannedCost(factors * (1 + sweeps) / self.planner.machine.disk)
+            parts["pieces"] = whole * sweeps + files
         if any(step.action == "mean" for step in steps):
             picture = self.planner.fit({"batch": 1})[0]
             one = self.counter.see(1, picture.patches) + self.counter.read(1, picture.prompt, 1)

@@ -62,7 +62,8 @@ class Pieces:
                 file.get_slice(side)[cut[part].start : cut[part].stop].to(device)
                 for side in ("left", "right")
             )
-        return left.T @ right
+        piece: Tensor = left.T @ right
+        return piece
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"

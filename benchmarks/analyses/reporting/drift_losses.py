@@ -61,7 +61,7 @@ def _list_rows(study: StudyConfig, own: pd.DataFrame) -> Iterator[dict[str, Any]
         for name, band in zip(BANDS, cut_evenly(layers, len(BANDS)), strict=False):
             inside = tokens[tokens["layer"].between(band[0] + 1, band[-1] + 1)]
             keys = [*QUESTION, "cluster", "correct", "correct_vlm"]
-            means = inside.groupby(keys, sort=False, as_index=False)["relative"].mean()
+            means = inside.groupby(keys, sort=False)["relative"].mean().reset_index()
             yield {
                 "entry": entry, "variant": variant, "tokens": kind, "layers": name, "n": len(means),
                 **estimate(study, means, ["relative"]), **scores, **_measure_excess(study, means),
@@ -102,9 +102,9 @@ def describe_drift(rows: pd.DataFrame) -> list[str]:
             f"{row['layers']} {format_interval(row['relative'], row['relative_low'], row['relative_high'])}"
             for row in own.to_dict("records")
         )
-        ends = own.iloc[0][["difference", "difference_low", "difference_high"]]
+        value, low, high = own.iloc[0][["difference", "difference_low", "difference_high"]]
         lines.append(
             f"`{variant}`: picture tokens move by {moved} of their norm; perception on these"
-            f" {own['n'].iloc[0]} questions {format_interval(*ends, signed=True)}."
+            f" {own['n'].iloc[0]} questions {format_interval(value, low, high, signed=True)}."
         )
     return lines

@@ -77,7 +77,7 @@ def build_use_rows(study: StudyConfig, traced: pd.DataFrame) -> pd.DataFrame:
 
 def _compare(study: StudyConfig, questions: pd.DataFrame) -> dict[str, Any]:
     sorted_out, ranked = questions.dropna(subset="top"), questions.dropna(subset="rank")
-    row = {"n": len(sorted_out), "n_ranked": len(ranked)}
+    row: dict[str, Any] = {"n": len(sorted_out), "n_ranked": len(ranked)}
     if len(sorted_out):
         row["chance"] = sorted_out.groupby("benchmark")["chance"].mean().mean()
     return row | estimate(study, sorted_out, ["top"]) | estimate(study, ranked, ["rank"])
@@ -87,7 +87,7 @@ def _list_questions(own: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for (benchmark, _, cluster), tiles in own.groupby(["benchmark", "index", "cluster"], sort=False):
         row = {"benchmark": benchmark, "cluster": cluster, "top": None, "chance": None, "rank": None}
         if tiles["relevant"].nunique() == 2:
-            row["top"] = float(tiles.loc[tiles["attention"].idxmax(), "relevant"])
+            row["top"] = float(tiles["relevant"].to_numpy()[tiles["attention"].to_numpy().argmax()])
             row["chance"] = float(tiles["relevant"].mean())
         if len(tiles) >= RANKED:
             rank = tiles["attention"].rank().corr(tiles["drop"].rank())

@@ -124,4 +124,4 @@ def test_maps_are_drawn_over_the_pictures(tmp_path: Path, triple_settings: dict[
     table = pd.read_csv(tmp_path / "analyses/maps/inject.csv")
     assert len(table) == 2 * 3 * 36 and table["correct"].isin([0, 1]).all()
     drawing = (tmp_path / "figures/analysis_maps.svg").read_text()
-    assert drawing.count("<image") == 2 * 2 * 3  # questions, variants, bands
+    assert drawing.count("<image") == 2 * (1 + 2 * 3)  # questions: the picture, then variants by bands
