@@ -31,7 +31,7 @@ def resolve_analyses(study: StudyConfig) -> dict[str, dict[str, Any]]:
             "analyses",
             code,
             study.engine.name,
-            study.model_dump(mode="json", include={"variants", "analyses", "calibration"}),
+            study.model_dump(mode="json", include={"variants", "analyses", "calibration", "benchmarks"}),
         ],
         lambda: {name: _resolve(name, entry, study) for name, entry in study.analyses.items()},
     )
@@ -57,6 +57,8 @@ def _resolve(name: str, entry: AnalysisSettings, study: StudyConfig) -> dict[str
             f"analyses.{name} asks unlabelled calibration questions: say which under `calibration`"
             " (config/README.md)."
         )
+    if analysis.scenes:
+        _check_scenes(name, entry, study)
     faults = dict.fromkeys(study.variants, "")
     if analysis.runs_a_model:
         faults = {variant: _find_fault(variant, analysis.merges, study) for variant in study.variants}
@@ -68,6 +70,19 @@ def _resolve(name: str, entry: AnalysisSettings, study: StudyConfig) -> dict[str
         "module": analysis.module, "variants": list(variants), "calibrated": calibrated,
         "traced": analysis.trace is not None,
     }  # fmt: skip
+
+
+def _check_scenes(name: str, entry: AnalysisSettings, study: StudyConfig) -> None:
+    """Raise UserError where a benchmark's pictures are not of the miniature world."""
+    from benchmarks.registry.lookup import find
+
+    for definition in map(find, study.benchmarks):
+        asked = not entry.benchmarks or definition.name in entry.benchmarks
+        if asked and definition.source.miniature is None:
+            raise UserError(
+                f"analyses.{name} asks which parts of a picture matter, which nobody knows of"
+                f" {definition.name}: name benchmarks of the miniature world under its `benchmarks`."
+            )
 
 
 def _find_fault(name: str, merges: bool, study: StudyConfig) -> str:

@@ -29,4 +29,4 @@ def intervene(
     parts: Count = 8,
 ) -> Iterator[Intervention]:
     """Yield the variant, V, and V with each part of the change alone."""
-    yield from Change(ground, parts).list_steps(IN, unit, module, window)
+    yield from Change.of(ground, parts).list_steps(IN, unit, module, window)

@@ -29,4 +29,4 @@ def intervene(
     parts: Count = 8,
 ) -> Iterator[Intervention]:
     """Yield the variant, V, and the variant without each part of its change."""
-    yield from Change(ground, parts).list_steps(OUT, unit, module, window)
+    yield from Change.of(ground, parts).list_steps(OUT, unit, module, window)

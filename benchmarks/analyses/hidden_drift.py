@@ -5,7 +5,8 @@ the same questions with V's own answers, as the study stored them on dev; after 
 of each token are compared: their cosine, and the norm of their difference over that of V's. Means are over
 the tokens of a question by kind: of the picture, of the question (with the template's), of the answer. Layer
 0 is what the first layer gets, V's in every merge; the last is behind the final norm where transformers gives
-it so. Eight questions are held at a time, in host memory: 4 x layers x tokens x width bytes each.
+it so. V's states of 32 questions are held at a time, in host memory: layers x tokens x width values each, in
+the model's own type; a merged state is held until it is compared.
 """
 
 from collections.abc import Sequence
@@ -15,33 +16,34 @@ import torch
 from torch import Tensor
 
 from benchmarks.analyses.measuring.ground import Ground
-from benchmarks.analyses.measuring.tracing import KINDS, Reading, Row
+from benchmarks.analyses.measuring.tracing import KINDS, Reading, Row, run_forward
 
 MERGES = True
+AT_ONCE = 32  # questions, whose hidden states are held in host memory
 
 
 @torch.inference_mode()
 def trace(ground: Ground, readings: Sequence[Reading]) -> list[list[Row]]:
     """Return of every reading a row per layer and kind of token: n, cosine, relative."""
     with ground.as_vlm():
-        plain = [read_states(ground.model, reading) for reading in readings]
-    merged = [read_states(ground.model, reading) for reading in readings]
+        plain = [[state.cpu() for state in read_states(ground.model, reading)] for reading in readings]
     return [
-        compare(one, other, reading.kinds)
-        for one, other, reading in zip(merged, plain, readings, strict=True)
+        compare(read_states(ground.model, reading), other, reading.kinds)
+        for other, reading in zip(plain, readings, strict=True)
     ]
 
 
 def read_states(model: Any, reading: Reading) -> list[Tensor]:
-    """Return the hidden states before the first layer and after each: (tokens, width), fp32 on the CPU."""
-    outputs = model(**reading.inputs, output_hidden_states=True, use_cache=False)
-    return [states[0].float().cpu() for states in outputs.hidden_states]
+    """Return the hidden states before the first layer and after each, as they are: (tokens, width)."""
+    outputs = run_forward(model, reading.inputs, 1, output_hidden_states=True)
+    return [states[0] for states in outputs.hidden_states]
 
 
 def compare(merged: Sequence[Tensor], plain: Sequence[Tensor], kinds: Tensor) -> list[Row]:
     """Compare hidden states layer by layer: the mean cosine and relative distance of each kind's tokens."""
     rows = []
-    for layer, (one, other) in enumerate(zip(merged, plain, strict=True)):
+    for layer, pair in enumerate(zip(merged, plain, strict=True)):
+        one, other = (state.float().cpu() for state in pair)
         cosine = torch.cosine_similarity(one, other, dim=-1)
         relative = (one - other).norm(dim=-1) / other.norm(dim=-1).clamp_min(1e-12)
         for number, kind in enumerate(KINDS):

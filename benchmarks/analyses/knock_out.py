@@ -48,7 +48,7 @@ def intervene(
         yield Intervention(replacement, module, "layers", layers[0], layers[-1], inputs, apply)
 
 
-def overwrite(ground: Ground, layers: range, module: str, replacement: str) -> AbstractContextManager[None]:
+def overwrite(ground: Ground, layers: range, module: str, replacement: str) -> AbstractContextManager[object]:
     """Overwrite the projections of a module in some layers."""
     kinds = ("matrix", "bias") if replacement == "zero" else ("matrix",)
     names = [name for name in ground.tower if ground.triple.kind(name) in kinds]

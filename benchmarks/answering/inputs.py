@@ -61,7 +61,7 @@ class Preparer:
         self._embeddings = list_patch_embeddings(model)
         self._encoded = inspect.signature(self._encode).parameters.keys() if self._encode else ()
         self._store = TensorStore(model.device, folder if weights else None)
-        self._ahead = Lookahead(self._process, workers)
+        self._ahead = Lookahead(self.process, workers)
 
     @torch.inference_mode()
     def find_failures(self, items: Iterable[Item]) -> dict[str, UnanswerableError]:
@@ -133,9 +133,18 @@ class Preparer:
             for name, tensor in collate(rows, self.processor.tokenizer.pad_token_id or 0).items()
         }
 
-    def _process(self, item: Item) -> ModelInputs:
+    def process(self, item: Item, pictures: Sequence[Image.Image] | None = None) -> ModelInputs:
+        """Return one question's row on the CPU, without padding.
+
+        Args:
+            pictures: RGB, as many as the item has, in the place of its own.
+
+        Raises UserError for a chat template that does not belong to the processor, UnanswerableError for a
+        picture that cannot be decoded.
+        """
         text = render_text(self.processor, self.family, item)
-        pictures = resize_pictures(self.family, item.pictures(), item.benchmark)
+        shown = list(item.pictures() if pictures is None else pictures)
+        pictures = resize_pictures(self.family, shown, item.benchmark)
         further = processor_options(self.family, self.processor, text, len(pictures), item.benchmark)
         try:
             outputs = self.processor(text=text, images=pictures or None, return_tensors="pt", **further)

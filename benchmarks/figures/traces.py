@@ -22,6 +22,9 @@ def draw(study: StudyConfig, table: pd.DataFrame, entry: str, measure: str, out:
         for line, kind in zip(panels, kinds, strict=True):
             for ax, axis in zip(line, axes, strict=True):
                 shown = rows[(rows["axis"] == axis) & (rows["tokens"] == kind)]
+                if shown.empty:  # one-word answers have no quarters
+                    ax.set_axis_off()
+                    continue
                 for variant, own in shown.groupby("variant", sort=False):
                     mark = look[str(variant)]
                     low, high = own[f"{measure}_low"], own[f"{measure}_high"]
@@ -33,8 +36,12 @@ def draw(study: StudyConfig, table: pd.DataFrame, entry: str, measure: str, out:
                 ax.set_title(f"{axis}: {kind}", pad=2)
                 ax.set_ylim(0, None)
                 ax.locator_params(axis="x", integer=True, nbins=6)
-        for ax in panels[-1]:
-            ax.set_xlabel("layer")
+        for line in panels:
+            next(ax for ax in line if ax.axison).tick_params(labelleft=True)
+        for column in panels.T:
+            lowest = [ax for ax in column if ax.axison][-1]
+            lowest.set_xlabel("layer")
+            lowest.tick_params(labelbottom=True)
         figure.supylabel(LABELS[measure], fontsize=7)
         handles = panels[0][0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=4, handlelength=2.6)

@@ -7,6 +7,7 @@ what an earlier run finished is taken up, and where nothing is missing no model 
 reads stored answers no model is loaded at all.
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from benchmarks.analyses.measuring.stored_answers import (
     count_in_answers,
     pair_with_answers,
     read_stored_answers,
+    score_stored,
 )
 from benchmarks.analyses.measuring.tracing import Reading, Row, trace_missing
 from benchmarks.answering.answer import make_late_engine
@@ -76,22 +78,28 @@ def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str
     engine = make_late_engine(triple, recipe, study.engine.at(own.served), folder)
     engine.turn_into(triple, recipe, fitted, layout.spectra)
     origin = {**describe_origin(triple, recipe), "analysis": [analysis.name, code]}
+    journal = layout.journal(variant, f"analyses/{entry}")
     if analysis.trace is not None:
+        names = (variant, study.unmodified)
+        stored = {name: read_stored_answers(layout.variant(name), items) for name in names}
         owner = variant if combinations[0].get("answers") == "own" else study.unmodified
-        asked = pair_with_answers(drawn, items, read_stored_answers(layout.variant(owner), items))
+        asked = pair_with_answers(drawn, items, stored[owner])
         ground = make_ground(triple, engine, None, study.seed)
         trace = partial(analysis.trace, ground, **analysis.signature.build_arguments(combinations[0]))
-        table = trace_questions(asked, trace, engine, origin, layout.journal(variant, f"analyses/{entry}"))
+        table = trace_questions(asked, trace, engine, origin, journal, analysis.at_once)
+        for column, name in zip(("correct", "correct_vlm"), names, strict=True):
+            table = table.merge(score_stored(name, items, stored[name], column), how="left", validate="m:1")
         _write(table.assign(variant=variant), out, variant, {"origin": origin, "params": combinations})
         return
     calibration = study.calibration if analysis.asks_calibration(combinations) else None
-    ground = make_ground(triple, engine, calibration, study.seed)
+    scratch = journal.with_suffix(".scratch")
+    ground = make_ground(triple, engine, calibration, study.seed, scratch)
     steps = analysis.list_interventions(ground, combinations)
-    journal = layout.journal(variant, f"analyses/{entry}")
     try:
         given, fingerprint = ask(engine, drawn, steps, origin, journal)
     finally:
         engine.close()
+        shutil.rmtree(scratch, ignore_errors=True)
     table = score_steps(variant, items, drawn, steps, given)
     made = {"origin": origin, "engine": fingerprint, "params": combinations, "interventions": len(steps)}
     _write(table, out, variant, made)
@@ -103,11 +111,13 @@ def trace_questions(
     engine: LateEngine,
     origin: Mapping[str, Any],
     path: Path,
+    at_once: int,
 ) -> pd.DataFrame:
     """Trace questions, each with an answer: a row per question and what the analysis tells apart."""
     settings = engine.settings.model_dump(mode="json", include={"name", "dtype", "device"})
     try:
-        rows = trace_missing(lambda: engine.engine, asked, trace, {**origin, "engine": settings}, path)
+        known = {**origin, "engine": settings}
+        rows = trace_missing(lambda: engine.engine, asked, trace, known, path, at_once)
     finally:
         engine.close()
     axes = {item.benchmark: read_definition(item).axis for item, _ in asked}
@@ -130,11 +140,15 @@ def load_questions(study: AnalyseSlice, entry: str, folder: Path) -> dict[str, l
 
 
 def make_ground(
-    triple: Triple, engine: LateEngine, settings: CalibrationSettings | None, seed: int
+    triple: Triple,
+    engine: LateEngine,
+    settings: CalibrationSettings | None,
+    seed: int,
+    scratch: Path | None = None,
 ) -> Ground:
     """Make what an analysis works on; calibration questions are loaded where it asks some."""
     if settings is None:
-        return Ground(triple, lambda: engine.engine.model)
+        return Ground(triple, lambda: engine.engine.model, seed=seed, scratch=scratch)
     from benchmarks.analyses.measuring.module_means import measure_means
 
     calibration = load_calibration(settings, seed)
@@ -143,7 +157,7 @@ def make_ground(
         held = engine.engine
         return measure_means(held.model, held.processor, paths, calibration.questions, number)
 
-    return Ground(triple, lambda: engine.engine.model, measure, calibration.digest)
+    return Ground(triple, lambda: engine.engine.model, measure, calibration.digest, seed, scratch)
 
 
 @report_errors()

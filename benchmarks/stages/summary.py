@@ -18,8 +18,10 @@ import jinja2
 import pandas as pd
 import typer
 
+from benchmarks.analyses.reporting.drift_losses import describe_drift
 from benchmarks.analyses.reporting.reflection import describe_reflection
 from benchmarks.analyses.reporting.sentences import describe_claims
+from benchmarks.analyses.reporting.tiles import describe_tiles
 from benchmarks.registry.lookup import find
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
@@ -106,6 +108,8 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
         "explained": explain_gates(study, tables),
         "reflection": _describe_reflection(tables / "reflection.csv") if study.analyses else [],
         "claims": describe_claims(tables / "claims.csv") if study.analyses else [],
+        "tiles": _describe_tiles(tables) if study.analyses else [],
+        "drift": _describe_drift(tables / "drift_losses.csv") if study.analyses else [],
         "miniature": study.calibration is not None and study.calibration.source == "miniature",
     }
 
@@ -222,6 +226,17 @@ def _list_unanswerable(path: Path) -> list[str]:
 def _describe_reflection(path: Path) -> list[str]:
     """Say how variants think aloud; often there is no table."""
     return describe_reflection(read_table(path)) if path.exists() else []
+
+
+def _describe_tiles(tables: Path) -> list[str]:
+    """Say on which tiles answers depend; only the miniature world knows."""
+    paths = tables / "tiles.csv", tables / "attention_use.csv"
+    return describe_tiles(*map(read_table, paths)) if all(path.exists() for path in paths) else []
+
+
+def _describe_drift(path: Path) -> list[str]:
+    """Say how far merges move picture tokens, beside what they lose of perception."""
+    return describe_drift(read_table(path)) if path.exists() else []
 
 
 def _describe_text(study: StudyConfig) -> str:

@@ -198,8 +198,9 @@ LEGENDS = {
         a profile, so compare variants on the same questions, not with 1 or 0. {none}""",
     ),
     "claims": (
-        "What Bring Reason to Vision says of layers",
-        """Each row is one claim by one knock-out: its number with a {level} percentile interval of a
+        "What the papers say of merged models",
+        """Each row is one claim of Bring Reason to Vision by one knock-out, or one that FRISM shows by
+        example, by attention or by counts in answers: its number with a {level} percentile interval of a
         bootstrap of questions (the same questions for V and a merge). Confirmed: the whole interval lies
         above the bound; refuted: below; undecided: neither. No verdict is adjusted for the number of
         verdicts, and a knock-out of another kind is another test of the same claim: read them side by side.
@@ -217,9 +218,44 @@ LEGENDS = {
         """Of the tokens of the question behind the picture, and of each quarter of the answer: picture, the
         attention on the picture's tokens (of 1 in all), mean over heads; relative: over the picture's
         share of the tokens in sight, 1 for attention that looks nowhere in particular; most: of the head that
-        looks most. The difference is that of picture to {against} on the same questions. A question's value
-        is the mean over its tokens; means over benchmarks, each weighing the same, with {level} intervals of
-        a bootstrap of questions. Attention is not explanation. {none}""",
+        looks most; relevant, irrelevant: on a tile that the question is about and on another, over the
+        questions that show both, where the world says which. The difference is that of picture to {against}
+        on the same questions. A question's value is the mean over its tokens; means over benchmarks, each
+        weighing the same, with {level} intervals of a bootstrap of questions. Attention is not explanation.
+        {none}""",
+    ),
+    "drift_losses": (
+        "How far merges move the residual stream, beside the perception that they lose",
+        """Perception questions on dev. Relative: the drift of a kind of tokens, mean over a third of the
+        layers. V, merged, difference: the scores of the stored dev answers to the same questions, with
+        {level} interval and exact McNemar test; the same for all rows of a merge. Lost: questions that V got
+        right and the merge did not; excess: their drift minus that of the questions that both got right,
+        each group resampled apart, empty where there are fewer than two of either. The dev questions chose
+        the merge's strength, so that losses on them are smaller than on test. {none}""",
+    ),
+    "heads": (
+        "Which heads look at the picture",
+        """As in `attention`, head by head: the attention on the picture's tokens (of 1 in all), with {level}
+        intervals of a bootstrap of questions. Here the head that looks most at the picture, of all layers;
+        in the CSV every head. The most of many heads flatters itself. {none}""",
+    ),
+    "tiles": (
+        "How much answers depend on one tile",
+        """One tile of the picture at a time is painted over: blank, by bare ground; swap, by a tile of
+        another colour and number that the question is not about. Changed: the share of answers that would
+        no longer be said word for word (exact for greedy decoding); drop: by how much the mean log-likelihood
+        of the answer's tokens falls, in nats; attention: on the tile's tokens while the answer is said, in
+        the picture as it was, mean over layers and heads. Relevant: tiles that the question is about. A
+        question's value is the mean over its tiles; relevant - other is over the questions that show both.
+        The difference is that of changed to {against} on the same questions. {level} intervals of a
+        bootstrap of questions. {none}""",
+    ),
+    "attention_use": (
+        "Does attention point to what the answer needs?",
+        """Top: the share of questions with tiles of both sorts whose most looked-at tile matters; chance:
+        what looking at any tile would give. Rank: over a question's tiles, Spearman's correlation of the
+        attention on a tile with the answer's drop when it is blank, mean over the questions of three tiles
+        or more. {level} intervals of a bootstrap of questions. {none}""",
     ),
     "reflection": (
         "How variants think aloud",
@@ -227,8 +263,9 @@ LEGENDS = {
         weighing the same, with {level} intervals (bootstrap of questions, whole clusters, {resamples}
         resamples). The difference is to {against} on the same questions. Steps: sentences and lines;
         reflections: words of a table (wait, check, alternatively, ...); corrections: an equation whose left
-        side came before with another result; switches: between scripts; unfinished: ends within a thought;
-        truncated: at the token limit; repeated: ends in a loop. {none}""",
+        side came before with another result, or a tile of the miniature read otherwise before; rereads: a
+        tile read again (chains of `conditional` do so by design); switches: between scripts; unfinished:
+        ends within a thought; truncated: at the token limit; repeated: ends in a loop. {none}""",
     ),
     "same_question": (
         "Is the answer that says more the right one, on the same question?",

@@ -78,7 +78,11 @@ def read_times(study: Path) -> RuleTimes:
     folder = study / "costs"
     for path in sorted(folder.rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        rule = rule if rule in ("spectrum", "tune", "predict", "score", "oracle", "text") else "others"
+        rule = (
+            rule
+            if rule in ("spectrum", "tune", "predict", "score", "oracle", "analyse", "text")
+            else "others"
+        )
         jobs, seconds = rules.get(rule, (0, 0.0))
         rules[rule] = jobs + 1, seconds + float(pd.read_csv(path, sep="\t")["s"].mean())
     return rules

@@ -27,7 +27,8 @@ class Model:
             but its embedding; `head`: of the output head, which may be the embedding.
         text: the language model's module. matrices: (d_out, d_in) of every matrix in scope.
         merged: values of all tensors in scope. bytes, merged_bytes: of the checkpoint, and of those in it.
-        queries, keys: width of all heads together. merge: patches that become one visual token.
+        heads: of attention. queries, keys: width of all heads together.
+        merge: patches that become one visual token.
 
     Raises UserError when the checkpoint's config is not known or makes no such model.
     """
@@ -73,9 +74,9 @@ class Model:
             (p.shape[0], p.shape[1]) for n, p in scoped if classify(n) == "matrix"
         ]
         self.layers, self.hidden = int(text.num_hidden_layers), int(text.hidden_size)
-        heads = int(text.num_attention_heads)
-        width = int(getattr(text, "head_dim", None) or self.hidden // heads)
-        self.queries, self.keys = heads * width, int(text.num_key_value_heads) * width
+        self.heads = int(text.num_attention_heads)
+        width = int(getattr(text, "head_dim", None) or self.hidden // self.heads)
+        self.queries, self.keys = self.heads * width, int(text.num_key_value_heads) * width
         vision = config.vision_config
         self.tower_layers = int(getattr(vision, "depth", None) or vision.num_hidden_layers)
         patch = vision.patch_size

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.registry import lookup
 from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.config import StudyConfig
+from benchmarks.tools.plan_analyses import count_analyses
 from benchmarks.tools.plan_costs import Counter, PlannedCost, QuestionGroup
 from benchmarks.tools.plan_machines import Machine
 from benchmarks.tools.plan_model import load_model
@@ -77,7 +78,12 @@ class Planner:
         """List the stages in the order of the rules."""
         from frism.method.discovery import find
 
-        counter, variants, start = self.counter, self.study.variants, PlannedCost(self.machine.start)
+        study, counter, variants, start = (
+            self.study,
+            self.counter,
+            self.study.variants,
+            PlannedCost(self.machine.start),
+        )
         loaded = {"start": start, "load": counter.load()}
         test = self._answers(self.test)
         tune, predict, oracle = _CostSum(), _CostSum(), _CostSum()
@@ -127,13 +133,16 @@ class Planner:
             stages.insert(0, Stage("spectrum", self.parts, parts, largest, counter.spectra_bytes()))
         if self.study.selection.oracle:
             stages.append(Stage("oracle", points, oracle.parts, memory, self._disk(self.test) * points))
+        if study.analyses:
+            stages.append(Stage("analyse", *count_analyses(self)))
         if self.text:
             owners, words = len(variants) + 2, _CostSum()
             words.add(loaded | self._answers(self.text), owners)
             stages.append(
                 Stage("text", owners, words.parts, self._memory(self.text), self._disk(self.text) * owners)
             )
-        return [*stages, Stage("others", len(OTHERS), {"start": start * len(OTHERS)})]
+        others = len(OTHERS) + bool(study.analyses)
+        return [*stages, Stage("others", others, {"start": start * others})]
 
     def fit(self, params: Mapping[str, Any]) -> tuple[QuestionGroup, int, int, int]:
         """Return a fit's questions, steps, held-out questions and steps between checks.

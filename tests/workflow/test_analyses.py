@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from benchmarks.stages.record import describe_run
+from benchmarks.study.config import StudyConfig
 from frism.errors import UserError
 from tests.support.studies import study_of
 from workflow import config as configs
-from workflow.analyses import AnalysisJobs
+from workflow.analyses import AnalysisJobs, resolve_analyses
 from workflow.jobs import Jobs
 
 FOLDER = Path(__file__).resolve().parents[2] / "config"
@@ -73,6 +74,12 @@ FAULTS = {
     "no calibration": (
         {"knock_out": {"params": {"replacement": ["mean"]}}}, {}, "calibration questions", "say which",
     ),
+    "another world": (
+        {"tile_dependence": {}},
+        {"benchmarks": ["mini_number", "POPE"]},
+        "of POPE",
+        "name benchmarks of the miniature world",
+    ),
     "another engine": (
         {"knock_out": {}},
         {"engine": {"name": "vllm", "max_new_tokens": 8}},
@@ -96,4 +103,25 @@ def test_a_fault_is_one_sentence(fault: str) -> None:
 def test_the_shipped_study_of_why_is_sound() -> None:
     content = yaml.safe_load((FOLDER / "miniature_why.yaml").read_text())
     jobs = AnalysisJobs(Jobs(configs.load(content, "miniature_why", FOLDER)))
-    assert jobs.names == list(content["analyses"]) and len(jobs.list_scores()) == 5 + 5 + 6 + 4 + 5 + 4 + 4
+    assert (
+        jobs.names == list(content["analyses"])
+        and len(jobs.list_scores()) == 5 + 4 + 4 + 5 + 5 + 5 + 5 + 4 + 6
+    )
+
+
+TRIPLES = sorted(
+    path
+    for path in FOLDER.glob("*.yaml")
+    if yaml.safe_load(path.read_text()).get("extends") and "vl" in path.stem
+)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in TRIPLES if path.stem != "real_qwen2_5_vl"], ids=lambda p: p.stem
+)
+def test_analyses_of_shipped_triples_are_sound(path: Path) -> None:
+    """Every entry is resolved against the study's own variants, benchmarks and questions."""
+    study = StudyConfig.load(path)
+    entries = resolve_analyses(study)
+    assert entries.keys() == study.analyses.keys() and len(entries) >= 4
+    assert all(entry["variants"] for entry in entries.values())

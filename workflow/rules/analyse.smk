@@ -43,7 +43,19 @@ REPORTED = [
     *expand(
         "results/{study}/tables/{name}.csv",
         study=STUDY.study,
-        name=["knock_outs", "depth", "claims", "drift", "attention", "reflection", "same_question"],
+        name=[
+            "knock_outs",
+            "depth",
+            "claims",
+            "drift",
+            "drift_losses",
+            "attention",
+            "heads",
+            "tiles",
+            "attention_use",
+            "reflection",
+            "same_question",
+        ],
     ),
     *expand(
         "results/{study}/figures/analysis_{entry}.png", study=STUDY.study, entry=ANALYSES.names

@@ -5,6 +5,7 @@ of its batch, so that a run that was cut off goes on, and none takes up what was
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,18 @@ def ask(
         open_store(path, wanted, tolerance) as store,
         Progress("answers", len(wanted), "questions", len(store.done)) as progress,
     ):
-        for step, batches in zip(steps, planned, strict=True):
-            if all(key in store.done for batch in batches for key in batch.keys):
-                continue
+        missing = [
+            (step, batches)
+            for step, batches in zip(steps, planned, strict=True)
+            if not all(key in store.done for batch in batches for key in batch.keys)
+        ]
+        for within, group in groupby(missing, key=lambda pair: pair[0].within):
             _ = engine.engine  # opened and turned into the variant before anything is changed
-            with step.apply():
-                for count in answer_missing(engine, batches, store):
-                    progress.advance(count, f"{step.action} {step.module} {step.first}")
+            with within():
+                for step, batches in group:
+                    with step.apply():
+                        for count in answer_missing(engine, batches, store):
+                            progress.advance(count, f"{step.action} {step.module} {step.first}")
     lines = {line.key: line for line in read_predictions(path)}
     return [_sort_out(questions, batches, lines) for batches in planned], fingerprint
 

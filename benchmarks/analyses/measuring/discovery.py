@@ -11,6 +11,8 @@ Every keyword is a parameter (`frism.method.parameters`). Optional constants:
     LISTS        parameters of which a config may name several values: all combinations are run
     CALIBRATED   parameter values at which calibration questions are asked: {"replacement": "mean"}
     MERGES       True if it takes a merge's change apart: V itself and checkpoints have none
+    SCENES       True if it asks what only the miniature world knows of its pictures
+    AT_ONCE      questions that are traced together, 8 unless given
 """
 
 import importlib
@@ -45,6 +47,8 @@ class Analysis:
     lists: frozenset[str]
     calibrated: Mapping[str, Value]
     merges: bool
+    scenes: bool
+    at_once: int
 
     def expand(self, params: Mapping[str, Any]) -> list[dict[str, Value]]:
         """List the complete parameters of every combination; the last list runs fastest.
@@ -122,5 +126,6 @@ def find(name: str) -> Analysis:
     return Analysis(
         name, label, module.__name__, functions["intervene"], functions["read"], functions["trace"],
         signature, lists, calibrated,
-        bool(getattr(module, "MERGES", False)),
+        bool(getattr(module, "MERGES", False)), bool(getattr(module, "SCENES", False)),
+        int(getattr(module, "AT_ONCE", 8)),
     )  # fmt: skip

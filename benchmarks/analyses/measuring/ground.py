@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,11 @@ class Ground:
         calibrate: measures the mean output of modules by path, (hidden,) each, over so many calibration
             questions.
         calibration: digest of these questions.
+        seed: of the study's questions.
+        scratch: a folder that is free for use; None makes one in the system's.
+
+    Attributes:
+        memo: what an analysis keeps from one of its parameters' values to the next, by name.
     """
 
     def __init__(
@@ -31,8 +37,12 @@ class Ground:
         load: Callable[[], Any],
         calibrate: Callable[[list[str], int], Mapping[str, Tensor]] | None = None,
         calibration: str = "",
+        seed: int = 0,
+        scratch: Path | None = None,
     ) -> None:
         self.triple, self.calibration = triple, calibration
+        self.seed, self.scratch = seed, scratch
+        self.memo: dict[str, Any] = {}
         self._load, self._calibrate = load, calibrate
         self._means: dict[int, Mapping[str, Tensor]] = {}
 
@@ -116,8 +126,11 @@ class Ground:
             self._means[number] = self._calibrate(paths, number)
         return self._means[number][path]
 
-    def as_vlm(self) -> AbstractContextManager[None]:
-        """Let the model be V for a while: all that the variant's method may have changed is V's."""
+    def as_vlm(self) -> AbstractContextManager[Mapping[str, Tensor]]:
+        """Let the model be V for a while: all that the variant's method may have changed is V's.
+
+        Gives what it was before, by name, on the CPU.
+        """
 
         def restore(name: str, merged: Tensor) -> Tensor:
             return self.read_vlm(name).to(merged.device)
@@ -125,10 +138,10 @@ class Ground:
         return self.overwritten({name: partial(restore, name) for name in self.touched})
 
     @contextmanager
-    def overwritten(self, values: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+    def overwritten(self, values: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[Mapping[str, Tensor]]:
         """Overwrite tensors, each with a function of its own values; restore every bit afterwards.
 
-        What is overwritten is kept meanwhile in host memory.
+        What is overwritten is kept meanwhile in host memory, and given.
         """
         kept: dict[str, Tensor] = {}
         try:
@@ -137,7 +150,7 @@ class Ground:
                     parameter = self.parameter(name)
                     kept[name] = parameter.to("cpu", copy=True)
                     parameter.copy_(change(parameter))
-            yield
+            yield kept
         finally:
             with torch.no_grad():
                 for name, original in kept.items():

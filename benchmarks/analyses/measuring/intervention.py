@@ -18,6 +18,8 @@ class Intervention:
         unit: what `first` and `last`, both included and from 0, count.
         inputs: digest of what it goes by beside the weights, such as calibration questions.
         apply: makes the change; leaving the context restores the model to its bits.
+        within: makes what several interventions in a row have in common, around `apply`; equal ones are
+            entered once for all of them.
     """
 
     action: str
@@ -26,7 +28,8 @@ class Intervention:
     first: int = NOTHING
     last: int = NOTHING
     inputs: str = ""
-    apply: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, compare=False)
+    apply: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, compare=False)
+    within: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, compare=False)
 
     @property
     def identity(self) -> tuple[str | int, ...]:

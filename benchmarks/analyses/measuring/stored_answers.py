@@ -52,6 +52,14 @@ def pair_with_answers(
     return [(item, texts[name, item.index]) for name, group in drawn.items() for item in group]
 
 
+def score_stored(
+    name: str, items: Mapping[str, Sequence[Item]], answers: Answers, column: str
+) -> pd.DataFrame:
+    """Score stored answers, which are in the order of `items`: benchmark, index and the score as `column`."""
+    scored = score_answers(name, items, answers)
+    return scored[["benchmark", "index"]].assign(**{column: scored["correct"]})
+
+
 def count_in_answers(
     name: str,
     items: Mapping[str, Sequence[Item]],

@@ -4,11 +4,13 @@ What was traced is kept line by line under a key of the weights, the analysis' c
 and the answer, so that a run that was cut off goes on.
 """
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,13 +18,16 @@ from torch import Tensor
 from benchmarks.answering.keys import digest_json
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions.item import Item
+from frism.distillation.collation import collate
 from frism.distillation.teacher import append_answers
 from frism.distillation.tower_inputs import move_to
 from frism.files import atomic_write
 from frism.progress import Progress
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 KINDS = ("question", "picture", "answer")
-CHUNK = 8  # questions whose hidden states are held at a time
 Row = dict[str, Any]
 
 
@@ -32,11 +37,22 @@ class Reading:
 
     Attributes:
         inputs: of the model's forward pass, one row. kinds: of every token, a place in KINDS: (tokens,).
+        answer: the tokens of the answer and the one that ends it: (n,); the last is not among the inputs.
+        shows: makes the inputs with other pictures, a row for each list of them: same words, same answer.
     """
 
     item: Item
     inputs: Mapping[str, Tensor]
     kinds: Tensor
+    answer: Tensor
+    shows: "Callable[[Sequence[Sequence[Image]]], Mapping[str, Tensor]]"
+
+    @property
+    def speaking(self) -> Tensor:
+        """Return which tokens an answer's token is said at, the question's last and all of the answer."""
+        chosen = torch.zeros(len(self.kinds), dtype=torch.bool)
+        chosen[len(chosen) - len(self.answer) :] = True
+        return chosen
 
 
 def make_reading(engine: TransformersEngine, item: Item, answer: str) -> Reading:
@@ -44,18 +60,42 @@ def make_reading(engine: TransformersEngine, item: Item, answer: str) -> Reading
 
     An answer of no token leaves the prompt alone.
     """
-    row = engine.preparer._process(item)
-    device, dtype = engine.model.device, engine.model.dtype
-    inputs = {n: v.to(dtype) if v.is_floating_point() else v for n, v in move_to(row, device).items()}
+    prompt = engine.preparer.process(item)
     end = sorted(engine.ends)[:1]
     ids = engine.processor.tokenizer(answer, add_special_tokens=False).input_ids + end
-    answers = torch.tensor([ids], dtype=torch.long, device=device)
-    whole = append_answers(inputs, answers, torch.ones_like(answers).bool(), engine.model.config.model_type)
+    answers = torch.tensor([ids], dtype=torch.long)
+    whole = _append(engine, [prompt], answers)
     tokens = whole["input_ids"][0]
     kinds = torch.zeros_like(tokens)
     kinds[tokens == getattr(engine.model.config, "image_token_id", None)] = KINDS.index("picture")
-    kinds[inputs["input_ids"].shape[1] :] = KINDS.index("answer")
-    return Reading(item, whole, kinds.cpu())
+    kinds[prompt["input_ids"].shape[1] :] = KINDS.index("answer")
+    shows = partial(_show, engine, item, answers)
+    return Reading(item, whole, kinds.cpu(), answers[0], shows)
+
+
+def _show(
+    engine: TransformersEngine, item: Item, answers: Tensor, pictures: "Sequence[Sequence[Image]]"
+) -> Mapping[str, Tensor]:
+    rows = [engine.preparer.process(item, shown) for shown in pictures]
+    return _append(engine, rows, answers.expand(len(rows), -1))
+
+
+def _append(
+    engine: TransformersEngine, rows: Sequence[Mapping[str, Tensor]], answers: Tensor
+) -> Mapping[str, Tensor]:
+    """Make one batch of prompts, each followed by its answer's tokens but the last, where the model is."""
+    model, pad = engine.model, engine.processor.tokenizer.pad_token_id or 0
+    placed = move_to(collate([dict(row) for row in rows], pad), model.device)
+    inputs = {n: v.to(model.dtype) if v.is_floating_point() else v for n, v in placed.items()}
+    given = answers.to(model.device)
+    return append_answers(inputs, given, torch.ones_like(given).bool(), model.config.model_type)
+
+
+def run_forward(model: Any, inputs: Mapping[str, Tensor], heads: int, **options: Any) -> Any:
+    """Return a forward pass' outputs, without a cache; logits of the last `heads` tokens alone, if it can."""
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        options["logits_to_keep"] = heads
+    return model(**inputs, use_cache=False, **options)
 
 
 def trace_missing(
@@ -64,8 +104,9 @@ def trace_missing(
     trace: Callable[[Sequence[Reading]], list[list[Row]]],
     origin: Mapping[str, Any],
     path: Path,
+    at_once: int = 8,
 ) -> list[Row]:
-    """Trace what a file does not hold yet, CHUNK questions at a time; return the rows of all questions.
+    """Trace what a file does not hold yet, `at_once` questions at a time; return the rows of all questions.
 
     The engine is opened only if a question is missing.
 
@@ -83,8 +124,8 @@ def trace_missing(
         path.open("a", encoding="utf-8") as stream,
         Progress("traces", len(keys), "questions", len(done)) as progress,
     ):
-        for first in range(0, len(missing), CHUNK):
-            part = missing[first : first + CHUNK]
+        for first in range(0, len(missing), at_once):
+            part = missing[first : first + at_once]
             readings = [make_reading(get_engine(), item, answer) for _, item, answer in part]
             for (key, item, _), rows in zip(part, trace(readings), strict=True):
                 told = {"benchmark": item.benchmark, "index": item.index, "cluster": item.cluster}

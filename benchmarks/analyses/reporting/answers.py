@@ -17,6 +17,7 @@ from frism.errors import UserError
 AXES = ("perception", "reasoning")
 REFLECTION = "reflection"  # the analysis of stored answers, which has a table of its own
 DRIFT, ATTENTION = "hidden_drift", "visual_attention"  # likewise, of what is inside
+MAPS, TILES = "heat_maps", "tile_dependence"
 REQUIRED = ["variant", *COLUMNS, "benchmark", "axis", "index", "cluster", "correct"]
 Step = tuple[str, str, str, int, int]  # action, module, unit, first, last
 

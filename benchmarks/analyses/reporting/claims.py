@@ -5,7 +5,7 @@ whole interval lies above it, refuted if the whole lies below, undecided otherwi
 the number of verdicts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,18 +62,35 @@ KEPT = Claim(
     "correlation of the perception losses over layers, of the merge and V",
     ALIKE,
 )
-CLAIMS = (ORDER, SPREAD, EVEN, KEPT)
+FOCUS = Claim(
+    "after merging more is looked at the picture",
+    "attention on the picture along reasoning answers, mean over layers, of the merge minus V",
+)
+SHARE = Claim(
+    "after merging more is looked at the picture than the length of what was said explains",
+    "the same attention over the picture's share of the tokens in sight, of the merge minus V",
+)
+REFLECTED = Claim(
+    "after merging answers reflect more",
+    "words of reflection and corrections per reasoning answer, of the merge minus V",
+)
+CLAIMS = (ORDER, SPREAD, EVEN, KEPT, FOCUS, SHARE, REFLECTED)
 
 
-def build_claim_rows(study: StudyConfig, answers: Sequence[Answers]) -> pd.DataFrame:
+def build_claim_rows(
+    study: StudyConfig, answers: Sequence[Answers], further: Iterable[Mapping[str, object]] = ()
+) -> pd.DataFrame:
     """Test every claim by each knock-out of full weights: a row per claim, variant, action and module.
 
     Claims on merges are tested where V was knocked out in the same entry. Raises UserError where V and a
     merge answered other questions.
+
+    Args:
+        further: rows of claims that were tested otherwise.
     """
     published = [one for one in answers if (study.analyses[one.entry].analysis or one.entry) == KNOCK_OUT]
     rows = [row for one in published for row in _list_rows(study, one, published)]
-    frame = pd.DataFrame(rows, columns=list_names(COLUMNS))
+    frame = pd.DataFrame([*rows, *further], columns=list_names(COLUMNS))
     order = {claim.name: place for place, claim in enumerate(CLAIMS)}
     return frame.sort_values("claim", key=lambda names: names.map(order), kind="stable").reset_index(
         drop=True

@@ -18,6 +18,7 @@ MEASURES = (
     "steps",
     "reflections",
     "corrections",
+    "rereads",
     "switches",
     "unfinished",
     "truncated",

@@ -3,33 +3,35 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.analyses.reporting.answers import ATTENTION, DRIFT
-from benchmarks.statistics.intervals import Floats, make_generator, percentiles, resample_means
+from benchmarks.analyses.reporting.resampling import estimate
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import Column, list_names, make_columns, make_estimate
 from frism.errors import UserError
 
-QUESTION = ["variant", "axis", "benchmark", "index", "cluster", "layer", "tokens"]
+SAME = ["entry", "benchmark", "index"]  # a question
+QUESTION = ["variant", "axis", "benchmark", "index", "cluster"]
 KEYS = ["entry", "variant", "axis", "tokens", "layer"]
 MEASURES = {DRIFT: ("cosine", "relative"), ATTENTION: ("picture", "relative", "most")}
+TILES = ("relevant", "irrelevant")  # of attention, where the world says which; both on the same questions
 
 
 def list_columns(analysis: str) -> list[Column]:
     """List the columns of an analysis' table."""
     estimates = [column for measure in MEASURES[analysis] for column in make_estimate(measure)]
     named = [*make_columns("name", *KEYS[:-1]), *make_columns("count", "layer", "n")]
-    return [*named, *estimates, *make_estimate("difference")]
+    tiles = [column for sort in TILES for column in make_estimate(sort)] if analysis == ATTENTION else []
+    return [*named, *estimates, *tiles, *make_estimate("difference")]
 
 
-def read_traces(results: Path, study: StudyConfig, analysis: str) -> pd.DataFrame:
-    """Read what was traced of an analysis' entries: a row per question, layer and kind of token.
+def read_traces(results: Path, study: StudyConfig, analysis: str, columns: list[str]) -> pd.DataFrame:
+    """Read what was traced of an analysis' entries: QUESTION, these columns, and the entry.
 
     Raises UserError for a file that is missing or broken.
     """
-    columns, parts = [*QUESTION, *MEASURES[analysis]], []
+    columns, parts = [*QUESTION, *columns], []
     for entry, settings in study.analyses.items():
         if (settings.analysis or entry) != analysis:
             continue
@@ -37,57 +39,49 @@ def read_traces(results: Path, study: StudyConfig, analysis: str) -> pd.DataFram
             path = results / "analyses" / entry / f"{variant}.csv"
             if not (path.is_file() or settings.variants):
                 continue
+            texts, unknown = {"index": str, "cluster": str, "heads": str}, {sort: [""] for sort in TILES}
             try:
-                table = pd.read_csv(path, dtype={"index": str, "cluster": str}, keep_default_na=False)
+                table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=unknown)
                 parts.append(table[columns].assign(entry=entry))
             except (OSError, ValueError, KeyError) as error:
                 raise UserError(f"{path} holds no traces ({error}): run snakemake again.") from None
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["entry", *columns])
 
 
+def read_layers(results: Path, study: StudyConfig, analysis: str) -> pd.DataFrame:
+    """Read the traces of an analysis that go through the layers: a row per question, layer and kind of token.
+
+    Raises UserError for a file that is missing or broken.
+    """
+    further = {ATTENTION: [*TILES, "heads"], DRIFT: ["correct", "correct_vlm"]}[analysis]
+    return read_traces(results, study, analysis, ["layer", "tokens", *MEASURES[analysis], *further])
+
+
 def build_trace_rows(study: StudyConfig, analysis: str, traced: pd.DataFrame) -> pd.DataFrame:
     """Build a row per entry, variant, axis, kind of token and layer; intervals bootstrap whole questions.
 
     A question's value is the mean over its tokens; each benchmark weighs the same. `difference`: of the first
-    measure, to V's on the same questions, where V was traced too, over
-    the questions whose two answers both have such tokens.
+    measure, to V's on the same questions, where V was traced too, over the questions whose two answers both
+    have such tokens.
     """
     measures = list(MEASURES[analysis])
-    same = ["entry", "benchmark", "index", "layer", "tokens"]
-    vlm = traced[traced["variant"] == study.reference][[*same, measures[0]]]
-    paired = traced.merge(vlm, on=same, how="left", suffixes=("", "_vlm"))
-    paired["difference"] = (paired[measures[0]] - paired[f"{measures[0]}_vlm"]).where(
-        paired["variant"] != study.reference
-    )
+    paired = pair_with_vlm(study, traced, measures[0], [*SAME, "layer", "tokens"])
+    tiles = [sort for sort in TILES if sort in paired]
     rows = [
-        _make_row(study, measures, dict(zip(KEYS, names, strict=True)), own)
+        dict(zip(KEYS, names, strict=True))
+        | {"n": len(own)}
+        | estimate(study, own, measures)
+        | (estimate(study, own.dropna(subset=tiles), tiles) if tiles else {})
+        # One of two answers may be too short for four quarters.
+        | estimate(study, own.dropna(subset="difference"), ["difference"])
         for names, own in paired.groupby(KEYS, sort=False)
     ]
     return pd.DataFrame(rows, columns=list_names(list_columns(analysis)))
 
 
-def _make_row(
-    study: StudyConfig, measures: list[str], names: dict[str, Any], own: pd.DataFrame
-) -> dict[str, Any]:
-    row = names | {"n": len(own)}
-    compared = own.dropna(subset="difference")  # one of two answers may be too short for four quarters
-    for rows, columns in ((own, measures), (compared, ["difference"])):
-        if rows.empty:
-            continue
-        means, draws = _resample(study, rows, columns)
-        for number, measure in enumerate(columns):
-            low, high = percentiles(draws[:, number], study.statistics.confidence)
-            row |= {measure: means[number], f"{measure}_low": low, f"{measure}_high": high}
-    return row
-
-
-def _resample(study: StudyConfig, own: pd.DataFrame, columns: list[str]) -> tuple[Floats, Floats]:
-    """Return the means of columns, each benchmark weighing the same: (k,), and resampled (resamples, k)."""
-    observed, drawn = [], []
-    for name, rows in own.groupby("benchmark", sort=False):
-        values = rows[columns].to_numpy(float)
-        clusters = rows["cluster"].to_numpy(str) if rows["cluster"].any() else None
-        rng = make_generator(study.seed, "traces", str(name))  # the same draws in every layer and variant
-        observed.append(values.mean(0))
-        drawn.append(resample_means(values, resamples=study.statistics.resamples, rng=rng, clusters=clusters))
-    return np.mean(observed, axis=0), np.mean(drawn, axis=0)
+def pair_with_vlm(study: StudyConfig, rows: pd.DataFrame, measure: str, same: list[str]) -> pd.DataFrame:
+    """Add the difference of a measure to the reference's of the `same` row; nan where that has none."""
+    vlm = rows[rows["variant"] == study.reference][[*same, measure]]
+    paired = rows.merge(vlm, on=same, how="left", suffixes=("", "_vlm"), validate="m:1")
+    difference: Any = paired[measure] - paired[f"{measure}_vlm"]
+    return paired.assign(difference=difference.where(paired["variant"] != study.reference))

@@ -69,7 +69,7 @@ def test_every_intervention_is_told_apart_does_something_and_is_undone(
     ground = Ground(triple, lambda: engine.model, measure, "digest")
     before = {path: value.clone() for path, value in engine.model.state_dict().items()}
     for step in analysis.list_interventions(ground, combinations):
-        with step.apply():
+        with step.within(), step.apply():
             state = engine.model.state_dict()
             changed = not all(torch.equal(state[path], value) for path, value in before.items())
             listened = any(map(count_hooks, engine.model.modules()))

@@ -57,7 +57,7 @@ def teach_closing(model: Any, processor: Any) -> int:
 @torch.inference_mode()
 def _generate_from(engine: TransformersEngine, item: Item, begun: list[int], room: int) -> list[int]:
     """What `generate` of transformers says after the prompt and the tokens `begun`."""
-    row = engine.preparer._process(item)
+    row = engine.preparer.process(item)
     ids = torch.cat([row["input_ids"], torch.tensor([begun], dtype=torch.long)], dim=1)
     more = {name: torch.nn.functional.pad(row[name], (0, len(begun)), value=value)
             for name, value in (("attention_mask", 1), ("mm_token_type_ids", 0)) if name in row}  # fmt: skip

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
-from benchmarks.analyses.measuring import asking
+from benchmarks.analyses.measuring import asking, pieces
+from benchmarks.analyses.measuring.ground import Ground
+from benchmarks.analyses.measuring.pieces import Pieces
 from benchmarks.answering.transformers_engine import TransformersEngine
 from benchmarks.questions import writing
 from benchmarks.registry.lookup import find
@@ -137,6 +140,46 @@ def test_the_whole_change_knocked_in_answers_as_the_merge(run: Run) -> None:
     table = run("delta_knock_in", block=6).set_index(["action", "benchmark", "index"]).sort_index()
     assert table.loc["in", "extracted"].equals(table.loc["intact", "extracted"])
     assert not table.loc["bare", "tokens"].isna().any()
+
+
+def test_v_is_read_once_however_many_parts_are_put_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    read_vlm = Ground.read_vlm
+
+    def counted(self: Ground, name: str) -> torch.Tensor:
+        read.append(name)
+        return read_vlm(self, name)
+
+    monkeypatch.setattr(Ground, "read_vlm", counted)
+    table = run("delta_knock_in", block=2, stride=1, module=["all", "attention", "mlp"])
+    assert table.groupby(["action", "module", "first"]).ngroups == 2 + 3 * 5
+    assert len(read) == len(set(read)) == 6 * 7  # matrices of six layers
+
+
+def test_directions_on_the_disk_are_gone_when_the_job_ends(
+    run: Run, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Path] = []
+    add = Pieces.add
+
+    def noted(self: Pieces, name: str, matrix: torch.Tensor) -> None:
+        add(self, name, matrix)
+        kept.append(self.folder / f"{name}.safetensors")
+        assert kept[-1].is_file()
+
+    monkeypatch.setattr(Pieces, "add", noted)
+    stale = results / "journal/analyses/delta_knock_out/inject.scratch/parts_2/of a killed run"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    run("delta_knock_out", unit="spectrum", parts=2, module=["all", "attention"])
+    assert len(kept) == len(set(kept)) == 6 * 7  # decomposed once for both
+    assert not (results / "journal/analyses/delta_knock_out/inject.scratch").exists()
+
+
+def test_a_disk_without_room_for_directions_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
+    with pytest.raises(UserError, match=r"inject.scratch/parts_2 has 0.0 GB left, .* free some space"):
+        run("delta_knock_out", unit="spectrum", parts=2)
 
 
 def test_a_name_that_the_study_lacks_is_refused(run: Run, triple_settings: dict[str, str]) -> None:

@@ -33,7 +33,7 @@ def under(ground: Ground, steps: Iterator[Intervention]) -> list[dict[str, Tenso
     """What the tensors are under every step."""
     states = []
     for step in steps:
-        with step.apply():
+        with step.within(), step.apply():
             states.append(held(ground))
     return states
 

@@ -18,8 +18,6 @@ from benchmarks.stages import analyse, report_analyses, tune
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.analyse_slice import AnalyseSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
-from frism.method.recipe import Recipe
-from frism.triples.triple import Triple
 from tests.support.loads import count_loads
 from tests.support.studies import study_of
 
@@ -44,7 +42,7 @@ def test_tokens_are_told_apart_and_an_answer_is_read_as_it_is_generated(
     """The states of the prompt do not depend on the answer; the picture's tokens are the processor's."""
     item = reading.load_items(items_folder, "test", ["mini_total"])["mini_total"][0]
     short, long = make_reading(engine, item, ""), make_reading(engine, item, "red three . blue five")
-    prompt = engine.preparer._process(item)["input_ids"][0]
+    prompt = engine.preparer.process(item)["input_ids"][0]
     assert torch.equal(short.inputs["input_ids"][0], prompt)
     words = engine.processor.tokenizer("red three . blue five", add_special_tokens=False).input_ids
     assert long.inputs["input_ids"][0, len(prompt) :].tolist() == words
@@ -58,7 +56,7 @@ def test_tokens_are_told_apart_and_an_answer_is_read_as_it_is_generated(
 
 
 @pytest.fixture
-def run(tmp_path: Path, triple_settings: dict[str, str], triple: Triple) -> Callable[..., pd.DataFrame]:
+def run(tmp_path: Path, triple_settings: dict[str, str]) -> Callable[..., pd.DataFrame]:
     writing.write_items(tmp_path / "items", [find(name) for name in NAMES], {"dev": 12})
     settings: dict[str, Any] = {
         "triple": triple_settings,
@@ -67,11 +65,12 @@ def run(tmp_path: Path, triple_settings: dict[str, str], triple: Triple) -> Call
         "variants": {"vlm": {"method": "vlm"}, "late": {"method": "layer_range"}},
         "analyses": {"hidden_drift": {"questions": 10, "variants": ["late"]}},
     }
-    study = study_of(settings)
-    tune.run(TuneSlice.of(study), "vlm", Layout(tmp_path), "c")
+    tune.run(TuneSlice.of(study_of(settings)), "vlm", Layout(tmp_path), "c")
 
     def traced(**params: Any) -> pd.DataFrame:
-        Recipe.make(triple, "layer_range", params).save(tmp_path / "variants/late")
+        late = {"late": {"method": "layer_range", "params": params}}
+        study = study_of(settings | {"variants": settings["variants"] | late})
+        tune.run(TuneSlice.of(study), "late", Layout(tmp_path), "c")
         analyse.run(AnalyseSlice.of(study), "hidden_drift", "late", Layout(tmp_path), "c")
         report_analyses.build(tmp_path, study)
         return pd.read_csv(tmp_path / "analyses/hidden_drift/late.csv")
@@ -90,6 +89,15 @@ def test_the_stream_moves_from_the_first_changed_layer_on(run: Any, tmp_path: Pa
     assert len(shown) == 2 * 7 * 3 and (shown["n"] == 10).all()
     assert (shown["relative_low"] <= shown["relative"]).all()
     assert (tmp_path / "figures/analysis_hidden_drift.svg").is_file()
+    # Beside it what was lost: thirds of the depth, of which only the last two layers were moved.
+    losses = pd.read_csv(tmp_path / "tables/drift_losses.csv").set_index(["tokens", "layers"])
+    assert len(losses) == 3 * 3 and (losses["n"] == 10).all()
+    assert (losses.loc[("picture", ["early", "middle"]), "relative"] == 0).all()
+    late = table[(table["axis"] == "perception") & (table["layer"] > 4) & (table["tokens"] == "picture")]
+    assert losses.loc[("picture", "late"), "relative"] == pytest.approx(late["relative"].mean(), abs=1e-4)
+    scores = table[table["axis"] == "perception"].drop_duplicates("index")[["correct", "correct_vlm"]].mean()
+    assert losses["merged"].unique() == pytest.approx(scores["correct"])
+    assert losses["difference"].unique() == pytest.approx(scores["correct"] - scores["correct_vlm"])
 
 
 def test_a_merge_that_is_v_does_not_move_it_and_a_cut_run_goes_on(

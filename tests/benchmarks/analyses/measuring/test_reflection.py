@@ -19,9 +19,20 @@ from tests.support.loads import count_loads
 from tests.support.studies import study_of
 
 TEXTS: dict[str, dict[str, int]] = {
-    "": {"steps": 0, "reflections": 0, "corrections": 0, "switches": 0, "unfinished": 0},
+    "": {"steps": 0, "reflections": 0, "corrections": 0, "rereads": 0, "switches": 0, "unfinished": 0},
     "The answer is 7.": {"steps": 1, "reflections": 0},
-    "red three . blue five . three + five = eight . Answer eight": {"steps": 4, "corrections": 0},
+    "red three . blue five . three + five = eight . Answer eight": {
+        "steps": 4,
+        "corrections": 0,
+        "rereads": 0,
+    },
+    "red three . blue five . red three . Answer three": {"corrections": 0, "rereads": 1},
+    "red three . blue five . red four . four + five = nine .": {"corrections": 1, "rereads": 1},
+    "red three . red four . red three . three + five = seven . three + five = eight .": {
+        "corrections": 3,
+        "rereads": 2,
+    },
+    "The red three was seen. Red three. It is not red four.": {"corrections": 0, "rereads": 0},
     "3 + 5 = 7. Wait, let me check: 3 + 5 = 8. So 8.": {"steps": 3, "reflections": 2, "corrections": 1},
     "three + five = seven . three+five = eight . three + five = eight .": {"corrections": 1},
     "3 + 5 = 8, and 8 - 2 = 6.": {"corrections": 0},
