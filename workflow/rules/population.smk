@@ -23,12 +23,12 @@ rule train_population_model:
     wildcard_constraints:
         base="|".join(population.BASES),
         part=r"base|vlm_\w+|lrm_\w+",
+    # All else grows from the bases.
+    priority: lambda wildcards: 10 if wildcards.part == "base" else 0
     conda:
         "../../environment.yml"
     # The number of threads is part of the recipe: sums come out in another order with another number.
     threads: 1
-    # All else grows from the bases.
-    priority: lambda wildcards: 10 if wildcards.part == "base" else 0
     params:
         code=code("benchmarks.miniature.population.train"),
     message:
@@ -72,7 +72,9 @@ rule population_models:
             for member in population.list_members()
         ],
     output:
-        multiext("results/population_models/card/", "README.md", "models.csv", "pairs.csv", "SHA256SUMS"),
+        multiext(
+            "results/population_models/card/", "README.md", "models.csv", "pairs.csv", "SHA256SUMS"
+        ),
     log:
         "results/population_models/logs/card.log",
     conda:
