@@ -128,7 +128,7 @@ class Planner:
         if self.study.selection.oracle:
             stages.append(Stage("oracle", points, oracle.parts, memory, self._disk(self.test) * points))
         if self.text:
-            owners, words = len(variants) + 2, _CostSum()
+            owners, words = len(self.study.owners), _CostSum()
             words.add(loaded | self._answers(self.text), owners)
             stages.append(
                 Stage("text", owners, words.parts, self._memory(self.text), self._disk(self.text) * owners)
