@@ -30,7 +30,7 @@ wildcard_constraints:
 
 onstart:
     with report_errors():
-        work_alone()
+        work_alone(STUDY.study)
         JOBS.write_record()
 
 

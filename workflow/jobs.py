@@ -261,6 +261,11 @@ def _read_model_type(folder: str) -> str:
     return str(content.get("model_type", ""))
 
 
+def list_results(configs: Iterable[str]) -> list[str]:
+    """List the results folders of the studies of some configs. Raises UserError for a faulty one."""
+    return [str(Path("results", StudyConfig.load(Path(config)).study)) for config in configs]
+
+
 def get_variant(items: str) -> str | None:
     """Return the variant whose own questions a folder holds; None for those that most variants share."""
     return items.partition("/")[2] or None

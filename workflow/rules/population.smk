@@ -91,3 +91,33 @@ rule population_models:
         " mkdir -p benchmarks/miniature/weights/${{pair#*:}}"
         " && cp results/population_models/${{pair%:*}}/* benchmarks/miniature/weights/${{pair#*:}}/"
         " || exit 1; done) 2>&1 | tee {log}"
+
+
+# The studies of the population, as many side by side as there are cores, and what they show together. Others than
+# these: `snakemake --cores 2 population --config population="config/a.yaml config/b.yaml"`. It has no output of its own,
+# so that every call asks each study whether anything is missing.
+POPULATION = str(
+    config.get(
+        "population",
+        " ".join(
+            f"config/population/{base}_{vlm}_{lrm}.yaml"
+            for base in population.BASES
+            for vlm in population.VLMS
+            for lrm in ("rehearsed", "forgetful")
+        ),
+    )
+).split()
+
+
+rule population:
+    conda:
+        "../../environment.yml"
+    threads: workflow.cores
+    params:
+        configs=shlex.join(POPULATION),
+        results=lambda wildcards: shlex.join(job_facts.list_results(POPULATION)),
+    message:
+        "Run the studies of the population, {threads} side by side, and put them side by side"
+    shell:
+        "python -m workflow.studies {params.configs} --at-a-time {threads}"
+        " && python -m frism across {params.results} --out results/population"
