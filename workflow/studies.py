@@ -25,7 +25,7 @@ LOGS = Path("results/logs")
 
 
 def run_studies(configs: Sequence[Path], at_a_time: int, cores: int = 1) -> None:
-    """Run every study. Raises UserError for configs that are faulty, and at the end for studies that failed."""
+    """Run every study. Raises UserError for a faulty config, and at the end for studies that failed."""
     names = {config: StudyConfig.load(config).study for config in configs}
     twice = [str(c) for c in configs if list(names.values()).count(names[c]) > 1]
     if twice:
