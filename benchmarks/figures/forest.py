@@ -14,13 +14,15 @@ ALL = "all triples"
 GROUP_COLORS = ("#0A5C94", "#C0410A", "#2E8B6B", "#8E4585", "#8A6A00", "#555555")
 
 
-def draw(triples: pd.DataFrame, overall: pd.DataFrame, titles: Sequence[str], out: Path, name: str) -> Figure:
+def draw(
+    triples: pd.DataFrame, overall: pd.DataFrame, titles: Sequence[str], out: Path, name: str, label: str
+) -> Figure:
     """Write NAME.{png,svg}: a panel per title, with lines in common.
 
     Args:
         triples: a row per panel and triple: panel, study, cell, difference, difference_low, difference_high
             (over questions). overall: per panel and cell, and for ALL: panel, cell, estimate, estimate_low,
-            estimate_high (over triples; NaN where there is one base).
+            estimate_high (over triples; NaN where there is one base). label: what is compared.
     """
     if triples.empty:
         return write_sentence(out, name, "No triple has what this figure compares.")
@@ -39,7 +41,7 @@ def draw(triples: pd.DataFrame, overall: pd.DataFrame, titles: Sequence[str], ou
             ax.set_title(title, pad=3)
         panels[0].set_yticks(list(places.values()), [_name(key) for key in places])
         panels[0].set_ylim(max(places.values()) + 0.8, -0.8)
-        figure.supxlabel("difference (bars: over questions; diamonds: over triples)", fontsize=6.5)
+        figure.supxlabel(f"{label} (squares: over questions; diamonds: over triples)", fontsize=6.5)
     return figure
 
 

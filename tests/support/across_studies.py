@@ -29,6 +29,7 @@ SWEEPS = {
     "frism_uniform": {0.0: (0.85, 0.6, 0.7)},
     "frism_matrix_scaled": {0.8: (0.96, 0.95, 0.4), 1.0: (0.93, 0.9, 0.65)},
     "put_back": {0.0: (0.35, 0.4, 0.2)},
+    "frism_closed_form": {0.5: (0.97, 0.95, 0.3)},
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "vlm": {"method": "vlm"},

@@ -24,6 +24,13 @@ def draw_forests(measuring: Measuring, effects: pd.DataFrame, overall: pd.DataFr
                 ]
                 for frame in (effects, overall)
             )
-            forest.draw(own.assign(panel=own["group"]), whole.assign(panel=whole["group"]), groups, out, name)
+            forest.draw(
+                own.assign(panel=own["group"]),
+                whole.assign(panel=whole["group"]),
+                groups,
+                out,
+                name,
+                f"{learned} minus {against}",
+            )
             names.append(name)
     return names

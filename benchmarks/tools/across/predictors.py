@@ -7,7 +7,6 @@ to V rises along tau_R. Outcomes are the price of plain injection and FRISM's ad
 
 import logging
 import math
-from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -152,10 +151,13 @@ def read_curvature(triple: TripleStudy) -> float:
         ):
             continue
         recipe, fitted = Recipe.load(triple.folder / "variants" / name)
-        entries: list[Mapping[str, object]] = list(fitted.tensors.values())
-        total = sum(float(own[key].double().sum()) for own in entries  # type: ignore[attr-defined]
-                    for key in ("curvature", "curvature_tail") if key in own)  # fmt: skip
-        return total / float(recipe.params.get("strength", 1.0)) ** 2
+        parts = [
+            float(own[key].double().sum())
+            for own in fitted.tensors.values()
+            for key in ("curvature", "curvature_tail")
+            if key in own
+        ]
+        return sum(parts) / float(recipe.params.get("strength", 1.0)) ** 2 if parts else math.nan
     return math.nan
 
 

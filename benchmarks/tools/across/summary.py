@@ -43,7 +43,11 @@ def write_summary(
         headline=[
             line for variant in learned for line in _describe_variant(tables["overall"], variant, population)
         ],
-        contrasts=[row for variant in learned for row in _list_contrasts(tables["overall"], variant)],
+        contrasts=[
+            row
+            for variant in learned
+            for row in _list_contrasts(tables["overall"], variant, population.reference)
+        ],
         claims=[_describe_claim(claim, tables["claims"]) for claim in claims.claims],
         absent=[c.name for c in claims.claims if c.name not in set(tables["claims"]["claim"])],
         counts={v: int((tables["claims"]["verdict"] == v).sum()) for v in (HOLDS, FAILS, UNDECIDED)},
@@ -85,7 +89,7 @@ def _describe_variant(overall: pd.DataFrame, variant: str, population: Populatio
     """Say what a variant gains and costs against V on every group, over all triples."""
     parts = [
         f"{_format(row)} in {group}"
-        for group in population.groups
+        for group in sorted(population.groups, key=lambda group: group != "reasoning")
         if (
             row := _find(
                 overall, variant=variant, against=population.reference, group=group, measure=TEST, cell=ALL
@@ -95,9 +99,11 @@ def _describe_variant(overall: pd.DataFrame, variant: str, population: Populatio
     return [f"`{variant}` against `{population.reference}`: {'; '.join(parts)}"] if parts else []
 
 
-def _list_contrasts(overall: pd.DataFrame, variant: str) -> list[dict[str, str]]:
+def _list_contrasts(overall: pd.DataFrame, variant: str, reference: str) -> list[dict[str, str]]:
     """List what a learned variant does better or worse than its opponents, by measure, over all triples."""
     rows = overall[(overall["variant"] == variant) & (overall["cell"] == ALL)]
+    # A price against V is what the variant itself loses: no contest.
+    rows = rows[(rows["measure"] == TEST) | (rows["against"] != reference)]
     listed = []
     for row in rows.to_dict("records"):
         low, high = row["estimate_low"], row["estimate_high"]

@@ -41,8 +41,8 @@ class TripleStudy:
 
     @property
     def cell(self) -> str:
-        """Return the kind of V and of R, "turned, forgetful"; studies without labels are of one cell."""
-        return ", ".join(self.study.labels.values()) or UNLABELLED
+        """Return the kind of V and of R, "turned/forgetful"; studies without labels are of one cell."""
+        return "/".join(self.study.labels.values()) or UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def test_over_triples_bases_are_the_units(compared) -> None:
     assert row["questions_low"] < row["estimate"] < row["questions_high"]
     assert row["sign_p"] == row["smallest_p"] == 0.25 and row["power"] == 0
     cells = select(tables["overall"], **FRISM)
-    assert list(cells["cell"]) == ["aligned, rehearsed", "turned, forgetful", "all triples"]
+    assert list(cells["cell"]) == ["aligned/rehearsed", "turned/forgetful", "all triples"]
 
 
 def test_price_at_equal_reasoning_is_interpolated_along_the_sweeps(compared) -> None:
