@@ -100,13 +100,17 @@ def summarise(record: dict[str, Any]) -> dict[str, Any]:
         right = sum(round(record["accuracies"][family] * record["n"]) for family in families)
         low, high = proportion_confint(right, n, method="wilson")
         row |= {group: right / n, f"{group}_low": low, f"{group}_high": high}
-    return row | record["training"] | {"digest": record["digest"]}
+    training: dict[str, Any] = record["training"]
+    return row | training | {"digest": record["digest"]}
 
 
 def compare(base: str, vlm: str, lrm: str, models: Path) -> dict[str, Any]:
     """Measure a triple's task vectors: Frobenius norms over attention and MLP matrices, and their cosine."""
-    members = [Member(base, part) for part in (BASE, f"vlm_{vlm}", f"lrm_{lrm}")]
-    total = measure_task_vectors(Triple.open(*(str(m.folder(models)) for m in members), "mat")).total
+    folders = {
+        role: str(Member(base, part).folder(models))
+        for role, part in (("base", BASE), ("vlm", f"vlm_{vlm}"), ("lrm", f"lrm_{lrm}"))
+    }
+    total = measure_task_vectors(Triple.open(**folders, scope="mat")).total
     return {"base": base, "vlm": vlm, "lrm": lrm, "B": total.base, "tau_V": total.tau_vlm,
             "tau_R": total.tau_lrm, "cosine": total.cosine}  # fmt: skip
 

@@ -65,4 +65,5 @@ def make_turn(size: int, degrees: float, seed: int) -> torch.Tensor:
     half, angle = size // 2, math.radians(degrees)
     skew = torch.zeros(size, size, dtype=torch.float64)
     skew[:half, half:], skew[half:, :half] = torch.eye(half), -torch.eye(half)
-    return math.cos(angle) * torch.eye(size, dtype=torch.float64) + math.sin(angle) * frame @ skew @ frame.T
+    image: torch.Tensor = frame @ skew @ frame.T
+    return math.cos(angle) * torch.eye(size, dtype=torch.float64) + math.sin(angle) * image

@@ -53,7 +53,7 @@ def read_sweeps(
     points = points.iloc[points["variant"].map(names.index).argsort(kind="stable")].reset_index(drop=True)
     paired = _read_questions(triple.folder, points)
     groups = {
-        (group if axis == "other" else axis): sorted(rows["benchmark"].unique())
+        str(group if axis == "other" else axis): sorted(rows["benchmark"].unique())
         for (axis, group), rows in dev.groupby(["axis", "group"], sort=False)
     }
     merged: dict[str, list[str]] = {}
