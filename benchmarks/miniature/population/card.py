@@ -106,11 +106,8 @@ def summarise(record: dict[str, Any]) -> dict[str, Any]:
 
 def compare(base: str, vlm: str, lrm: str, models: Path) -> dict[str, Any]:
     """Measure a triple's task vectors: Frobenius norms over attention and MLP matrices, and their cosine."""
-    folders = {
-        role: str(Member(base, part).folder(models))
-        for role, part in (("base", BASE), ("vlm", f"vlm_{vlm}"), ("lrm", f"lrm_{lrm}"))
-    }
-    total = measure_task_vectors(Triple.open(**folders, scope="mat")).total
+    b, v, r = (str(Member(base, part).folder(models)) for part in (BASE, f"vlm_{vlm}", f"lrm_{lrm}"))
+    total = measure_task_vectors(Triple.open(b, v, r, "mat")).total
     return {"base": base, "vlm": vlm, "lrm": lrm, "B": total.base, "tau_V": total.tau_vlm,
             "tau_R": total.tau_lrm, "cosine": total.cosine}  # fmt: skip
 

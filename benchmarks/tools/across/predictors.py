@@ -169,8 +169,8 @@ def correlate(triples: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """
     rows = []
     for outcome, candidate in product(OUTCOMES, CANDIDATES):
-        numbers = [triples[name].astype(float).tolist() for name in (candidate, outcome)]
-        found = correlate_ranks(*numbers, triples["base"].astype(str).tolist(), confidence)
+        x, y = (triples[name].astype(float).tolist() for name in (candidate, outcome))
+        found = correlate_ranks(x, y, triples["base"].astype(str).tolist(), confidence)
         rows.append(
             {"outcome": outcome, "candidate": candidate, "n": found.n, "bases": found.bases,
              "rho": found.rho, "rho_low": found.interval[0], "rho_high": found.interval[1], "p": found.p,

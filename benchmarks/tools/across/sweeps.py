@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmarks.statistics.equal_price import find_best, find_price
 from benchmarks.statistics.intervals import Floats, make_generator
-from benchmarks.study.results import read_dev
+from benchmarks.study.results import get_heading, read_dev
 from benchmarks.tools.across.triples import TripleStudy
 from benchmarks.tuning.dev_scores import QUESTION_SCORES
 
@@ -52,15 +52,11 @@ def read_sweeps(
     points = dev[["variant", "point"]].drop_duplicates().reset_index(drop=True)
     points = points.iloc[points["variant"].map(names.index).argsort(kind="stable")].reset_index(drop=True)
     paired = _read_questions(triple.folder, points)
-    groups = {
-        str(group if axis == "other" else axis): sorted(rows["benchmark"].unique())
-        for (axis, group), rows in dev.groupby(["axis", "group"], sort=False)
-    }
-    merged: dict[str, list[str]] = {}
-    for group, benchmarks in groups.items():
-        merged.setdefault(group, []).extend(benchmarks)
+    groups: dict[str, list[str]] = {}
+    for axis, group, benchmark in dev[["axis", "group", "benchmark"]].drop_duplicates().to_numpy():
+        groups.setdefault(get_heading(axis, group), []).append(str(benchmark))
     scores = {}
-    for group, benchmarks in merged.items():
+    for group, benchmarks in groups.items():
         parts = []
         for benchmark in benchmarks:
             rng = make_generator(seed, "dev", benchmark)
@@ -76,7 +72,7 @@ def read_sweeps(
     first = dev[(dev["variant"] == triple.study.reference)]
     sizes = {
         group: int(first[first["benchmark"].isin(benchmarks)]["n"].sum())
-        for group, benchmarks in merged.items()
+        for group, benchmarks in groups.items()
     }
     return Sweeps(scores, places, paired is not None, sizes)
 
