@@ -14,6 +14,7 @@ if "study" not in config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/population.smk"
 include: "workflow/rules/items.smk"
 include: "workflow/rules/spectrum.smk"
 include: "workflow/rules/answer.smk"
@@ -29,7 +30,7 @@ wildcard_constraints:
 
 onstart:
     with report_errors():
-        work_alone()
+        work_alone(STUDY.study)
         JOBS.write_record()
 
 

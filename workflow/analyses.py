@@ -137,5 +137,5 @@ class AnalysisJobs:
         calibrated = self.entries[entry]["calibrated"]
         settings = AnalyseSlice.of(self.study).describe(entry, calibrated)
         served = self.study.variants[variant].served
-        digest = self.jobs.calibration_digest if calibrated else ""
+        digest = self.jobs.digest_calibration() if calibrated else ""
         return f"{settings} {served} {self.jobs.definitions('benchmarks')} {digest}"

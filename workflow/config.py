@@ -39,6 +39,7 @@ def _faults(study: StudyConfig) -> Iterator[str]:
     except UserError as error:
         yield str(error)
         return
+    learning = [name for name in learning if study.variants[name].calibration is None]
     if learning and study.calibration is None:
         yield (
             f"variant {learning[0]} learns from unlabelled pictures and questions: say which under"
@@ -82,6 +83,19 @@ def _benchmark_faults(study: StudyConfig) -> Iterator[str]:
             yield (
                 f"benchmarks names none on the axis '{axis}'{split}, so coefficients cannot be chosen: add"
                 " one."
+            )
+    if (third := study.selection.third_axis) is not None:
+        members = [d for d in defined["benchmarks"] if d["group"] == third and d["axis"] == "other"]
+        if not members:
+            groups = sorted({d["group"] for d in defined["benchmarks"] if d["axis"] == "other"})
+            there = f" (there are: {', '.join(groups)})" if groups else ""
+            hint = suggest(third, groups)
+            yield f"selection.third_axis: no benchmark is of the group '{third}'{there}.{hint}"
+        silent = [d["name"] for d in members if not d["on_dev"]]
+        if silent:
+            yield (
+                f"selection.third_axis: {silent[0]} is not asked on dev: write it as"
+                f" {{name: {silent[0]}, dev: true}} under `benchmarks`."
             )
     for key, split in (("benchmarks", "test"), ("text", "text")):
         generated = [d["name"] for d in defined[key] if d["source"].get("miniature") is not None]

@@ -92,9 +92,9 @@ class Jobs:
     def turns(self) -> list[list[str]]:
         """List the variants that take turns in one process, by process; none where each has its own.
 
-        Who learns from another's choice waits for the first process to end.
+        Who learns in a job of its own and from another's choice waits for the first process to end.
         """
-        if not self.study.engine.runs_vllm:
+        if not (self.study.engine.runs_vllm or self.study.engine.turns):
             return []
         variants = self.study.variants
         late = [name for name in self.fitted_ahead if variants[name].reference]
@@ -174,7 +174,7 @@ class Jobs:
         """Return what a fit and its choice on dev depend on."""
         settings = TuneSlice.of(self.study).describe_fit(variant, self.needs[variant])
         benchmarks = resolve.select_on_dev(self.study.benchmarks)
-        learned_from = self.calibration_digest if "calibration" in self.needs[variant] else ""
+        learned_from = self.digest_calibration(variant) if "calibration" in self.needs[variant] else ""
         base = self._digest_folder(own) if (own := self.study.variants[variant].base) else ""
         return f"{settings} {json.dumps(benchmarks)} {self.definitions('benchmarks')} {learned_from}{base}"
 
@@ -250,14 +250,16 @@ class Jobs:
             digest: str = remember([folder, read_states([folder]), made_by], inspect)
         return digest
 
-    @cached_property
-    def calibration_digest(self) -> str:
-        """Digest the calibration's pictures and questions; its own memory makes it cheap."""
+    @cache  # noqa: B019 (one object, as long as the process)
+    def digest_calibration(self, variant: str | None = None) -> str:
+        """Digest the calibration's pictures and questions, or those that a variant has of its own."""
         from benchmarks.calibration import load
 
-        assert self.study.calibration is not None, "checked with the config"
+        own = self.study.variants[variant].calibration if variant else None
+        settings = own or self.study.calibration
+        assert settings is not None, "checked with the config"
         with report_errors():
-            return load.load_calibration(self.study.calibration, self.study.seed).digest
+            return load.load_calibration(settings, self.study.seed).digest
 
 
 def _read_model_type(folder: str) -> str:
@@ -267,6 +269,11 @@ def _read_model_type(folder: str) -> str:
     except (OSError, ValueError):
         return ""  # the stage that opens the folder says what is wrong with it
     return str(content.get("model_type", ""))
+
+
+def list_results(configs: Iterable[str]) -> list[str]:
+    """List the results folders of the studies of some configs. Raises UserError for a faulty one."""
+    return [str(Path("results", StudyConfig.load(Path(config)).study)) for config in configs]
 
 
 def get_variant(items: str) -> str | None:

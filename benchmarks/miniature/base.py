@@ -9,6 +9,7 @@ from transformers import Qwen2_5_VLProcessor, Qwen2ForCausalLM
 from benchmarks.miniature import optimizers
 from benchmarks.miniature import question_families as q
 from benchmarks.miniature.documents import PLAIN, SHORTLY, WORKED, Document, Form
+from benchmarks.miniature.keeper import Keeper
 from benchmarks.miniature.models import new_language_model
 from benchmarks.miniature.training import fit, make_writer_and_batcher
 from benchmarks.miniature.world import draw_scene
@@ -30,9 +31,18 @@ def train_base(
     copy_steps: int = 400,
     steps: int = 2400,
     request_steps: int = 250,
+    patient: bool = False,
+    keeper: Keeper | None = None,
 ) -> Qwen2ForCausalLM:
     """Train B from nothing: copying, then a mixture with short chains as plain text and direct chat answers,
-    and last some chat in which short chains are requested (see the model card for why)."""
+    and last some chat in which short chains are requested (see the model card for why).
+
+    `patient`: whether a stage whose loss is not down yet gets more steps (`fit`); the committed B was not.
+    """
+
+    def patience(loss: float) -> float | None:
+        return loss if patient else None
+
     writer, batcher = make_writer_and_batcher(processor)
     model = new_language_model(processor.tokenizer, seed)
 
@@ -73,9 +83,12 @@ def train_base(
         )
 
     fit(model, optimizers.make_pretraining_optimizers(model, 2e-3, 4e-3), drill, batcher,
-        steps=copy_steps, batch=64, seed=seed, stage="base: copying", curve=curve)  # fmt: skip
+        steps=copy_steps, batch=64, seed=seed, stage="base: copying", curve=curve,
+        patience=patience(0.6), keeper=keeper)  # fmt: skip
     fit(model, optimizers.make_pretraining_optimizers(model, 2e-3, 4e-3), mixture, batcher,
-        steps=steps, batch=32, seed=seed + 1, stage="base: mixture", curve=curve)  # fmt: skip
+        steps=steps, batch=32, seed=seed + 1, stage="base: mixture", curve=curve,
+        patience=patience(0.08), keeper=keeper)  # fmt: skip
     fit(model, optimizers.make_pretraining_optimizers(model, 1e-3, 2e-3), requests, batcher, decay=0.7,
-        steps=request_steps, batch=32, seed=seed + 2, stage="base: requests", curve=curve)  # fmt: skip
+        steps=request_steps, batch=32, seed=seed + 2, stage="base: requests", curve=curve,
+        keeper=keeper)  # fmt: skip
     return model

@@ -8,9 +8,12 @@ from rich.progress import track
 from torch import nn
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
+from benchmarks.miniature.keeper import Keeper
 from benchmarks.miniature.training import append_loss
 from benchmarks.miniature.vocabulary import NO_COLOR, NO_NUMBER, PARTS, VisualVocabulary, cell_classes
 from benchmarks.miniature.world import draw_scene, render
+
+STAGE = "vlm: tower"
 
 
 def pretrain_tower(
@@ -23,9 +26,15 @@ def pretrain_tower(
     steps: int,
     batch: int = 48,
     lr: float = 2e-3,
+    keeper: Keeper | None = None,
 ) -> None:
     """Train `vlm.model.visual` in place: name each cell's colour and number with two linear heads
-    (thrown away afterwards), and give each visual token the vector that `vocabulary` has for it."""
+    (thrown away afterwards), and give each visual token the vector that `vocabulary` has for it.
+
+    `keeper` keeps the tower when it is finished; it is trained in two minutes.
+    """
+    if keeper is not None and keeper.take_up(STAGE, vlm) is not None:
+        return
     torch.manual_seed(seed)
     rng = random.Random(seed)
     tower, hidden = vlm.model.visual, vocabulary.hidden
@@ -33,7 +42,7 @@ def pretrain_tower(
     parameters = [*tower.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     tower.train()
-    for step in track(range(steps), f"{'vlm: tower':14}"):
+    for step in track(range(steps), f"{STAGE:14}"):
         for group in optimizer.param_groups:
             group["lr"] = lr * min((step + 1) / 30, 1) * min(1, (steps - step) / (0.4 * steps) + 0.02)
         scenes = [draw_scene(rng) for _ in range(batch)]
@@ -52,4 +61,6 @@ def pretrain_tower(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % 25 == 0 or step == steps - 1:
-            append_loss(curve, "vlm: tower", step, loss.item())
+            append_loss(curve, STAGE, step, loss.item())
+    if keeper is not None:
+        keeper.keep(STAGE, vlm, finished=True)

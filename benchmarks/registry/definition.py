@@ -66,6 +66,7 @@ class Definition(BaseModel):
         stock_judge: what VLMEvalKit asks a language model for by default; "" for nothing.
         clusters: how questions form clusters that are right or wrong together: a column of the TSV, or a
             rule of benchmarks.questions.clusters. None: every question stands for itself.
+        dev: true: its dev questions are asked too, although its axis is `other` (`selection.third_axis`).
         whole: the metric needs all questions, so the benchmark is neither split nor cut.
         max_new_tokens: limit of the answer's length; None leaves it to the engine's settings.
         n: number of questions. Figures named in `unverified` were not checked on the published file.
@@ -87,6 +88,7 @@ class Definition(BaseModel):
     judge: Literal["exact_matching", "rule", "model"] = "exact_matching"
     stock_judge: str = ""
     clusters: str | None = None
+    dev: bool = Field(False, exclude_if=lambda value: not value)  # digests are older than this
     whole: bool = False
     max_new_tokens: int | None = Field(default=None, ge=1)
     version: int = Field(default=1, ge=1)
@@ -103,5 +105,5 @@ class Definition(BaseModel):
 
     @property
     def on_dev(self) -> bool:
-        """Whether its dev questions choose coefficients: its axis counts and it can be split."""
-        return self.axis in ("perception", "reasoning") and not self.whole
+        """Whether its dev questions are asked: its axis counts, or it is to, and it can be split."""
+        return (self.axis in ("perception", "reasoning") or self.dev) and not self.whole

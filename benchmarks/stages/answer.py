@@ -48,7 +48,8 @@ def run(
     Raises UserError for a variant that cannot be made or asked.
     """
     study, test = TuneSlice.read(record), PredictSlice.read(record)
-    asked = {"text": bool(TextSlice.read(record).text), "oracle": oracle}
+    words = TextSlice.read(record)
+    asked = {"text": bool(words.text) and words.text_of == "all", "oracle": oracle}
     stages = [stage for stage in STAGES if stage in only and asked.get(stage, True)]
     # Where dev is answered otherwise (greedily, and test by samples), an engine answers either or.
     rounds = [stages]

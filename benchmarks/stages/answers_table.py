@@ -59,7 +59,8 @@ def iterate_rows(results: Path, study: StudyConfig) -> Iterator[pd.DataFrame]:
     for variant in study.variants:
         frame = _read(results / "scores" / f"{variant}.csv", study.benchmark_names)
         yield _convert_types(frame.assign(variant=variant), schema)
-    owners = [*study.variants, *(p for p in PARENTS if p not in study.variants)]
+    asked = study.variants if study.text_of == "all" else ()
+    owners = [*asked, *(p for p in PARENTS if p not in study.variants)]
     for owner in owners if study.text else []:
         path = results / "text" / f"{owner}.csv"
         if owner in study.variants or path.exists():

@@ -56,7 +56,7 @@ def build(
     first = next(iter(directions.values()), {})
     scores, text, dev = read_scores(results, study), read_text(results, study), read_dev(results, study)
     kinds = [ScoreMatrix.of(scores, study.benchmark_names)]
-    if len(text):
+    if len(text) and study.text_of == "all":
         kinds.append(ScoreMatrix.of(text, study.text_names))
     whole = {name: matrix.total for name, matrix in first.items()}
     injected = energy.build_energy_rows(results, study, energy.add_energy(study, gates), whole)

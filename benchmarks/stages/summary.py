@@ -64,6 +64,10 @@ def collect_context(study: StudyConfig, tables: Path, missed: Sequence[str]) -> 
         "budget": f"{study.selection.perception_budget:g}",
         "margin": f"{study.selection.tolerated:g}",
         "reference": study.reference,
+        "headline": _write_headline(study, findings),
+        "third": study.selection.third_axis,
+        "third_budget": study.selection.third_budget,
+        "cell": _describe_cell(tables / "cell.csv"),
         "groups": groups,
         "sizes": {
             g: (int(r["benchmarks"]), int(r["n"])) for g, r in _index_by_group(axes, study.reference).items()
@@ -133,6 +137,42 @@ def render(study: StudyConfig, tables: Path, missed: Sequence[str]) -> str:
 def _index_by_group(axes: pd.DataFrame, variant: str) -> dict[str, dict[str, Any]]:
     rows = axes[axes["variant"] == variant].to_dict("records")
     return {str(row["group"]): {str(column): value for column, value in row.items()} for row in rows}
+
+
+def _write_headline(study: StudyConfig, findings: dict[str, dict[str, Finding]]) -> list[str]:
+    """Say what learned variants and plain injection gain and cost on all three axes, if there are three.
+
+    A study that names no third axis has no such sentence.
+    """
+    third = study.selection.third_axis
+    if third is None:
+        return []
+    plain = [name for name, variant in study.variants.items() if variant.method == "inject"]
+    sentences = []
+    for variant in [*study.learned, *plain]:
+        own = findings.get(variant, {})
+        parts = [f"{own[g].number} in {g}" for g in ("reasoning", "perception", third) if g in own]
+        if parts:
+            sentences.append(f"`{variant}` has {_join_words(parts)}")
+    return sentences
+
+
+def _describe_cell(path: Path) -> list[str]:
+    """Say which kind of triple this is; often there is no table."""
+    if not path.exists():
+        return []
+    words = {
+        "yes": "more than a few questions",
+        "no": "next to nothing",
+        "unclear": "it is not clear how much",
+    }
+    return [
+        f"{row['question']}, {row['group']} (n = {int(row['n'])}): {row['whole']:.3f} against"
+        f" {row['without']:.3f}, a difference of"
+        f" {format_interval(row['difference'], row['difference_low'], row['difference_high'], signed=True)}:"
+        f" {words[row['verdict']]}"
+        for row in read_table(path).to_dict("records")
+    ]
 
 
 def _format_parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:

@@ -26,6 +26,7 @@ from benchmarks.study.results import (
     read_text_answers,
 )
 from benchmarks.tables import (
+    cell,
     cells,
     comparisons,
     costs,
@@ -62,6 +63,7 @@ TABLES: dict[str, Sequence[Column]] = {
     "published": published_scores.COLUMNS,
 }
 FAILURES = "failures"  # a table that is there only where questions could not be answered
+CELL = "cell"  # a table that is there only where a variant is V's tower on another language model
 SAMPLES = "samples"  # a table that is there only where questions were answered by several samples
 
 
@@ -72,7 +74,9 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
     scores, text = average_scores(single, results, study), average_text(text_single, results, study)
     dev = read_dev(results, study)
     answers = ScoreMatrix.of(scores, study.benchmark_names)
-    text_answers = ScoreMatrix.of(text, study.text_names) if len(text) else ScoreMatrix({}, {}, {})
+    words = ScoreMatrix.of(text, study.text_names) if len(text) else ScoreMatrix({}, {}, {})
+    # Where B and R alone answer in words there is no variant to compare them with: `cell` has them.
+    text_answers = words if study.text_of == "all" else ScoreMatrix({}, {}, {})
     kinds = [answers, text_answers] if text_answers.correct else [answers]
     choices = {v: read_choice(results, v) for v in study.variants}
     tied, flipped = ties.build_tied_rows(study, *kinds), flips.build_flip_rows(study, scores)
@@ -92,7 +96,9 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
         "judges": official.build_judge_rows(study, single),
         "costs": costs.build_cost_rows(results, study),
         "tokens": tokens.build_token_rows(
-            study, (answers, scores, single), *([(text_answers, text, text_single)] if len(text) else [])
+            study,
+            (answers, scores, single),
+            *([(text_answers, text, text_single)] if text_answers.correct else []),
         ),
     }
     rows["published"] = published_scores.build_published_rows(study, rows["benchmarks"], rows["axes"])
@@ -108,6 +114,7 @@ def build(results: Path, study: StudyConfig, out: Path) -> None:
                if matrix.samples > 1]  # fmt: skip
     drawn = samples.build_sample_rows(study, *sampled)
     _write_optional(Table(drawn, samples.COLUMNS), out, SAMPLES, study, samples.show_samples(drawn))
+    _write_optional(Table(cell.build_cell_rows(study, answers, words), cell.COLUMNS), out, CELL, study)
     pairs = ties.count_tests(study, *kinds)
     for name, frame in rows.items():
         # Text scores of an older version say nothing of how answers were cut off.

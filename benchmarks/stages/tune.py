@@ -92,8 +92,9 @@ def fit_points(
     method, spectrum = find(settings.method), study.spectrum.settings
     reference = layout.variant(settings.reference) if settings.reference else None
     fitting, identity = gather_inputs(
-        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions, scope=triple.scope
-    )
+        study, method, triple, reference=reference, spectra=layout.spectra, dev=questions, scope=triple.scope,
+        calibration=settings.calibration,
+    )  # fmt: skip
     inputs = [triple.digest, method.name, code, identity, triple.scope, study.seed, spectrum.model_dump()]
     # The model that learns and the model that answers are never in memory together.
     release = engine.close if "calibration" in method.needs else None
@@ -159,7 +160,9 @@ def choose_point(study: TuneSlice, variant: str, layout: Layout, dev: pd.DataFra
     unmodified = dev
     if variant != study.unmodified:
         unmodified = pd.read_csv(layout.variant(study.unmodified) / "dev.csv")
-    return choose(dev, unmodified, budget=study.selection.perception_budget)
+    rule = study.selection
+    third = None if rule.third_axis is None else (rule.third_axis, rule.third_budget)
+    return choose(dev, unmodified, budget=rule.perception_budget, third=third)
 
 
 def write_variant(

@@ -15,6 +15,7 @@ _OF = {
     "prompt": ("folder",),
     "request": ("vizwiz", "folder"),
     "max_pixels": ("vizwiz", "folder"),
+    "kinds": ("miniature",),
 }
 
 
@@ -27,6 +28,13 @@ class CalibrationSettings(Section):
         " a table of questions; miniature: the made-up world of the miniature triple",
     )
     questions: int = Field(512, ge=1, description="how many, drawn by the study's seed")
+    kinds: tuple[Literal["perception", "short chains"], ...] = Field(
+        ("perception",),
+        min_length=1,
+        description="of the miniature's questions, which take turns: `perception`, as in the paper, and"
+        " `short chains`, with a request for steps",
+        exclude_if=lambda value: value == ("perception",),  # digests are older than this
+    )
     folder: str | None = Field(None, description="of the pictures, or of a mirror of VizWiz-VQA")
     dataset: str | None = Field(
         None, description="instead of a folder: a data set that lies in the hub's cache, as owner/name"

@@ -7,7 +7,7 @@ Each section is a file of its own, so that a stage depends on the settings that 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -42,6 +42,12 @@ class StudyConfig(Section):
     """Holds a whole study."""
 
     study: Name = Field(description="names the results folder `results/<study>`")
+    labels: dict[str, str] = Field(
+        {},
+        description="words that say of which kind V and R are, `{vlm: turned, lrm: forgetful}`: `frism"
+        " across` sorts triples into cells by them",
+        exclude_if=lambda value: not value,  # records are older than these
+    )
     seed: int = Field(
         0, ge=0, description="of fits, of methods that draw random numbers, and of the order of questions"
     )
@@ -61,6 +67,12 @@ class StudyConfig(Section):
         (),
         description="asked without a picture, through lm-eval: `gsm8k`, `math_500`, `mmlu`, any other task as"
         " `{name: arc_easy, kind: lm_eval}`; a benchmark of the miniature world means its scenes in words",
+    )
+    text_of: Literal["all", "parents"] = Field(
+        "all",
+        description="who answers in words: all variants and the triple's language models, or these alone"
+        " (`parents`: what R forgot)",
+        exclude_if=lambda value: value == "all",
     )
     data: DataSettings = DataSettings()
     prompting: PromptingSettings = PromptingSettings()
@@ -220,7 +232,9 @@ class StudyConfig(Section):
     @property
     def owners(self) -> list[str]:
         """List the models whose text ability is measured: the triple's language models and every variant."""
-        return [*PARENTS, *self.variants] if self.text else []
+        if not self.text:
+            return []
+        return [*PARENTS] if self.text_of == "parents" else [*PARENTS, *self.variants]
 
     @property
     def reference(self) -> str:

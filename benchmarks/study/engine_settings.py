@@ -25,6 +25,7 @@ _OF = {
     "token_budget": ("transformers",),
     "thinking_budget": ("transformers",),
     "device_map": LOCAL,
+    "turns": LOCAL,
     "devices": ("transformers", "vllm"),
     "checkpoint": ("vllm",),
     "vllm": ("vllm", "openai"),
@@ -85,6 +86,12 @@ class EngineSettings(Section):
         " length. null: batches in the benchmark's order, of batch_size alone",
     )
     max_new_tokens: int = Field(48, ge=1, description="where neither benchmark nor question says otherwise")
+    turns: bool = Field(
+        False,
+        exclude_if=lambda value: not value,  # digests of settings are older than this one
+        description="all variants take turns in one process that loads V once, as with vLLM: less work in"
+        " all, and nothing side by side within one study",
+    )
     workers: int = Field(
         2, ge=0, description="threads that prepare pictures ahead; openai: requests at a time (0: one)"
     )

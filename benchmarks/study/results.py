@@ -68,7 +68,8 @@ def average_text(answers: pd.DataFrame, results: Path, study: StudyConfig) -> pd
     if answers.empty:
         return answers
     text, folder = average_samples(answers, str(results / "text")), results / "text"
-    _check_complete(text, _list_owners(folder, study), study.text_names, study.reference, folder)
+    reference = study.reference if study.text_of == "all" else PARENTS[0]
+    _check_complete(text, _list_owners(folder, study), study.text_names, reference, folder)
     return text
 
 
@@ -162,7 +163,7 @@ def serialise_params(params: dict[str, Any]) -> str:
 def _list_owners(folder: Path, study: StudyConfig) -> list[str]:
     """List the variants, and the triple's language models as far as they have text scores."""
     parents = [p for p in PARENTS if p not in study.variants and (folder / f"{p}.csv").exists()]
-    return [*study.variants, *parents]
+    return parents if study.text_of == "parents" else [*study.variants, *parents]
 
 
 def _read_csv(

@@ -1,6 +1,8 @@
 """Say how coefficients are chosen on dev and a loss is judged on test: the `selection` part of a config."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class DevRule(BaseModel):
@@ -10,6 +12,25 @@ class DevRule(BaseModel):
     perception_budget: float = Field(
         0.02, ge=0, le=1, description="perception that the chosen grid point may lose on dev, as a share"
     )
+    third_axis: str | None = Field(
+        None,
+        description="a group of benchmarks beside both axes, such as abilities that no calibration asks for:"
+        " it stands in the summary's first sentence and in the sweeps; its benchmarks need `dev: true`",
+        exclude_if=lambda value: value is None,  # digests are older than these two
+    )
+    third_budget: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of the third axis, what the chosen grid point may lose on dev; null: it does not choose",
+        exclude_if=lambda value: value is None,
+    )
+
+    @model_validator(mode="after")
+    def _name_the_axis_of_a_budget(self) -> Self:
+        if self.third_budget is not None and self.third_axis is None:
+            raise ValueError("third_budget is of an axis that is not named: give third_axis")
+        return self
 
 
 class SelectionSettings(DevRule):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.engine_settings import Served
 from benchmarks.study.question_settings import VariantPrompting
 from benchmarks.study.search_settings import SearchSettings
@@ -57,6 +58,13 @@ class VariantConfig(ServedVariant):
         exclude_if=lambda value: value is None,
     )
 
+    calibration: CalibrationSettings | None = Field(
+        None,
+        description="the unlabelled questions that this variant alone learns from, where they are not the"
+        " study's `calibration`",
+        exclude_if=lambda value: value is None,
+    )
+
     @field_validator("grid")
     @classmethod
     def _name_each_value_once(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -70,9 +78,8 @@ class VariantConfig(ServedVariant):
     def _be_one_or_the_other(self) -> Self:
         if (self.method is None) == (self.checkpoint is None):
             raise ValueError("a variant has either a method or a checkpoint: give one of the two")
-        unused = [
-            key for key in ("params", "grid", "search", "reference", "scope", "base") if getattr(self, key)
-        ]
+        own = ("params", "grid", "search", "reference", "scope", "base", "calibration")
+        unused = [key for key in own if getattr(self, key)]
         if self.checkpoint is not None and unused:
             raise ValueError(f"a checkpoint is asked as it is: drop {unused[0]}")
         if twice := [key for key in self.grid if key in self.params]:

@@ -6,6 +6,7 @@ columns that stand beside the function.
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,8 @@ SELECTION = (
     *make_estimate("perception"),
     *make_columns("count", "reasoning_n"),
     *make_estimate("reasoning"),
+    Column("third_n", "count", optional=True),
+    *(replace(column, optional=True) for column in make_estimate("third")),
     *make_columns("name", "chosen", "rule"),
 )
 STYLE = (
@@ -153,8 +156,10 @@ def build_selection_rows(
             point = int(part["point"].iloc[0])
             params = json.loads(part["params"].iloc[0])
             row: dict[str, Any] = {"variant": variant, "point": point, "params": serialise_params(params)}
-            for axis in ("perception", "reasoning"):
-                suites = part[part["axis"] == axis]
+            axes = {axis: part[part["axis"] == axis] for axis in ("perception", "reasoning")}
+            if study.selection.third_axis is not None:
+                axes["third"] = part[part["group"] == study.selection.third_axis]
+            for axis, suites in axes.items():
                 mean, (low, high) = group_mean(
                     suites["correct"].tolist(), suites["n"].tolist(), study.statistics.confidence
                 )
@@ -171,7 +176,8 @@ def build_selection_rows(
                 "budget_missed": chosen and choice.get("budget_missed", False),
             }
             rows.append(row)
-    return pd.DataFrame(rows, columns=[*list_names(SELECTION), "budget_missed"])
+    names = [n for n in list_names(SELECTION) if study.selection.third_axis or not n.startswith("third")]
+    return pd.DataFrame(rows, columns=[*names, "budget_missed"])
 
 
 def show_selection(selection: pd.DataFrame) -> Table:

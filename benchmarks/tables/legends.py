@@ -1,6 +1,7 @@
 """Write title and legend of every table: what its numbers are, how they were tested, what they leave open."""
 
 from benchmarks.study.compared import Compared
+from benchmarks.tables.cell import NEEDED
 
 SCORES = """Scores are shares of right answers on {questions}, in brackets the {level} interval
     (Wilson's; of benchmarks with clusters a bootstrap of whole clusters)."""
@@ -51,7 +52,7 @@ LEGENDS = {
     "selection": (
         "What was chosen on the dev split",
         """Dev scores of every grid point, with {level} intervals. Chosen: best reasoning among the
-        points whose perception is at most {budget} below the reference's.""",
+        points whose perception is at most {budget} below the reference's{third}.""",
     ),
     "oracle": (
         "Oracles: what choosing by looking would have given (no results)",
@@ -180,6 +181,14 @@ LEGENDS = {
         one that it is compared with: who injects less may keep more. Detectable: as
         in `axes`. {{none}}""",
     ),
+    "cell": (
+        "Which kind of triple this is",
+        """Scores of two models on the same questions and their difference, with {level} intervals; p: exact
+        McNemar test, p Holm: over this table. `V needs its change`: V minus V's tower on B's language model:
+        what vision training did to the language model is needed as far as this is above 0. `R forgot`: B
+        minus R, in words, and both behind V's tower: what R lost while it learned to reason. Verdict: yes if
+        the whole interval lies above {needed}, no if the whole lies below, unclear otherwise. {none}""",
+    ),
     "knock_outs": (
         "Knock-outs: what each block of layers is worth",
         """Scores on drawn dev questions with {level} intervals, under one intervention at a time; difference:
@@ -290,6 +299,16 @@ def describe_sampling(study: Compared) -> dict[str, object]:
     return {"samples": sampling.samples, "temperature": sampling.temperature, "top_p": sampling.top_p}
 
 
+def describe_third(study: Compared) -> str:
+    """Say what a third axis has to do with the choice; nothing where the study names none."""
+    rule = study.selection
+    if rule.third_axis is None:
+        return ""
+    if rule.third_budget is None:
+        return f"; third is {rule.third_axis}, which chooses nothing"
+    return f", and whose third axis ({rule.third_axis}) is at most {rule.third_budget:g} below"
+
+
 def write_legend(
     name: str, study: Compared, pairs: tuple[int, int] = (0, 0), empty: bool = False,
     questions: str = "the test split", texts: str = "questions.csv",
@@ -315,10 +334,12 @@ def write_legend(
         against=against,
         budget=f"{study.selection.perception_budget:g}",
         margin=f"{study.selection.tolerated:g}",
+        third=describe_third(study),
         **drawn,
         group_pairs=pairs[0],
         benchmark_pairs=pairs[1],
         axes=" and ".join(f"{axis} ({named or 'mean of the axis'})" for axis, named in benchmarks.items()),
+        needed=f"{NEEDED:g}",
         none=NOTHING if empty else "",
     )
     return title, " ".join(legend_text.split())

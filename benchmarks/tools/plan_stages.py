@@ -136,7 +136,7 @@ class Planner:
         if study.analyses:
             stages.append(Stage("analyse", *count_analyses(self)))
         if self.text:
-            owners, words = len(variants) + 2, _CostSum()
+            owners, words = len(self.study.owners), _CostSum()
             words.add(loaded | self._answers(self.text), owners)
             stages.append(
                 Stage("text", owners, words.parts, self._memory(self.text), self._disk(self.text) * owners)

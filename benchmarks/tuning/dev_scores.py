@@ -18,7 +18,21 @@ from benchmarks.scoring.question_scores import total_scores
 from benchmarks.scoring.sample_scores import score_samples
 from benchmarks.study import marks
 from benchmarks.tuning.points import Point
+from frism.files import atomic_write
 from frism.triples.triple import Triple
+
+QUESTION_SCORES = "dev_scores.csv"  # beside a point's answers: the score of every dev question
+
+
+def write_question_scores(table: pd.DataFrame, path: Path) -> None:
+    """Write every question's score, of several samples the mean: benchmark, axis, group, index, correct.
+
+    Points of a sweep are compared question by question with it (the price at equal reasoning).
+    """
+    keys = ["benchmark", "axis", "group", "index"]
+    means = table.groupby(keys, sort=False)["correct"].mean().reset_index()
+    with atomic_write(path) as temporary:
+        means.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
 
 
 def score_on_dev(
@@ -44,7 +58,9 @@ def score_on_dev(
         for _ in answer_missing(engine, batches, store):
             pass
     answers = match_predictions(drawn, prediction_files.read_predictions(path), path)
-    totals = total_scores(score_samples(variant, items, answers, samples).table)
+    table = score_samples(variant, items, answers, samples).table
+    write_question_scores(table, point.folder / QUESTION_SCORES)
+    totals = total_scores(table)
     counts = Counter(
         (line.benchmark, line.failure) for group in answers.values() for line in group if line.failure
     )

@@ -27,6 +27,7 @@ def gather_inputs(
     spectra: Path | None = None,
     dev: Mapping[str, Sequence[Item]] | None = None,
     scope: str | None = None,
+    calibration: CalibrationSettings | None = None,
 ) -> tuple[Fitting, str]:
     """Return what every point of a grid is fitted with, and what of it a recipe's identity depends on.
 
@@ -35,7 +36,8 @@ def gather_inputs(
 
     Args:
         reference: folder of the variant to start from. spectra: the folder that keeps spectra.
-        dev: the dev questions by benchmark. scope: of the variant, where it is not the study's.
+        dev: the dev questions by benchmark.
+        scope, calibration: of the variant, where they are not the study's.
     """
     compute = make_compute(study)
     sources: dict[str, object] = {}
@@ -44,8 +46,9 @@ def gather_inputs(
         recipe, fitted = Recipe.load(reference)
         sources["reference"], started = fitted, recipe.key
     if "calibration" in method.needs:
-        calibration = calibrations.load_calibration(study.calibration or CalibrationSettings(), study.seed)
-        sources["calibration"], identity = calibration, [calibration.digest]
+        settings = calibration or study.calibration or CalibrationSettings()
+        learned_from = calibrations.load_calibration(settings, study.seed)
+        sources["calibration"], identity = learned_from, [learned_from.digest]
     if method.runs_a_model:
         identity.append(f"{compute.dtype} on {compute.torch_device.type}")
     if "dev" in method.needs:

@@ -57,6 +57,27 @@ FAULTS = {
         put("variants.other", {"checkpoint": "models/x", "scope": "mat"}),
         "variants.other: a checkpoint is asked as it is: drop scope",
     ),
+    "a third axis that no benchmark is of": (
+        put("selection.third_axis", "short chain"),
+        "selection.third_axis: no benchmark is of the group 'short chain' (there are: short chains, unasked)."
+        " Did you mean 'short chains'?",
+    ),
+    "a third axis that is not asked on dev": (
+        put("selection.third_axis", "short chains"),
+        "selection.third_axis: mini_add is not asked on dev: write it as {name: mini_add, dev: true} under",
+    ),
+    "a budget without its axis": (
+        put("selection.third_budget", 0.1),
+        "third_budget is of an axis that is not named: give third_axis",
+    ),
+    "turns of a served model": (
+        put("engine", {"name": "vllm", "max_new_tokens": 8, "turns": True}),
+        "turns is a setting of transformers and vlmeval, not of vllm",
+    ),
+    "kinds of photographs": (
+        put("calibration", {"source": "folder", "folder": "x", "kinds": ["short chains"]}),
+        "kinds is a setting of miniature, not of folder",
+    ),
     "a grid and a search": (
         put("variants.inject.search", {"trials": 3, "ranges": {"strength": {"low": 0, "high": 1}}}),
         "variants.inject: its parameters are either swept (grid) or searched (search): drop one of the two.",

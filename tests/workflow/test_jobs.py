@@ -132,3 +132,27 @@ def test_results_must_be_writable(tmp_path: Path):
     (tmp_path / "results").touch()
     with pytest.raises(UserError, match="cannot write below"):
         check_writable(tmp_path / "results" / "small")
+
+
+def test_with_turns_one_process_answers_for_all(jobs):
+    assert jobs.turns == []
+    engine = {"name": "transformers", "max_new_tokens": 48, "turns": True}
+    own = changed(engine=engine)
+    assert own.turns == [["vlm", "inject", "frism", "aloud", "frism_uniform"]] and own.fitted_ahead == []
+    waits = own.list_waits(own.turns[0])
+    assert f"{R}/spectra/part1of2.json" in waits and not any("dev.csv" in path for path in waits)
+
+
+def test_a_calibration_of_its_own_concerns_its_variant_alone(jobs):
+    both = {"questions": 8, "kinds": ["perception", "short chains"]}
+    variants = SETTINGS["variants"] | {"frism": {"method": "frism", "calibration": both}}
+    own = changed(variants=variants)
+    assert own.describe_fit("frism") != jobs.describe_fit("frism")
+    assert own.describe_fit("inject") == jobs.describe_fit("inject")
+    assert own.digest_calibration("frism") != own.digest_calibration() == jobs.digest_calibration("frism")
+
+
+def test_parents_alone_answer_in_words_where_the_study_says_so(jobs):
+    assert jobs.study.owners == ["base", "lrm", *SETTINGS["variants"]]
+    assert changed(text_of="parents").study.owners == ["base", "lrm"]
+    assert changed(text=[]).study.owners == []

@@ -7,7 +7,7 @@
 TUNED = multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json")
 ANSWERED = [
     *multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json"),
-    *(TEXT if STUDY.text else []),
+    *(TEXT if STUDY.text and STUDY.text_of == "all" else []),
 ]
 
 if not JOBS.turns:

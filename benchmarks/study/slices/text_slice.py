@@ -1,5 +1,7 @@
 """Say what of a study the text column depends on, beside a variant's recipe."""
 
+from pydantic import Field
+
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.entry import Entry
 from benchmarks.study.question_settings import DataSettings, Number
@@ -20,5 +22,6 @@ class TextSlice(Slice):
     triple: TripleSettings
     engine: EngineSettings
     text: tuple[Entry, ...]
+    text_of: str = Field("all", exclude_if=lambda value: value == "all")
     questions: TextNumber
     data: DataSettings

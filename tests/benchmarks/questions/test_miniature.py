@@ -95,3 +95,16 @@ def test_calibration_is_unlabelled_perception() -> None:
     assert again.digest == data.digest != load_calibration(settings, 4).digest
     assert [q for _, q in again.questions] == [q for _, q in data.questions]
     assert [p.tobytes() for p, _ in again.questions] == [p.tobytes() for p, _ in data.questions]
+
+
+def test_calibration_on_both_kinds_takes_turns_between_them() -> None:
+    """Half of them perception, half short chains with a request for steps; every family comes up."""
+    data = load_calibration(CalibrationSettings(questions=60, kinds=("perception", "short chains")), 3)
+    texts = [question for _, question in data.questions]
+    assert all(text.startswith(question_families.REQUEST_SHORT) for text in texts[::2])
+    assert all(text.startswith(question_families.REQUEST_STEPS) for text in texts[1::2])
+    for words in ("Add", "Reduce", "Which is larger"):
+        assert sum(text.startswith(f"{question_families.REQUEST_STEPS}{words}") for text in texts) == 10
+    assert "perception and short-chain questions" in data.description
+    alone = load_calibration(CalibrationSettings(questions=60, kinds=("perception",)), 3)
+    assert alone.digest == load_calibration(CalibrationSettings(questions=60), 3).digest != data.digest

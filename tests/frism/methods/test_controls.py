@@ -49,3 +49,24 @@ def test_shuffling_leaves_the_tail_where_it_is(triple: Triple, calibration: Simp
     for name, own in shuffled.tensors.items():
         assert own.keys() == {"open", "open_tail"}
         torch.testing.assert_close(own["open_tail"], 0.8 * fitted.tensors[name]["open_tail"])
+
+
+@pytest.mark.parametrize("kind", ["frism_matrix", "frism_shuffled"])
+def test_controls_with_a_strength_of_their_own_are_the_controls_at_strength_1(
+    kind: str, triple: Triple, calibration: SimpleNamespace
+) -> None:
+    spectra = Spectra(triple, SpectrumSettings())
+    params = {key: value for key, value in SHORT.items() if key != "samples"}
+    fitted = fit("frism", triple, params, calibration=calibration, spectra=spectra)
+    reference = replace(fitted, params=params)
+
+    def norms(name: str, **own: float) -> dict[str, float]:
+        made = fit(name, triple, {}, reference=reference, spectra=spectra)
+        recipe = Recipe.make(triple, name, own, spectrum=SpectrumSettings(), fitted=made)
+        return measure_injected_norms(triple, recipe, made)
+
+    plain, scaled = norms(kind), norms(f"{kind}_scaled", strength=1.0)
+    assert scaled == pytest.approx(plain, rel=1e-5) and sum(plain.values()) > 0
+    half = norms(f"{kind}_scaled", strength=0.5)
+    assert half == pytest.approx({name: norm / 2 for name, norm in plain.items()}, rel=1e-4, abs=1e-6)
+    assert not any(norms(f"{kind}_scaled", strength=0.0).values())

@@ -1,0 +1,1 @@
+"""Put finished studies of several triples side by side: `frism across`."""
