@@ -11,7 +11,28 @@ if TYPE_CHECKING:
 
 
 class UserError(Exception):
-    """Bad input. The message is one sentence: the file or tensor, what is wrong with it, what to do."""
+    """Bad input. The message is one sentence: the file or tensor, what is wrong with it, what to do.
+
+    What it quotes may come from anywhere: line breaks and control characters are shown as escapes, and what is
+    very long is cut in the middle.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(make_printable(message), LONGEST))
+
+
+LONGEST = 1500  # characters of a message
+
+
+def make_printable(text: str) -> str:
+    """Return a text with escapes for what a terminal would obey rather than show."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shorten(text: str, longest: int) -> str:
+    """Return a text with its middle left out where it is longer than so many characters."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}"
 
 
 def suggest(word: str, options: Iterable[str]) -> str:

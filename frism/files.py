@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from frism.documents import parse_json, read_document
 from frism.errors import UserError
 
 _REFUSALS = {
@@ -88,12 +89,7 @@ def write_json(path: str | Path, value: Any, *, sort_keys: bool = False) -> None
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises UserError when it is missing, truncated or no object."""
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): restore or rewrite it.") from error
+    value = parse_json(read_document(Path(path)), path)
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a JSON {type(value).__name__}, not an object: restore or rewrite it.")
     return value
