@@ -63,7 +63,9 @@ def check_plain(value: Any, where: object) -> None:
         if count > MOST:
             raise UserError(f"{where} says more than {MOST:,} values: split it, or drop aliases (*name).")
         if depth > DEEPEST:
-            raise UserError(f"{where} nests values more than {DEEPEST} deep, or one holds itself: flatten it.")
+            raise UserError(
+                f"{where} nests values more than {DEEPEST} deep, or one holds itself: flatten it."
+            )
         if isinstance(node, str):
             _check_text(node, where)
         elif isinstance(node, int) and node.bit_length() > LONGEST_INTEGER:

@@ -30,8 +30,12 @@ class Progress:
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            columns = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn(),
-                       "{task.fields[note]}", progress.TimeRemainingColumn())  # fmt: skip
+            label, note = (
+                progress.TextColumn(text, markup=False)
+                for text in ("{task.description}", "{task.fields[note]}")
+            )
+            columns = (label, progress.BarColumn(), progress.MofNCompleteColumn(), note,
+                       progress.TimeRemainingColumn())  # fmt: skip
             self._bar = progress.Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(self.label, total=self.total, completed=self.count, note="")
             self._bar.start()

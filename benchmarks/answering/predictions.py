@@ -18,6 +18,7 @@ from frism.errors import UserError
 from frism.files import atomic_write
 
 log = logging.getLogger(__name__)
+MOST = 1 << 40  # tokens of an answer, or samples of a question
 AGAIN = "delete it and run python -m benchmarks.stages.predict again"
 
 
@@ -86,6 +87,17 @@ class StoredPrediction:
             **({} if item.sample is None else {"sample": item.sample}),
         }
         return cls(**fields, sum=compute_checksum(fields))  # type: ignore[arg-type]
+
+    def find_fault(self) -> str:
+        """Name a field whose value no answer has; "" where there is none."""
+        texts = ("key", "benchmark", "index", "item", "raw", "failure", "reason")
+        sound = {name: isinstance(getattr(self, name), str) for name in texts}
+        sound["tokens"] = self.tokens is None or (type(self.tokens) is int and 0 <= self.tokens <= MOST)
+        sound["truncated"] = self.truncated is None or isinstance(self.truncated, bool)
+        number = type(self.seconds) in (int, float)
+        sound["seconds"] = self.seconds is None or (number and 0 <= float(self.seconds) < float("inf"))
+        sound["sample"] = self.sample is None or (type(self.sample) is int and 0 <= self.sample <= MOST)
+        return next((f"{name} is {getattr(self, name)!r}" for name, good in sound.items() if not good), "")
 
     def text(self) -> str:
         """Return one line of JSON."""
@@ -229,8 +241,11 @@ def _parse(path: Path, content: str) -> Iterator[StoredPrediction]:
     for number, text in enumerate(lines, 1):
         try:
             line = StoredPrediction(**json.loads(text))
-        except (ValueError, TypeError) as error:
+            checksum = compute_checksum(vars(line))
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}, line {number} is not a prediction ({error}): {AGAIN}.") from None
-        if compute_checksum(vars(line)) != line.sum:
+        if checksum != line.sum:
             raise UserError(f"{path}, line {number} was changed after it was written: {AGAIN}.")
+        if fault := line.find_fault():
+            raise UserError(f"{path}, line {number} is not a prediction ({fault}): {AGAIN}.")
         yield line

@@ -109,7 +109,10 @@ class StudyConfig(Section):
             raise UserError(
                 f"{record} is missing: {record.parent} is no results folder of a study; run snakemake first."
             )
-        return cls.make(read_json(record).get("config", {}), str(record))
+        content = read_json(record).get("config")
+        if not isinstance(content, dict):
+            raise UserError(f"{record} is not the record of a study: write it anew with snakemake.")
+        return cls.make(content, str(record))
 
     @field_validator("benchmarks", "text")
     @classmethod

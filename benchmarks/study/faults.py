@@ -43,7 +43,9 @@ def _describe(model: type[BaseModel], path: tuple[str | int, ...], fault: ErrorD
         return f"the key '{fault['loc'][-1]}' is missing{f' in {name}' if path else ''}."
     if kind == "literal_error" and get_origin(_unwrap(_find_annotation(model, path))) is Literal:
         options = re.findall(r"'([^']*)'", context["expected"])
-        return f"{name} must be one of {', '.join(options)}, not {_show(value)}.{suggest(str(value), options)}"
+        return (
+            f"{name} must be one of {', '.join(options)}, not {_show(value)}.{suggest(str(value), options)}"
+        )
     if kind in TOO_SMALL:
         return f"{name} is {_show(value)}, which is too small ({_describe_bound(kind)} {context[TOO_SMALL[kind]]})."
     if kind in TOO_LARGE:

@@ -131,10 +131,14 @@ def assert_inside(study: StudyConfig) -> None:
     root = results / study.study
     layout = Layout(root)
     assert root.parent == results
-    definitions = [entry if isinstance(entry, str) else entry["name"] for entry in (*study.benchmarks, *study.text)]
+    definitions = [
+        entry if isinstance(entry, str) else entry["name"] for entry in (*study.benchmarks, *study.text)
+    ]
     paths = [layout.variant(name, 0) for name in study.variants]
     paths += [layout.items(name) for name in study.variants]
-    paths += [layout.journal(name, f"analyses/{entry}") for name in study.variants for entry in study.analyses]
+    paths += [
+        layout.journal(name, f"analyses/{entry}") for name in study.variants for entry in study.analyses
+    ]
     for path in paths:
         assert path.resolve().is_relative_to(root), path
     assert all(isinstance(name, str) for name in definitions)

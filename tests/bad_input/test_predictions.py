@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from benchmarks.answering.failures import Tolerance
 from benchmarks.answering.predictions import (
     Prediction,
     StoredPrediction,
@@ -15,7 +16,6 @@ from benchmarks.answering.predictions import (
     open_store,
     read_predictions,
 )
-from benchmarks.answering.failures import Tolerance
 from benchmarks.questions import reading, writing
 from benchmarks.questions.item import Item
 from benchmarks.registry.lookup import find
@@ -79,7 +79,9 @@ def test_damaged_predictions_are_refused_or_are_those_that_were_written(
         found = attempt(lambda: read_predictions(path), path)
         for line in [] if isinstance(found, Refusal) else found:
             assert line.sum == compute_checksum(vars(line))
-            assert all(isinstance(v, str) for v in (line.key, line.benchmark, line.index, line.item, line.raw))
+            assert all(
+                isinstance(v, str) for v in (line.key, line.benchmark, line.index, line.item, line.raw)
+            )
             assert line.tokens is None or (type(line.tokens) is int and line.tokens >= 0)
             assert line.seconds is None or 0 <= line.seconds < float("inf")
             assert line.sample is None or type(line.sample) is int
@@ -170,7 +172,8 @@ def test_damaged_items_are_refused_or_are_those_that_were_written(
     from tests.bad_input.damage import json_files
 
     damaged = {
-        name: contents(content) | (json_files(json.loads(content)) if name.endswith(".json") else st.nothing())
+        name: contents(content)
+        | (json_files(json.loads(content)) if name.endswith(".json") else st.nothing())
         for name, content in whole.items()
     }
     cases = st.sampled_from(names).flatmap(lambda name: damaged[name].map(lambda content: (name, content)))

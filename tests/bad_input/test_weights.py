@@ -81,7 +81,9 @@ def test_a_damaged_header_is_refused_or_read_as_the_library_reads_it(try_cases: 
         if not isinstance(found, Refusal):
             assert_same_as_the_library(path, found)
 
-    offsets = st.lists(st.sampled_from([0, 1, 4, 8, 24, 40, 72, 76, 2**31, 2**64, -1]), min_size=0, max_size=3)
+    offsets = st.lists(
+        st.sampled_from([0, 1, 4, 8, 24, 40, 72, 76, 2**31, 2**64, -1]), min_size=0, max_size=3
+    )
     entries = values | offsets
     files = (
         structures(TABLE, entries).map(pack)
@@ -159,9 +161,7 @@ def test_a_damaged_config_of_the_vlm_is_refused_or_opened(
     try_cases(json_files(json.loads(path.read_text())), check, few=30)
 
 
-def test_a_damaged_tokenizer_is_refused_or_opened(
-    try_cases: Try, copied_folders: dict[str, Path]
-) -> None:
+def test_a_damaged_tokenizer_is_refused_or_opened(try_cases: Try, copied_folders: dict[str, Path]) -> None:
     path = copied_folders["lrm"] / "tokenizer.json"
     check = damage_file(path, lambda: Triple.open(**copied_folders), *copied_folders.values(), "config.json")
     try_cases(contents(path.read_bytes()), check, few=15)
