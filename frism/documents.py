@@ -1,4 +1,4 @@
-"""Read small documents, JSON and YAML, that may be damaged or hostile: refused in one sentence, in bounded memory."""
+"""Read JSON and YAML that may be damaged or hostile: refused in one sentence, in bounded memory."""
 
 import json
 from collections.abc import Mapping

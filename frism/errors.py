@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class UserError(Exception):
     """Bad input. The message is one sentence: the file or tensor, what is wrong with it, what to do.
 
-    What it quotes may come from anywhere: line breaks and control characters are shown as escapes, and what is
-    very long is cut in the middle.
+    What it quotes may come from anywhere: line breaks and control characters are shown as escapes, and what
+    is very long is cut in the middle.
     """
 
     def __init__(self, message: str) -> None:

@@ -23,7 +23,7 @@ def escape_text(value: object) -> str:
 
 
 def escape_cell(value: object) -> str:
-    """Return a value for a table's cell or a heading: in one line, ending no cell, without a tag or a link."""
+    """Return a value for a table's cell: in one line, ending no cell, without a tag or a link."""
     return escape_html(_flatten(value)).replace("|", "\\|")
 
 

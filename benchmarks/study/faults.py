@@ -47,9 +47,11 @@ def _describe(model: type[BaseModel], path: tuple[str | int, ...], fault: ErrorD
             f"{name} must be one of {', '.join(options)}, not {_show(value)}.{suggest(str(value), options)}"
         )
     if kind in TOO_SMALL:
-        return f"{name} is {_show(value)}, which is too small ({_describe_bound(kind)} {context[TOO_SMALL[kind]]})."
+        bound = f"{_describe_bound(kind)} {context[TOO_SMALL[kind]]}"
+        return f"{name} is {_show(value)}, which is too small ({bound})."
     if kind in TOO_LARGE:
-        return f"{name} is {_show(value)}, which is too large ({_describe_bound(kind)} {context[TOO_LARGE[kind]]})."
+        bound = f"{_describe_bound(kind)} {context[TOO_LARGE[kind]]}"
+        return f"{name} is {_show(value)}, which is too large ({bound})."
     if kind in ("too_short", "string_too_short"):
         return f"{name} is empty: name at least one."
     if kind == "string_pattern_mismatch":

@@ -109,9 +109,7 @@ def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
         if settings.swept or path.exists():
             frame = _read_csv(path, DEV_COLUMNS, text=("params",)).assign(variant=variant)
             if not (frame["correct"].between(0, frame["n"]) & frame["point"].ge(0)).all():
-                raise UserError(
-                    f"{path} counts right answers that no questions gave: delete it and run again."
-                )
+                raise UserError(f"{path} counts more right answers than questions: run the stage again.")
             parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DEV_COLUMNS))
 

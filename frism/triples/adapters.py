@@ -101,8 +101,8 @@ def _check_ranks(folder: Path, config: dict[str, Any]) -> None:
     for rank in ranks:
         if type(rank) is not int or not 0 < rank <= widest:
             raise UserError(
-                f"{folder / ADAPTER} gives the rank {rank!r}, and no tensor of {WEIGHTS} has it: copy or download"
-                " the adapter again."
+                f"{folder / ADAPTER} gives the rank {rank!r}, and no tensor of {WEIGHTS} has it: copy"
+                " or download the adapter again."
             )
 
 

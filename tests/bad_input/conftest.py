@@ -1,7 +1,8 @@
 """Bad input by the thousand: how cases are generated, bounded, judged and counted.
 
-A case ends well when the reader returns a value or refuses it in one sentence of the project's own that names
-the file. Anything else that is raised, or more memory or processor time than a bad file is worth, is a failure.
+A case ends well when the reader returns a value or refuses it in one sentence of the project's own that
+names the file. Anything else that is raised, or more memory or processor time than a bad file is worth, is a
+failure.
 `make test` runs a few cases of each property, `make slow` many; both say how many there were.
 """
 

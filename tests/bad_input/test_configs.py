@@ -39,7 +39,8 @@ WHOLE: dict[str, Any] = {
         "inject": {"method": "inject", "grid": {"strength": [0.5, 1.0]}},
         "frism": {"method": "frism", "params": {"steps": 3, "lr": 0.5}},
         "uniform": {"method": "frism_uniform", "reference": "frism"},
-        "searched": {"method": "inject", "search": {"trials": 3, "ranges": {"strength": {"low": 0.1, "high": 1.0}}}},
+        "searched": {"method": "inject", "search": {"trials": 3, "ranges": {"strength": {"low": 0.1,
+        "high": 1.0}}}},
     },
     "analyses": {"knock_out": {"variants": ["vlm"], "params": {"block": 3}}},
 }  # fmt: skip
@@ -50,10 +51,14 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 WHOLE_TEXT = yaml.safe_dump(WHOLE, sort_keys=False)
 ODD = [
     "", "null", "[]", "- study: x", "study: [", "study: !!python/object/apply:os.system [touch hacked]", BOMB,
-    f"{BOMB}study: *j", WHOLE_TEXT + WHOLE_TEXT, "? [a, b]\n: c", "1: 2\n2000-01-01: 3", "[" * 5000, "{a: " * 5000,
-    "a: " * 5000, "seed: " + "1" * 5000, "&a [*a]", "study: &s {s: *s}", "<<: {study: tiny}", "extends: .", "extends: x.yaml",
-    "extends: config.yaml", "extends: /dev/zero", "extends: 5", "extends: []", 'extends: "\\0"', "extends: " + "x" * 5000,
-    "\x00", "study: \x07", "%YAML 9.9\n---\nstudy: tiny", "---\na: 1\n---\nb: 2", "study: 0o17", "seed: 1e400",
+    f"{BOMB}study: *j", WHOLE_TEXT + WHOLE_TEXT, "? [a, b]\n: c", "1: 2\n2000-01-01: 3", "[" * 5000,
+    "{a: " * 5000,
+    "a: " * 5000, "seed: " + "1" * 5000, "&a [*a]", "study: &s {s: *s}", "<<: {study: tiny}", "extends: .",
+    "extends: x.yaml",
+    "extends: config.yaml", "extends: /dev/zero", "extends: 5", "extends: []", 'extends: "\\0"',
+    "extends: " + "x" * 5000,
+    "\x00", "study: \x07", "%YAML 9.9\n---\nstudy: tiny", "---\na: 1\n---\nb: 2", "study: 0o17",
+    "seed: 1e400",
 ]  # fmt: skip
 
 
@@ -111,7 +116,8 @@ def test_no_name_leads_out_of_the_results_folder(name: str, tmp_path: Path) -> N
     places: list[dict[str, Any]] = [
         {"study": name},
         {"variants": {**WHOLE["variants"], name: {"method": "inject"}}},
-        {"benchmarks": [*WHOLE["benchmarks"], {"name": name, "axis": "perception", "class": "ImageMCQDataset"}]},
+        {"benchmarks": [*WHOLE["benchmarks"], {"name": name, "axis": "perception",
+        "class": "ImageMCQDataset"}]},
         {"benchmarks": [*WHOLE["benchmarks"], {"name": "mini_color", "dataset": name}]},
         {"text": [{"name": name, "kind": "lm_eval"}]},
         {"published": name},

@@ -73,8 +73,10 @@ def test_pickles_are_loaded_as_weights_alone() -> None:
 def test_code_in_a_checkpoint_does_not_run(role: str, copied_folders: dict[str, Path]) -> None:
     """A folder that names classes of its own, as hub repositories do, for every kind of loader."""
     folder = copied_folders[role]
-    named = {name: f"own.{kind}" for name, kind in (("AutoConfig", "C"), ("AutoModel", "M"), ("AutoModelForCausalLM", "M"),
-             ("AutoModelForImageTextToText", "M"), ("AutoProcessor", "P"), ("AutoTokenizer", "T"), ("AutoImageProcessor", "P"))}  # fmt: skip
+    named = {name: f"own.{kind}" for name, kind in (("AutoConfig", "C"), ("AutoModel", "M"),
+    ("AutoModelForCausalLM", "M"),
+             ("AutoModelForImageTextToText", "M"), ("AutoProcessor", "P"), ("AutoTokenizer", "T"),
+             ("AutoImageProcessor", "P"))}  # fmt: skip
     (folder / "own.py").write_text(CODE)
     for name in ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
         path = folder / name

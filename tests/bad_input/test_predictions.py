@@ -58,7 +58,8 @@ def forged(draw: st.DrawFn, lines: list[bytes]) -> bytes:
     return json.dumps({**fields, "sum": total}).encode() + b"\n"
 
 
-ODD = [b"", b"\n", b"\n\n", b"null\n", b"[]\n", b"{}\n", b"[" * 100_000 + b"\n", b'{"a":' * 100_000 + b"\n", b"\xff\xfe\n", b"1" * 9000 + b"\n",
+ODD = [b"", b"\n", b"\n\n", b"null\n", b"[]\n", b"{}\n", b"[" * 100_000 + b"\n", b'{"a":' * 100_000 + b"\n",
+b"\xff\xfe\n", b"1" * 9000 + b"\n",
        b'{"key": "a", "key": "b"}\n', b"\0" * 100 + b"\n"]  # fmt: skip
 
 

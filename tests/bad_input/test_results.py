@@ -1,4 +1,4 @@
-"""What a study leaves on the disk: records, scores and choices that were damaged are refused or mean the same."""
+"""What a study leaves on the disk: damaged records, scores and choices are refused or mean the same."""
 
 import json
 import shutil
@@ -60,7 +60,8 @@ Reader = Callable[[Path, StudyConfig], pd.DataFrame]
 
 @pytest.mark.parametrize(
     ("name", "read"),
-    [("scores/inject.csv", read_scores), ("text/inject.csv", read_text), ("variants/inject/dev.csv", read_dev),
+    [("scores/inject.csv", read_scores), ("text/inject.csv", read_text), ("variants/inject/dev.csv",
+    read_dev),
      ("scores/inject.csv", lambda folder, _: read_run(folder / "scores/inject.csv"))],
     ids=["scores", "text", "dev", "run"],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Texts of models and data sets in what readers open: Markdown, a card's front matter, tables, the terminal."""
+"""Texts of models and data sets in what readers open: Markdown, front matter, tables, the terminal."""
 
 import shutil
 from html.parser import HTMLParser
@@ -21,8 +21,10 @@ from tests.bad_input.conftest import Refusal, Try, attempt
 from tests.bad_input.damage import HOSTILE, texts
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable("table")
-MARKUP = [*HOSTILE, "<b", "<!--", "<?php", "</td>", "<a href='javascript:alert(1)'>x</a>", "![x](http://x/y.png)", "[x]: http://y",
-          "a\n\n# Heading", "---", "***", "___", "~~~", "```", "# h", "> q", "- i", "1. i", "=====", "a | b", "\\", "`", "``", "<http://x>", "&lt;script&gt;",
+MARKUP = [*HOSTILE, "<b", "<!--", "<?php", "</td>", "<a href='javascript:alert(1)'>x</a>",
+"![x](http://x/y.png)", "[x]: http://y",
+          "a\n\n# Heading", "---", "***", "___", "~~~", "```", "# h", "> q", "- i", "1. i", "=====",
+          "a | b", "\\", "`", "``", "<http://x>", "&lt;script&gt;",
           "| a |\n|---|\n| b |", "{{ config }}", "--- \nlicense: mit"]  # fmt: skip
 words = st.sampled_from(MARKUP) | texts | st.lists(st.sampled_from(MARKUP), max_size=3).map(" ".join)
 

@@ -43,20 +43,27 @@ def pack(table: Any, values: bytes = VALUES, length: int | None = None) -> bytes
     return (len(head) if length is None else length).to_bytes(8, "little") + head + values
 
 
+ENTRY = b'{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
 HEADERS = [
-    b"", b"\0" * 7, b"\0" * 8, b"\xff" * 8, b"\xff" * 16, pack(b""), pack(b"{}", b""), pack(b"[]"), pack(b"null"),
-    pack(b"[" * 100_000), pack(b'{"a":' * 100_000), pack(serialise(nest(500))), pack(TABLE, length=2**62), pack(TABLE, length=0),
+    b"", b"\0" * 7, b"\0" * 8, b"\xff" * 8, b"\xff" * 16, pack(b""), pack(b"{}", b""), pack(b"[]"),
+    pack(b"null"),
+    pack(b"[" * 100_000), pack(b'{"a":' * 100_000), pack(serialise(nest(500))), pack(TABLE, length=2**62),
+    pack(TABLE, length=0),
     pack(TABLE, length=10**9), pack(TABLE, VALUES + b"x"), pack(TABLE, VALUES[:-1]), pack(TABLE, b""),
     pack({"a": {"dtype": "F32", "shape": [2**62], "data_offsets": [0, 4]}}, b"1234"),
     pack({"a": {"dtype": "F32", "shape": [2**32, 2**32], "data_offsets": [0, 0]}}, b""),
     pack({"a": {"dtype": "F32", "shape": [1], "data_offsets": [2**63, 2**63 + 4]}}, b"1234"),
     pack({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}, b"1234"),
     pack({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, b"1234"),
-    pack(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"1234"),
-    pack({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
-    pack({"__metadata__": {"format": "pt"}}, b""), pack({"__metadata__": "x"}, b""), pack({"__metadata__": {"a": 1}}, b""),
-    pack({"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"1"), pack({"a": {"dtype": "Q8", "shape": [1], "data_offsets": [0, 1]}}, b"1"),
-    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", b"<!DOCTYPE html><html>404</html>", b"PK\x03\x04" + b"\0" * 60,
+    pack(b'{"a":%s,"a":%s}' % (ENTRY, ENTRY), b"1234"),
+    pack({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "b": {"dtype": "F32", "shape": [1],
+    "data_offsets": [0, 4]}}, b"1234"),
+    pack({"__metadata__": {"format": "pt"}}, b""), pack({"__metadata__": "x"}, b""),
+    pack({"__metadata__": {"a": 1}}, b""),
+    pack({"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"1"), pack({"a": {"dtype": "Q8",
+    "shape": [1], "data_offsets": [0, 1]}}, b"1"),
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    b"<!DOCTYPE html><html>404</html>", b"PK\x03\x04" + b"\0" * 60,
 ]  # fmt: skip
 
 
@@ -181,10 +188,13 @@ def zipped(value: Any, module: Any = pickle) -> bytes:
 
 
 PICKLES = [
-    pickle.dumps(Run()), pickle.dumps({"a": Run()}), zipped({"a": Run()}), zipped([TENSORS["model.a"]]), zipped({"a": "text"}),
-    zipped({1: TENSORS["model.a"]}), zipped({"a": TENSORS["model.a"].to_sparse()}), zipped({"a": TENSORS["model.a"].to(torch.complex64)}),
+    pickle.dumps(Run()), pickle.dumps({"a": Run()}), zipped({"a": Run()}), zipped([TENSORS["model.a"]]),
+    zipped({"a": "text"}),
+    zipped({1: TENSORS["model.a"]}), zipped({"a": TENSORS["model.a"].to_sparse()}),
+    zipped({"a": TENSORS["model.a"].to(torch.complex64)}),
     zipped(TENSORS)[:-30], b"", b"\x80\x02.", b"PK\x03\x04", zipped({}), zipped({"a": np.zeros(2)}),
-    zipped({"a": torch.zeros(2, device="meta")}), zipped({"": torch.zeros(2)}), zipped({"a\0": torch.zeros(2)}),
+    zipped({"a": torch.zeros(2, device="meta")}), zipped({"": torch.zeros(2)}),
+    zipped({"a\0": torch.zeros(2)}),
 ]  # fmt: skip
 
 
