@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,21 @@ _REFUSALS = {
     errno.EEXIST: "a part of that path is a file, not a folder: choose another folder",
     errno.EISDIR: "a folder of that name is in the way: remove it or choose another name",
 }
+
+
+_guards: list[Callable[[], None]] = []
+
+
+def guard_writes(check: Callable[[], None]) -> None:
+    """Call `check` before any file that this process writes gets its name; what it raises keeps it free."""
+    if check not in _guards:
+        _guards.append(check)
+
+
+def check_guards() -> None:
+    """Call what `guard_writes` was given: for files that grow, before they do."""
+    for check in _guards:
+        check()
 
 
 def explain_refusal(path: Path, error: OSError) -> UserError:
@@ -51,6 +66,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise explain_refusal(path, error) from error
     try:
         yield temporary
+        check_guards()
         temporary.chmod(mode)
         synchronise(temporary)
         temporary.replace(path)

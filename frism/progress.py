@@ -3,10 +3,10 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sized
 from logging import Logger
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 
 from rich import progress
 from rich.console import Console
@@ -73,6 +73,14 @@ class Progress:
             log.info("%s", line)
         else:
             print(line, file=sys.stderr, flush=True)
+
+
+def count_up(items: Sized, label: str, unit: str = "") -> Iterator[Any]:
+    """Yield the items of a sized iterable, with the progress shown that a loop over them makes."""
+    with Progress(label, len(items), unit) as progress:
+        for item in cast("Iterable[Any]", items):
+            yield item
+            progress.advance()
 
 
 def _join(*parts: str) -> str:

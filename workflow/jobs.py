@@ -53,7 +53,11 @@ class Jobs:
         """Write what the study is run with, which every job reads, before any of them starts."""
         from benchmarks.stages.record import write_record
 
-        write_record(self.study, self.layout.record)
+        others = {v.checkpoint for v in self.study.variants.values()} | {
+            v.base for v in self.study.variants.values()
+        }
+        digests = {folder: self._digest_folder(folder) for folder in sorted(filter(None, others))}
+        write_record(self.study, self.layout.record, {**self.weights, **digests})
 
     # --- files that jobs wait for ---
 

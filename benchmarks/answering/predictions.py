@@ -15,7 +15,7 @@ from benchmarks.answering.keys import digest_json, get_provenance_path
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from frism.errors import UserError
-from frism.files import atomic_write
+from frism.files import atomic_write, check_guards
 
 log = logging.getLogger(__name__)
 MOST = 1 << 40  # tokens of an answer, or samples of a question
@@ -156,6 +156,7 @@ class PredictionStore:
 
         Raises UserError when the disk refuses, and when too many questions of a benchmark failed.
         """
+        check_guards()
         new = [StoredPrediction.of(p) for p in predictions if p.key not in self.done]
         try:
             self._stream.write("".join(line.text() for line in new))

@@ -14,6 +14,7 @@ from benchmarks.answering import multi_gpu
 from benchmarks.answering.answer import predict
 from benchmarks.questions import reading
 from benchmarks.stages.command import PointNumber, StudyFile, VariantName, begin, find_variant
+from benchmarks.stages.open_triple import open_triple
 from benchmarks.study.entry import list_names
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.predict_slice import PredictSlice
@@ -42,7 +43,7 @@ def main(
     items = layout.items(asked)
     recipe, fitted = Recipe.load(layout.variant(variant, point))
     questions = reading.load_items(items, split, list_names(settings.benchmarks))
-    triple = settings.triple.open(recipe.scope, base=recipe.base)
+    triple = open_triple(layout, settings.triple, recipe.scope, base=recipe.base)
     predict(triple, recipe, fitted, questions, engine, items, out, share, layout.spectra)
 
 

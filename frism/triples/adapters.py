@@ -17,6 +17,7 @@ from frism.cache import cache_folder, read_file_state
 from frism.checkpoints.checkpoint import ADAPTER, COMPANIONS, Checkpoint
 from frism.checkpoints.dtypes import TORCH_NAMES
 from frism.checkpoints.headers import read_headers
+from frism.checkpoints.sources import note_source
 from frism.errors import UserError
 from frism.files import read_json, sha256_file
 from frism.triples.towers import open_tower
@@ -45,6 +46,9 @@ def adapt(base: Checkpoint, adapters: Sequence[Path]) -> AdaptedCheckpoint:
 
     Raises UserError when peft is not installed, a folder holds no such adapter, or an adapter does not fit.
     """
+    note_source(
+        folder / name for folder in adapters for name in (ADAPTER, WEIGHTS) if (folder / name).is_file()
+    )
     configs = [_check(folder) for folder in adapters]
     state = [
         VERSION,

@@ -24,6 +24,7 @@ if not JOBS.turns:
         conda:
             "../../environment.yml"
         resources:
+            **REQUESTS.of("answer"),
             gpu=JOBS.gpus,
         params:
             study=RECORD,
@@ -57,6 +58,7 @@ else:
         conda:
             "../../environment.yml"
         resources:
+            **REQUESTS.of("fit"),
             gpu=int(STUDY.engine.device != "cpu"),
         params:
             study=RECORD,
@@ -86,6 +88,7 @@ else:
             conda:
                 "../../environment.yml"
             resources:
+                **REQUESTS.of("answer_in_turns", names),
                 gpu=JOBS.gpus,
             params:
                 study=RECORD.format(study=STUDY.study),
@@ -123,6 +126,7 @@ rule text:
     conda:
         "../../environment.yml"
     resources:
+        **REQUESTS.of("text"),
         gpu=JOBS.gpus,
     params:
         study=RECORD,

@@ -14,6 +14,8 @@ rule items:
         questions=r"items|items_of/[a-z][a-z0-9_]*",
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("items"),
     params:
         study=RECORD,
         number=len(STUDY.benchmarks),
