@@ -1,9 +1,11 @@
 """Tell a user in one sentence what went wrong: the error type, and how a command line shows it."""
 
 import difflib
+import errno
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,9 +52,44 @@ def describe_first_fault(error: "ValidationError", root: str = "the whole") -> s
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Turn a UserError into "error: ..." on stderr and exit code 2; also a decorator."""
+    """Turn a UserError into "error: ..." on stderr and exit code 2; also a decorator.
+
+    Memory that runs out, and a disk that does so where no file is in hand, are told in the same way.
+    """
     try:
         yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Exception as error:
+        sentence = explain_exhaustion(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def explain_exhaustion(error: BaseException) -> str | None:
+    """Return a sentence for an error of a machine that has no memory or no disk left; None for any other."""
+    reason = make_printable(str(error).strip().partition("\n")[0].rstrip("."))
+    refused = "allocate memory" in reason.lower() or "out of memory" in reason.lower()
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or refused:
+        detail = f" ({shorten(reason, 200)})" if reason else ""
+        return f"memory ran out{detail}: give the job more, or lower engine.batch_size, and run again."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        remedy = "make it writable" if error.errno == errno.EROFS else "free some space"
+        return f"cannot write {error.filename or 'a file'} ({error.strerror}): {remedy} and run again."
+    return None
+
+
+def explain_at_exit() -> None:
+    """Let what ends the process before its command begins, such as an import, be told in a sentence, too."""
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sentence = explain_exhaustion(error)
+        if sentence is None:
+            sys.__excepthook__(kind, error, trace)
+        else:
+            print(f"error: {sentence}", file=sys.stderr)
+
+    sys.excepthook = tell

@@ -97,6 +97,16 @@ class Jobs:
         first.sort(key=lambda name: (name != self.study.reference, variants[name].reference is not None))
         return [names for names in (first, late) if names]
 
+    @property
+    def shards(self) -> int:
+        """Return how many jobs share a variant's test questions; 1: the job that tunes it has them all."""
+        return 1 if self.turns else self.study.questions.shards
+
+    def list_shards(self, variant: str) -> list[str]:
+        """List the answers of the jobs that share a variant's test questions."""
+        parts = range(1, self.shards + 1)
+        return [f"{self.layout.root}/shards/{variant}/{part}of{self.shards}.jsonl" for part in parts]
+
     def list_waits(self, names: Sequence[str]) -> list[str]:
         """List the files that a process waits for in which variants take turns."""
         awaited = [f"{self.items(name)}/manifest.json" for name in names]

@@ -25,6 +25,10 @@ LEAST_MINUTES, LARGEST_STEP = 20, 10
 SMALL = {"mem_mb": 4000, "minutes": 30}  # what reads and writes tables
 FEEDING = 3  # processors beside the one that steers a GPU: pictures are prepared ahead in threads
 
+# One share of a variant's answers is given the time of all: shares are uneven, and asking for less gains
+# little.
+OF_A_VARIANT = ("answer", "answer_shard", "fit", "oracle", "analyse", "answer_in_turns")
+
 Need = dict[str, float]  # "mem_mb", "minutes"
 Resource = Callable[..., int]
 
@@ -57,7 +61,7 @@ class Requests:
             minutes = self._find(rule, wildcards, names)["minutes"] * 2 ** (attempt - 1)
             return ceil(max(minutes, LEAST_MINUTES) / LARGEST_STEP) * LARGEST_STEP
 
-        gpus = self.jobs.gpus if rule in ("answer", "answer_in_turns", "oracle", "text", "analyse") else 0
+        gpus = self.jobs.gpus if rule in (*OF_A_VARIANT, "text") else 0
         return {"mem_mb": mem_mb, "runtime": runtime, "cpus_per_task": 1 + FEEDING * gpus}
 
     def _find(self, rule: str, wildcards: Any, names: Sequence[str]) -> Need:
@@ -66,7 +70,7 @@ class Requests:
             return self.needs["spectrum"]
         if rule == "text":
             return self.needs["text"]
-        if rule in ("answer", "fit", "oracle", "analyse", "answer_in_turns"):
+        if rule in OF_A_VARIANT:
             wanted = names or [str(wildcards.variant)]
             each = [self.needs[f"variant {name}"] for name in wanted]
             return {

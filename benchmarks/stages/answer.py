@@ -32,7 +32,7 @@ from frism.errors import UserError, report_errors
 from frism.method.recipe import Recipe
 
 
-def run(record: Path, codes: Mapping[str, str], *, oracle: bool = False) -> None:
+def run(record: Path, codes: Mapping[str, str], *, oracle: bool = False, without_test: bool = False) -> None:
     """Take variants through dev, test and text, one after the other.
 
     Args:
@@ -40,14 +40,17 @@ def run(record: Path, codes: Mapping[str, str], *, oracle: bool = False) -> None
         codes: by variant, in the order to go, the digest of the code that fits and merges it, which is part
             of its recipe.
         oracle: whether every grid point answers the test questions, too, for the table of that name.
+        without_test: leave the test questions to other jobs, which share them (`benchmarks.stages.gather`).
 
     Raises UserError for a variant that cannot be made or asked.
     """
     study, test = TuneSlice.read(record), PredictSlice.read(record)
-    asked = {"text": bool(TextSlice.read(record).text), "oracle": oracle}
+    asked = {"text": bool(TextSlice.read(record).text), "oracle": oracle, "predict": not without_test}
     stages = [stage for stage in ("tune", "predict", "oracle", "text") if asked.get(stage, True)]
     # Where dev is answered otherwise (greedily, and test by samples), an engine answers either or.
-    rounds = [stages] if study.engine == test.engine else [stages[:1], stages[1:]]
+    rounds = (
+        [stages] if study.engine == test.engine else [names for names in (stages[:1], stages[1:]) if names]
+    )
     turns = Turns(record, test.engine)
     try:
         for number, names in enumerate(rounds):
@@ -146,6 +149,9 @@ def main(
     oracle: Annotated[
         bool, typer.Option("--oracle", help="every grid point answers the test questions")
     ] = False,
+    without_test: Annotated[
+        bool, typer.Option("--without-test", help="leave the test questions to jobs that share them")
+    ] = False,
 ) -> None:
     """Fit variants, choose their coefficients, and answer all questions with them."""
     begin(variant[0])
@@ -153,7 +159,7 @@ def main(
         raise UserError(
             f"{len(variant)} variants with {len(code)} digests: give one --code for each --variant."
         )
-    run(study, dict(zip(variant, code, strict=True)), oracle=oracle)
+    run(study, dict(zip(variant, code, strict=True)), oracle=oracle, without_test=without_test)
 
 
 if __name__ == "__main__":

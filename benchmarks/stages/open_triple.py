@@ -1,7 +1,7 @@
 """Open a study's triple for a stage, and make sure that it is the one that the study was started with.
 
-Snakemake decides by the digests of the checkpoints which jobs run again. Were a checkpoint another one by the time
-a job opens it, that job's results would count as made with the former.
+Snakemake decides by the digests of the checkpoints which jobs run again. Were a checkpoint another one by the
+time a job opens it, that job's results would count as made with the former.
 """
 
 from collections.abc import Mapping
@@ -24,10 +24,11 @@ def open_triple(
     base: str | None = None,
     text_receiver: bool = False,
 ) -> Triple:
-    """Open the triple, or the one with another base. Raises UserError when it was replaced since the start."""
+    """Open the triple, or one with another base. Raises UserError when it was replaced since the start."""
     triple = settings.open(scope, base=base, text_receiver=text_receiver)
     for role, digest in triple.digest.items():
-        folder = str(triple.checkpoints[role].folder) if role in triple.checkpoints else settings.sources[-1]
+        held = triple.checkpoints.get(role)  # several donors are one R, with no folder
+        folder = str(held.folder) if held else " and ".join(settings.sources[2:])
         check_planned(layout, base if role == "base" and base else role, digest, folder)
     return triple
 
@@ -41,8 +42,8 @@ def check_planned(layout: Layout, name: str, digest: str, folder: str) -> None:
     planned = _read_planned(layout)
     if planned.get(name, digest) != digest:
         raise UserError(
-            f"{folder} ({name}) is another checkpoint than when this study was started: start snakemake again,"
-            " which makes anew what depends on it."
+            f"{folder} ({name}) is another checkpoint than when this study was started: start snakemake"
+            " again, which makes anew what depends on it."
         )
 
 

@@ -1,8 +1,8 @@
-"""Notice when a checkpoint is replaced under a process that works with it: nothing it writes then gets its name.
+"""Notice when a checkpoint is replaced under a process that works with it, and let it write nothing more.
 
-A study runs for days, and a checkpoint's files belong to somebody else. Headers, digest and tensors are read at
-different times; were the files another's in between, a result would carry the digest of weights that it was not
-made with. Any change counts, a touched file too: what was read since is not known.
+A study runs for days, and a checkpoint's files belong to somebody else. Headers, digest and tensors are
+read at different times; were the files another's in between, a result would carry the digest of weights that
+it was not made with. Any change counts, a touched file too: what was read since is not known.
 """
 
 from collections.abc import Iterable

@@ -2,9 +2,8 @@
 
     python tests/setup/audit.py --of .venv --out audit       (`make audit`)
 
-Writes audit/packages.csv, audit/audit.md and, where a service answers, audit/vulnerabilities.json. Reports and
-never fails: an advisory against a pin is for people to judge, and a service that cannot be reached is said to
-be so.
+Writes audit/packages.csv, audit/audit.md and, where a service answers, audit/vulnerabilities.json. It never
+fails: an advisory against a pin is for people to judge, and that a service cannot be reached is said.
 """
 
 import argparse

@@ -26,7 +26,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def write_profile(project: Project, **changes: Any) -> list[str]:
-    """Put the shipped profile, as a site would change it, into a project; return Snakemake's options for it."""
+    """Put the shipped profile, as a site would change it, into a project; return the options for it."""
     profile = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text()) | HERE
     profile["default-resources"] |= {"machine": "cpu1", "slurm_partition": "main", "mem_mb": 900}
     profile |= changes

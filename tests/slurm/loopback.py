@@ -120,7 +120,8 @@ def run_cluster(root: Path, cpus: int = 2, memory: int = 4000, gpus: int = 1) ->
     cluster = Cluster(root, environment, nodes)
     try:
         start("munged", "-F", "--force", f"--key-file={root}/munge.key", f"--socket={root}/munge.socket",
-              f"--pid-file={root}/munge.pid", f"--log-file={root}/munge.log",
+              f"--pid-file={root}/munge.pid", "--num-threads=10",
+            f"--log-file={root}/munge.log",
               f"--seed-file={root}/munge.seed")  # fmt: skip
         wait_for((root / "munge.socket").exists, "munge's socket")
         start("slurmctld", "-D", "-c")

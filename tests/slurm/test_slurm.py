@@ -57,7 +57,7 @@ def test_the_tables_are_those_of_one_core(watched: Any, local: dict[str, bytes])
 
 
 def test_jobs_ask_for_what_they_need(watched: Any) -> None:
-    """By the plan's counts of this triple: megabytes and minutes, more for who answers than for who adds up."""
+    """By the plan's counts of this triple: megabytes, minutes and processors."""
     _, said, seen = watched
     asked = {line.split("|")[0]: line.split("|")[1:4] for line in seen}
     answers = [name for name in asked if name.startswith("rule_answer_wildcards_tiny_")]

@@ -4,11 +4,12 @@
 # What a stage has under way lies in journal/, points/ and work/, and is no output: Snakemake deletes the outputs
 # of jobs that were cut off. `flock`: a job that outlived a killed Snakemake finishes before its successor takes
 # over its files.
-ANSWERED = [
+TUNED = [
     *multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json"),
-    *multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json"),
     *(TEXT if STUDY.text else []),
 ]
+TESTED = multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json")
+ANSWERED = [*TUNED, *TESTED]
 
 if not JOBS.turns:
 
@@ -18,7 +19,7 @@ if not JOBS.turns:
             lambda wildcards: JOBS.list_prerequisites(wildcards.variant),
             lambda wildcards: JOBS.spectra(wildcards.variant),
         output:
-            *ANSWERED,
+            *(ANSWERED if JOBS.shards == 1 else TUNED),
         log:
             "results/{study}/logs/answer/{variant}.log",
         conda:
@@ -30,8 +31,9 @@ if not JOBS.turns:
             study=RECORD,
             points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
             fit=lambda wildcards: JOBS.describe_fit(wildcards.variant),
-            test=lambda wildcards: JOBS.describe_answers(wildcards.variant),
+            test=lambda wildcards: JOBS.describe_answers(wildcards.variant) if JOBS.shards == 1 else "",
             text=JOBS.text,
+            rest="" if JOBS.shards == 1 else " --without-test",
             weights=lambda wildcards: JOBS.weights,
             checkpoint=lambda wildcards: JOBS.digest_checkpoint(wildcards.variant),
             merging=lambda wildcards: JOBS.merging_code(wildcards.variant),
@@ -40,7 +42,7 @@ if not JOBS.turns:
             "Fit {wildcards.variant}, choose its coefficients (grid points: {params.points}), answer all questions"
         shell:
             "flock {log}.lock python -m benchmarks.stages.answer --study {params.study}"
-            " --variant {wildcards.variant} --code {params.merging} 2>&1 | tee {log}"
+            " --variant {wildcards.variant} --code {params.merging}{params.rest} 2>&1 | tee {log}"
 
 else:
 

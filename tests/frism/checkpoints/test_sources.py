@@ -56,7 +56,7 @@ def test_spectra_of_replaced_weights_are_not_kept(copied_folders: dict[str, Path
     first, second, *_ = spectra.triple.names()
     spectra.ensure(first)
     replace_by_a_copy(copied_folders["lrm"] / "model.safetensors")
-    with pytest.raises(UserError, match="lrm/model.safetensors was changed"):
+    with pytest.raises(UserError, match=r"lrm/model\.safetensors was changed"):
         spectra.ensure(second)
     assert [path.stem for path in (tmp_path / "spectra").rglob("*.safetensors")] == [first]
 
