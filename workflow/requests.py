@@ -21,7 +21,7 @@ MB = 1e6
 PROCESS = {"cpu": 2000, "cuda": 6000}  # MB of a process beside what it loads: libraries, CUDA's own
 ROOM = 1.3  # times the memory that is counted
 PATIENCE = 4  # times the seconds that are counted: rates of machines are rough, lengths of answers assumed
-LEAST_MINUTES, LARGEST_STEP = 20, 10
+LEAST_MINUTES, STEP_MINUTES = 20, 10
 SMALL = {"mem_mb": 4000, "minutes": 30}  # what reads and writes tables
 FEEDING = 3  # processors beside the one that steers a GPU: pictures are prepared ahead in threads
 
@@ -58,8 +58,8 @@ class Requests:
             return ceil(self._find(rule, wildcards, names)["mem_mb"] * (1 + (attempt - 1) / 2) / 100) * 100
 
         def runtime(wildcards: Any, attempt: int = 1) -> int:
-            minutes = self._find(rule, wildcards, names)["minutes"] * 2 ** (attempt - 1)
-            return ceil(max(minutes, LEAST_MINUTES) / LARGEST_STEP) * LARGEST_STEP
+            minutes = max(self._find(rule, wildcards, names)["minutes"], LEAST_MINUTES)
+            return ceil(minutes * 2 ** (attempt - 1) / STEP_MINUTES) * STEP_MINUTES
 
         gpus = self.jobs.gpus if rule in (*OF_A_VARIANT, "text") else 0
         return {"mem_mb": mem_mb, "runtime": runtime, "cpus_per_task": 1 + FEEDING * gpus}

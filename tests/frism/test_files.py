@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,7 +98,7 @@ def test_reported_prints_one_line_and_exits_with_2(capsys: pytest.CaptureFixture
     [("bytearray(1 << 50)", "error: memory ran out"),
      ("import torch; torch.zeros(1 << 50)", "error: memory ran out"),
      ("raise OSError(28, 'No space left on device', 'x')", "error: cannot write x (No space left on device)"),
-     ("raise ImportError('x.so: failed to map segment: Cannot allocate memory')", "error: memory ran out (x.so")],
+     ("raise ImportError('x.so: failed to map: Cannot allocate memory')", "error: memory ran out (x.so")],
 )  # fmt: skip
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_machine_that_has_no_more_says_so_in_a_sentence(code: str, sentence: str, inside: bool) -> None:
