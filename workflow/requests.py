@@ -22,7 +22,8 @@ PROCESS = {"cpu": 2000, "cuda": 6000}  # MB of a process beside what it loads: l
 ROOM = 1.3  # times the memory that is counted
 PATIENCE = 4  # times the seconds that are counted: rates of machines are rough, lengths of answers assumed
 LEAST_MINUTES, STEP_MINUTES = 20, 10
-SMALL = {"mem_mb": 4000, "minutes": 30}  # what reads and writes tables
+SMALL = {"mem_mb": 4000, "minutes": 30}  # what reads all answers and writes tables
+LIGHT = {"mem_mb": 2000, "minutes": 20}  # what reads one variant's; several share a job
 FEEDING = 3  # processors beside the one that steers a GPU: pictures are prepared ahead in threads
 
 # One share of a variant's answers is given the time of all: shares are uneven, and asking for less gains
@@ -79,7 +80,7 @@ class Requests:
             }
         if rule == "explain":
             return {"mem_mb": self.needs["spectrum"]["mem_mb"], "minutes": self.needs["spectrum"]["minutes"]}
-        return SMALL
+        return LIGHT if rule in ("score", "gather") else SMALL
 
     @cached_property
     def needs(self) -> dict[str, Need]:

@@ -13,7 +13,7 @@ from tests.workflow.conftest import ROOT, Project, new_project  # noqa: F401 - a
 # What a test cannot wait for, and what this machine has no room for; all else is the profile that users take.
 HERE = {"slurm-no-account": True, "slurm-init-seconds-before-status-checks": 1,
 "seconds-between-status-checks": 1,
-        "latency-wait": 20, "slurm-delete-logfiles-older-than": 0}  # fmt: skip
+        "latency-wait": 20, "cores": 2, "slurm-delete-logfiles-older-than": 0}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

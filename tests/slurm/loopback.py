@@ -97,7 +97,7 @@ def wait_for(probe: Callable[[], object], what: str, seconds: float = 60) -> Non
 
 
 @contextmanager
-def run_cluster(root: Path, cpus: int = 2, memory: int = 4000, gpus: int = 1) -> Iterator[Cluster]:
+def run_cluster(root: Path, cpus: int = 2, memory: int = 5000, gpus: int = 1) -> Iterator[Cluster]:
     """Start a cluster whose files lie in `root`, of NODES nodes; end it and its jobs with the block.
 
     Args:

@@ -64,7 +64,7 @@ def test_jobs_ask_for_what_they_need(watched: Any) -> None:
     assert sorted(name.rpartition("_")[2] for name in answers) == ["frism", "inject", "vlm"]
     for name in answers:
         memory, time, cpus = asked[name]
-        assert re.fullmatch(r"\d+M", memory) and 2000 <= int(memory[:-1]) <= 4000
+        assert re.fullmatch(r"\d+M", memory) and 2000 <= int(memory[:-1]) <= 5000
         assert re.fullmatch(r"[\d:]+", time) and cpus == "1"
     assert said.count("has been submitted with SLURM jobid") < 15, "small jobs share one"
 

@@ -68,7 +68,7 @@ def test_larger_checkpoints_ask_for_more(make: Any) -> None:
     assert first[0] > 3 * 2 * 1000 and second[0] > 32 * 2 * 1000
     assert second[1] > first[1] >= 20
     assert first[2] == second[2] == 4
-    assert ask(large, "score", variant=variant)[0] == 4000
+    assert ask(large, "score", variant=variant)[0] == 2000
 
 
 def test_a_job_that_is_tried_again_gets_more(make: Any) -> None:
