@@ -191,14 +191,20 @@ def _read_csv(
     missing = [c for c in columns if c not in frame.columns]
     if missing:
         raise UserError(f"{path} lacks the column {missing[0]}: delete it and run again.")
-    for name in ("benchmark", "index"):
-        if name in frame and frame[name].isna().any():
+    if columns:
+        _check_cells(frame, path)
+    return frame
+
+
+def _check_cells(frame: pd.DataFrame, path: Path) -> None:
+    """Raise UserError for a cell of scores that no scoring writes: an answer without a question, a text."""
+    for name in frame.columns.intersection(["benchmark", "index"]):
+        if frame[name].isna().any():
             raise UserError(f"{path} has an empty cell in its column {name}: delete it and run again.")
     for name in frame.columns.intersection([*NUMBERS, *MARKS]) if len(frame) else ():
         known = frame[name].dropna()
         if not (known.isin([True, False]).all() if name in MARKS else pd.api.types.is_numeric_dtype(known)):
             raise UserError(f"{path} holds a text in its column {name}: delete it and run again.")
-    return frame
 
 
 def _check_complete(
