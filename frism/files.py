@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from frism.documents import parse_json, read_document
 from frism.errors import UserError
 
 _REFUSALS = {
@@ -23,6 +24,21 @@ _REFUSALS = {
     errno.EEXIST: "a part of that path is a file, not a folder: choose another folder",
     errno.EISDIR: "a folder of that name is in the way: remove it or choose another name",
 }
+
+
+_guards: list[Callable[[], None]] = []
+
+
+def guard_writes(check: Callable[[], None]) -> None:
+    """Call `check` before any file that this process writes gets its name; what it raises keeps it free."""
+    if check not in _guards:
+        _guards.append(check)
+
+
+def check_guards() -> None:
+    """Call what `guard_writes` was given: for files that grow, before they do."""
+    for check in _guards:
+        check()
 
 
 def explain_refusal(path: Path, error: OSError) -> UserError:
@@ -50,6 +66,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise explain_refusal(path, error) from error
     try:
         yield temporary
+        check_guards()
         temporary.chmod(mode)
         synchronise(temporary)
         temporary.replace(path)
@@ -88,12 +105,7 @@ def write_json(path: str | Path, value: Any, *, sort_keys: bool = False) -> None
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return the JSON object in a file. Raises UserError when it is missing, truncated or no object."""
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): restore or rewrite it.") from error
+    value = parse_json(read_document(Path(path)), path)
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a JSON {type(value).__name__}, not an object: restore or rewrite it.")
     return value

@@ -3,10 +3,10 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sized
 from logging import Logger
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, cast
 
 from rich import progress
 from rich.console import Console
@@ -30,8 +30,12 @@ class Progress:
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            columns = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn(),
-                       "{task.fields[note]}", progress.TimeRemainingColumn())  # fmt: skip
+            label, note = (
+                progress.TextColumn(text, markup=False)
+                for text in ("{task.description}", "{task.fields[note]}")
+            )
+            columns = (label, progress.BarColumn(), progress.MofNCompleteColumn(), note,
+                       progress.TimeRemainingColumn())  # fmt: skip
             self._bar = progress.Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(self.label, total=self.total, completed=self.count, note="")
             self._bar.start()
@@ -69,6 +73,14 @@ class Progress:
             log.info("%s", line)
         else:
             print(line, file=sys.stderr, flush=True)
+
+
+def count_up(items: Sized, label: str, unit: str = "") -> Iterator[Any]:
+    """Yield the items of a sized iterable, with the progress shown that a loop over them makes."""
+    with Progress(label, len(items), unit) as progress:
+        for item in cast("Iterable[Any]", items):
+            yield item
+            progress.advance()
 
 
 def _join(*parts: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +17,7 @@ from benchmarks.miniature import question_families
 from benchmarks.miniature.models import new_language_model, new_vlm
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.world import render
+from frism.checkpoints.sources import forget_sources
 from frism.triples.triple import Triple
 
 transformers_logging.disable_progress_bar()
@@ -40,6 +41,13 @@ def fresh_logging() -> None:
     root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
     for name in ("frism", "baselines", "benchmarks"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def no_watched_sources() -> Iterator[None]:
+    """Let a command that a test runs in this process watch its checkpoints no longer than the test."""
+    yield
+    forget_sources()
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,11 @@ class Jobs:
         """Write what the study is run with, which every job reads, before any of them starts."""
         from benchmarks.stages.record import write_record
 
-        write_record(self.study, self.layout.record)
+        others = {v.checkpoint for v in self.study.variants.values()} | {
+            v.base for v in self.study.variants.values()
+        }
+        digests = {folder: self._digest_folder(folder) for folder in sorted(filter(None, others))}
+        write_record(self.study, self.layout.record, {**self.weights, **digests})
 
     # --- files that jobs wait for ---
 
@@ -102,6 +106,16 @@ class Jobs:
         # The unmodified model sets the budget of all, and a reference goes before what is made from it.
         first.sort(key=lambda name: (name != self.study.reference, variants[name].reference is not None))
         return [names for names in (first, late) if names]
+
+    @property
+    def shards(self) -> int:
+        """Return how many jobs share a variant's test questions; 1: the job that tunes it has them all."""
+        return 1 if self.turns else self.study.questions.shards
+
+    def list_shards(self, variant: str) -> list[str]:
+        """List the answers of the jobs that share a variant's test questions."""
+        parts = range(1, self.shards + 1)
+        return [f"{self.layout.root}/shards/{variant}/{part}of{self.shards}.jsonl" for part in parts]
 
     def list_waits(self, names: Sequence[str]) -> list[str]:
         """List the files that a process waits for in which variants take turns."""

@@ -53,7 +53,7 @@ def open_engine(
         device=settings.torch_device,
         device_map=settings.device_map,
     )
-    processor = AutoProcessor.from_pretrained(home)
+    processor = AutoProcessor.from_pretrained(home, trust_remote_code=False)
     if settings.name == "vlmeval":
         from benchmarks.answering.vlmevalkit_loop import VlmevalkitLoop
 
@@ -84,7 +84,7 @@ def plan_engine(
 
         home = find_home(triple, recipe, settings)
         planned = ServedPlan if settings.serve else VllmPlan
-        plan = planned(home, AutoProcessor.from_pretrained(home), settings, family)
+        plan = planned(home, AutoProcessor.from_pretrained(home, trust_remote_code=False), settings, family)
         try:
             _ = plan.fingerprint
         except ImportError:  # vLLM's version is part of it
@@ -96,7 +96,7 @@ def plan_engine(
         return OpenAIPlan(settings, family, read_thoughts(home, family, settings))
     kind = VlmevalkitPlan if settings.name == "vlmeval" else LocalPlan
     facts = ModelFacts.foresee(triple, recipe, settings)
-    return kind(facts, AutoProcessor.from_pretrained(home), settings, family=family)
+    return kind(facts, AutoProcessor.from_pretrained(home, trust_remote_code=False), settings, family=family)
 
 
 def _open_vllm(
@@ -115,7 +115,9 @@ def _open_vllm(
 
     held, home = find_held(recipe, settings), find_home(triple, recipe, settings)
     kind = ServedEngine if settings.serve else EnginePool if settings.devices > 1 else VllmEngine
-    engine: Any = kind(triple, home, AutoProcessor.from_pretrained(home), settings, family, held)
+    engine: Any = kind(
+        triple, home, AutoProcessor.from_pretrained(home, trust_remote_code=False), settings, family, held
+    )
     if recipe is not None:
         engine.become(triple, recipe, fitted, spectra)
     return engine

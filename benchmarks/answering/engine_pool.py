@@ -200,7 +200,9 @@ def _serve(
 
     triple = Triple.open(folders["base"], folders["vlm"], folders["lrm"])
     alone = settings.model_copy(update={"devices": 1})
-    engine = VllmEngine(triple, home, AutoProcessor.from_pretrained(home), alone, family, recipe)
+    engine = VllmEngine(
+        triple, home, AutoProcessor.from_pretrained(home, trust_remote_code=False), alone, family, recipe
+    )
     while True:
         try:
             method, arguments = connection.recv()

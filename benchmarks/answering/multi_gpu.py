@@ -9,16 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.answering import cost, keys, predictions
-from benchmarks.answering.failures import Tolerance
+from benchmarks.answering import cost, keys
+from benchmarks.answering.joining import join_parts
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
-from frism.files import atomic_write, read_json
 
 
 def parse_share(text: str) -> tuple[int, int]:
@@ -59,30 +57,12 @@ def predict_in_parts(options: Mapping[str, Any], settings: EngineSettings, out: 
             f"process {failed[0]} of {total} failed (its error is above): fix it and run again; finished"
             " answers are kept."
         )
-    _join_parts(parts, out, settings.tolerated_share)
-
-
-def _join_parts(parts: list[Path], out: Path, share: float | None) -> None:
-    """Write lines, provenance and costs of all parts under `out`'s names, and delete the parts.
-
-    Raises UserError when a larger `share` of a benchmark's questions failed, in all processes together.
-    """
-    lines = [line for part in parts for line in predictions.read_predictions(part)]
-    # Each process knew its own failures alone; what is too much together is left out, to be asked again.
-    tolerance = Tolerance(share, Counter(line.benchmark for line in lines))
-    again = tolerance.find_exceeded(lines)
-    with atomic_write(out) as temporary:
-        kept = [line.text() for line in lines if not (line.failure and line.benchmark in again)]
-        temporary.write_text("".join(kept), encoding="utf-8")
-    stored = [read_json(keys.get_provenance_path(part)) for part in parts]
-    batches = {digest: contents for record in stored for digest, contents in record["batches"].items()}
-    keys.write_provenance(out, stored[0]["origin"], stored[0]["engine"], batches)
+    join_parts(parts, out, settings.tolerated_share)
     cost.get_costs_path(out).unlink(missing_ok=True)
     for part in parts:
         cost.append_costs(out, cost.read_costs(part))
         for path in (part, keys.get_provenance_path(part), cost.get_costs_path(part)):
             path.unlink(missing_ok=True)
-    tolerance.check(lines)
 
 
 def list_devices(settings: EngineSettings) -> list[str]:

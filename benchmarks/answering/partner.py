@@ -84,7 +84,10 @@ def find_media_tokens(config: Any) -> frozenset[int]:
 def _check_vocabularies(triple: Triple) -> None:
     from transformers import AutoTokenizer
 
-    vlm, lrm = (AutoTokenizer.from_pretrained(f).get_vocab() for f in (triple.vlm_folder, triple.lrm_folder))
+    vlm, lrm = (
+        AutoTokenizer.from_pretrained(f, trust_remote_code=False).get_vocab()
+        for f in (triple.vlm_folder, triple.lrm_folder)
+    )
     for token, number in lrm.items():
         if vlm.get(token, number) != number:
             raise UserError(

@@ -15,9 +15,10 @@ from benchmarks.answering.keys import digest_json, get_provenance_path
 from benchmarks.questions.item import Item
 from benchmarks.questions.unanswerable import UnanswerableError
 from frism.errors import UserError
-from frism.files import atomic_write
+from frism.files import atomic_write, check_guards
 
 log = logging.getLogger(__name__)
+MOST = 1 << 40  # tokens of an answer, or samples of a question
 AGAIN = "delete it and run python -m benchmarks.stages.predict again"
 
 
@@ -87,6 +88,17 @@ class StoredPrediction:
         }
         return cls(**fields, sum=compute_checksum(fields))  # type: ignore[arg-type]
 
+    def find_fault(self) -> str:
+        """Name a field whose value no answer has; "" where there is none."""
+        texts = ("key", "benchmark", "index", "item", "raw", "failure", "reason")
+        sound = {name: isinstance(getattr(self, name), str) for name in texts}
+        sound["tokens"] = self.tokens is None or (type(self.tokens) is int and 0 <= self.tokens <= MOST)
+        sound["truncated"] = self.truncated is None or isinstance(self.truncated, bool)
+        number = type(self.seconds) in (int, float)
+        sound["seconds"] = self.seconds is None or (number and 0 <= float(self.seconds) < float("inf"))
+        sound["sample"] = self.sample is None or (type(self.sample) is int and 0 <= self.sample <= MOST)
+        return next((f"{name} is {getattr(self, name)!r}" for name, good in sound.items() if not good), "")
+
     def text(self) -> str:
         """Return one line of JSON."""
         return json.dumps(_leave_out_unset(vars(self)), ensure_ascii=False) + "\n"
@@ -144,6 +156,7 @@ class PredictionStore:
 
         Raises UserError when the disk refuses, and when too many questions of a benchmark failed.
         """
+        check_guards()
         new = [StoredPrediction.of(p) for p in predictions if p.key not in self.done]
         try:
             self._stream.write("".join(line.text() for line in new))
@@ -229,8 +242,11 @@ def _parse(path: Path, content: str) -> Iterator[StoredPrediction]:
     for number, text in enumerate(lines, 1):
         try:
             line = StoredPrediction(**json.loads(text))
-        except (ValueError, TypeError) as error:
+            checksum = compute_checksum(vars(line))
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path}, line {number} is not a prediction ({error}): {AGAIN}.") from None
-        if compute_checksum(vars(line)) != line.sum:
+        if checksum != line.sum:
             raise UserError(f"{path}, line {number} was changed after it was written: {AGAIN}.")
+        if fault := line.find_fault():
+            raise UserError(f"{path}, line {number} is not a prediction ({fault}): {AGAIN}.")
         yield line

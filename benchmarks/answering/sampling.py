@@ -7,11 +7,13 @@ on how far a run got, nor on how many samples there are.
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.questions.item import Item
 from benchmarks.study.engine_settings import EngineSettings
+from frism.errors import UserError
 
 
 def list_samples(items: Iterable[Item], samples: int | None) -> list[Item]:
@@ -23,10 +25,21 @@ def list_samples(items: Iterable[Item], samples: int | None) -> list[Item]:
     return [_take_sample(item, number) for item in items for number in numbers]
 
 
-def count_samples(lines: Iterable[StoredPrediction]) -> int | None:
-    """Count the samples per question that stored predictions hold; None where they are greedy answers."""
-    numbers = [line.sample for line in lines if line.sample is not None]
-    return max(numbers) + 1 if numbers else None
+def count_samples(lines: Iterable[StoredPrediction], path: Path) -> int | None:
+    """Count the samples per question that stored predictions hold; None where they are greedy answers.
+
+    Raises UserError where a number between has no sample at all.
+    """
+    numbers = {line.sample for line in lines if line.sample is not None}
+    if not numbers:
+        return None
+    missing = next((number for number in range(len(numbers)) if number not in numbers), None)
+    if missing is not None:
+        raise UserError(
+            f"{path} has answers up to sample {max(numbers)} of a question, and sample {missing} of none:"
+            " predict again."
+        )
+    return len(numbers)
 
 
 def make_seed(item: Item, settings: EngineSettings) -> int | None:

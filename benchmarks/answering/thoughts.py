@@ -133,7 +133,7 @@ def read_thoughts(folder: str | Path, family: Family, settings: EngineSettings) 
     from transformers import AutoProcessor
 
     try:
-        processor: Any = AutoProcessor.from_pretrained(folder)
+        processor: Any = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, ImportError):  # the server's own matter
         return Thoughts()
     return find_thoughts(processor, family, settings)

@@ -252,7 +252,7 @@ def find_positions(home: Path) -> int | None:
     """Read how many positions the model in a folder was made for; None where its config does not say."""
     from transformers import AutoConfig
 
-    return read_positions(AutoConfig.from_pretrained(home))
+    return read_positions(AutoConfig.from_pretrained(home, trust_remote_code=False))
 
 
 def find_held(recipe: Recipe | None, settings: EngineSettings) -> Recipe | None:

@@ -10,11 +10,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from PIL import Image
+from pydantic import ValidationError
 
 from benchmarks.questions.picture_modes import find_rule, to_rgb
 from benchmarks.questions.unanswerable import UnanswerableError
 from benchmarks.registry.definition import Definition
-from frism.errors import UserError
+from frism.errors import UserError, describe_first_fault
+from frism.files import read_json
 
 DEFINITIONS = "benchmarks.json"  # in an items folder: how its benchmarks were defined
 AGAIN = "run python -m benchmarks.stages.items again"
@@ -135,10 +137,11 @@ def read_definition(item: Item) -> Definition:
     try:
         return _read_definitions(path, path.stat().st_mtime_ns)[item.benchmark]
     except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} does not describe {item.benchmark} ({error}): {AGAIN}.") from None
+        reason = describe_first_fault(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{path} does not describe {item.benchmark} ({reason}): {AGAIN}.") from None
 
 
 @lru_cache(maxsize=8)
 def _read_definitions(path: Path, changed: int) -> dict[str, Definition]:
-    contents = json.loads(path.read_text(encoding="utf-8"))
+    contents = read_json(path)
     return {name: Definition.model_validate(content) for name, content in contents.items()}

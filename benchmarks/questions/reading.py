@@ -21,7 +21,9 @@ def load_items(folder: str | Path, split: str, benchmarks: str | list[str]) -> d
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():
         raise UserError(f"{folder} holds no finished items ({MANIFEST} is missing): {AGAIN}.")
-    files = read_json(folder / MANIFEST).get("files", {})
+    files = read_json(folder / MANIFEST).get("files")
+    if not isinstance(files, dict):
+        raise UserError(f"{folder / MANIFEST} lists no files: {AGAIN}.")
     names = benchmarks if isinstance(benchmarks, list) else [d.name for d in find_all(benchmarks)]
     return {name: _read_items(folder, split, name, files) for name in names}
 

@@ -64,18 +64,32 @@ def read_table(path: str | Path) -> Table:
 
 def read_csv_rows(stream: io.BufferedReader, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield each row's offset in bytes and its cells. Raises UserError for what is no TSV in UTF-8."""
-    offset = [0]
+    offset, last = [0], 0
     rows = csv.reader(_read_lines(stream, path, offset), delimiter="\t")
     while True:
         start = offset[0]
         try:
             cells = next(rows)
         except StopIteration:
+            _check_end(stream, path, last)
             return
         except csv.Error as error:
             raise UserError(f"{path}, line {rows.line_num}: {error}: fetch the file again.") from error
+        last = start
         if cells:
             yield start, cells
+
+
+def _check_end(stream: io.BufferedReader, path: Path, last: int) -> None:
+    """Raise UserError for a file that was cut inside a quoted cell, which Python's reader takes as closed."""
+    stream.seek(last)
+    text = stream.read().decode("utf-8", errors="replace")
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
+            pass
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            raise UserError(f"{path} ends inside a cell in quotes: fetch the file again.") from error
 
 
 def _read_lines(stream: io.BufferedReader, path: Path, offset: list[int]) -> Iterator[str]:

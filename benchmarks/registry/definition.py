@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # it becomes a file's name
+WORDS = r"^[^\x00-\x1f\x7f<>|`\[\]]+$"  # it becomes a heading
 Axis = Literal["perception", "reasoning", "text", "other"]
 AnswerForm = Literal["text", "yes_no", "option", "options", "number", "json"]
 Metric = Literal[
@@ -77,9 +78,9 @@ class Definition(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     name: str = Field(pattern=NAME)
-    title: str
+    title: str = Field(pattern=WORDS)
     axis: Axis
-    group: str
+    group: str = Field(pattern=WORDS)
     kind: Literal["vlmevalkit", "lm_eval"] = "vlmevalkit"
     dataset: str = Field(pattern=NAME)
     dataset_class: str = Field(alias="class")

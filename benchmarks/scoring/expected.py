@@ -17,7 +17,7 @@ from benchmarks.registry.definition import Definition
 from benchmarks.registry.lookup import find_file
 from benchmarks.scoring import metrics
 from benchmarks.scoring.extraction import Kind
-from benchmarks.scoring.literals import parse_literal
+from benchmarks.vlmevalkit.literals import parse_literal
 from benchmarks.vlmevalkit.loading import build_dataset
 from frism.errors import UserError
 

@@ -29,7 +29,8 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.scoring.judges import Judge
-from benchmarks.scoring.literals import is_equal, parse_literal
+from benchmarks.scoring.literals import is_equal
+from benchmarks.vlmevalkit.literals import read_cells_as_literals
 from benchmarks.vlmevalkit.loading import (
     list_modules,
     make_reader,
@@ -53,12 +54,10 @@ def isolate_scoring(kind: type, folder: Path, judge: Judge | None) -> Iterator[l
     chance = {name: _NoChance for m in modules for name, value in vars(m).items() if value is random}
     forks = {n: SimpleNamespace(Pool=_OneProcess) for m in modules for n, v in vars(m).items()
              if v is multiprocessing}  # fmt: skip
-    cells = [*modules, sys.modules["vlmeval.smp.misc"]]
+    read_cells_as_literals()
     with ExitStack() as stack:
         stack.enter_context(set_environment(PRED_FORMAT="tsv", EVAL_FORMAT="csv"))
         stack.enter_context(replace_in_modules(modules, **by_name, **chance, **forks))
-        for module in dict.fromkeys(cells):
-            stack.enter_context(replace_attributes(module, eval=parse_literal))
         for module in modules:
             if module.__name__.endswith(".wemath"):
                 stack.enter_context(replace_attributes(module, len=_count_calls))

@@ -20,6 +20,7 @@ from benchmarks.answering.predictions import publish
 from benchmarks.questions import reading
 from benchmarks.stages import text, tune
 from benchmarks.stages.command import StudyFile, begin, find_variant
+from benchmarks.stages.open_triple import open_triple
 from benchmarks.stages.stage_cost import StageCost
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.entry import list_names
@@ -113,7 +114,7 @@ class Turns:
         home = (items, own.checkpoint, own.served, own.base, self.settings)
         if self._engine is None or self._home != home:
             self.close()
-            triple, recipe = study.triple.open(study.scope, base=own.base), None
+            triple, recipe = open_triple(self.layout, study.triple, study.scope, base=own.base), None
             if own.checkpoint is not None:
                 recipe = Recipe.from_checkpoint(triple, own.checkpoint, seed=study.seed)
             settings = self.settings.at(own.served)
@@ -140,7 +141,7 @@ def answer_test(
         items = layout.items(find_variant(study.variants, variant))
         recipe, fitted = Recipe.load(layout.variant(variant, point))
         questions = reading.load_items(items, "test", list_names(study.benchmarks))
-        triple = study.triple.open(recipe.scope, base=recipe.base)
+        triple = open_triple(layout, study.triple, recipe.scope, base=recipe.base)
         predict(
             triple, recipe, fitted, questions, settings, items, journal, spectra=layout.spectra, engine=engine
         )

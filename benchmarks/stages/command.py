@@ -10,6 +10,7 @@ import typer
 
 from benchmarks.stages.allocator import keep_freed_memory
 from benchmarks.study.question_settings import VariantPrompting
+from frism.checkpoints.sources import watch_sources
 from frism.errors import UserError, suggest
 
 StudyFile = Annotated[Path, typer.Option("--study", help="the study's record: results/<study>/study.json")]
@@ -19,11 +20,13 @@ PACKAGES = ("frism", "baselines", "benchmarks")
 
 
 def begin(name: str) -> None:
-    """Write the log lines of this project's packages to stderr, each behind `name`; others only warn.
+    """Begin a stage: log lines of this project's packages go to stderr behind `name`, others only warn.
 
-    From here on freed memory stays with the process, which is the stage's alone.
+    Freed memory stays with the process, which is the stage's alone. A checkpoint that is changed under the stage
+    ends it.
     """
     keep_freed_memory()
+    watch_sources()
     logging.basicConfig(stream=sys.stderr, format=f"{name}: %(message)s", level=logging.WARNING, force=True)
     # It warns that its time limits are off, which is meant: a busy machine must not change a score.
     logging.getLogger("math_verify").setLevel(logging.ERROR)

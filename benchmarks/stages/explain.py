@@ -13,8 +13,6 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from benchmarks.stages.command import StudyFile, begin
 from benchmarks.study.config import StudyConfig
@@ -29,6 +27,7 @@ from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix
 from frism.errors import report_errors
 from frism.method.recipe import Recipe
+from frism.progress import count_up
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
 
@@ -90,7 +89,7 @@ def _collect_directions(
     by_settings = {}
     for settings in wanted:
         every = AllDirections(Spectra(triple, settings, folder), results / CACHE_FOLDER, device)
-        names = track(triple.names("mat"), "directions of tau_R in tau_V's", console=Console(stderr=True))
+        names = count_up(triple.names("mat"), "directions of tau_R in tau_V's", "matrices")
         by_settings[settings] = {name: every.of(name) for name in names}
     return by_settings
 

@@ -12,6 +12,7 @@ import typer
 
 from benchmarks.answering.answer import make_late_engine
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
+from benchmarks.stages.open_triple import open_triple
 from benchmarks.stages.tune import fit_points
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.tune_slice import TuneSlice
@@ -25,7 +26,7 @@ def run(study: TuneSlice, variant: str, layout: Layout, code: str, out: Path) ->
     Raises UserError for a variant that cannot be fitted.
     """
     items, own = layout.items(find_variant(study.variants, variant)), study.variants[variant]
-    triple = study.triple.open(own.scope or study.scope, base=own.base)
+    triple = open_triple(layout, study.triple, own.scope or study.scope, base=own.base)
     engine = make_late_engine(triple, None, study.engine, items)  # is never asked
     points = fit_points(study, variant, triple, layout, code, {}, engine)
     write_json(out, {"recipes": [point.recipe.key for point in points]})

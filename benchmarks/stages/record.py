@@ -7,12 +7,14 @@ A study begins with it; all stages read the file, and with it any of them can be
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks.stages.open_triple import WEIGHTS
 from benchmarks.study.config import StudyConfig
 from frism.errors import report_errors
 from frism.files import write_json
@@ -20,11 +22,15 @@ from frism.files import write_json
 SOURCES = ("frism", "baselines", "benchmarks", "workflow", "Snakefile")
 
 
-def describe_run(study: StudyConfig) -> dict[str, Any]:
-    """Return the record of a run: config, code, machine and packages, but not when it ran or for whom."""
+def describe_run(study: StudyConfig, weights: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the record of a run: config, code, machine and packages, but not when it ran or for whom.
+
+    `weights`: the digests of its checkpoints, which every stage compares with those that it opens.
+    """
     installed = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
     return {
         "config": study.model_dump(mode="json"),
+        **({} if weights is None else {WEIGHTS: dict(weights)}),
         "code": _read_commit(),
         "python": platform.python_version(),
         "machine": {"system": platform.platform(), "kind": platform.machine(), "cores": os.cpu_count()},
@@ -32,9 +38,9 @@ def describe_run(study: StudyConfig) -> dict[str, Any]:
     }
 
 
-def write_record(study: StudyConfig, out: Path) -> None:
+def write_record(study: StudyConfig, out: Path, weights: Mapping[str, str] | None = None) -> None:
     """Write the record, whole or not at all."""
-    write_json(out, describe_run(study))
+    write_json(out, describe_run(study, weights))
 
 
 def _read_commit() -> dict[str, Any] | None:

@@ -60,7 +60,7 @@ def run(
     """
     questions = reading.load_items(items, split, benchmarks)
     lines = prediction_files.read_predictions(predictions)
-    samples = count_samples(lines)
+    samples = count_samples(lines, predictions)
     drawn = {name: list_samples(group, samples) for name, group in questions.items()}
     answers = match_predictions(drawn, lines, predictions)
     model = ChatJudge(judge, out.with_suffix(".judge.jsonl")) if judge else None

@@ -33,6 +33,7 @@ from benchmarks.tables.official import POOLED
 from benchmarks.tables.pareto import ALL_VARIANTS
 from frism.errors import report_errors
 from frism.files import atomic_write, read_json
+from frism.markdown import escape_html
 
 TEMPLATE = Path(__file__).with_name("summary.md.jinja")
 STYLE_SHARE = 0.05  # failures of form rarer than this share are not worth a sentence
@@ -126,6 +127,7 @@ def render(study: StudyConfig, tables: Path, missed: Sequence[str]) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,
+        finalize=lambda value: escape_html(value) if isinstance(value, str) else value,
     )
     environment.filters["names"] = _quote_names
     environment.filters["listed"] = _join_words

@@ -19,6 +19,7 @@ from benchmarks.answering.predictions import publish
 from benchmarks.registry.lookup import find
 from benchmarks.scoring import answer_csv
 from benchmarks.stages.command import StudyFile, begin
+from benchmarks.stages.open_triple import open_triple
 from benchmarks.study.engine_settings import LOCAL
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.text_slice import TextSlice
@@ -64,9 +65,10 @@ def run(
     digests = check_data(tasks)
     folder = None if owner in PARENTS else layout.variant(owner)
     recipe, fitted = Recipe.load(folder) if folder else (None, None)
-    triple = settings.triple.open(
-        recipe.scope if recipe else "mat", base=recipe.base if recipe else None, text_receiver=True
-    )
+    triple = open_triple(
+        layout, settings.triple, recipe.scope if recipe else "mat", base=recipe.base if recipe else None,
+        text_receiver=True,
+    )  # fmt: skip
     model = find_model(triple, None if folder else owner, folder, settings.engine, layout.spectra)
     fingerprint = None
     if engine is not None and recipe is not None:

@@ -25,6 +25,7 @@ from benchmarks.questions import reading
 from benchmarks.questions.item import Item
 from benchmarks.registry.lookup import find as find_benchmark
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
+from benchmarks.stages.open_triple import check_planned, open_triple
 from benchmarks.statistics.selection import Choice, choose
 from benchmarks.study import marks
 from benchmarks.study.layout import Layout
@@ -60,12 +61,14 @@ def run(
     Raises UserError for a variant that cannot be made, before anything is fitted where possible.
     """
     items, settings = layout.items(find_variant(study.variants, variant)), study.variants[variant]
-    triple = study.triple.open(settings.scope or study.scope, base=settings.base)
+    triple = open_triple(layout, study.triple, settings.scope or study.scope, base=settings.base)
     names = [d.name for d in map(find_benchmark, study.benchmarks) if d.on_dev]
     questions = reading.load_items(items, "dev", names)
     recipe = None
     if settings.checkpoint is not None:
         recipe = Recipe.from_checkpoint(triple, settings.checkpoint, seed=study.seed, code=code)
+        assert recipe.checkpoint is not None
+        check_planned(layout, settings.checkpoint, recipe.checkpoint.digest, settings.checkpoint)
     engine = engine or make_late_engine(triple, recipe, study.engine.at(settings.served), items)
     if recipe is not None:
         points = [Point(recipe, Fitted(), layout.variant(variant, 0))]

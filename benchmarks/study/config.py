@@ -25,6 +25,7 @@ from benchmarks.study.selection_settings import SelectionSettings
 from benchmarks.study.spectrum_settings import StudySpectrum
 from benchmarks.study.triple_settings import TripleSettings
 from benchmarks.study.variant_config import ScopeName, VariantConfig
+from frism.documents import check_plain
 from frism.errors import UserError, suggest
 from frism.files import read_json
 
@@ -95,6 +96,7 @@ class StudyConfig(Section):
     @classmethod
     def make(cls, content: Mapping[str, Any], source: str) -> Self:
         """Fill and check a config. Raises UserError, one sentence that begins with `source`."""
+        check_plain(content, source)
         text = json.dumps(_draw_by_seed(content), default=str)
         try:
             return cls.model_validate_json(text, strict=True)
@@ -119,7 +121,10 @@ class StudyConfig(Section):
             raise UserError(
                 f"{record} is missing: {record.parent} is no results folder of a study; run snakemake first."
             )
-        return cls.make(read_json(record).get("config", {}), str(record))
+        content = read_json(record).get("config")
+        if not isinstance(content, dict):
+            raise UserError(f"{record} is not the record of a study: write it anew with snakemake.")
+        return cls.make(content, str(record))
 
     @field_validator("benchmarks", "text")
     @classmethod

@@ -1,12 +1,10 @@
 """Read a config from its file, and put it over the one that it `extends`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from frism.documents import parse_json, parse_yaml, read_document
 from frism.errors import UserError
 
 EXTENDS = "extends"
@@ -14,19 +12,9 @@ EXTENDS = "extends"
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return a config as its file says it. Raises UserError when it cannot be read or is no mapping."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        # YAML 1.1 takes a JSON number like 1e-05 for a text.
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path} ({error.strerror or error}): name a file that you may read."
-        ) from None
-    except (yaml.YAMLError, ValueError) as error:
-        fault = " ".join(str(error).split())
-        raise UserError(
-            f"{path} is not valid {path.suffix[1:].upper() or 'YAML'} ({fault}): correct it."
-        ) from None
+    text = read_document(path, "correct it")
+    # YAML 1.1 takes a JSON number like 1e-05 for a text.
+    content = (parse_json if path.suffix == ".json" else parse_yaml)(text, path, "correct it")
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no mapping: write a study's config into it.")
     return content
@@ -46,7 +34,9 @@ def _resolve(content: Mapping[str, Any], folder: Path, before: tuple[Path, ...])
     overrides = {key: value for key, value in content.items() if key != EXTENDS}
     if EXTENDS not in content:
         return overrides
-    path = (folder / str(content[EXTENDS])).resolve()
+    if not isinstance(content[EXTENDS], str):
+        raise UserError(f"{EXTENDS} of a config below {folder} is no text: name another config's file.")
+    path = (folder / content[EXTENDS]).resolve()
     if path in before:
         raise UserError(f"{folder / str(content[EXTENDS])} extends itself: name another config.")
     return merge_configs(_resolve(read_yaml(path), path.parent, (*before, path)), overrides)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from frism.errors import suggest
+from frism.errors import shorten, suggest
 
 KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "nothing",
          tuple: "a list", list: "a list", dict: "a mapping"}  # fmt: skip
@@ -43,20 +43,28 @@ def _describe(model: type[BaseModel], path: tuple[str | int, ...], fault: ErrorD
         return f"the key '{fault['loc'][-1]}' is missing{f' in {name}' if path else ''}."
     if kind == "literal_error" and get_origin(_unwrap(_find_annotation(model, path))) is Literal:
         options = re.findall(r"'([^']*)'", context["expected"])
-        return f"{name} must be one of {', '.join(options)}, not {value!r}.{suggest(str(value), options)}"
+        return (
+            f"{name} must be one of {', '.join(options)}, not {_show(value)}.{suggest(str(value), options)}"
+        )
     if kind in TOO_SMALL:
-        return f"{name} is {value}, which is too small ({_describe_bound(kind)} {context[TOO_SMALL[kind]]})."
+        bound = f"{_describe_bound(kind)} {context[TOO_SMALL[kind]]}"
+        return f"{name} is {_show(value)}, which is too small ({bound})."
     if kind in TOO_LARGE:
-        return f"{name} is {value}, which is too large ({_describe_bound(kind)} {context[TOO_LARGE[kind]]})."
+        bound = f"{_describe_bound(kind)} {context[TOO_LARGE[kind]]}"
+        return f"{name} is {_show(value)}, which is too large ({bound})."
     if kind in ("too_short", "string_too_short"):
         return f"{name} is empty: name at least one."
     if kind == "string_pattern_mismatch":
-        return f"{name} is {value!r}: use lower-case letters, digits and _ only, a letter first."
+        return f"{name} is {_show(value)}: use lower-case letters, digits and _ only, a letter first."
     if kind == "value_error":
         message = fault["msg"].removeprefix("Value error, ")
         whole = message if message.endswith("?") else f"{message}."
         return f"{name}: {whole}" if path else whole
-    return f"{name} must be {_describe_kinds(_find_annotation(model, path))}, not {value!r}."
+    return f"{name} must be {_describe_kinds(_find_annotation(model, path))}, not {_show(value)}."
+
+
+def _show(value: object) -> str:
+    return shorten(repr(value), 80)
 
 
 def _describe_bound(kind: str) -> str:

@@ -20,6 +20,14 @@ class QuestionSettings(Section):
         default_factory=lambda fields: fields["test"],
         description="questions per text benchmark, or `all`; as `test` unless given",
     )
+    shards: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="jobs that share a variant's test questions, each with a model of its own; engine"
+        " transformers",
+        exclude_if=lambda value: value == 1,  # records are older than this
+    )
 
 
 class DataSettings(Section):

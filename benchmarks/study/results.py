@@ -17,6 +17,9 @@ SCORE_COLUMNS = ("benchmark", "axis", "group", "index", "extracted", "correct", 
                  "repeated", "tokens")  # fmt: skip
 TEXT_COLUMNS = ("benchmark", "index", "correct")
 DEV_COLUMNS = ("variant", "point", "params", "benchmark", "axis", "group", "n", "correct")
+# Of columns that are counted no cell may be a text; some may be empty.
+NUMBERS = ("correct", "correct_raw", "correct_judge", "n", "point", "sample", "vote", "tokens")
+MARKS = ("truncated", "repeated")  # yes or no
 # Read where a file has them.
 OPTIONAL = ("cluster", "answer", "correct_judge", "extracted", "rule", "truncated", "repeated", "tokens",
             "sample", "vote")  # fmt: skip
@@ -106,6 +109,8 @@ def read_dev(results: Path, study: StudyConfig) -> pd.DataFrame:
         path = results / "variants" / variant / "dev.csv"
         if settings.swept or path.exists():
             frame = _read_csv(path, DEV_COLUMNS, text=("params",)).assign(variant=variant)
+            if not (frame["correct"].between(0, frame["n"]) & frame["point"].ge(0)).all():
+                raise UserError(f"{path} counts more right answers than questions: run the stage again.")
             parts.append(frame[frame["benchmark"].isin(study.benchmark_names)])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DEV_COLUMNS))
 
@@ -142,6 +147,8 @@ def read_choice(results: Path, variant: str) -> dict[str, Any]:
     missing = {"point", "params", "budget_missed"} - choice.keys()
     if choice and missing:
         raise UserError(f"{path} lacks {min(missing)}: delete it and run again.")
+    if choice and not (type(choice["point"]) is int and isinstance(choice["params"], dict)):
+        raise UserError(f"{path} names no point of a grid: delete it and run again.")
     return choice
 
 
@@ -185,7 +192,20 @@ def _read_csv(
     missing = [c for c in columns if c not in frame.columns]
     if missing:
         raise UserError(f"{path} lacks the column {missing[0]}: delete it and run again.")
+    if columns:
+        _check_cells(frame, path)
     return frame
+
+
+def _check_cells(frame: pd.DataFrame, path: Path) -> None:
+    """Raise UserError for a cell of scores that no scoring writes: an answer without a question, a text."""
+    for name in frame.columns.intersection(["benchmark", "index"]):
+        if frame[name].isna().any():
+            raise UserError(f"{path} has an empty cell in its column {name}: delete it and run again.")
+    for name in frame.columns.intersection([*NUMBERS, *MARKS]) if len(frame) else ():
+        known = frame[name].dropna()
+        if not (known.isin([True, False]).all() if name in MARKS else pd.api.types.is_numeric_dtype(known)):
+            raise UserError(f"{path} holds a text in its column {name}: delete it and run again.")
 
 
 def _check_complete(

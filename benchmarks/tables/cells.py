@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmarks.study.results import format_params
 from frism.files import atomic_write
+from frism.markdown import escape_cell
 
 # Texts, aligned left: `name`, and `params` (JSON in the CSV, shown as `strength=0.3`). Texts, aligned right:
 # `mark` (yes, no, a few letters) and `answer`, a model's own text, which may hold line breaks.
@@ -139,5 +140,5 @@ def _format_column(table: Table, column: Column) -> list[str]:
     if column.kind == "p":
         return [format_probability(p) for p in values]
     if column.kind == "params":
-        return [format_params(json.loads(p)) for p in values]
-    return [format_cell(column.kind, v, 3) for v in values]
+        return [escape_cell(format_params(json.loads(p))) for p in values]
+    return [escape_cell(format_cell(column.kind, v, 3)) for v in values]

@@ -51,9 +51,17 @@ def build_cost_rows(results: Path, study: StudyConfig) -> pd.DataFrame:
 
 
 def _read_costs(path: Path) -> dict[str, float]:
-    """Read the largest seconds and MiB from a Snakemake benchmark file; NaN where there is none."""
+    """Read the largest seconds and MiB from a Snakemake benchmark file; NaN where there is none.
+
+    Of jobs that shared the work (a folder of files) the seconds are added up.
+    """
     columns = ["s", "max_rss"]
-    if not path.exists():
+    files = [path] if path.exists() else sorted(path.with_suffix("").glob("*.tsv"))
+    if not files:
         return dict.fromkeys(columns, float("nan"))
-    frame = pd.read_csv(path, sep="\t").reindex(columns=columns)
-    return {c: float(pd.to_numeric(frame[c], errors="coerce").max()) for c in columns}
+    read = (
+        pd.read_csv(file, sep="\t").reindex(columns=columns).apply(pd.to_numeric, errors="coerce")
+        for file in files
+    )
+    largest = pd.DataFrame([frame.max() for frame in read])
+    return {"s": float(largest["s"].sum(min_count=1)), "max_rss": float(largest["max_rss"].max())}

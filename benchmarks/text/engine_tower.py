@@ -88,5 +88,5 @@ def open_alone(folder: Path, settings: EngineSettings, ends: frozenset[int]) -> 
     from benchmarks.answering.vllm_engine import VllmCompleter
     from benchmarks.answering.vllm_server import ServerCompleter
 
-    positions = read_positions(AutoConfig.from_pretrained(folder))
+    positions = read_positions(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     return (ServerCompleter if settings.serve else VllmCompleter)(folder, settings, ends, positions)

@@ -56,9 +56,11 @@ def find_model(
     placement: dict[str, Any] = {"dtype": settings.torch_dtype, "device_map": settings.device_map}
     if model in ("base", "lrm"):
         folder = triple.base_folder if model == "base" else triple.lrm_folder
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if not tokenizer.chat_template:
-            tokenizer.chat_template = AutoTokenizer.from_pretrained(triple.vlm_folder).chat_template
+            tokenizer.chat_template = AutoTokenizer.from_pretrained(
+                triple.vlm_folder, trust_remote_code=False
+            ).chat_template
         chat = Chat(tokenizer)
         return TextModel(
             model,
@@ -72,7 +74,7 @@ def find_model(
         raise UserError("give either --recipe FOLDER or --model base, lrm or vlm.")
     recipe, fitted = Recipe.load(recipe_folder) if recipe_folder else (None, Fitted())
     home = on_load.find_folder(triple, recipe)
-    chat = Chat(AutoTokenizer.from_pretrained(home))
+    chat = Chat(AutoTokenizer.from_pretrained(home, trust_remote_code=False))
 
     def load_variant() -> tuple[Any, Partner | None]:
         loaded = on_load.load(

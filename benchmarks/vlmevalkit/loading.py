@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.registry.definition import Definition
 from benchmarks.registry.vlmevalkit_package import add_bare_package, find_package
+from benchmarks.vlmevalkit.literals import read_cells_as_literals
 from frism.errors import UserError, suggest
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def load_dataset_class(name: str) -> type[Any]:
     module = sys.modules.get("vlmeval.dataset")
     if not hasattr(module, name):
         module = _import_alone(_find_module(name))
+    read_cells_as_literals()
     loaded: type[Any] = getattr(module, name)
     return loaded
 

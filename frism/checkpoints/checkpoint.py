@@ -17,6 +17,7 @@ from frism.checkpoints.headers import read_headers
 from frism.checkpoints.hub import locate
 from frism.checkpoints.index import INDEX, WEIGHTS, read_weight_map
 from frism.checkpoints.reading import SourceFiles
+from frism.checkpoints.sources import note_source
 from frism.errors import UserError, suggest
 from frism.files import read_json
 
@@ -56,7 +57,9 @@ class Checkpoint:
                 raise UserError(
                     f"{folder} is quantised ({kind}): use the checkpoint that it was quantised from."
                 )
+        note_source(path for path in self.folder.iterdir() if path.suffix in COMPANIONS and path.is_file())
         self.tensors: dict[str, Header] = _headers(self.folder)
+        note_source(self.shards())
 
     @classmethod
     def open(cls, source: str | Path, revision: str | None = None, allow_pickle: bool = False) -> Self:

@@ -6,7 +6,6 @@ checkpoint: the other files of the original are copied beside the weights.
 """
 
 import json
-import pickle
 import shutil
 import tempfile
 import zipfile
@@ -74,16 +73,23 @@ def _load(shard: Path) -> dict[str, Tensor]:
     mapped = zipfile.is_zipfile(shard)
     try:
         loaded = torch.load(shard, map_location="cpu", weights_only=True, mmap=mapped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
+    except Exception as error:  # a damaged pickle makes the unpickler raise whatever its stack holds
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         raise UserError(
             f"{shard} holds more than tensors or is damaged ({reason}): do not use it."
         ) from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    if not isinstance(loaded, dict) or not loaded or not all(map(_is_named_tensor, loaded.items())):
         raise UserError(
             f"{shard} does not hold a dictionary of tensors: give the folder that from_pretrained loads."
         )
     return loaded
+
+
+def _is_named_tensor(entry: tuple[object, object]) -> bool:
+    """Tell whether an entry is a dense tensor with values, under a name that a header can hold."""
+    name, value = entry
+    dense = isinstance(value, Tensor) and value.layout is torch.strided and value.device.type == "cpu"
+    return dense and isinstance(name, str) and name.isprintable() and name not in ("", "__metadata__")
 
 
 def _unshare(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from frism.commands.console import Json, make_console
 from frism.commands.merge import AllowPickle, TextReceiver, Threads, VlmDonor, check_device
 from frism.errors import UserError, report_errors
+from frism.progress import Progress
 
 if TYPE_CHECKING:
     from frism.spectra.spectra import Spectra
@@ -88,19 +87,15 @@ def _decompose_matrices(spectra: "Spectra", names: list[str], device: str) -> di
     """Decompose what the folder lacks; return what `--json` prints."""
     from frism.spectra.store import count_bytes
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("hashing B and R", total=len(names))
+    with Progress("matrices", len(names)) as progress:
         store = spectra.store
         stored = {name for name in names if store.read_metadata(name, spectra.shape(name)) is not None}
         missing = [name for name in names if name not in stored]
         _check_space(store.root, count_bytes(spectra.settings, map(spectra.shape, missing)))
         facts = {}
         for name in names:
-            progress.update(task, description=name)
             facts[name] = spectra.ensure(name, device)
-            progress.advance(task)
+            progress.advance(note=name)
     shapes = {name: spectra.shape(name) for name in names}
     return {
         "folder": str(store.folder),

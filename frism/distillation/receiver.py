@@ -48,7 +48,9 @@ class Receiver:
         for name, parameter in model.named_parameters():
             if parameter.device.type == "meta":
                 raise UserError(f"{name} does not fit on the devices: choose a device_map that holds it.")
-        return cls.wrap(triple, model, AutoProcessor.from_pretrained(triple.vlm_folder))
+        return cls.wrap(
+            triple, model, AutoProcessor.from_pretrained(triple.vlm_folder, trust_remote_code=False)
+        )
 
     @classmethod
     def wrap(cls, triple: Triple, model: Any, processor: Any) -> Self:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frism.distillation.experts import Expert
+from frism.progress import count_up
 
 Tensors = dict[str, Tensor]  # by canonical name
 
@@ -28,7 +29,7 @@ def measure_fisher(expert: Expert, parameters: Mapping[str, str], generator: tor
     try:
         for parameter in wanted.values():
             parameter.requires_grad_(True)
-        for example in expert.examples:
+        for example in count_up(expert.examples, f"Fisher information of {expert.role}", "examples"):
             logs = example.logits(expert.receiver).log_softmax(dim=-1)
             drawn = torch.multinomial(logs.detach().exp().float().cpu(), 1, generator=generator)
             loss = logs.gather(1, drawn.to(logs.device)).sum()
@@ -56,7 +57,7 @@ def measure_inputs(expert: Expert, names: Iterable[str]) -> Tensors:
 
     handles = [expert.receiver.modules[name].register_forward_pre_hook(partial(add, name)) for name in names]
     try:
-        for example in expert.examples:
+        for example in count_up(expert.examples, f"inputs of {expert.role}", "examples"):
             example.logits(expert.receiver)
     finally:
         for handle in handles:

@@ -1,12 +1,17 @@
 """Describe a merged checkpoint: a model card, a report on every tensor, a mergekit configuration."""
 
+import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from frism import __version__
+from frism.documents import parse_yaml
+from frism.errors import UserError
+from frism.markdown import escape_cell, escape_html, escape_text, format_scalar, quote_code
 from frism.merging.mergekit_config import format_mergekit_config
 from frism.merging.sharding import Plan
 from frism.merging.streaming import Change
@@ -20,6 +25,7 @@ from frism.triples.triple import ROLES, Triple
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.jinja"
 TITLES = {"base": "base language model (B)", "vlm": "receiver (V)", "lrm": "reasoning model (R)"}
 NOT_STATED = "not stated"
+LONGEST_CARD = 1 << 20  # characters of a card that are looked at for its metadata
 MERGEKIT = "mergekit_config.yml"
 
 
@@ -82,6 +88,10 @@ def write_card(outcome: Outcome, folder: Path, title: str) -> None:
         loader=FileSystemLoader(TEMPLATE.parent), undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
+    environment.filters |= {
+        "text": escape_text, "cell": escape_cell, "code": quote_code, "html": escape_html,
+        "scalar": format_scalar, "string_literal": json.dumps,
+    }  # fmt: skip
     recipe, plan, triple = outcome.recipe, outcome.plan, outcome.triple
     parents = {role: describe_parent(triple, role, recipe) for role in ROLES}
     method = find(recipe.method or "")
@@ -120,9 +130,12 @@ def format_command(recipe: Recipe, from_study: bool, outcome: Outcome) -> str:
     receiver = " --text-receiver" if outcome.triple.text_receiver else ""
     if from_study:
         return f"frism export FOLDER_OF_THIS_RECIPE {sources}{receiver}{dtype} --out OUT"
-    values = "".join(f" --set {name}={_format_value(value)}" for name, value in recipe.params.items())
+    values = "".join(
+        f" --set {shlex.quote(name + '=' + _format_value(value))}" for name, value in recipe.params.items()
+    )
+    method = shlex.quote(recipe.method or "")
     return (
-        f"frism merge {sources}{receiver} --method {recipe.method}{values} --scope {recipe.scope} "
+        f"frism merge {sources}{receiver} --method {method}{values} --scope {recipe.scope} "
         f"--seed {recipe.seed}{dtype} --out OUT"
     )
 
@@ -141,16 +154,14 @@ def describe_parent(triple: Triple, role: str, recipe: Recipe) -> Parent:
 
 def read_licence(folder: Path) -> str:
     """Read the licence from the metadata of a checkpoint's README, else the title of its LICENSE file."""
-    import yaml
-
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8")
+        text = (folder / "README.md").read_text(encoding="utf-8")[:LONGEST_CARD]
     except (OSError, UnicodeDecodeError):
         text = ""
     if match := re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL):
         try:
-            metadata = yaml.safe_load(match[1])
-        except yaml.YAMLError:
+            metadata = parse_yaml(match[1], folder / "README.md")
+        except UserError:
             metadata = None
         if isinstance(metadata, dict) and metadata.get("license"):
             name = metadata.get("license_name")

@@ -174,7 +174,7 @@ def load(
         recipe = None
     placement: dict[str, Any] = {} if device_map is None else {"device_map": device_map}
     loaded: Any = auto.from_pretrained(
-        folder, dtype=dtype or torch.float32, output_loading_info=True, **placement
+        folder, dtype=dtype or torch.float32, output_loading_info=True, trust_remote_code=False, **placement
     )
     model, info = loaded
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -203,7 +203,7 @@ def load_language_model(triple: Triple, role: str, device: Device = "cpu", **how
         model: Any = _load_made_donor(triple, **how)
     else:
         folder = triple.base_folder if role == "base" else triple.lrm_folder
-        model = AutoModelForCausalLM.from_pretrained(folder, **how)
+        model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False, **how)
     return (model if how.get("device_map") else model.to(device)).eval()
 
 
@@ -215,7 +215,7 @@ def _load_made_donor(triple: Triple, **how: Any) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(triple.base_folder, **how)
+    model: Any = AutoModelForCausalLM.from_pretrained(triple.base_folder, trust_remote_code=False, **how)
     tower = triple.towers["base"]
     with torch.no_grad():
         for name in triple.names(WIDEST_SCOPE):
@@ -241,7 +241,7 @@ def outline(triple: Triple, recipe: Recipe | None, dtype: torch.dtype | str | No
     folder = find_folder(triple, recipe)
     with torch.device("meta"):
         model: Any = _choose_class(triple).from_config(
-            AutoConfig.from_pretrained(folder), dtype=dtype or torch.float32
+            AutoConfig.from_pretrained(folder, trust_remote_code=False), dtype=dtype or torch.float32
         )
     with suppress(OSError):  # a checkpoint need not have one; then its config tells
         model.generation_config = GenerationConfig.from_pretrained(folder)

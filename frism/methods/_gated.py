@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from frism.errors import UserError
 from frism.method import Site
 from frism.spectra.spectrum import Spectrum
 
@@ -18,5 +19,11 @@ def merge_gated(
     """
     if spectrum is None:
         return site.vlm
+    fractions = fitted["open"]
+    if fractions.shape not in ((), (1,), spectrum.s.shape) or not fractions.is_floating_point():
+        raise UserError(
+            f"what was fitted for {site.name} are {list(fractions.shape)} {fractions.dtype} fractions of"
+            f" {len(spectrum.s)} directions: make the variant again."
+        )
     tau = site.tau_r if spectrum.tail is not None else None
-    return site.vlm + strength * spectrum.gate(fitted["open"], fitted.get("open_tail"), tau)
+    return site.vlm + strength * spectrum.gate(fractions, fitted.get("open_tail"), tau)

@@ -13,8 +13,6 @@ import logging
 from typing import Literal
 
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from frism.distillation.examples import Examples, make_examples
 from frism.distillation.receiver import Receiver
@@ -27,6 +25,7 @@ from frism.gates.parametrisation import Gates
 from frism.gates.recomputation import recomputation_pays, recompute
 from frism.method import Count, Fitted, Fitting, NonNegative
 from frism.methods.frism import FAMILY, NEEDS, merge
+from frism.progress import count_up
 
 __all__ = ["FAMILY", "NEEDS", "fit", "merge"]
 
@@ -97,8 +96,8 @@ def fit(
 def _estimate(
     receiver: Receiver, gates: GatedInjection, examples: Examples, samples: int, seed: int, progress: str
 ) -> Curvature:
-    progress_bar = track(examples, progress, console=Console(stderr=True))
-    questions = (lambda example=example: example.logits(receiver) for example in progress_bar)
+    counted = count_up(examples, progress, "examples")
+    questions = (lambda example=example: example.logits(receiver) for example in counted)
     longest = max(example.answer.numel() for example in examples)
     with recompute(receiver.layers if recomputation_pays(receiver.layers, longest, receiver.device) else ()):
         return estimate_curvature(

@@ -17,6 +17,7 @@ from frism.cache import cache_folder, read_file_state
 from frism.checkpoints.checkpoint import ADAPTER, COMPANIONS, Checkpoint
 from frism.checkpoints.dtypes import TORCH_NAMES
 from frism.checkpoints.headers import read_headers
+from frism.checkpoints.sources import note_source
 from frism.errors import UserError
 from frism.files import read_json, sha256_file
 from frism.triples.towers import open_tower
@@ -45,6 +46,9 @@ def adapt(base: Checkpoint, adapters: Sequence[Path]) -> AdaptedCheckpoint:
 
     Raises UserError when peft is not installed, a folder holds no such adapter, or an adapter does not fit.
     """
+    note_source(
+        folder / name for folder in adapters for name in (ADAPTER, WEIGHTS) if (folder / name).is_file()
+    )
     configs = [_check(folder) for folder in adapters]
     state = [
         VERSION,
@@ -89,7 +93,21 @@ def _check(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} sets {key}: merge it with merge_and_unload of peft and give that folder.")
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} has no {WEIGHTS}: copy or download the adapter again.")
+    _check_ranks(folder, config)
     return config
+
+
+def _check_ranks(folder: Path, config: dict[str, Any]) -> None:
+    """Raise UserError for a rank that no tensor has: peft would reserve room for it before it looks."""
+    pattern = config.get("rank_pattern") or {}
+    ranks = [config.get("r", 8), *(pattern.values() if isinstance(pattern, dict) else [pattern])]
+    widest = max((max(h.shape, default=0) for h in read_headers(folder / WEIGHTS).values()), default=0)
+    for rank in ranks:
+        if type(rank) is not int or not 0 < rank <= widest:
+            raise UserError(
+                f"{folder / ADAPTER} gives the rank {rank!r}, and no tensor of {WEIGHTS} has it: copy"
+                " or download the adapter again."
+            )
 
 
 def _write(base: Checkpoint, adapters: Sequence[Path], configs: Sequence[dict[str, Any]], out: Path) -> None:
@@ -125,7 +143,6 @@ def _merge(base: Checkpoint, adapters: Sequence[Path]) -> Iterator[tuple[str, An
         raise UserError("a LoRA adapter needs the package peft: install peft, or frism[adapters].") from error
     from torch import nn
 
-    from frism.triples.layout import DerivationError
     from frism.triples.model_classes import build_model
 
     tower = open_tower(base, "base")
@@ -140,31 +157,33 @@ def _merge(base: Checkpoint, adapters: Sequence[Path]) -> Iterator[tuple[str, An
                 wrapped = peft.PeftModel.from_pretrained(model, folder, adapter_name=name)
             else:
                 wrapped.load_adapter(folder, adapter_name=name)
-    except (DerivationError, ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        for path, module in wrapped.named_modules():
+            owner = path.removeprefix(_PREFIX)
+            if isinstance(module, LoraLayer):
+                inner: Any = module.get_base_layer()
+                parameters = {
+                    leaf: _find(stored, base, f"{owner}.{leaf}") for leaf, _ in inner.named_parameters()
+                }
+                for leaf, name in parameters.items():
+                    setattr(inner, leaf, nn.Parameter(base.read(name), requires_grad=False))
+                module.merge(adapter_names=[name for name in names if name in module.scaling])
+                for leaf, name in parameters.items():
+                    if leaf == "weight" or any(module.lora_bias.values()):
+                        yield name, getattr(inner, leaf).data
+                    setattr(inner, leaf, nn.Parameter(getattr(inner, leaf)[:0], requires_grad=False))
+            elif isinstance(module, ModulesToSaveWrapper):
+                saved = module.modules_to_save[names[-1]]
+                for leaf, value in saved.named_parameters():
+                    whole = stored.get(f"{owner}.{leaf}")
+                    if whole is not None and tuple(value.shape) == base.header(whole).shape:
+                        yield whole, value.data.to(base.read(whole).dtype)
+    except UserError:
+        raise
+    except Exception as error:  # peft takes its configs and tensors as they are, and meets whatever they hold
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise UserError(
             f"{adapters[-1]} does not fit {base.folder} ({reason}): give the base that it was trained on."
         ) from error
-    for path, module in wrapped.named_modules():
-        owner = path.removeprefix(_PREFIX)
-        if isinstance(module, LoraLayer):
-            inner: Any = module.get_base_layer()
-            parameters = {
-                leaf: _find(stored, base, f"{owner}.{leaf}") for leaf, _ in inner.named_parameters()
-            }
-            for leaf, name in parameters.items():
-                setattr(inner, leaf, nn.Parameter(base.read(name), requires_grad=False))
-            module.merge(adapter_names=[name for name in names if name in module.scaling])
-            for leaf, name in parameters.items():
-                if leaf == "weight" or any(module.lora_bias.values()):
-                    yield name, getattr(inner, leaf).data
-                setattr(inner, leaf, nn.Parameter(getattr(inner, leaf)[:0], requires_grad=False))
-        elif isinstance(module, ModulesToSaveWrapper):
-            saved = module.modules_to_save[names[-1]]
-            for leaf, value in saved.named_parameters():
-                whole = stored.get(f"{owner}.{leaf}")
-                if whole is not None and tuple(value.shape) == base.header(whole).shape:
-                    yield whole, value.data.to(base.read(whole).dtype)
 
 
 def _hollow(model: Any, base: Checkpoint, stored: dict[str | None, str]) -> None:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from frism.checkpoints.checkpoint import Checkpoint
 from frism.triples.architectures import EMBEDDING, HEAD, resolve_text_type
-from frism.triples.facts import Facts, read_derived_facts
+from frism.triples.facts import Facts, explain_config, read_derived_facts
 from frism.triples.layout import Layout, Place
 from frism.triples.scopes import holds
 from frism.triples.tower import Region, Tower
@@ -62,9 +62,10 @@ class DerivedTower(Tower):
     @cached_property
     def facts(self) -> Facts:
         """The text model's shapes and conventions."""
-        return read_derived_facts(
-            resolve_text_type(self.layout.text_type), self.layout.text_config, tied=HEAD not in self.names
-        )
+        with explain_config(self.checkpoint):
+            return read_derived_facts(
+                resolve_text_type(self.layout.text_type), self.layout.text_config, tied=HEAD not in self.names
+            )
 
     def canonical(self, stored: str) -> str | None:
         """Return the canonical name of a stored tensor (of a stack as a whole); None outside the tower."""

@@ -5,6 +5,8 @@ is transformers asked, because importing it takes longer than reading a triple's
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +49,27 @@ class Facts:
         return self.hidden_size // self.num_attention_heads
 
 
+@contextmanager
+def explain_config(checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn whatever a config's odd values make a reader raise into a UserError that names its file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0].rstrip('.')}"
+        raise UserError(
+            f"{checkpoint.folder / 'config.json'} describes no model that can be read ({reason}): restore it."
+        ) from error
+
+
 def read_facts(checkpoint: Checkpoint) -> Facts:
     """Return the facts. Raises UserError when the config has no text model that is known here."""
+    with explain_config(checkpoint):
+        return _read_facts(checkpoint)
+
+
+def _read_facts(checkpoint: Checkpoint) -> Facts:
     kind = read_text_type(checkpoint)
     config = _fill_config(checkpoint, kind)
     full, local = _read_rope(config)
@@ -114,7 +135,8 @@ def read_interleaved_layers(checkpoint: Checkpoint) -> frozenset[int]:
     key = ARCHITECTURES[checkpoint.model_type].interleaved
     if key is None:
         return frozenset()
-    return frozenset(_fill_config(checkpoint, read_text_type(checkpoint), key).get(key) or ())
+    with explain_config(checkpoint):
+        return frozenset(_fill_config(checkpoint, read_text_type(checkpoint), key).get(key) or ())
 
 
 def _fill_config(checkpoint: Checkpoint, kind: str, *keys: str) -> dict[str, Any]:
@@ -131,9 +153,9 @@ def _fill_config(checkpoint: Checkpoint, kind: str, *keys: str) -> dict[str, Any
     from transformers import AutoConfig
 
     try:
-        whole = AutoConfig.from_pretrained(checkpoint.folder).get_text_config()
+        whole = AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False).get_text_config()
         defaults: dict[str, Any] = whole.to_dict()
-    except (ValueError, TypeError, KeyError, OSError, AttributeError) as error:
+    except Exception as error:  # classes check their configs in many ways
         missing = next((key for key in needed if config.get(key) is None), "rope_theta")
         raise UserError(
             f"{checkpoint.folder / 'config.json'} has no {missing}, and transformers cannot fill it in "

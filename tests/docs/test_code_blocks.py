@@ -42,6 +42,8 @@ NOT_RUN = {
     "needs the published checkpoints": 2,
     "needs a finished study": 7,
     "needs an adapter": 1,
+    "needs a cluster": 1,
+    "needs a Kubernetes cluster": 1,
 }
 DONE: set[tuple[str, ...]] = set()  # changes of the project's copy, then a command
 PROGRAMS = ("frism", "make", "snakemake", "python", "cp", "cat")

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,20 @@ def test_reported_prints_one_line_and_exits_with_2(capsys: pytest.CaptureFixture
         raise UserError("no such file.")
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: no such file.\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [("bytearray(1 << 50)", "error: memory ran out"),
+     ("import torch; torch.zeros(1 << 50)", "error: memory ran out"),
+     ("raise OSError(28, 'No space left on device', 'x')", "error: cannot write x (No space left on device)"),
+     ("raise ImportError('x.so: failed to map: Cannot allocate memory')", "error: memory ran out (x.so")],
+)  # fmt: skip
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_machine_that_has_no_more_says_so_in_a_sentence(code: str, sentence: str, inside: bool) -> None:
+    """In a command, and before it begins."""
+    begin = "from frism.errors import explain_at_exit, report_errors; explain_at_exit()\n"
+    program = f"{begin}with report_errors():\n    {code}" if inside else begin + code
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stderr.startswith(sentence) and len(done.stderr.splitlines()) == 1, done.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from frism import progress
-from frism.progress import Progress
+from frism.progress import Progress, count_up
 
 
 @pytest.fixture
@@ -43,3 +43,12 @@ def test_a_step_that_fails_claims_no_end(clock: list[float], capsys: pytest.Capt
     with pytest.raises(RuntimeError), Progress("gates", 3):
         raise RuntimeError
     assert capsys.readouterr().err == ""
+
+
+def test_a_loop_counts_itself(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    seen = []
+    for item in count_up([1, 2, 3], "matrices"):
+        seen.append(item)
+        clock[0] += 6
+    assert seen == [1, 2, 3]
+    assert capsys.readouterr().err.splitlines() == ["matrices: 2 of 3, 6 s left", "matrices: 3 of 3, in 18 s"]

@@ -20,6 +20,8 @@ CONFIG = "config/tiny.yaml"
 class Project:
     """The copy's folder, and what Snakemake says in it."""
 
+    patience = 900.0  # seconds
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seconds = 0.0  # how long the study took, once it ran
@@ -40,7 +42,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=900,
+            timeout=self.patience,
         )
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,8 @@ rule questions:
         "results/{study}/costs/questions.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("questions"),
     params:
         study=RECORD,
         config=JOBS.whole,
@@ -88,6 +90,8 @@ rule tables:
         "results/{study}/costs/tables.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("tables"),
     params:
         study=RECORD,
         config=JOBS.whole,
@@ -118,6 +122,7 @@ rule explain:
     conda:
         "../../environment.yml"
     resources:
+        **REQUESTS.of("explain"),
         gpu=int(STUDY.engine.device == "cuda"),
     params:
         study=RECORD,
@@ -147,6 +152,8 @@ rule figures:
     conda:
         "../../environment.yml"
     threads: 4
+    resources:
+        **REQUESTS.of("figures"),
     params:
         study=RECORD,
         config=JOBS.whole,
@@ -170,6 +177,8 @@ rule summary:
         "results/{study}/costs/summary.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("summary"),
     params:
         study=RECORD,
         config=JOBS.whole,

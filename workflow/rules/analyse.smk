@@ -24,6 +24,7 @@ rule analyse:
     conda:
         "../../environment.yml"
     resources:
+        **REQUESTS.of("analyse"),
         gpu=JOBS.gpus,
     params:
         study=RECORD,
@@ -75,6 +76,8 @@ if ANALYSES.names:
             f"results/{STUDY.study}/costs/report_analyses.tsv"
         conda:
             "../../environment.yml"
+        resources:
+            **REQUESTS.of("report_analyses"),
         params:
             study=RECORD.format(study=STUDY.study),
             config=JOBS.whole,

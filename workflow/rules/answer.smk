@@ -5,10 +5,9 @@
 # of jobs that were cut off. `flock`: a job that outlived a killed Snakemake finishes before its successor takes
 # over its files.
 TUNED = multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json")
-ANSWERED = [
-    *multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json"),
-    *(TEXT if STUDY.text and STUDY.text_of == "all" else []),
-]
+TEXTS = TEXT if STUDY.text and STUDY.text_of == "all" else []
+TESTED = multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json")
+ANSWERED = [*TESTED, *TEXTS]
 
 if not JOBS.turns:
 
@@ -19,7 +18,7 @@ if not JOBS.turns:
             lambda wildcards: JOBS.spectra(wildcards.variant),
         output:
             *TUNED,
-            *ANSWERED,
+            *(ANSWERED if JOBS.shards == 1 else TEXTS),
         log:
             "results/{study}/logs/answer/{variant}.log",
         wildcard_constraints:
@@ -28,13 +27,14 @@ if not JOBS.turns:
         conda:
             "../../environment.yml"
         resources:
+            **REQUESTS.of("answer"),
             gpu=JOBS.gpus,
         params:
             study=RECORD,
             points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
-            stages="",
+            stages="" if JOBS.shards == 1 else "--stage tune --stage text",
             fit=lambda wildcards: JOBS.describe_fit(wildcards.variant),
-            test=lambda wildcards: JOBS.describe_answers(wildcards.variant),
+            test=lambda wildcards: JOBS.describe_answers(wildcards.variant) if JOBS.shards == 1 else "",
             text=JOBS.text,
             weights=lambda wildcards: JOBS.weights,
             checkpoint=lambda wildcards: JOBS.digest_checkpoint(wildcards.variant),
@@ -62,19 +62,21 @@ if not JOBS.turns:
         message:
             "Answer the dev questions with {wildcards.variant}"
 
-    use rule answer as answer_unmodified with:
-        input:
-            lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
-            TUNED,
-        output:
-            *ANSWERED,
-        wildcard_constraints:
-            variant=STUDY.reference,
-        priority: 1
-        params:
-            stages="--stage predict --stage text",
-        message:
-            "Answer all questions with {wildcards.variant}"
+    if JOBS.shards == 1 or TEXTS:
+
+        use rule answer as answer_unmodified with:
+            input:
+                lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
+                TUNED,
+            output:
+                *(ANSWERED if JOBS.shards == 1 else TEXTS),
+            wildcard_constraints:
+                variant=STUDY.reference,
+            priority: 1
+            params:
+                stages="--stage predict --stage text" if JOBS.shards == 1 else "--stage text",
+            message:
+                "Answer all questions with {wildcards.variant}"
 
 else:
 
@@ -92,6 +94,7 @@ else:
         conda:
             "../../environment.yml"
         resources:
+            **REQUESTS.of("fit"),
             gpu=int(STUDY.engine.device != "cpu"),
         params:
             study=RECORD,
@@ -121,6 +124,7 @@ else:
             conda:
                 "../../environment.yml"
             resources:
+                **REQUESTS.of("answer_in_turns", names),
                 gpu=JOBS.gpus,
             params:
                 study=RECORD.format(study=STUDY.study),
@@ -158,6 +162,7 @@ rule text:
     conda:
         "../../environment.yml"
     resources:
+        **REQUESTS.of("text"),
         gpu=JOBS.gpus,
     params:
         study=RECORD,

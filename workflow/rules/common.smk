@@ -6,6 +6,7 @@ from pathlib import Path
 from frism.errors import report_errors
 from workflow import config as configs
 from workflow import jobs as job_facts
+from workflow import requests as cluster_requests
 from workflow.lock import work_alone
 
 # Nothing is downloaded while a study runs: a library that tries fails at once and says so.
@@ -21,6 +22,8 @@ with report_errors():
     JOBS = job_facts.Jobs(STUDY)
     job_facts.check_writable(JOBS.layout.root)
 
+# What jobs ask for where a profile names the kind of machine (profiles/slurm); elsewhere nothing.
+REQUESTS = cluster_requests.Requests(JOBS, workflow.resource_settings.default_resources)
 VARIANTS = list(STUDY.variants)
 # Every job reads the study from this file. It is no job's output, so that its time starts nothing: what a job
 # depends on in it is among its params.

@@ -15,6 +15,8 @@ rule items:
     priority: 20_000
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("items"),
     params:
         study=RECORD,
         number=len(STUDY.benchmarks),

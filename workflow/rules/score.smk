@@ -16,6 +16,8 @@ rule score:
         "results/{study}/costs/score/{variant}.tsv"
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("score"),
     params:
         study=RECORD,
         depends_on=lambda wildcards: JOBS.describe_scores(wildcards.variant),
@@ -44,6 +46,7 @@ rule oracle:
     conda:
         "../../environment.yml"
     resources:
+        **REQUESTS.of("oracle"),
         gpu=JOBS.gpus,
     params:
         study=RECORD,

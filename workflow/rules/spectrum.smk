@@ -17,6 +17,7 @@ rule spectrum:
     conda:
         "../../environment.yml"
     resources:
+        **REQUESTS.of("spectrum"),
         gpu=int(STUDY.engine.device != "cpu"),
     params:
         models=shlex.join(STUDY.triple.sources),

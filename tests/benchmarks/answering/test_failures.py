@@ -16,8 +16,9 @@ import pytest
 from pydantic import ValidationError
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from benchmarks.answering import keys, multi_gpu
+from benchmarks.answering import keys
 from benchmarks.answering.answer import predict
+from benchmarks.answering.joining import join_parts
 from benchmarks.answering.late_engine import LateEngine
 from benchmarks.answering.predictions import StoredPrediction, read_predictions
 from benchmarks.questions import reading, writing
@@ -193,7 +194,7 @@ def test_processes_are_counted_together(triple: Triple, asked: Asked, tmp_path: 
     for number, path in enumerate(parts):
         predict(triple, recipe, {}, asked.items(), strict, asked.folder, path, part=(number, 2))
     with pytest.raises(UserError, match="2 of 8 questions of MMStar cannot be answered"):
-        multi_gpu._join_parts(parts, out, strict.tolerated_share)
+        join_parts(parts, out, strict.tolerated_share)
     assert len(by_index(out)) == ROWS - 2, "they are asked again"
 
 
