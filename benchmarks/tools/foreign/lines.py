@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.foreign.answer import ForeignAnswer, ForeignFile
+from benchmarks.tools.foreign.answer import ForeignAnswer, ForeignFile
 from frism.errors import UserError
 
 INDEX, ANSWER = "index", "prediction"

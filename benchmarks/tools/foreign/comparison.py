@@ -8,7 +8,6 @@ import pandas as pd
 from benchmarks.figures import scores as scores_figure
 from benchmarks.figures import tokens as tokens_figure
 from benchmarks.figures import trade_off
-from benchmarks.foreign.runs import Paired, read_provenance
 from benchmarks.stages.tables import TABLES, lay_out_ties
 from benchmarks.study.compared import Runs
 from benchmarks.study.results import read_table
@@ -17,6 +16,7 @@ from benchmarks.tables.cells import Table, list_names
 from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix
 from benchmarks.tables.tokens import build_token_rows
+from benchmarks.tools.foreign.runs import Paired, read_provenance
 from frism.files import sha256_file, write_json
 
 RECORD = "comparison.json"

@@ -20,7 +20,7 @@ from tests.support.foreign_files import write_plain
 from tests.support.shared_data import find_shared, read_records
 from tests.support.studies import study_of
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 NAMES = ["MMStar", "MathVista_MINI"]
 SHARES = {"Strong-7B": 0.8, "weak": 0.3, "Strong_again": 0.8}
 

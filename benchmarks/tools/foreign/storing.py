@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.answering import keys
 from benchmarks.answering.predictions import StoredPrediction, compute_checksum
-from benchmarks.foreign.answer import ForeignAnswer, ForeignFile
-from benchmarks.foreign.matching import Matched
+from benchmarks.tools.foreign.answer import ForeignAnswer, ForeignFile
+from benchmarks.tools.foreign.matching import Matched
 from frism.errors import UserError
 from frism.files import atomic_write, read_json
 

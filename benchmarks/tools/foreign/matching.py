@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.foreign.answer import ForeignAnswer, ForeignFile
+from benchmarks.tools.foreign.answer import ForeignAnswer, ForeignFile
 from frism.errors import UserError
 
 POSITION = "position"  # the place in the other harness' data set as the place in the table

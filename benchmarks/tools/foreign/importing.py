@@ -13,10 +13,6 @@ import pandas as pd
 
 from benchmarks.answering import keys
 from benchmarks.answering.predictions import StoredPrediction
-from benchmarks.foreign import storing, text
-from benchmarks.foreign.answer import ForeignFile
-from benchmarks.foreign.matching import Matched, Question, match_answers
-from benchmarks.foreign.subsets import restrict_items
 from benchmarks.questions import tsv_files
 from benchmarks.questions.item import DEFINITIONS, Item, read_definition
 from benchmarks.questions.reading import MANIFEST, load_items
@@ -26,6 +22,10 @@ from benchmarks.scoring.expected import load_dataset
 from benchmarks.stages import score
 from benchmarks.study.layout import Layout
 from benchmarks.study.results import read_run
+from benchmarks.tools.foreign import storing, text
+from benchmarks.tools.foreign.answer import ForeignFile
+from benchmarks.tools.foreign.matching import Matched, Question, match_answers
+from benchmarks.tools.foreign.subsets import restrict_items
 from frism.errors import UserError
 from frism.files import read_json
 

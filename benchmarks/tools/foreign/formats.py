@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from benchmarks.foreign import lines, tables
-from benchmarks.foreign.answer import ForeignFile
+from benchmarks.tools.foreign import lines, tables
+from benchmarks.tools.foreign.answer import ForeignFile
 from frism.errors import UserError
 from frism.files import sha256_file
 

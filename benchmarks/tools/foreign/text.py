@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.answering.keys import digest_json
 from benchmarks.answering.predictions import StoredPrediction
-from benchmarks.foreign.matching import Question
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import answer_csv
 from benchmarks.text.ask import check_data, describe_provenance, make_tasks, read_target, score_with
+from benchmarks.tools.foreign.matching import Question
 from frism.files import write_json
 
 if TYPE_CHECKING:  # lm-eval loads slowly
@@ -47,7 +47,7 @@ class AskedQuestions:
 
     def score(self, label: str, stored: Sequence[StoredPrediction], predictions: Path, out: Path) -> None:
         """Score the stored predictions as the text stage of a study does; their axis is `text`."""
-        from benchmarks.foreign.stored_model import StoredModel
+        from benchmarks.tools.foreign.stored_model import StoredModel
 
         digests = check_data(self.tasks)
         logging.getLogger("lm_eval").setLevel(logging.ERROR)
