@@ -11,8 +11,7 @@ from benchmarks.study.layout import Layout
 from frism.files import read_json, sha256_file
 
 VERIFIED = "verified.json"  # in a results folder: what `frism verify` said of it, and when
-# What a results folder's files say of the environment; the page shows no more of the machine.
-RECORDED = ("code", "python", "machine", "packages")
+RECORDED = ("code", "python", "packages")  # what a study's record says of the environment
 
 
 def collect_chain(results: Path, study: StudyConfig) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def collect_chain(results: Path, study: StudyConfig) -> dict[str, Any]:
     return {
         "results": f"results/{study.study}",
         "record": files.find(layout.record),
-        "run": {name: record.get(name) for name in RECORDED},
+        "run": {**{name: record.get(name) for name in RECORDED}, "machine": _describe_machine(record)},
         "config": study.model_dump(mode="json", exclude_defaults=False),
         "triple": {"sources": study.triple.model_dump(mode="json"), "scope": study.scope},
         "items": _describe_items(layout, files),
@@ -38,6 +37,12 @@ def collect_chain(results: Path, study: StudyConfig) -> dict[str, Any]:
         "answers": files.find(results / "questions.parquet"),
         "verified": read_json(verified) if verified.exists() else None,
     }
+
+
+def _describe_machine(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the kind of machine, without its kernel's name."""
+    machine = record.get("machine") or {}
+    return {**machine, "system": str(machine.get("system", "")).partition("-")[0]} if machine else {}
 
 
 class _Hashes:

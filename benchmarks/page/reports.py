@@ -17,9 +17,14 @@ def is_report(folder: Path) -> bool:
     return not (folder / RECORD).exists() and (folder / "tables").is_dir()
 
 
-def write_report(folder: Path, page: Path) -> str:
-    """Write a report into the folder of a page; return its name. Raises UserError for a broken table."""
-    name = re.sub(r"[^a-z0-9_]", "_", folder.resolve().name.lower()) or "report"
+def name_report(folder: Path) -> str:
+    """Name a report by its folder."""
+    return re.sub(r"[^a-z0-9_]", "_", folder.resolve().name.lower()) or "report"
+
+
+def write_report(folder: Path, page: Path) -> None:
+    """Write a report into the folder of a page. Raises UserError for a broken table."""
+    name = name_report(folder)
     tables = read_tables(folder / "tables")
     if not tables:
         raise UserError(f"{folder / 'tables'} has no tables: name a results folder.")
@@ -38,4 +43,3 @@ def write_report(folder: Path, page: Path) -> str:
     shards.write("study", about)
     for path in (*sorted((folder / "tables").glob("*.csv")), *figures):
         link_or_copy(path, page / "files" / name / path.parent.name / path.name)
-    return name

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.page.folders import MARK, replace_page
-from benchmarks.page.reports import is_report, write_report
+from benchmarks.page.reports import is_report, name_report, write_report
 from benchmarks.page.shards import format_shard
 from benchmarks.page.study_data import write_study
+from benchmarks.study.config import StudyConfig
+from benchmarks.study.layout import Layout
 from frism.errors import UserError
 from frism.files import explain_refusal
 
@@ -26,19 +28,18 @@ def write_page(folders: Sequence[Path], out: Path, questions: int | None = None)
 
     Raises UserError when a study is not finished or the disk refuses.
     """
+    names: list[str] = []
+    for results in folders:
+        name = name_report(results) if is_report(results) else StudyConfig.read(Layout(results).record).study
+        if name in names:
+            raise UserError(f"{results} is called {name} like another one: join results of different names.")
+        names.append(name)
     with replace_page(out) as folder:
-        names = []
         for results in folders:
-            name = (
+            if is_report(results):
                 write_report(results, folder)
-                if is_report(results)
-                else write_study(results, folder, questions).study
-            )
-            if name in names:
-                raise UserError(
-                    f"{results} is called {name} like another one: join studies of different names."
-                )
-            names.append(name)
+            else:
+                write_study(results, folder, questions)
         finish_page(folder, names)
     return out / INDEX
 

@@ -26,6 +26,10 @@ from frism.progress import Progress
 
 log = logging.getLogger(__name__)
 STEPS = 5
+LEFT_OUT = (
+    "flips",
+    "costs",
+)  # of data alone: every flip of all questions, and times, which differ from run to run
 
 
 def write_study(
@@ -47,7 +51,7 @@ def write_study(
             raise UserError(f"{results / name} is missing: the study is not finished; run snakemake first.")
     shards = ShardFolder(page / "data" / study.study, study.study)
     with _show(study.study) as progress:
-        tables = read_tables(results / "tables")
+        tables = [t for t in read_tables(results / "tables") if files or t.name not in LEFT_OUT]
         _write_tables(shards, tables)
         shards.write("summary", parse_markdown((results / "summary.md").read_text(encoding="utf-8")))
         progress.advance()

@@ -33,7 +33,7 @@ FRISM.views.set("compare", {
     const groups = rows.filter((row) => row.group), singles = rows.filter((row) => !row.group);
     const strong = groups.filter((row) => row.shown);
     main.append(h("p", { class: "lead" }, `${a} minus ${b} on the same questions. `, strong.length
-      ? `Shown after Holm's adjustment over all pairs: ${strong.map((r) => `${r.name} ${sign(r.difference)}`).join(", ")}.` : "No difference of a group is shown after Holm's adjustment over all pairs."));
+      ? `Shown after Holm's adjustment: ${strong.map((r) => `${r.name} ${sign(r.difference)}`).join(", ")}.` : "No difference of a group is shown after Holm's adjustment."));
     main.append(FRISM.section("Differences", FRISM.forest([...groups, ...singles].map((row) => ({
       name: row.key.startsWith("text:") ? `${row.name.slice(5)} (text)` : row.name, value: FRISM.number(row.difference), low: FRISM.number(row.difference_low), high: FRISM.number(row.difference_high), strong: row.shown,
       words: `${sign(row.difference)} [${row.difference_low}, ${row.difference_high}], p ${row.p}, Holm ${row.p_holm}${row.shown ? ", shown" : ", not shown"}`,

@@ -28,7 +28,21 @@ FRISM.views.set("findings", {
       if (about.parts > 1) {
         body.append(h("div", { class: "controls" }, FRISM.field("Rows", FRISM.select(d3.range(about.parts).map((k) => [k, `${k * 4000 + 1} to ${Math.min(about.rows, (k + 1) * 4000)} of ${about.rows}`]), part, (v) => FRISM.change({ part: v })))));
       }
+      const plot = study.report && forestOf(about, rows);
+      if (plot) body.append(plot);
       body.append(FRISM.studyTable(name, rows, { quiet: true, caption: about.title, note: "Every row and digit of the CSV; the Markdown table of the study may show less." }));
+    }
+
+    // Of what was made of several studies: every row with an interval, such as the effects by triple and over them.
+    function forestOf(about, rows) {
+      const [place] = Object.keys(about.intervals);
+      if (place === undefined || !rows.length || rows.length > 120) return null;
+      const [key, low, high] = [Number(place), ...about.intervals[place]].map((k) => about.columns[k]);
+      const names = about.columns.filter((_, k) => k < Number(place) && !about.numeric[k]);
+      return FRISM.forest(rows.map((row) => ({
+        name: names.map((column) => row[column]).filter(Boolean).join(" · "), value: FRISM.number(row[key]), low: FRISM.number(row[low]), high: FRISM.number(row[high]),
+        strong: FRISM.number(row[low]) > 0 || FRISM.number(row[high]) < 0, words: `${row[key]} [${row[low]}, ${row[high]}]`,
+      })), { label: `Forest plot of ${about.title}`, xLabel: `${key.replaceAll("_", " ")}; full: the interval excludes 0` });
     }
 
     function mechanisms() {

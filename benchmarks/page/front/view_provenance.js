@@ -69,7 +69,10 @@ FRISM.views.set("provenance", {
       return entries.length ? h("dl", { class: "facts" }, ...entries.flatMap(([k, v]) => [h("dt", {}, verbatim ? k : k.replaceAll("_", " ")), h("dd", {}, words(v))])) : null;
     }
     function words(value) {
-      return typeof value === "object" ? JSON.stringify(value) : String(value);
+      if (value === null || value === "") return "none";
+      if (Array.isArray(value)) return value.map(words).join(", ") || "none";
+      if (typeof value === "object") return Object.entries(value).map(([k, v]) => `${k.replaceAll("_", " ")}: ${words(v)}`).join("; ") || "none";
+      return String(value);
     }
     function questionFacts() {
       const own = Object.entries(chain.items.data).filter(([label]) => key.startsWith("group:") ? /\/test/.test(label) : label.startsWith(`${key}/test`));

@@ -69,11 +69,11 @@ FRISM.views.set("questions", {
       const [result, ca, cb] = await Promise.all([api.find(filter), api.columns(filter.a), filter.with ? api.columns(filter.with) : null]);
       if (mine !== ticket) return;
       [a, b] = [ca, cb];
-      apply(result.found, keep);
       main.dataset.filtered = String(result.seconds);
+      await apply(result.found, keep);
     }
 
-    function apply(positions, keep = true) {
+    async function apply(positions, keep = true) {
       const before = keep && current >= 0 ? current : list.places.has(get("k")) ? list.places.get(get("k")) : -1;
       found = positions;
       const all = d3.sum(api.benchmarksOf(filter.b), (one) => one.n);
@@ -84,7 +84,8 @@ FRISM.views.set("questions", {
       shown = Math.max(0, at);
       scrollTo(shown);
       draw();
-      open(current);
+      await open(current);
+      main.dataset.turn = String(Number(main.dataset.turn || 0) + 1); // for those who measure
     }
 
     function draw() {
@@ -136,6 +137,9 @@ FRISM.views.set("questions", {
     });
 
     async function searchRaw() {
+      clearTimeout(search.wait);
+      filter.q = search.value;
+      FRISM.change({ q: filter.q }, { quiet: true });
       const mine = ++ticket;
       raw.disabled = true;
       const without = await api.find({ ...filter, q: "" });
@@ -165,7 +169,7 @@ FRISM.views.set("questions", {
       }
       if (mine !== opened) return;
       const bench = study.benchmarks[list.of[k]], key = api.keyOfQuestion(k, list), place = found.indexOf(k);
-      const button = (label, target, words) => h("button", { type: "button", disabled: target === null, "aria-label": words, onclick: () => target !== null && go(target) }, label);
+      const button = (label, target, words) => h("button", { type: "button", disabled: target === null, title: words, onclick: () => target !== null && go(target) }, label);
       const flip = (step) => {
         if (!b) return null;
         for (let at = place + step; at >= 0 && at < found.length; at += step) {
@@ -197,7 +201,7 @@ FRISM.views.set("questions", {
       return h("div", { class: "prompt" }, h("h3", {}, "Prompt as sent"), ...parts.map((part) => {
         if (part[0] !== "picture") return h("div", {}, part[0] === "user" ? null : h("p", { class: "note" }, part[0]), h("pre", { class: "text" }, part[1]));
         turn += 1;
-        if (part.length < 4) return h("p", { class: "fault" }, "(a picture that cannot be decoded)");
+        if (part.length < 4) return h("p", { class: "lacking" }, "(a picture that cannot be decoded)");
         const source = `files/${encodeURIComponent(study.study)}/pictures/${encodeURIComponent(part[1])}`;
         return h("a", { href: source, class: "picture" }, h("img", { src: source, width: part[2], height: part[3], alt: `Picture ${pictures > 1 ? `${turn} of ${pictures} ` : ""}of question ${index} of ${bench.name}, ${part[2]} by ${part[3]} pixels; opens alone` }));
       }));

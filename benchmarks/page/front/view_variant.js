@@ -39,7 +39,7 @@ FRISM.views.set("variant", {
       const r = content.recipe || {};
       const rows = [
         ["role", about.role + (about.reference ? ` of ${about.reference}` : "")], ["method", about.method || "a checkpoint"], ["checkpoint", about.checkpoint],
-        ["scope", r.scope], ["seed", r.seed], ["spectrum", r.spectrum ? JSON.stringify(r.spectrum) : null],
+        ["scope", r.scope], ["seed", r.seed], ["spectrum", r.spectrum ? Object.entries(r.spectrum).map(([k, v]) => `${k} ${v === null ? "whole" : v}`).join(", ") : null],
         ["parameters", Object.entries(r.params || {}).map(([k, v]) => `${k}=${typeof v === "object" ? JSON.stringify(v) : v}`).join(", ")],
         ["coefficients", r.coefficients ? `sha256 ${r.coefficients}` : null],
       ].filter(([, value]) => value !== null && value !== undefined && value !== "");
