@@ -24,6 +24,7 @@
   function withTip(element, lines) {
     element.addEventListener("pointermove", (event) => showTip(lines, event.clientX, event.clientY));
     element.addEventListener("pointerleave", hideTip);
+    if (element.tagName !== "a") return element; // browsers would make a stop of every mark that listens
     element.addEventListener("focus", () => {
       const place = element.getBoundingClientRect();
       showTip(lines, place.right, place.bottom);
@@ -136,7 +137,8 @@
     const group = svg.append("g").attr("class", "labels").attr("aria-hidden", "true");
     for (const p of points.slice().sort((a, b) => rank(a) - rank(b))) {
       const long = p.name.length * 6.3 + 4;
-      const places = [[8, 4, "start"], [-8, 4, "end"], [0, -9, "middle"], [0, 17, "middle"], [8, -7, "start"], [8, 15, "start"], [-8, -7, "end"], [-8, 15, "end"]];
+      // Off the bars of the intervals first.
+      const places = [[7, -6, "start"], [7, 15, "start"], [-7, -6, "end"], [-7, 15, "end"], [9, 4, "start"], [-9, 4, "end"], [0, -10, "middle"], [0, 18, "middle"]];
       for (const [dx, dy, anchor] of places) {
         const left = p.px + dx - (anchor === "end" ? long : anchor === "middle" ? long / 2 : 0), base = p.py + dy;
         const area = [left, base - 10, left + long, base + 3];

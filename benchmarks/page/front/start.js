@@ -69,7 +69,7 @@
   addEventListener("hashchange", (event) => {
     if (location.hash === "#main") { // the link that skips to the content
       history.replaceState(null, "", event.oldURL);
-      main.focus();
+      if (!main.contains(document.activeElement)) main.focus();
       return;
     }
     show();

@@ -267,6 +267,7 @@ FRISM.views.set("questions", {
         { key: "correct", label: "scored", value: (r) => String(r.correct), cell: (r) => h("span", { class: `verdict ${kind(r.correct)}` }, sign(r.correct)) },
         { key: "extracted", label: "read as", value: (r) => r.extracted || "", cell: (r) => r.extracted === null ? h("em", {}, "nothing") : h("span", { class: "text clip" }, r.extracted) },
         { key: "rule", label: "rule", value: (r) => r.rule || "" },
+        ...(rows.some((r) => r.judge !== null) ? [{ key: "judge", label: "judge model", value: (r) => sign(r.judge) }] : []),
         { key: "tokens", label: "tokens", numeric: true, value: (r) => r.tokens === null ? "" : String(r.tokens) },
         { key: "seconds", label: "seconds", numeric: true, value: (r) => r.seconds === null ? "" : String(r.seconds) },
         { key: "raw", label: "raw answer", value: (r) => r.raw, cell: (r) => {

@@ -34,7 +34,6 @@ FRISM.views.set("trade-off", {
         name: v.name, role: v.role, x: FRISM.number(a[x.value]), xLow: FRISM.number(a[x.low]), xHigh: FRISM.number(a[x.high]),
         y: FRISM.number(b[y.value]), yLow: FRISM.number(b[y.low]), yHigh: FRISM.number(b[y.high]), chosen: selected.has(v.name),
         href: FRISM.link("variant", { variant: v.name }),
-        params: v.params || (chosen ? formatParams(chosen.params) : ""),
         lines: [v.name, parameters(v, chosen), `${x.label}: ${words(a, x)}, n = ${a.n}`, `${y.label}: ${words(b, y)}, n = ${b.n}`].filter(Boolean),
       };
     }).filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y));
@@ -135,16 +134,13 @@ FRISM.views.set("trade-off", {
       return svg.node();
     }
 
+    // What the config fixes, and the chosen values of what was swept.
     function parameters(v, chosen) {
-      const words = chosen ? formatParams(chosen.params) : v.params;
+      const points = selection.filter((row) => row.variant === v.name).map((row) => JSON.parse(row.params));
+      const varied = Object.keys(points[0] || {}).filter((key) => new Set(points.map((p) => JSON.stringify(p[key]))).size > 1);
+      const taken = chosen ? varied.map((key) => `${key}=${JSON.parse(chosen.params)[key]}`) : [];
+      const words = [v.params, ...taken].filter(Boolean).join(", ");
       return words ? `${v.method || v.checkpoint}: ${words}` : v.method || v.checkpoint;
-    }
-    function formatParams(text) {
-      try {
-        return Object.entries(JSON.parse(text)).slice(0, 6).map(([k, value]) => `${k}=${value}`).join(", ");
-      } catch {
-        return text;
-      }
     }
     function sweepLines(rows, { variants }) {
       const lines = [];

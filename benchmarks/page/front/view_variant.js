@@ -73,7 +73,8 @@ FRISM.views.set("variant", {
         parts.push(FRISM.heat([...new Set(layers.map((r) => r.module))], [...new Set(layers.map((r) => r.layer))], (m, l) => value.get(`${m}/${l}`), { caption: `${name}: mean gate by module and layer (0 shut, 1 open)`, corner: "module" }));
       }
       const tenths = mine(ranks).filter((row) => row.module === "all" && row.tenth !== "tail");
-      if (tenths.length) parts.push(h("h3", {}, "Gates by rank"), FRISM.curves(tenths.map((r) => Number(r.tenth)), ["q10", "q50", "q90", "mean"].filter((k) => k in tenths[0]).map((k) => ({ name: k, values: tenths.map((r) => FRISM.number(r[k])) })), { label: "Gates by tenth of the spectrum, from the largest singular values", xLabel: "tenth of the spectrum, 1 the largest", yLabel: "gate", points: true }));
+      if (tenths.length) parts.push(h("h3", {}, "Gates by rank"), FRISM.curves(tenths.map((r) => Number(r.tenth)), ["q10", "q50", "q90", "mean"].filter((k) => k in tenths[0]).map((k) => ({ name: k, values: tenths.map((r) => FRISM.number(r[k])) })), { label: "Gates by tenth of the spectrum, from the largest singular values", xLabel: "tenth of the spectrum, 1 the largest", yLabel: "gate", points: true }),
+        h("p", {}, h("a", { href: FRISM.link("findings", { table: "gates_by_rank" }) }, "The table")));
       return FRISM.section("What was learned", ...parts);
     }
   },

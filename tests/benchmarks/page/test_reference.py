@@ -1,4 +1,4 @@
-"""The committed page of the miniature: its numbers are the reference's, it is small, and the site shows it."""
+"""The committed page of the miniature: the reference's numbers, small, and shown by the site."""
 
 import csv
 import sys

@@ -1,6 +1,9 @@
 """No text of a model or data set runs, in any view; the policy forbids what would let it."""
 
 import re
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -108,6 +111,16 @@ def test_served_pages_have_careful_headers(served):
     for path in ("data/", "../study.json", "%2e%2e/study.json", "files/../../study.json"):
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(folder + path)
+
+
+def test_view_serves_a_study_until_it_is_ended(made):
+    command = [sys.executable, "-m", "benchmarks.tools.view", made.page, "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        address = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())[0]
+        with urllib.request.urlopen(address) as answer:
+            assert b"Audit page" in answer.read()
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
 
 
 def test_shards_are_data_whatever_they_hold():
