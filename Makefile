@@ -55,9 +55,10 @@ run: $(STAMP) ## the miniature study from start to finish, into results/miniatur
 	python -m snakemake --cores $(CORES)
 	@echo
 	@echo "Finished. Where to look:"
-	@echo "  results/miniature/summary.md     what this study shows, in words"
-	@echo "  results/miniature/figures/       the trade-off, the gates, the learning curves"
-	@echo "  results/miniature/tables/        every number, as CSV and Markdown"
+	@echo "  results/miniature/page/index.html   the audit page: every number opens, down to the answers"
+	@echo "  results/miniature/summary.md        what this study shows, in words"
+	@echo "  results/miniature/figures/          the trade-off, the gates, the learning curves"
+	@echo "  results/miniature/tables/           every number, as CSV and Markdown"
 	@echo "To run it again or change it: source $(BIN)/activate; snakemake --cores all"
 
 test: $(STAMP) ## the tests, without those that take minutes each

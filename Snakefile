@@ -40,4 +40,5 @@ rule all:
     input:
         FINAL,
     message:
-        "The study {STUDY.study} is finished: see results/{STUDY.study}/summary.md"
+        "The study {STUDY.study} is finished: open results/{STUDY.study}/page/index.html"
+        " in a browser, or read results/{STUDY.study}/summary.md"

@@ -34,6 +34,10 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)(?=[)#])")
 METHODS = re.compile(r"<!-- the output of `frism methods --markdown([a-z_0-9 ]*)` -->")
 
 
+AUDIT = "results/miniature/page"  # the site's audit page, whose data are committed with the reference
+FRONT = "benchmarks/page"
+
+
 def site_pages() -> dict[str, str]:
     """Return the site's place of every repository file that the site takes in, `docs/` apart."""
     results = (
@@ -44,10 +48,27 @@ def site_pages() -> dict[str, str]:
     return PAGES | {name: name.replace(REFERENCE, "results") for name in results}
 
 
+def audit_files() -> dict[str, str]:
+    """Return what makes an audit page of its committed data: place by file.
+
+    The front end and its libraries, and the reference's tables and figures.
+    """
+    found = {}
+    for path in sorted([*(ROOT / FRONT / "front").iterdir(), *(ROOT / FRONT / "vendor").iterdir()]):
+        name = path.relative_to(ROOT / FRONT).as_posix()
+        found[f"{AUDIT}/{'index.html' if path.name == 'index.html' else name}"] = path
+    for folder, suffix in (("tables", "csv"), ("figures", "png")):
+        for path in sorted((ROOT / REFERENCE / "miniature" / folder).glob(f"*.{suffix}")):
+            found[f"{AUDIT}/files/miniature/{folder}/{path.name}"] = path
+    return {place: str(path) for place, path in found.items()}
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files of `site_pages` to the site."""
+    """Add the files of `site_pages` to the site, and the audit page of the miniature."""
     for name, place in site_pages().items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
+    for place, path in audit_files().items():
+        files.append(File.generated(config, place, abs_src_path=path))
     return files
 
 

@@ -36,7 +36,8 @@ def _read_items(folder: Path, split: str, name: str, files: dict[str, str]) -> l
     if sha256_file(path) != expected:
         raise UserError(f"{path} was changed after it was written (its sha256 is another): {AGAIN}.")
     items = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    # Not splitlines: a question's text may hold other signs that end a line.
+    for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n"):
         row = json.loads(line)
         row["message"], row["images"] = tuple(row["message"]), tuple(row["images"])
         items.append(Item(**row, folder=folder))

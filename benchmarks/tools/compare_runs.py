@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from benchmarks.foreign.runs import Paired
+    from benchmarks.tools.foreign.runs import Paired
 
 OUT = Path("results/compared")
 FORM = ("not_extracted", "truncated", "repeated")
@@ -47,8 +47,8 @@ def main(
     Exit code 2 with one sentence where runs cannot be paired: other questions, other right answers, scores by
     other versions of the rules.
     """
-    from benchmarks.foreign.comparison import write_comparison
-    from benchmarks.foreign.runs import find_runs, pair_runs
+    from benchmarks.tools.foreign.comparison import write_comparison
+    from benchmarks.tools.foreign.runs import find_runs, pair_runs
 
     paired = pair_runs(find_runs(runs), reference, subset)
     tables = write_comparison(paired, out)

@@ -20,7 +20,7 @@ from frism.commands.console import Json, make_console
 from frism.errors import UserError, report_errors
 
 if TYPE_CHECKING:
-    from benchmarks.foreign.importing import Imported
+    from benchmarks.tools.foreign.importing import Imported
 
 OUT = Path("results/imported")
 
@@ -54,8 +54,8 @@ def main(
     Exit code 2 with one sentence for a file that is not known, and for indices that are missing, surplus or
     double; nothing is left of an import that fails.
     """
-    from benchmarks.foreign.formats import read_file
-    from benchmarks.foreign.importing import import_answers
+    from benchmarks.tools.foreign.formats import read_file
+    from benchmarks.tools.foreign.importing import import_answers
 
     if not re.fullmatch(NAME, label):
         raise UserError(f"the label '{label}' becomes a file's name: use letters, digits and _ . + - alone.")

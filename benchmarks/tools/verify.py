@@ -4,11 +4,14 @@ python -m benchmarks.tools.verify results/miniature     (or a config: config/min
 Every link is computed again from what lies before it; the first that does not hold is named in one sentence
 (exit code 1). No model is run: predictions are checked against the keys that weights, questions, prompts and
 decoding give, and scores, tables and the summary are made again from them.
+What it finds is kept in verified.json of the results folder, from where the audit page shows it.
 """
 
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +47,7 @@ def main(
             links.append((name, finding))
     except BrokenLinkError as error:
         broken = str(error)
+    _keep(chain, links, broken, quick)
     if as_json:
         content = {
             "study": chain.study.study,
@@ -77,6 +81,20 @@ def _check_links(chain: "Chain", quick: bool, show: bool) -> Iterator[tuple[str,
         except UserError as error:
             # What a stage says of its input is the sentence to report here.
             raise BrokenLinkError(f"{link.name}: {error}") from None
+
+
+def _keep(chain: "Chain", links: list[tuple[str, str]], broken: str | None, quick: bool) -> None:
+    """Keep what was found, when, and of which tables, beside the results if they can be written."""
+    from benchmarks.page.provenance import VERIFIED
+    from frism.files import sha256_file, write_json
+
+    content = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"), "holds": broken is None, "broken": broken,
+        "quick": quick, "links": dict(links), "record": sha256_file(chain.layout.record),
+        "tables": {path.stem: sha256_file(path) for path in sorted((chain.results / "tables").glob("*.csv"))},
+    }  # fmt: skip
+    with suppress(UserError):
+        write_json(chain.results / VERIFIED, content)
 
 
 def _show(name: str, links: list[tuple[str, str]]) -> None:

@@ -41,6 +41,7 @@ NOT_RUN = {
     "needs a download": 2,
     "needs the published checkpoints": 2,
     "needs a finished study": 7,
+    "needs a reviewer's marks": 1,
     "needs an adapter": 1,
     "needs a cluster": 1,
     "needs a Kubernetes cluster": 1,

@@ -113,7 +113,9 @@ def test_ci_runs_the_checks_the_docs_and_the_tests(failing, slurm, tmp_path):
         (tmp_path / name).write_text("#!/bin/sh\necho 1000\n")
         (tmp_path / name).chmod(0o755)
     (tmp_path / "make").write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/targets"\n[ "$1" != "{failing}" ]\n')
-    (tmp_path / "make").chmod(0o755)
+    (tmp_path / "chromium").write_text("#!/bin/sh\n")  # found: nothing is installed
+    for name in ("make", "chromium"):
+        (tmp_path / name).chmod(0o755)
     for name in ("bash", "dirname"):
         (tmp_path / name).symlink_to(shutil.which(name))
     # Only what is here: whether this machine has Slurm is of no account.

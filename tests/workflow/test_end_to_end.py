@@ -96,6 +96,7 @@ def test_a_study_runs_from_weights_to_summary(finished):
     assert (benchmarks["n"] > 0).all()
     for name in ("trade_off", "gates", "learning", "sweep", "rank_blocks", "bimodality", "overlap"):
         assert (results / f"figures/{name}.png").stat().st_size > 1000
+    assert (results / "page/index.html").exists() and (results / "page/data/tiny/study.js").exists()
     assert not list(results.rglob("model*.safetensors")), "no variant is written as a checkpoint"
     assert finished.plan() == []
 

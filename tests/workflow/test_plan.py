@@ -29,6 +29,7 @@ AGGREGATES = [
     "Take apart what was learned",
     "Draw the figures",
     "Say in words what the study shows",
+    "Make the audit page",
     "The study tiny is finished",
 ]
 

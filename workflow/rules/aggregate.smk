@@ -43,6 +43,7 @@ FINAL = [
     *ANALYSED,
     *REPORTED,
     f"results/{STUDY.study}/summary.md",
+    f"results/{STUDY.study}/page/index.html",
 ]
 
 
@@ -187,3 +188,33 @@ rule summary:
         "Say in words what the study shows"
     shell:
         "python -m benchmarks.stages.summary --study {params.study} &> {log}"
+
+
+rule page:
+    input:
+        expand("results/{{study}}/tables/{name}.csv", name=TABLES + EXPLANATIONS),
+        expand("results/{{study}}/figures/{name}.png", name=FIGURES),
+        expand("results/{{study}}/scores/{variant}.csv", variant=VARIANTS),
+        "results/{study}/questions.parquet",
+        "results/{study}/summary.md",
+        REPORTED,
+    output:
+        "results/{study}/page/index.html",
+    log:
+        "results/{study}/logs/page.log",
+    benchmark:
+        "results/{study}/costs/page.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        **REQUESTS.of("page"),
+    params:
+        study=RECORD,
+        config=JOBS.whole,
+        code=code(
+            "benchmarks.stages.page", data=("benchmarks/page/front/*", "benchmarks/page/vendor/*")
+        ),
+    message:
+        "Make the audit page"
+    shell:
+        "python -m benchmarks.stages.page --study {params.study} &> {log}"

@@ -26,7 +26,7 @@ def score_texts(source: RecordedSource, mirror: Path | None) -> pd.DataFrame:
 
     Raises UserError when the data set is not in the mirror, or has no such row.
     """
-    from benchmarks.foreign.stored_model import StoredModel
+    from benchmarks.tools.foreign.stored_model import StoredModel
 
     if mirror is None and source.questions is None:
         raise UserError(

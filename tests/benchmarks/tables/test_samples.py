@@ -7,13 +7,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.foreign.runs import find_runs, pair_runs
 from benchmarks.stages import explain
 from benchmarks.stages.answers_table import SCHEMA, write_answers
 from benchmarks.stages.summary import render
 from benchmarks.stages.tables import build
 from benchmarks.statistics.samples import majority_at_k, pass_at_k
 from benchmarks.study.config import StudyConfig
+from benchmarks.tools.foreign.runs import find_runs, pair_runs
 from frism.errors import UserError
 from tests.support.sampled_study import draw
 from tests.support.studies import study_of

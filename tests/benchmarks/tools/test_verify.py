@@ -129,6 +129,10 @@ def test_the_chain_of_a_finished_study_holds(project):
     ]  # fmt: skip
     assert found["links"]["answers"] == "36 answers of 3 variants"
     assert found["links"]["spectra"].startswith("42 matrices, key ")
+    kept = json.loads((R / "verified.json").read_text())
+    assert kept["holds"] and kept["links"] == found["links"] and not kept["quick"]
+    assert kept["tables"]["axes"] == sha256_file(R / "tables/axes.csv")
+    assert kept["record"] == sha256_file(R / "study.json")
     shown = invoke(verify.main, "small.yaml", "--quick")
     assert shown.exit_code == 0
     assert "The chain of small holds" in shown.stdout

@@ -1,0 +1,1 @@
+FRISM.receive('miniature/tables/ablations.0','[]');

@@ -1,0 +1,1 @@
+FRISM.receive('miniature/tables/judges.0','[]');

@@ -1,0 +1,1 @@
+FRISM.receive('miniature/tables/rank_blocks.0','[]');

@@ -1,0 +1,1 @@
+FRISM.receive('studies','["miniature"]');
