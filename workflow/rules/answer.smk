@@ -34,7 +34,9 @@ if not JOBS.turns:
             points=lambda wildcards: len(STUDY.variants[wildcards.variant].points),
             stages="" if JOBS.shards == 1 else "--stage tune --stage text",
             fit=lambda wildcards: JOBS.describe_fit(wildcards.variant),
-            test=lambda wildcards: JOBS.describe_answers(wildcards.variant) if JOBS.shards == 1 else "",
+            test=lambda wildcards: (
+                JOBS.describe_answers(wildcards.variant) if JOBS.shards == 1 else ""
+            ),
             text=JOBS.text,
             weights=lambda wildcards: JOBS.weights,
             checkpoint=lambda wildcards: JOBS.digest_checkpoint(wildcards.variant),
