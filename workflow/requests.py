@@ -17,20 +17,21 @@ from workflow.code_digest import digest_code
 from workflow.jobs import Jobs
 from workflow.remember import remember
 
+Need = dict[str, float]  # "mem_mb", "minutes"
+
 MB = 1e6
 PROCESS = {"cpu": 2000, "cuda": 6000}  # MB of a process beside what it loads: libraries, CUDA's own
 ROOM = 1.3  # times the memory that is counted
 PATIENCE = 4  # times the seconds that are counted: rates of machines are rough, lengths of answers assumed
 LEAST_MINUTES, STEP_MINUTES = 20, 10
-SMALL = {"mem_mb": 4000, "minutes": 30}  # what reads all answers and writes tables
-LIGHT = {"mem_mb": 2000, "minutes": 20}  # what reads one variant's; several share a job
+SMALL: Need = {"mem_mb": 4000, "minutes": 30}  # what reads all answers and writes tables
+LIGHT: Need = {"mem_mb": 2000, "minutes": 20}  # what reads one variant's; several share a job
 FEEDING = 3  # processors beside the one that steers a GPU: pictures are prepared ahead in threads
 
 # One share of a variant's answers is given the time of all: shares are uneven, and asking for less gains
 # little.
 OF_A_VARIANT = ("answer", "answer_shard", "fit", "oracle", "analyse", "answer_in_turns")
 
-Need = dict[str, float]  # "mem_mb", "minutes"
 Resource = Callable[..., int]
 
 
@@ -60,7 +61,8 @@ class Requests:
 
         def runtime(wildcards: Any, attempt: int = 1) -> int:
             minutes = max(self._find(rule, wildcards, names)["minutes"], LEAST_MINUTES)
-            return ceil(minutes * 2 ** (attempt - 1) / STEP_MINUTES) * STEP_MINUTES
+            steps: int = ceil(minutes * 2 ** (attempt - 1) / STEP_MINUTES)
+            return steps * STEP_MINUTES
 
         gpus = self.jobs.gpus if rule in (*OF_A_VARIANT, "text") else 0
         return {"mem_mb": mem_mb, "runtime": runtime, "cpus_per_task": 1 + FEEDING * gpus}

@@ -35,10 +35,10 @@ def build(results: Path, study: StudyConfig, out: Path, workers: int = 1) -> Non
     def table(name: str) -> pd.DataFrame:
         return read_table(results / "tables" / f"{name}.csv")
 
-    gates = [table(name) for name in ("gates_by_layer", "gates_by_rank", "energy_by_layer")]
+    layers, ranks, energy = map(table, ("gates_by_layer", "gates_by_rank", "energy_by_layer"))
     drawings: list[Callable[[], object]] = [
         partial(trade_off.draw, study, table("pareto"), table("selection"), out),
-        partial(gate_maps.draw, study, *gates, out),
+        partial(gate_maps.draw, study, layers, ranks, energy, out),
         partial(sweep.draw, study, table("selection"), out),
         partial(tokens.draw, study, table("tokens"), out),
         partial(overlap.draw, study, table("overlap"), out),
