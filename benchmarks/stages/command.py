@@ -22,8 +22,8 @@ PACKAGES = ("frism", "baselines", "benchmarks")
 def begin(name: str) -> None:
     """Begin a stage: log lines of this project's packages go to stderr behind `name`, others only warn.
 
-    Freed memory stays with the process, which is the stage's alone. A checkpoint that is changed under it ends
-    the stage.
+    Freed memory stays with the process, which is the stage's alone. A checkpoint that is changed meanwhile
+    ends it.
     """
     keep_freed_memory()
     watch_sources()
