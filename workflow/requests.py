@@ -108,7 +108,8 @@ class Requests:
         device = "cpu" if self.study.engine.device == "cpu" else machine.device
         needs: dict[str, Need] = {"spectrum": dict(SMALL), "text": dict(SMALL)}
         for name, variant in self.study.variants.items():
-            planner = Planner(self.study.model_copy(update={"variants": {name: variant}}), machine)
+            alone = self.study.model_copy(update={"variants": {name: variant}, "analyses": {}})
+            planner = Planner(alone, machine)
             stages = {stage.name: stage for stage in planner.stages()}
             own = [stages[stage] for stage in ("tune", "predict", "oracle", "text") if stage in stages]
             seconds = sum(stage.cost.seconds / (3 if stage.name == "text" else 1) for stage in own)

@@ -162,7 +162,7 @@ FAULTS = {
         put("engine", {"name": "transformers", "max_new_tokens": 8, "vllm": {"max_num_seqs": 8}}),
         "vllm is a setting of vllm and openai, not of transformers",
     ),
-    "extends nothing": (put("extends", "nowhere.yaml"), "nowhere.yaml (No such file"),
+    "extends nothing": (put("extends", "nowhere.yaml"), "nowhere.yaml: No such file"),
     "bad study name": (put("study", "My study"), "study is 'My study': use lower-case letters"),
     "bad variant name": (put("variants.In-ject", {"method": "inject"}), "'In-ject'"),
     "unknown method": (

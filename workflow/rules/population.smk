@@ -7,15 +7,14 @@ from benchmarks.miniature.population import members as population
 TRAINED = [member.name for member in population.list_members() if not member.shipped]
 
 
-def list_parents(wildcards) -> list[str]:
-    """List the weights that a model of the population is trained from; those of the repository are no jobs."""
-    parents = population.Member(wildcards.base, wildcards.part).parents
-    return [f"{parent.folder()}/model.safetensors" for parent in parents if not parent.shipped]
-
-
 rule train_population_model:
     input:
-        list_parents,
+        # What it is trained from; what the repository holds is no job.
+        lambda wildcards: [
+            f"{parent.folder()}/model.safetensors"
+            for parent in population.Member(wildcards.base, wildcards.part).parents
+            if not parent.shipped
+        ],
     output:
         "results/population_models/{base}/{part}/model.safetensors",
     log:
@@ -29,6 +28,8 @@ rule train_population_model:
         "../../environment.yml"
     # The number of threads is part of the recipe: sums come out in another order with another number.
     threads: 1
+    resources:
+        **REQUESTS.of("train"),
     params:
         code=code("benchmarks.miniature.population.train"),
     message:
@@ -54,6 +55,8 @@ rule measure_population_model:
         part=r"base|vlm_\w+|lrm_\w+",
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("card"),
     params:
         code=code("benchmarks.miniature.population.card"),
     message:
@@ -79,6 +82,8 @@ rule population_models:
         "results/population_models/logs/card.log",
     conda:
         "../../environment.yml"
+    resources:
+        **REQUESTS.of("card"),
     params:
         code=code("benchmarks.miniature.population.card"),
         kept=" ".join(f"{name}:{folder}" for name, folder in population.KEPT.items()),
@@ -110,14 +115,19 @@ POPULATION = str(
 
 
 rule population:
+    log:
+        "results/population.log",
     conda:
         "../../environment.yml"
     threads: workflow.cores
+    resources:
+        **REQUESTS.of("population"),
     params:
         configs=shlex.join(POPULATION),
         results=lambda wildcards: shlex.join(job_facts.list_results(POPULATION)),
     message:
         "Run the studies of the population, {threads} side by side, and put them side by side"
     shell:
-        "python -m workflow.studies {params.configs} --at-a-time {threads}"
-        " && python -m benchmarks.tools.across.command {params.results} --out results/population"
+        "(python -m workflow.studies {params.configs} --at-a-time {threads}"
+        " && python -m benchmarks.tools.across.command {params.results} --out results/population)"
+        " 2>&1 | tee {log}"
