@@ -28,12 +28,18 @@ Parts = dict[str, PlannedCost]
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """Holds one job's cost by part, bytes where the model runs, beside it in main memory, and on the disk."""
+    """Holds one job's cost by part, and bytes.
+
+    Attributes:
+        device: where the model runs. host: beside it, in main memory. disk: of its files.
+        scratch: of what it keeps on the disk while it runs.
+    """
 
     parts: Parts
     device: float = 0.0
     host: float = 0.0
     disk: float = 0.0
+    scratch: float = 0.0
 
 
 class AnalysisCounter:
@@ -110,8 +116,8 @@ class AnalysisCounter:
         kept = 2.0 if any(step.action == "in" for step in steps) else max(map(self._share, steps))
         host = kept * self.size * self.model.merged
         lines = len(steps) * sum(group.count * (250 + 5 * group.answer) for group in asked)
-        disk = lines + (FP32 * self.model.factors(None) if spectral else 0)
-        return PlannedJob(parts, max(map(self.counter.memory, asked), default=0.0), host, disk)
+        scratch = FP32 * self.model.factors(None) if spectral else 0
+        return PlannedJob(parts, max(map(self.counter.memory, asked), default=0.0), host, lines, scratch)
 
     def count_traces(self, analysis: "Analysis", asked: Sequence[QuestionGroup], variant: str) -> PlannedJob:
         """Count one job that reads all questions with an answer."""
@@ -206,4 +212,6 @@ def count_analyses(planner: "Planner") -> tuple[int, Parts, float, float, tuple[
     largest = max((job.device + job.host * on_cpu for job in jobs), default=0.0)
     beside = max((job.host for job in jobs), default=0.0)
     notes = () if on_cpu or not beside else (f"{beside / 1e9:.3g} GB of main memory",)
-    return len(jobs), total, largest, sum(job.disk for job in jobs), notes
+    # Directions are deleted when a job ends; jobs that need a GPU run one after the other.
+    disk = sum(job.disk for job in jobs) + max((job.scratch for job in jobs), default=0.0)
+    return len(jobs), total, largest, disk, notes

@@ -6,6 +6,7 @@ or behind the parts (AnyRes, InternVL, Idefics3): that view is the one with plac
 none, and neither have questions with several pictures.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def _shape(places: Tensor, rows: int, columns: int, seen: Box) -> Grid | None:
 def _count_side(config: Any) -> int | None:
     """Count the tokens along a side of the whole picture's view, by the names that families give it."""
     if (tokens := getattr(config, "mm_tokens_per_image", None)) is not None:
-        return round(float(tokens) ** 0.5)
+        return math.isqrt(int(tokens))
     vision = config.vision_config
     image, patch = (
         int(value[0] if isinstance(value, list | tuple) else value)

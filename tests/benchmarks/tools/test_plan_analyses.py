@@ -58,7 +58,7 @@ def test_a_change_that_is_put_in_holds_v_and_the_merge() -> None:
     spectral = count(delta_knock_in={"unit": "spectrum", "parts": 8})["delta_knock_in"]
     assert spectral.parts["write"].tokens == (2 + 8) * 2 * 40 * 16
     assert spectral.parts["svd"].seconds > 10
-    assert spectral.disk == pytest.approx(33.4e9, rel=0.01)  # U and V of every matrix in fp32
+    assert spectral.scratch == pytest.approx(33.4e9, rel=0.01)  # U and V of every matrix in fp32
 
 
 def test_attention_weights_come_and_go_a_layer_at_a_time() -> None:
