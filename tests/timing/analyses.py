@@ -81,7 +81,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     chosen = {name: ANALYSES[name] for name in ("reflection", *given.only)}
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:  # TMPDIR: seven gigabytes at 3b, twenty at 7b
         root = Path(folder)
         few_layers.make(root, given.shape, given.layers, 1)
         study = make_study(root, chosen, given.questions)
