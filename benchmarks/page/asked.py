@@ -122,7 +122,8 @@ def read_answers(results: Path, columns: Sequence[str], owner: str) -> pd.DataFr
         )
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): run snakemake again.") from None
-    return table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 def _draw(study: StudyConfig, sizes: list[int], questions: int | None) -> list[np.ndarray]:

@@ -30,7 +30,7 @@ def newcombe_pairs(scores: ArrayLike, confidence: float = 0.95) -> tuple[Floats,
 
     def reach(own: Floats, other: Floats) -> Floats:
         squared = own[:, None] ** 2 - 2 * phi * own[:, None] * other[None, :] + other[None, :] ** 2
-        return np.sqrt(np.maximum(squared, 0.0))
+        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 
     difference = share[:, None] - share[None, :]
     return difference - reach(below, above), difference + reach(above, below)

@@ -37,7 +37,7 @@ FRISM.views.set("compare", {
     main.append(FRISM.section("Differences", FRISM.forest([...groups, ...singles].map((row) => ({
       name: row.key.startsWith("text:") ? `${row.name.slice(5)} (text)` : row.name, value: FRISM.number(row.difference), low: FRISM.number(row.difference_low), high: FRISM.number(row.difference_high), strong: row.shown,
       words: `${sign(row.difference)} [${row.difference_low}, ${row.difference_high}], p ${row.p}, Holm ${row.p_holm}${row.shown ? ", shown" : ", not shown"}`,
-    })), { label: `Differences ${a} minus ${b} with intervals`, xLabel: `${a} minus ${b}; full: shown after Holm` })));
+    })), { label: `Differences ${a} minus ${b} with intervals`, xLabel: `${a} minus ${b}` }), h("p", { class: "note" }, "Full squares: shown, that is, the interval excludes 0 and p stays below the level after Holm's adjustment.")));
 
     const open = (row, rel) => FRISM.link("questions", { b: row.key, a, with: b, rel });
     const columns = [

@@ -42,7 +42,7 @@ FRISM.views.set("findings", {
       return FRISM.forest(rows.map((row) => ({
         name: names.map((column) => row[column]).filter(Boolean).join(" · "), value: FRISM.number(row[key]), low: FRISM.number(row[low]), high: FRISM.number(row[high]),
         strong: FRISM.number(row[low]) > 0 || FRISM.number(row[high]) < 0, words: `${row[key]} [${row[low]}, ${row[high]}]`,
-      })), { label: `Forest plot of ${about.title}`, xLabel: `${key.replaceAll("_", " ")}; full: the interval excludes 0` });
+      })), { label: `Forest plot of ${about.title}`, xLabel: `${key.replaceAll("_", " ")} (full: the interval excludes 0)` });
     }
 
     function mechanisms() {
