@@ -35,8 +35,8 @@ def run_studies(configs: Sequence[Path], at_a_time: int, cores: int = 1) -> None
     with ThreadPoolExecutor(at_a_time) as pool:
         jobs = {config: pool.submit(run_study, config, names[config], cores) for config in configs}
         for number, (config, job) in enumerate(jobs.items(), 1):
-            minutes = (time.monotonic() - begun) / 60
             state = "finished" if job.result() == 0 else "FAILED"
+            minutes = (time.monotonic() - begun) / 60
             console.print(
                 f"{number} of {len(configs)}: {names[config]} {state} ({minutes:.0f} min)", highlight=False
             )

@@ -119,7 +119,7 @@ def test_the_percentile_bootstrap_does_not_cover_for_three_bases():
 )
 def test_the_interval_covers_at_93_to_97(bases, triples, between, within, noise, shared):
     covered = measure_coverage(
-        "interval", 6000, seed=bases * 10 + triples, bases=bases, triples=triples, between=between,
+        "interval", 3000, seed=bases * 10 + triples, bases=bases, triples=triples, between=between,
         within=within, noise=noise, shared=shared, resamples=100,
     )  # fmt: skip
     assert 0.93 <= covered <= 0.97
