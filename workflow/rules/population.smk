@@ -2,25 +2,19 @@
 # and studied. `snakemake --cores 2 population_models` trains what the repository does not ship, two models at a
 # time with one thread each: about 27 minutes a base, 25 an aligned V, 5 a turned V, 3 an R, so about 100 minutes for
 # three bases with two V and three R each. A run that was cut off is taken up within a model, too.
-from benchmarks.miniature.population import members as population
-
-TRAINED = [member.name for member in population.list_members() if not member.shipped]
+from benchmarks.miniature.population import members
+from workflow import population
 
 
 rule train_population_model:
     input:
-        # What it is trained from; what the repository holds is no job.
-        lambda wildcards: [
-            f"{parent.folder()}/model.safetensors"
-            for parent in population.Member(wildcards.base, wildcards.part).parents
-            if not parent.shipped
-        ],
+        lambda wildcards: population.list_parents(wildcards.base, wildcards.part),
     output:
         "results/population_models/{base}/{part}/model.safetensors",
     log:
         "results/population_models/logs/{base}_{part}.log",
     wildcard_constraints:
-        base="|".join(population.BASES),
+        base="|".join(members.BASES),
         part=r"base|vlm_\w+|lrm_\w+",
     # All else grows from the bases.
     priority: lambda wildcards: 10 if wildcards.part == "base" else 0
@@ -41,17 +35,13 @@ rule train_population_model:
 
 rule measure_population_model:
     input:
-        lambda wildcards: [
-            f"{member.folder()}/model.safetensors"
-            for member in [population.Member(wildcards.base, wildcards.part)]
-            if not member.shipped
-        ],
+        lambda wildcards: population.list_own(wildcards.base, wildcards.part),
     output:
         "results/population_models/cards/{base}/{part}.json",
     log:
         "results/population_models/logs/card_{base}_{part}.log",
     wildcard_constraints:
-        base="|".join(population.BASES),
+        base="|".join(members.BASES),
         part=r"base|vlm_\w+|lrm_\w+",
     conda:
         "../../environment.yml"
@@ -69,11 +59,8 @@ rule measure_population_model:
 # Two of them are part of the repository, so that the four cells of b0 can be studied from a clone.
 rule population_models:
     input:
-        expand("results/population_models/{name}/model.safetensors", name=TRAINED),
-        [
-            f"results/population_models/cards/{member.name}.json"
-            for member in population.list_members()
-        ],
+        expand("results/population_models/{name}/model.safetensors", name=population.list_trained()),
+        population.list_cards(),
     output:
         multiext(
             "results/population_models/card/", "README.md", "models.csv", "pairs.csv", "SHA256SUMS"
@@ -86,7 +73,7 @@ rule population_models:
         **REQUESTS.of("card"),
     params:
         code=code("benchmarks.miniature.population.card"),
-        kept=" ".join(f"{name}:{folder}" for name, folder in population.KEPT.items()),
+        kept=" ".join(f"{name}:{folder}" for name, folder in members.KEPT.items()),
     message:
         "Write the population's card, and put two models of b0 into benchmarks/miniature/weights"
     shell:
@@ -101,22 +88,12 @@ rule population_models:
 # The studies of the population, as many side by side as there are cores, and what they show together. Others than
 # these: `snakemake --cores 2 population --config population="config/a.yaml config/b.yaml"`. It has no output of its own,
 # so that every call asks each study whether anything is missing.
-POPULATION = str(
-    config.get(
-        "population",
-        " ".join(
-            f"config/population/{base}_{vlm}_{lrm}.yaml"
-            for base in population.BASES
-            for vlm in population.VLMS
-            for lrm in ("rehearsed", "forgetful")
-        ),
-    )
-).split()
+POPULATION = str(config.get("population", " ".join(population.list_configs()))).split()
 
 
 rule population:
     log:
-        "results/population.log",
+        "results/population/population.log",
     conda:
         "../../environment.yml"
     threads: workflow.cores
