@@ -34,7 +34,7 @@ def forget_sources() -> None:
 def note_source(files: Iterable[Path]) -> None:
     """Note the state of files that are about to be read, where sources are watched."""
     if _watching:
-        for path in files:
+        for path in (file.absolute() for file in files):
             if path not in _states:
                 _states[path] = read_file_state(path).key
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.foreign.runs import RULES, read_provenance
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import RECORD
 from benchmarks.study.results import read_scores, read_text
 from benchmarks.tables.score_matrix import ScoreMatrix
+from benchmarks.tools.foreign.runs import RULES, read_provenance
 from frism.errors import UserError
 from frism.method.recipe import Recipe
 

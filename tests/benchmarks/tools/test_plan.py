@@ -26,7 +26,7 @@ CONFIGS = sorted(p for p in (ROOT / "config").glob("*.yaml") if not p.stem.start
 MINIATURE = ROOT / "config" / "miniature.yaml"
 RUN = yaml.safe_load(Path(__file__).with_name("miniature_run.yaml").read_text())
 MACHINES = plan_machines.load_data_sheets()
-RULES = {"spectrum", "tune", "predict", "score", "oracle", "text", "others"}
+RULES = {"spectrum", "tune", "predict", "score", "oracle", "text", "analyse", "others"}
 
 
 @pytest.fixture(autouse=True)
