@@ -36,7 +36,9 @@ def orthogonalise(columns: Tensor) -> Tensor:
         return columns
     gram = columns.double().mT @ columns.double()
     values, vectors = torch.linalg.eigh(gram)
-    kept = values > values.amax().clamp(min=1e-30) * len(values) * torch.finfo(columns.dtype).eps ** 2
+    # Not below what the Gram matrix is rounded by itself, which matters where the columns are float64.
+    share = max(torch.finfo(columns.dtype).eps ** 2, torch.finfo(gram.dtype).eps)
+    kept = values > values.amax().clamp(min=1e-30) * len(values) * share
     scale = torch.where(kept, values.clamp(min=1e-300).rsqrt(), torch.zeros_like(values))
     nearest: Tensor = columns.double() @ ((vectors * scale) @ vectors.mT)
     return nearest.to(columns.dtype)

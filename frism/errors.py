@@ -37,6 +37,11 @@ def shorten(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}"
 
 
+def find_reason(error: BaseException) -> str:
+    """Return the first line of what an error says, without its full stop; its type where it says nothing."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
 def suggest(word: str, options: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the option closest to `word`, or "" when none is close."""
     closest = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)

@@ -69,7 +69,7 @@ class Requests:
 
     def _find(self, rule: str, wildcards: Any, names: Sequence[str]) -> Need:
         """Find what a job needs on its first attempt."""
-        if rule == "spectrum":
+        if rule in ("spectrum", "explain"):
             return self.needs["spectrum"]
         if rule == "text":
             return self.needs["text"]
@@ -80,8 +80,6 @@ class Requests:
                 "mem_mb": max(need["mem_mb"] for need in each),
                 "minutes": sum(need["minutes"] for need in each),
             }
-        if rule == "explain":
-            return {"mem_mb": self.needs["spectrum"]["mem_mb"], "minutes": self.needs["spectrum"]["minutes"]}
         return LIGHT if rule in ("score", "gather") else SMALL
 
     @cached_property

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from benchmarks.analyses.measuring.blocks import Window
-from benchmarks.analyses.measuring.change import IN, Change
+from benchmarks.analyses.measuring.change import Change
 from benchmarks.analyses.measuring.ground import Ground
-from benchmarks.analyses.measuring.intervention import Intervention
+from benchmarks.analyses.measuring.intervention import IN, Intervention
 from frism.method.ranges import Count
 
 LISTS = ("module", "unit")

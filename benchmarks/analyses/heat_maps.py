@@ -19,14 +19,12 @@ from benchmarks.analyses.measuring.attention import (
     refuse_unless_in_sight,
     sum_over,
 )
-from benchmarks.analyses.measuring.blocks import cut_evenly
+from benchmarks.analyses.measuring.blocks import THIRDS, cut_evenly
 from benchmarks.analyses.measuring.ground import Ground
 from benchmarks.analyses.measuring.picture_grid import Grid
 from benchmarks.analyses.measuring.scenes import find_picture_grid
 from benchmarks.analyses.measuring.tracing import Reading, Row
 from frism.errors import UserError
-
-BANDS = ("early", "middle", "late")
 
 
 @torch.inference_mode()
@@ -65,7 +63,7 @@ def measure_maps(ground: Ground, reading: Reading, grid: Grid) -> list[Tensor]:
     listen(ground, reading.inputs, take)
     return [
         torch.stack([layers[layer] for layer in band]).mean(0).view(grid.tokens.shape)
-        for band in cut_evenly(len(layers), len(BANDS))
+        for band in cut_evenly(len(layers), len(THIRDS))
     ]
 
 
@@ -76,6 +74,6 @@ def list_cells(grid: Grid, maps: Sequence[Tensor]) -> list[Row]:
     return [
         {"tokens": band, "row": row, "column": column, "rows": rows, "columns": columns, **sides,
          "attention": round(float(values[row, column]), 6)}
-        for band, values in zip(BANDS, maps, strict=False)
+        for band, values in zip(THIRDS, maps, strict=False)
         for row in range(rows) for column in range(columns)
     ]  # fmt: skip

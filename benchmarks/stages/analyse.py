@@ -36,6 +36,7 @@ from benchmarks.questions import reading
 from benchmarks.questions.item import Item, read_definition
 from benchmarks.registry.lookup import find as find_benchmark
 from benchmarks.stages.command import StudyFile, VariantName, begin, find_variant
+from benchmarks.stages.open_triple import open_triple
 from benchmarks.study.calibration_settings import CalibrationSettings
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.analyse_slice import AnalyseSlice
@@ -74,7 +75,7 @@ def run(study: AnalyseSlice, entry: str, variant: str, layout: Layout, code: str
         _write(count_in_answers(variant, items, drawn, answers, read), out, variant, {"params": combinations})
         return
     recipe, fitted = Recipe.load(layout.variant(variant))
-    triple = study.triple.open(recipe.scope, base=recipe.base)
+    triple = open_triple(layout, study.triple, recipe.scope, base=recipe.base)
     engine = make_late_engine(triple, recipe, study.engine.at(own.served), folder)
     engine.turn_into(triple, recipe, fitted, layout.spectra)
     origin = {**describe_origin(triple, recipe), "analysis": [analysis.name, code]}

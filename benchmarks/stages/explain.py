@@ -15,6 +15,7 @@ import pandas as pd
 import typer
 
 from benchmarks.stages.command import StudyFile, begin
+from benchmarks.stages.open_triple import open_triple
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import Layout
 from benchmarks.study.results import read_dev, read_scores, read_text
@@ -85,7 +86,7 @@ def _collect_directions(
             wanted.setdefault(settings)
     if not wanted:
         return {}
-    triple = study.triple.open()
+    triple = open_triple(Layout(results), study.triple)
     by_settings = {}
     for settings in wanted:
         every = AllDirections(Spectra(triple, settings, folder), results / CACHE_FOLDER, device)

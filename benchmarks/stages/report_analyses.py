@@ -62,6 +62,15 @@ DRAWN = {DRIFT: ("drift", "relative"), ATTENTION: ("attention", "picture")}
 
 def build(results: Path, study: StudyConfig) -> None:
     """Write every table and figure. Raises UserError for missing, broken or unpaired scores."""
+    rows, counts = build_tables(results, study, results / "tables")
+    for entry in study.analyses:
+        draw(study, results, entry, rows, counts)
+
+
+def build_tables(
+    results: Path, study: StudyConfig, out: Path
+) -> tuple[Mapping[str, pd.DataFrame], pd.DataFrame]:
+    """Write every table into `out`; return the rows of each, and the counts in answers."""
     answers, counts = read_answers(results, study), reflection.read_counts(results, study)
     layers = {analysis: traces.read_layers(results, study, analysis) for analysis in DRAWN}
     tiled = traces.read_traces(results, study, TILES, tiles.TRACED)
@@ -86,9 +95,8 @@ def build(results: Path, study: StudyConfig) -> None:
     for name, columns in TABLES.items():
         legend = write_legend(name, study, empty=rows[name].empty)
         in_markdown = [Table(short[name], columns)] if name in short else ()
-        cells.write_table(Table(rows[name], columns), results / "tables", name, *legend, shown=in_markdown)
-    for entry in study.analyses:
-        draw(study, results, entry, rows, counts)
+        cells.write_table(Table(rows[name], columns), out, name, *legend, shown=in_markdown)
+    return rows, counts
 
 
 def draw(

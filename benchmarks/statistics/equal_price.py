@@ -9,6 +9,7 @@ more chances for a lucky one, so prices of a long grid flatter a little.
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.statistics.fronts import find_front
 from benchmarks.statistics.intervals import Floats
 
 
@@ -47,11 +48,9 @@ def find_loss_front(reasoning: Floats, loss: Floats) -> NDArray[np.bool_]:
     """
     r, other = reasoning[..., :, None], reasoning[..., None, :]
     own, others = loss[..., :, None], loss[..., None, :]
-    beaten = (other >= r) & (others <= own) & ((other > r) | (others < own))
-    size = reasoning.shape[-1]
-    earlier = np.tri(size, k=-1, dtype=bool)
-    same = (other == r) & (others == own) & earlier
-    return np.asarray(~(beaten | same).any(axis=-1))
+    earlier = np.tri(reasoning.shape[-1], k=-1, dtype=bool)
+    repeated = ((other == r) & (others == own) & earlier).any(axis=-1)
+    return np.asarray(find_front(reasoning, -loss) & ~repeated)
 
 
 def _take(values: Floats, places: NDArray[np.int64]) -> Floats:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
+from benchmarks.statistics.paired_tests import mcnemar
+
 
 @dataclass(frozen=True)
 class SignTest:
@@ -38,14 +40,13 @@ def compare_signs(effects: Sequence[float], alpha: float = 0.05, consistency: fl
 
 def find_two_sided_p(above: int, n: int) -> float:
     """Find the exact p of `above` of n signs."""
-    return min(1.0, 2 * float(binom.cdf(min(above, n - above), n, 0.5)))
+    return float(mcnemar(above, n - above))
 
 
 def find_power(n: int, alpha: float = 0.05, consistency: float = 0.9) -> float:
     """Find the chance that n signs, each positive with chance `consistency`, give a p below alpha."""
     counts = np.arange(n + 1)
-    found = np.array([find_two_sided_p(int(count), n) < alpha for count in counts])
-    return float(binom.pmf(counts, n, consistency)[found].sum())
+    return float(binom.pmf(counts, n, consistency)[mcnemar(counts, n - counts) < alpha].sum())
 
 
 def count_needed(alpha: float = 0.05) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import norm
 
+from benchmarks.statistics.fronts import find_front
 from benchmarks.statistics.intervals import Floats, make_generator, percentiles
 from benchmarks.statistics.paired_tests import holm, largest_loss, non_inferiority
 from benchmarks.study.compared import Compared
@@ -58,15 +58,6 @@ def resample_joint_means(
             sums = np.einsum("rk,kj->rj", draws, rows)  # not BLAS, whose sums depend on its threads
             total[start : start + size] += sums[:, :-1] / sums[:, -1:]
     return total / len(benchmarks)
-
-
-def find_front(x: Floats, y: Floats) -> NDArray[np.bool_]:
-    """Find the points (..., V) that no other dominates, being as good on both axes and better on one."""
-    result = np.empty(x.shape, bool)
-    for j in range(x.shape[-1]):
-        a, b = x[..., [j]], y[..., [j]]
-        result[..., j] = ~((x >= a) & (y >= b) & ((x > a) | (y > b))).any(axis=-1)
-    return result
 
 
 def compute_hypervolume(x: Floats, y: Floats) -> Floats:

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.statistics.fronts import find_front
 from benchmarks.statistics.intervals import percentiles
 from benchmarks.study.compared import Compared
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
-from benchmarks.tables.pareto import find_front, resample_joint_means
+from benchmarks.tables.pareto import resample_joint_means
 from benchmarks.tables.score_matrix import ScoreMatrix
 
 COLUMNS = (

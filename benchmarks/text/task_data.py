@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from frism.errors import UserError
+from frism.errors import UserError, find_reason
 from frism.files import sha256_file
 
 
@@ -38,7 +38,7 @@ def load_data(
                 return datasets.load_dataset(path, name, split=split, **keywords), {}
         except Exception as error:  # a dozen types, of three libraries
             raise UserError(
-                f"the data of {path} are not in the hub's cache ({_first_line(error)}): mirror them with"
+                f"the data of {path} are not in the hub's cache ({find_reason(error)}): mirror them with"
                 f" `hf download --repo-type dataset {path} --local-dir MIRROR/{path}` and name the mirror as"
                 " data.folder."
             ) from error
@@ -59,7 +59,7 @@ def load_data(
         except Exception as error:
             raise UserError(
                 f"{root} holds no readable split '{split}'{f' of {name}' if name else ''}"
-                f" ({_first_line(error)}): download the data set again."
+                f" ({find_reason(error)}): download the data set again."
             ) from error
     return dataset, {_name_file(Path(file), mirror, path, name): sha256_file(file) for file in files}
 
@@ -94,7 +94,3 @@ def _find_builder(datasets: Any, root: Path, name: str | None, keywords: dict[st
         if name is None or not (root / name).is_dir():
             raise
         return datasets.load_dataset_builder(str(root / name), **keywords)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from frism.errors import UserError
+from frism.errors import UserError, find_reason
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # What from_pretrained reads; "*/*" keeps out copies in subfolders (original weights, other formats).
@@ -64,6 +64,6 @@ def _snapshot(name: str, revision: str | None, allow_pickle: bool) -> Path:
             "give a local folder or download it first."
         ) from error
     except (HFValidationError, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        reason = find_reason(error)
         raise UserError(f"{shown} cannot be downloaded ({reason}): give a local folder.") from error
     return Path(folder)

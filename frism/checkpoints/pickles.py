@@ -18,7 +18,7 @@ from torch import Tensor
 
 from frism.cache import cache_folder
 from frism.checkpoints.index import INDEX, read_weight_map
-from frism.errors import UserError
+from frism.errors import UserError, find_reason
 from frism.files import sha256_file
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -74,7 +74,7 @@ def _load(shard: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(shard, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a damaged pickle makes the unpickler raise whatever its stack holds
-        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        reason = find_reason(error)
         raise UserError(
             f"{shard} holds more than tensors or is damaged ({reason}): do not use it."
         ) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from frism.errors import UserError, report_errors
+from frism.errors import UserError, find_reason, report_errors
 
 if TYPE_CHECKING:
     from frism.merging.export import Job
@@ -144,7 +144,7 @@ def check_device(device: str | None) -> str | None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        reason = find_reason(error)
         raise UserError(f"--device {device} cannot be used ({reason}): leave it out.") from error
     return device
 

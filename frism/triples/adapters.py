@@ -18,7 +18,7 @@ from frism.checkpoints.checkpoint import ADAPTER, COMPANIONS, Checkpoint
 from frism.checkpoints.dtypes import TORCH_NAMES
 from frism.checkpoints.headers import read_headers
 from frism.checkpoints.sources import note_source
-from frism.errors import UserError
+from frism.errors import UserError, find_reason
 from frism.files import read_json, sha256_file
 from frism.triples.towers import open_tower
 
@@ -180,7 +180,7 @@ def _merge(base: Checkpoint, adapters: Sequence[Path]) -> Iterator[tuple[str, An
     except UserError:
         raise
     except Exception as error:  # peft takes its configs and tensors as they are, and meets whatever they hold
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        reason = find_reason(error)
         raise UserError(
             f"{adapters[-1]} does not fit {base.folder} ({reason}): give the base that it was trained on."
         ) from error

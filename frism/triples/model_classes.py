@@ -14,6 +14,7 @@ from torch import nn
 from transformers import initialization
 from transformers.models.auto import modeling_auto
 
+from frism.errors import find_reason
 from frism.triples.layout import DerivationError
 
 
@@ -38,7 +39,7 @@ def build_model(folder: Path) -> Any:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # classes check their configs in many ways
         unknown = str(error).startswith(("The checkpoint you are trying to load", "Unrecognized model"))
-        clause = f"transformers {transformers.__version__} cannot read its config.json ({_first(error)})"
+        clause = f"transformers {transformers.__version__} cannot read its config.json ({find_reason(error)})"
         raise DerivationError(clause, unknown=unknown) from error
     kind = _choose_class(config)
     if kind is None:
@@ -49,9 +50,13 @@ def build_model(folder: Path) -> Any:
         with torch.device("meta"), initialization.no_init_weights(), initialization.no_tie_weights():
             model = kind._from_config(config)
     except ImportError as error:
-        raise DerivationError(f"its class {kind.__name__} needs another package ({_first(error)})") from error
+        raise DerivationError(
+            f"its class {kind.__name__} needs another package ({find_reason(error)})"
+        ) from error
     except Exception as error:
-        raise DerivationError(f"transformers makes no {kind.__name__} of it ({_first(error)})") from error
+        raise DerivationError(
+            f"transformers makes no {kind.__name__} of it ({find_reason(error)})"
+        ) from error
     return model
 
 
@@ -171,7 +176,3 @@ def _find_layers(decoder: nn.Module, config: Any, kind: str) -> str:
             f"the language model of its class {kind} has {len(found)} lists of {count} layers{listed}"
         )
     return found[0]
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -151,19 +151,12 @@ def test_a_damaged_index_is_refused_or_means_the_same(try_cases: Try, sharded: P
     try_cases(json_files(whole) | json_files(short), damage_file(sharded / INDEX, read, sharded), few=30)
 
 
+@pytest.mark.parametrize("role", ["lrm", "vlm"])
 def test_a_damaged_config_of_a_checkpoint_is_refused_or_opened(
-    try_cases: Try, copied_folders: dict[str, Path]
+    role: str, try_cases: Try, copied_folders: dict[str, Path]
 ) -> None:
     """Whatever config.json says, a triple is opened or refused; nobody's code runs."""
-    path = copied_folders["lrm"] / "config.json"
-    check = damage_file(path, lambda: Triple.open(**copied_folders), *copied_folders.values(), "config.json")
-    try_cases(json_files(json.loads(path.read_text())), check, few=30)
-
-
-def test_a_damaged_config_of_the_vlm_is_refused_or_opened(
-    try_cases: Try, copied_folders: dict[str, Path]
-) -> None:
-    path = copied_folders["vlm"] / "config.json"
+    path = copied_folders[role] / "config.json"
     check = damage_file(path, lambda: Triple.open(**copied_folders), *copied_folders.values(), "config.json")
     try_cases(json_files(json.loads(path.read_text())), check, few=30)
 

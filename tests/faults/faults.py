@@ -19,7 +19,7 @@ from tests.slurm.loopback import Cluster
 
 Fault = Callable[[Running], None]
 JOB = 8.0  # seconds within which a job of this study does most of what it does
-KILLS = 3  # of one study, before it may complete
+KILLS = 6  # of one study, before it may complete
 
 
 # --- kills ---
@@ -39,25 +39,21 @@ def kill_a_worker(study: Running) -> None:
 
 def kill_snakemake(study: Running) -> None:
     """SIGKILL of snakemake; its jobs live on"""
-    for _ in range(KILLS):
-        study.start()
-        if study.wait_until(study.list_workers):
-            study.wait_a_while(JOB)
-        if study.is_running:
-            study.kill_snakemake()
-            study.interruptions += 1
-        study.check()
-    study.finish()
+    _kill_while_jobs_run(study, study.kill_snakemake)
 
 
 def kill_everything(study: Running) -> None:
     """SIGKILL of snakemake and all its jobs at once"""
+    _kill_while_jobs_run(study, study.kill_everything)
+
+
+def _kill_while_jobs_run(study: Running, kill: Callable[[], object]) -> None:
     for _ in range(KILLS):
         study.start()
         if study.wait_until(study.list_workers):
             study.wait_a_while(JOB)
         if study.is_running:
-            study.kill_everything()
+            kill()
             study.interruptions += 1
         study.check()
     study.finish()

@@ -7,7 +7,7 @@
 TUNED = multiext("results/{study}/variants/{variant}/", "recipe.json", "dev.csv", "choice.json")
 TEXTS = TEXT if STUDY.text and STUDY.text_of == "all" else []
 TESTED = multiext("results/{study}/predictions/{variant}", ".jsonl", ".provenance.json")
-ANSWERED = [*TESTED, *TEXTS]
+ANSWERED = [*(TESTED if JOBS.shards == 1 else []), *TEXTS]
 
 if not JOBS.turns:
 
@@ -18,7 +18,7 @@ if not JOBS.turns:
             lambda wildcards: JOBS.spectra(wildcards.variant),
         output:
             *TUNED,
-            *(ANSWERED if JOBS.shards == 1 else TEXTS),
+            *ANSWERED,
         log:
             "results/{study}/logs/answer/{variant}.log",
         wildcard_constraints:
@@ -64,14 +64,14 @@ if not JOBS.turns:
         message:
             "Answer the dev questions with {wildcards.variant}"
 
-    if JOBS.shards == 1 or TEXTS:
+    if ANSWERED:
 
         use rule answer as answer_unmodified with:
             input:
                 lambda wildcards: f"{JOBS.items(wildcards.variant)}/manifest.json",
                 TUNED,
             output:
-                *(ANSWERED if JOBS.shards == 1 else TEXTS),
+                *ANSWERED,
             wildcard_constraints:
                 variant=STUDY.reference,
             priority: 1

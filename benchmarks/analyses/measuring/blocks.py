@@ -8,6 +8,7 @@ from frism.triples.scopes import split_name
 
 MODULES = ("attention", "mlp")
 ALL = "all"
+THIRDS = ("early", "middle", "late")  # of the depth, as `cut_evenly` cuts it
 
 
 @dataclass(frozen=True)

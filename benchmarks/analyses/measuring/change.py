@@ -15,11 +15,8 @@ from torch import Tensor
 
 from benchmarks.analyses.measuring.blocks import Window, select
 from benchmarks.analyses.measuring.ground import Ground
-from benchmarks.analyses.measuring.intervention import BARE, INTACT, Intervention
+from benchmarks.analyses.measuring.intervention import BARE, IN, INTACT, LAYERS, Intervention
 from benchmarks.analyses.measuring.pieces import Pieces
-
-LAYERS, SPECTRUM = "layers", "spectrum"
-OUT, IN = "out", "in"
 
 
 class Change:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-Unit = str  # "layers", "spectrum" (its parts) or "pictures": what `first` and `last` count
+Unit = str  # LAYERS, "spectrum" (its parts) or "pictures": what `first` and `last` count
+LAYERS = "layers"
+OUT, IN = "out", "in"  # actions on a merge's change
 NOTHING = -1  # `first` and `last` where no block is meant
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.analyses.measuring.change import IN
-from benchmarks.analyses.measuring.intervention import BARE, INTACT
+from benchmarks.analyses.measuring.intervention import BARE, IN, INTACT
 from benchmarks.analyses.reporting.answers import AXES, Answers, Scored
 from benchmarks.statistics.intervals import Floats, make_generator, percentiles, resample_means
 from benchmarks.study.config import StudyConfig

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.analyses.measuring.blocks import cut_evenly
+from benchmarks.analyses.measuring.blocks import THIRDS, cut_evenly
 from benchmarks.analyses.reporting.resampling import estimate
 from benchmarks.statistics.comparison import Stratum, compare_pairs
 from benchmarks.statistics.intervals import make_generator, percentiles, resample_means
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import format_interval, list_names, make_columns, make_estimate
 
-BANDS = ("early", "middle", "late")
 QUESTION = ["benchmark", "index"]
 COLUMNS = (
     *make_columns("name", "entry", "variant", "tokens", "layers"),
@@ -58,7 +57,7 @@ def _list_rows(study: StudyConfig, own: pd.DataFrame) -> Iterator[dict[str, Any]
         "difference_high": high, "p": found.p,
     }  # fmt: skip
     for kind, tokens in own.groupby("tokens", sort=False):
-        for name, band in zip(BANDS, cut_evenly(layers, len(BANDS)), strict=False):
+        for name, band in zip(THIRDS, cut_evenly(layers, len(THIRDS)), strict=False):
             inside = tokens[tokens["layer"].between(band[0] + 1, band[-1] + 1)]
             keys = [*QUESTION, "cluster", "correct", "correct_vlm"]
             means = inside.groupby(keys, sort=False)["relative"].mean().reset_index()

@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.analyses.measuring.change import IN, OUT
-from benchmarks.analyses.measuring.intervention import BARE, INTACT
+from benchmarks.analyses.measuring.intervention import BARE, IN, INTACT, OUT
 from benchmarks.analyses.reporting.answers import AXES, Answers, name_step
 from benchmarks.statistics.comparison import Comparison, compare_pairs
 from benchmarks.statistics.paired_tests import holm

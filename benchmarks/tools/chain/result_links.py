@@ -99,7 +99,7 @@ def rebuild_answers(chain: Chain) -> str:
 
 def rebuild_tables(chain: Chain) -> str:
     """Make all tables and the summary again from scores and coefficients, and compare bytes."""
-    from benchmarks.stages import explain
+    from benchmarks.stages import explain, report_analyses
     from benchmarks.stages.summary import find_missed, render
     from benchmarks.stages.tables import build
 
@@ -108,6 +108,8 @@ def rebuild_tables(chain: Chain) -> str:
         build(chain.results, study, Path(folder))
         spectra = chain.layout.spectra
         explain.build(chain.results, study, Path(folder), spectra if spectra.is_dir() else None)
+        if study.analyses:
+            report_analyses.build_tables(chain.results, study, Path(folder))
         paths = sorted(Path(folder).iterdir())
         for path in paths:
             check_same_bytes(chain.results / "tables" / path.name, path)

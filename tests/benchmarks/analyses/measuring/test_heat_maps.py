@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.analyses import heat_maps, visual_attention
+from benchmarks.analyses.measuring.blocks import THIRDS
 from benchmarks.analyses.measuring.ground import Ground
 from benchmarks.analyses.measuring.scenes import find_picture_grid, find_scene
 from benchmarks.analyses.measuring.tracing import Reading, make_reading
@@ -75,7 +76,7 @@ def test_a_planted_look_is_found_where_it_was_planted(
     ((row, column),) = (grid.tokens == target).nonzero().tolist()
     (rows,) = heat_maps.trace(ground, [question])
     table = pd.DataFrame(rows)
-    assert len(table) == len(before) == 3 * 36 and set(table["tokens"]) == set(heat_maps.BANDS)
+    assert len(table) == len(before) == 3 * 36 and set(table["tokens"]) == set(THIRDS)
     for _, band in table.groupby("tokens"):
         brightest = band.loc[band["attention"].idxmax()]
         assert (brightest["row"], brightest["column"]) == (row, column) and brightest["attention"] > 0.999
