@@ -4,12 +4,14 @@
 A triple of the true classes with random weights (few_layers.py), the miniature's pictures blown up to 224 x
 224, V and a plain injection. Each analysis runs as a process of its own, as in a study; its processor
 seconds (wall time, where it is alone) and its largest memory stand beside what the plan counts for this
-machine. The plan is given the tokens of these questions and answers, which it would assume otherwise.
-Memory is that beyond a process that loads no model (`reflection`). bfloat16, one thread on a CPU.
+machine, which is measured anew before each: a virtual machine is not as fast at one time as at another.
+The plan is given the tokens of these questions and answers, which it would assume otherwise. Memory is that
+beyond a process that loads no model (`reflection`). bfloat16, one thread on a CPU.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -79,17 +81,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=ANALYSES, default=list(ANALYSES))
     parser.add_argument("--machine", default=plan_machines.THIS)
     given = parser.parse_args()
-    torch.set_num_threads(1)
     chosen = {name: ANALYSES[name] for name in ("reflection", *given.only)}
     with tempfile.TemporaryDirectory() as folder:  # TMPDIR: seven gigabytes at 3b, twenty at 7b
         root = Path(folder)
-        few_layers.make(root, given.shape, given.layers, 1)
         study = make_study(root, chosen, given.questions)
-        run(root, study, given.questions)
-        machine = plan_machines.find_machine(given.machine)
-        planner = Planner(study, machine, Assumptions(few_layers.SIDE**2, LIMIT))
-        planned = [(name, job) for name, job in ExactCounter(planner).list_jobs()]
-        compare(root / "results", planned)
+        # In a process of its own: the largest memory of this one would count as that of every child.
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            PROMPTS.update(pool.apply(prepare, (root, given.shape, given.layers, study, given.questions)))
+        compare(root / "results", study, given.machine)
 
 
 def make_study(root: Path, analyses: dict[str, dict[str, Any]], questions: int) -> StudyConfig:
@@ -115,16 +114,19 @@ def make_study(root: Path, analyses: dict[str, dict[str, Any]], questions: int) 
     )  # fmt: skip
 
 
-def run(root: Path, study: StudyConfig, questions: int) -> None:
-    """Write the questions, answer them as V and as the merge, and note how long their prompts are."""
-    results = root / "results"
+def prepare(root: Path, shape: str, layers: int, study: StudyConfig, questions: int) -> dict[str, int]:
+    """Make the triple, write the questions, answer them as V and as the merge; return the prompts' tokens."""
+    torch.set_num_threads(1)
+    few_layers.make(root, shape, layers, 1)
+    results, prompts = root / "results", {}
     writing.write_items(results / "items", [find(name) for name in NAMES], {"dev": questions})
     for variant in study.variants:
         tune.run(TuneSlice.of(study), variant, Layout(results), "c")
     (results / "study.json").write_text(json.dumps({"config": study.model_dump(mode="json")}))
     processor = AutoProcessor.from_pretrained(root / "vlm")
     for name, items in reading.load_items(results / "items", "dev", list(NAMES)).items():
-        PROMPTS[name] = count_prompt_tokens(processor, find_family("qwen2_5_vl"), items[0])
+        prompts[name] = count_prompt_tokens(processor, find_family("qwen2_5_vl"), items[0])
+    return prompts
 
 
 def measure(results: Path, entry: str) -> tuple[float, float]:
@@ -140,12 +142,22 @@ def measure(results: Path, entry: str) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
-def compare(results: Path, planned: list[tuple[str, PlannedJob]]) -> None:
+def list_jobs(study: StudyConfig, machine: str) -> list[tuple[str, PlannedJob]]:
+    """Plan every job, on a machine that is measured now unless it is one of a data sheet."""
+    found = plan_machines.measure_machine() if machine == plan_machines.THIS else None
+    planner = Planner(
+        study, found or plan_machines.find_machine(machine), Assumptions(few_layers.SIDE**2, LIMIT)
+    )
+    return list(ExactCounter(planner).list_jobs())
+
+
+def compare(results: Path, study: StudyConfig, machine: str) -> None:
     """Print what each job took beside what was planned."""
     columns = ("planned s", "took s", "ratio", "planned GB", "took GB", "ratio")
     print(f"{'analysis':18}{''.join(f'{column:>12}' for column in columns)}")
     idle = 0.0
-    for entry, job in planned:
+    for number in range(len(study.analyses)):
+        entry, job = list_jobs(study, machine)[number]
         began = time.time()
         seconds, memory = measure(results, entry)
         if entry == "reflection":
