@@ -84,11 +84,13 @@ FRISM.views.set("trade-off", {
       } },
       { key: "name", label: "variant", value: (p) => p.name, cell: (p) => [shape(p.role), h("a", { href: p.href }, p.name)] },
       { key: "role", label: "role", value: (p) => p.role },
-      ...[[x, "across"], [y, "up"]].map(([source, key]) => ({
-        key, label: source.label, numeric: true, value: (p) => source.rows.get(p.name)[source.value],
-        cell: (p) => estimate(source.rows.get(p.name), source, p.name),
-      })),
-      { key: "n", label: "n", numeric: true, value: (p) => y.rows.get(p.name).n },
+      ...[[x, "across"], [y, "up"]].flatMap(([source, key]) => [
+        {
+          key, label: source.label, numeric: true, value: (p) => source.rows.get(p.name)[source.value],
+          cell: (p) => estimate(source.rows.get(p.name), source, p.name),
+        },
+        { key: `n-${key}`, label: "n", numeric: true, value: (p) => source.rows.get(p.name).n },
+      ]),
       { key: "front", label: "front", value: (p) => p.front ? "yes" : "" },
     ];
     const list = FRISM.table(columns, points, { caption: "Variants of the chart", heads: false, filter: points.length > 12, quiet: true });

@@ -77,9 +77,12 @@ def test_the_trade_off_has_every_variant_with_its_numbers(open_view, made):
             assert f"{row['score']} [{row['low']}, {row['high']}], n = {row['n']}" in label
     pareto = read_csv(made, "pareto").set_index("variant")["front"]
     shown = page.eval_on_selector_all(
-        "main table.data tbody tr", "rows => rows.map(r => [r.cells[1].textContent, r.cells[6].textContent])"
+        "main table.data tbody tr", "rows => rows.map(r => [...r.cells].map(cell => cell.textContent))"
     )
-    front = {name: mark == "yes" for name, mark in shown}
+    counts = axes.set_index(["variant", "group"])["n"]
+    for _, name, _, _, n_perception, _, n_reasoning, _ in shown:
+        assert (n_perception, n_reasoning) == (counts[name, "perception"], counts[name, "reasoning"])
+    front = {row[1]: row[-1] == "yes" for row in shown}
     assert front == {name: pareto[name] == "yes" for name in made.study.variants}
 
 
