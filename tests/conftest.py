@@ -33,6 +33,12 @@ def perturb(module: nn.Module, seed: int, size: float = 0.02) -> None:
             parameter.add_(size * torch.randn(parameter.shape, generator=generator))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with files that take minutes: one at the end would keep a single worker."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(("tests/workflow/", "tests/docs/")))
+
+
 @pytest.fixture(autouse=True)
 def fresh_logging() -> None:
     """Give every test the log settings of a fresh process: a stage's command changes them for its own."""

@@ -19,7 +19,7 @@ from tests.slurm.loopback import Cluster
 
 Fault = Callable[[Running], None]
 JOB = 8.0  # seconds within which a job of this study does most of what it does
-KILLS = 6  # of one study, before it may complete
+KILLS = int(os.environ.get("FAULT_KILLS", "3"))  # of one study, before it may complete
 
 
 # --- kills ---

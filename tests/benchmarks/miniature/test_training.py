@@ -29,6 +29,7 @@ def equal(a, b) -> bool:
     return all(torch.equal(x, b.state_dict()[k]) for k, x in a.state_dict().items())
 
 
+@pytest.mark.slow
 def test_all_stages_repeat_bit_for_bit(processor, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     bases = [

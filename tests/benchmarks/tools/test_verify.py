@@ -21,11 +21,13 @@ from typer.testing import Result
 
 from benchmarks.answering import keys, predictions
 from benchmarks.stages import (
+    analyse,
     answers_table,
     explain,
     items,
     predict,
     record,
+    report_analyses,
     score,
     summary,
     tables,
@@ -34,6 +36,7 @@ from benchmarks.stages import (
 )
 from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import Layout
+from benchmarks.study.slices.analyse_slice import AnalyseSlice
 from benchmarks.study.slices.items_slice import ItemsSlice
 from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
@@ -145,6 +148,23 @@ def test_a_study_may_be_stripped_of_its_spectra_and_its_chain_holds(project):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["links"]["spectra"] == "none kept: they follow from the checkpoints"
     assert not (R / "spectra").exists()
+
+
+def test_tables_of_analyses_are_made_again_too(project):
+    config = yaml.safe_load(Path("small.yaml").read_text())
+    config["analyses"] = {"reflection": {"variants": ["inject"], "questions": 2}}
+    Path("small.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    study, layout = StudyConfig.load(Path("small.yaml")), Layout(R)
+    record.write_record(study, layout.record)
+    analyse.run(AnalyseSlice.of(study), "reflection", "inject", layout)
+    report_analyses.build(R, study)
+    (R / "summary.md").write_text(summary.render(study, R / "tables", summary.find_missed(study, R)))
+    done = checked()
+    assert done.exit_code == 0, done.output
+    table = R / "tables/reflection.csv"
+    table.write_text(table.read_text().replace("inject", "inject_", 1))
+    done = checked()
+    assert done.exit_code == 1 and "reflection.csv" in done.output, done.output
 
 
 def test_a_study_made_on_a_gpu_can_be_checked_without_one(project):
