@@ -106,5 +106,6 @@ rule population:
         "Run the studies of the population, {threads} side by side, and put them side by side"
     shell:
         "(python -m workflow.studies {params.configs} --at-a-time {threads}"
-        " && python -m benchmarks.tools.across.command {params.results} --out results/population)"
+        " && python -m benchmarks.tools.across.command {params.results} --out results/population"
+        " --archive results/population/studies)"
         " 2>&1 | tee {log}"

@@ -5,6 +5,7 @@ checkpoints. Nothing is run or loaded but the checkpoints' tensors, for norms (-
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,9 @@ OUT = Path("results/across")
 
 @report_errors()
 def main(
-    studies: Annotated[list[Path], typer.Argument(help="Results folders of finished studies.")],
+    studies: Annotated[
+        list[Path], typer.Argument(help="Results folders of finished studies, or archives of them.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder of tables, figures and the summary.")] = OUT,
     claims: Annotated[
         Path | None, typer.Option(help="Claims to judge; by default those of docs/claims.md.")
@@ -32,6 +35,10 @@ def main(
     confidence: Annotated[float, typer.Option(help="Level of intervals; claims have their own.")] = 0.95,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 2000,
     weights: Annotated[bool, typer.Option(help="Read the checkpoints, for norms and cosines.")] = True,
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="Write what is read of each study into a small file in this folder, too."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare methods over several triples: effects, heterogeneity, claims with verdicts, what predicts them.
@@ -41,7 +48,7 @@ def main(
     if not 0.5 < confidence < 1:
         raise UserError(f"--confidence {confidence} is no level: give one between 0.5 and 1, such as 0.95.")
     tables, measuring = compare(
-        studies, out, claims, confidence=confidence, resamples=resamples, weights=weights
+        studies, out, claims, confidence=confidence, resamples=resamples, weights=weights, archive=archive
     )
     if as_json:
         shown = {name: json.loads(frame.to_json(orient="records")) for name, frame in tables.items()}
@@ -62,13 +69,35 @@ def compare(
     confidence: float = 0.95,
     resamples: int = 2000,
     weights: bool = True,
+    archive: Path | None = None,
 ) -> "tuple[dict[str, pd.DataFrame], Measuring]":
-    """Read studies, compare them and write everything into `out`; return the tables by name."""
+    """Read studies, compare them and write everything into `out`; return the tables by name.
+
+    Args:
+        archive: folder for an archive of each study; None for none.
+    """
+    from benchmarks.tools.across.archives import unpack_studies
+
+    with unpack_studies(studies) as folders:
+        sources = {folder: source for source, folder in folders.items()}
+        return _compare(sources, out, claims, confidence, resamples, weights, archive)
+
+
+def _compare(
+    sources: Mapping[Path, Path],
+    out: Path,
+    claims: Path | None,
+    confidence: float,
+    resamples: int,
+    weights: bool,
+    archive: Path | None,
+) -> "tuple[dict[str, pd.DataFrame], Measuring]":
     from rich.console import Console
     from rich.progress import track
 
     from benchmarks.tools.across import predictors
     from benchmarks.tools.across import tables as made
+    from benchmarks.tools.across.archives import SUFFIX, write_archive
     from benchmarks.tools.across.claims import read_claims
     from benchmarks.tools.across.drawing import draw_forests
     from benchmarks.tools.across.effects import Measuring
@@ -77,7 +106,7 @@ def compare(
     from frism.files import atomic_write, write_json
 
     rules = read_claims(claims) if claims is not None else read_claims()
-    measuring = Measuring(read_population(studies), resamples=resamples)
+    measuring = Measuring(read_population(list(sources)), resamples=resamples)
     contrasts = list(measuring.list_contrasts())
     console = Console(stderr=True)
     measured = [
@@ -96,16 +125,24 @@ def compare(
     text = write_summary(measuring, tables, rules, confidence)
     with atomic_write(out / "summary.md") as path:
         path.write_text(text, encoding="utf-8")
-    write_json(out / "across.json", describe_run(measuring, confidence))
+    write_json(out / "across.json", describe_run(measuring, confidence, sources))
+    if archive is not None:
+        for triple in measuring.population.triples:
+            vectors = predictors.measure_vectors(triple) if weights else {}
+            write_archive(triple.folder, vectors, archive / f"{triple.name}{SUFFIX}")
     return tables, measuring
 
 
-def describe_run(measuring: "Measuring", confidence: float) -> dict[str, Any]:
+def describe_run(measuring: "Measuring", confidence: float, sources: Mapping[Path, Path]) -> dict[str, Any]:
     """Record what was compared: studies with the content of their triples, and how."""
     population = measuring.population
     return {
         "studies": {
-            triple.name: {"folder": str(triple.folder), "labels": triple.study.labels, **triple.digests}
+            triple.name: {
+                "folder": str(sources[triple.folder]),
+                "labels": triple.study.labels,
+                **triple.digests,
+            }
             for triple in population.triples
         },
         "variants": population.variants,

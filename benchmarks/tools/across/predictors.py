@@ -18,6 +18,7 @@ from benchmarks.statistics.rank_correlation import correlate_ranks
 from benchmarks.study.results import read_table
 from benchmarks.tables.cell import TOWER, VISION, WORDS
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
+from benchmarks.tools.across.archives import read_vectors
 from benchmarks.tools.across.effects import TEST, Contrast, Measuring
 from benchmarks.tools.across.triples import TripleStudy
 from frism.errors import UserError
@@ -102,7 +103,12 @@ def measure_outcomes(measuring: Measuring) -> dict[str, dict[str, float]]:
 
 
 def measure_vectors(triple: TripleStudy) -> dict[str, float]:
-    """Measure norms and cosine of the task vectors; {} where the checkpoints are not there any more."""
+    """Measure norms and cosine of the task vectors; {} where the checkpoints are not there any more.
+
+    An archive has them of the time when it was made.
+    """
+    if (measured := read_vectors(triple.folder)) is not None:
+        return measured
     if not all(Path(folder).exists() for folder in triple.study.triple.folders.values()):
         return {}
     try:

@@ -1,0 +1,77 @@
+"""Keep what `frism across` reads of a finished study in one small file, and read it back.
+
+Answers, pictures and spectra stay behind: a study of some hundred megabytes becomes a few hundred kilobytes
+that can be committed, and the population's tables can be made again long after its checkpoints are gone.
+"""
+
+import json
+import lzma
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study.layout import RECORD
+from frism.errors import UserError
+from frism.files import atomic_write, read_json
+
+SUFFIX = ".zip"
+VECTORS = "task_vectors.json"  # what was measured of the checkpoints, which are not in the archive
+PARTS = ("scores", "text", "variants", "tables")
+FAULTS = (zipfile.BadZipFile, lzma.LZMAError, EOFError, OSError, NotImplementedError, ValueError)
+MOMENT = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same study gives the same bytes
+
+
+def write_archive(results: Path, vectors: Mapping[str, Any], out: Path) -> None:
+    """Write a study's record, scores, choices and tables into the zip file `out`.
+
+    Args:
+        vectors: what `read_vectors` gives back: norms and angles of the study's task vectors.
+    """
+    paths = sorted(path for part in PARTS for path in (results / part).rglob("*") if path.is_file())
+    with atomic_write(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        contents = {path.relative_to(results).as_posix(): path for path in [results / RECORD, *paths]}
+        for name, path in contents.items():
+            _add(archive, name, path.read_bytes())
+        _add(archive, VECTORS, json.dumps(vectors, indent=1).encode())
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, MOMENT), content, zipfile.ZIP_LZMA)
+
+
+def read_vectors(results: Path) -> dict[str, float] | None:
+    """Read what was measured of the checkpoints of an unpacked study; None for any other."""
+    path = results / VECTORS
+    return read_json(path) if path.is_file() else None
+
+
+@contextmanager
+def unpack_studies(given: Sequence[Path]) -> Iterator[dict[Path, Path]]:
+    """Yield the results folder of each study given, by where it lies: as it is, or unpacked for the while.
+
+    Raises UserError for a file that is no whole archive of a study.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        found = {}
+        for number, source in enumerate(given):
+            if not source.is_file():
+                found[source] = source
+                continue
+            found[source] = Path(folder) / str(number) / source.stem
+            try:
+                with zipfile.ZipFile(source) as archive:
+                    archive.extractall(found[source])
+            except FAULTS as error:
+                raise UserError(
+                    f"{source} is no archive of a study ({error}): name a results folder, or an archive that"
+                    " `frism across --archive` wrote."
+                ) from None
+            if not (found[source] / RECORD).is_file():
+                raise UserError(
+                    f"{source} holds no study: name a results folder, or an archive that `frism across"
+                    " --archive` wrote."
+                )
+        yield found

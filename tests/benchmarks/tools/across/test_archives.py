@@ -1,0 +1,76 @@
+"""An archive has what `frism across` reads of a study, and nothing is told otherwise for it."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from benchmarks.tools.across.archives import VECTORS, unpack_studies, write_archive
+from benchmarks.tools.across.command import compare
+from frism.errors import UserError
+from tests.support.across_studies import make_study, settings
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("results")
+    return [
+        make_study(root / f"s{n}", settings(f"s{n}"), (f"b{n}", f"v{n}", f"r{n}"), seed=n) for n in range(2)
+    ]
+
+
+def test_archives_of_studies_give_the_tables_of_the_studies(studies: list[Path], tmp_path: Path) -> None:
+    compare(studies, tmp_path / "a", resamples=100, archive=tmp_path / "kept")
+    archives = sorted((tmp_path / "kept").iterdir())
+    assert [path.name for path in archives] == ["s0.zip", "s1.zip"]
+    compare([archives[0], studies[1]], tmp_path / "b", resamples=100)
+    for path in sorted((tmp_path / "a/tables").iterdir()):
+        assert path.read_bytes() == (tmp_path / "b/tables" / path.name).read_bytes(), path.name
+    (told, _) = json.loads((tmp_path / "b/across.json").read_text())["studies"].values()
+    assert told["folder"] == str(archives[0])
+
+
+def test_an_archive_remembers_checkpoints_that_are_gone(studies: list[Path], tmp_path: Path) -> None:
+    vectors = {"tau_v": 0.25, "tau_r": 0.5, "ratio": 0.5, "cosine": 0.0625}
+    archives = [tmp_path / f"{study.name}.zip" for study in studies]
+    for study, archive in zip(studies, archives, strict=True):
+        write_archive(study, vectors, archive)
+    again = archives[0].read_bytes()
+    write_archive(studies[0], vectors, archives[0])
+    assert archives[0].read_bytes() == again
+    tables, _ = compare(archives, tmp_path / "out", resamples=100)
+    assert tables["triples"][list(vectors)].to_dict("records") == [vectors] * 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "no study", "a byte"])
+def test_a_damaged_archive_is_refused_in_one_sentence(
+    studies: list[Path], tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "study.zip"
+    write_archive(studies[0], {}, path)
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "text":
+        path.write_text("no archive")
+    elif damage == "a byte":
+        content[len(content) // 3] ^= 0xFF
+        path.write_bytes(content)
+    else:
+        shutil.make_archive(str(tmp_path / "study"), "zip", studies[0] / "tables")
+    refused = pytest.raises(UserError, match=r"study\.zip (is no archive|holds no study)")
+    with refused, unpack_studies([path]):
+        pass
+
+
+def test_names_in_an_archive_do_not_leave_its_folder(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+        archive.writestr("../../../outside.txt", "escaped")
+        archive.writestr("study.json", "{}")
+        archive.writestr(VECTORS, "{}")
+    with unpack_studies([tmp_path / "study.zip"]) as folders:
+        (folder,) = folders.values()
+        assert (folder / "outside.txt").is_file()
+    assert not list(tmp_path.rglob("outside.txt"))
