@@ -2,6 +2,8 @@
 
 import difflib
 import errno
+import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -40,6 +42,17 @@ def shorten(text: str, longest: int) -> str:
 def find_reason(error: BaseException) -> str:
     """Return the first line of what an error says, without its full stop; its type where it says nothing."""
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def find_errno(error: BaseException) -> int:
+    """Return the number of the system's error behind an exception; 0 for none.
+
+    Libraries in Rust (safetensors, tokenizers) raise errors of their own and write "(os error 28)" into them.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = re.search(r"\(os\s+error\s+(\d+)\)", str(error))
+    return int(found[1]) if found else 0
 
 
 def suggest(word: str, options: Iterable[str]) -> str:
@@ -81,9 +94,11 @@ def explain_exhaustion(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or refused:
         detail = f" ({shorten(reason, 200)})" if reason else ""
         return f"memory ran out{detail}: give the job more, or lower engine.batch_size, and run again."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        remedy = "make it writable" if error.errno == errno.EROFS else "free some space"
-        return f"cannot write {error.filename or 'a file'} ({error.strerror}): {remedy} and run again."
+    number = find_errno(error)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        remedy = "make it writable" if number == errno.EROFS else "free some space"
+        name = getattr(error, "filename", None) or "a file"
+        return f"cannot write {name} ({os.strerror(number)}): {remedy} and run again."
     return None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from frism.documents import parse_json, read_document
-from frism.errors import UserError
+from frism.errors import UserError, find_errno, find_reason
 
 _REFUSALS = {
     errno.ENOSPC: "the disk is full: free some space and run again",
@@ -41,9 +41,9 @@ def check_guards() -> None:
         check()
 
 
-def explain_refusal(path: Path, error: OSError) -> UserError:
+def explain_refusal(path: Path, error: Exception) -> UserError:
     """Return the error that tells a user why the system does not let us write `path`."""
-    reason = _REFUSALS.get(error.errno or 0, error.strerror or str(error))
+    reason = _REFUSALS.get(find_errno(error), getattr(error, "strerror", None) or find_reason(error))
     return UserError(f"cannot write {path}: {reason}.")
 
 
@@ -71,8 +71,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         synchronise(temporary)
         temporary.replace(path)
         synchronise(path.parent)
-    except OSError as error:
-        if error.errno in _REFUSALS:
+    except UserError:
+        raise
+    except Exception as error:  # a library that wrote the file may have an error of its own
+        if find_errno(error) in _REFUSALS:
             raise explain_refusal(path, error) from error
         raise
     finally:

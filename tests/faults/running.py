@@ -39,6 +39,7 @@ DECIDED = ("scores/*.csv", "variants/*/recipe.json", "variants/*/choice.json", "
 # How Snakemake and Slurm tell that a job was ended, which is no sentence of ours and needs none.
 ENDED = re.compile(
     r"Killed|Terminated|CANCELLED|Error in (rule|group)|exit(ed with)? (code|status)|SLURM status is"
+    r"|Failed to create output directory"
 )
 LONGEST = 1800.0  # seconds until a run that does not end counts as hanging
 
@@ -52,7 +53,7 @@ def read_decided(results: Path) -> dict[str, bytes]:
     found = {}
     for pattern in DECIDED:
         for path in results.glob(pattern):
-            if "cost" in path.name:
+            if "cost" in path.name or path.name.startswith("."):  # no final name
                 continue
             content = path.read_bytes()
             if path.suffix == ".safetensors" and "spectra" in path.parts:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from frism.errors import UserError, report_errors
 from frism.files import atomic_write, read_json, sha256_file
@@ -64,6 +66,18 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="disk is full"), atomic_write(tmp_path / "x.csv"):
         Path("/dev/full").write_text("a real ENOSPC")
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_library_that_has_its_own_error_for_a_full_disk_is_told_in_the_same_words(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"cannot write .*x\.safetensors: the disk is full"),
+        atomic_write(tmp_path / "x.safetensors"),
+    ):
+        save_file({"a": torch.zeros(4096)}, "/dev/full")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SystemExit), report_errors():  # where no file is in hand
+        save_file({"a": torch.zeros(4096)}, "/dev/full")
 
 
 def test_other_errors_of_the_writer_pass_through(tmp_path: Path) -> None:
