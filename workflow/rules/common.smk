@@ -7,6 +7,7 @@ from frism.errors import report_errors
 from workflow import config as configs
 from workflow import jobs as job_facts
 from workflow import requests as cluster_requests
+from workflow.clock import date_at_present
 from workflow.lock import work_alone
 
 # Nothing is downloaded while a study runs: a library that tries fails at once and says so.
@@ -21,6 +22,7 @@ with report_errors():
     STUDY = configs.load(config, " + ".join(map(str, FILES)), FILES[0].parent)
     JOBS = job_facts.Jobs(STUDY)
     job_facts.check_writable(JOBS.layout.root)
+    date_at_present(JOBS.layout.root)
 
 # What jobs ask for where a profile names the kind of machine (profiles/slurm); elsewhere nothing.
 REQUESTS = cluster_requests.Requests(JOBS, workflow.resource_settings.default_resources)
