@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.forked_snakemake import run_forked
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "environment.yml", "workflow", "profiles", "frism", "baselines", "benchmarks", "config")
 CONFIG = "config/tiny.yaml"
+PLANNING = {"-n", "--summary", "--touch"}  # with these no job runs
 
 
 class Project:
@@ -35,6 +38,8 @@ class Project:
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; its messages are in `stdout`, with those of its jobs."""
+        if not PLANNING.isdisjoint(options) and type(self) is Project:
+            return self._plan(*options)
         return subprocess.run(
             self.command(*options),
             cwd=self.folder,
@@ -44,6 +49,12 @@ class Project:
             text=True,
             timeout=self.patience,
         )
+
+    def _plan(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake where it only plans: without the imports of a new process."""
+        command, output = self.command(*options), self.folder.with_name(f"{self.folder.name}.plan.txt")
+        code = run_forked(command[3:], self.folder, self.environment(), output, self.patience)
+        return subprocess.CompletedProcess(command, code, output.read_text())
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the tests' Python in the project's folder."""
