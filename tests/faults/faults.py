@@ -219,15 +219,7 @@ def jump_the_clock(study: Running) -> None:
 
 def replace_a_model(study: Running) -> None:
     """a model file replaced under a running study, and put back"""
-    role = study.rng.choice(["base", "vlm", "lrm"])
-    path = study.folder / f"weights/{role}/model.safetensors"
-    kept, other = path.with_name("kept"), path.with_name("other")
-    shutil.copy2(path, kept)
-    tensors = {name: tensor.clone() for name, tensor in load_file(kept).items()}
-    for tensor in tensors.values():
-        if tensor.is_floating_point():
-            tensor.add_(0.01 * torch.ones_like(tensor))
-    save_file(tensors, other, {"format": "pt"})
+    path, kept, other = _prepare_another_model(study)
     study.start()
     study.wait_until(study.list_workers)
     study.wait_a_while(2 * JOB)
@@ -238,6 +230,32 @@ def replace_a_model(study: Running) -> None:
     study.check()
     kept.replace(path)
     study.finish()
+
+
+def replace_a_model_between_jobs(study: Running) -> None:
+    """a model file replaced before its spectrum is made, and put back after it"""
+    path, kept, other = _prepare_another_model(study)
+    other.replace(path)
+    study.interruptions += 1
+    if study.run("--until", "spectrum"):
+        study.check_said()
+    kept.replace(path)
+    study.check()
+    study.finish()
+
+
+def _prepare_another_model(study: Running) -> tuple[Path, Path, Path]:
+    """Return the path of a model's weights, and those of a copy and of other weights beside it."""
+    role = study.rng.choice(["base", "vlm", "lrm"])
+    path = study.folder / f"weights/{role}/model.safetensors"
+    kept, other = path.with_name("kept"), path.with_name("other")
+    shutil.copy2(path, kept)
+    tensors = {name: tensor.clone() for name, tensor in load_file(kept).items()}
+    for tensor in tensors.values():
+        if tensor.is_floating_point():
+            tensor.add_(0.01 * torch.ones_like(tensor))
+    save_file(tensors, other, {"format": "pt"})
+    return path, kept, other
 
 
 def share_a_cache(study: Running) -> None:
@@ -298,8 +316,9 @@ def lock_nothing(study: Running) -> None:
 
 
 ANYWHERE: list[Fault] = [kill_a_worker, kill_snakemake, replace_a_model]
-LOCAL: list[Fault] = [*ANYWHERE, kill_everything, run_out_of_memory, fill_the_disk, write_nowhere,
-                      jump_the_clock, share_a_cache, see_files_late, lock_nothing]  # fmt: skip
+LOCAL: list[Fault] = [*ANYWHERE, replace_a_model_between_jobs, kill_everything, run_out_of_memory,
+                      fill_the_disk, write_nowhere, jump_the_clock, share_a_cache, see_files_late,
+                      lock_nothing]  # fmt: skip
 SLURM: list[Fault] = [*ANYWHERE, cancel_jobs, drain_a_node, lose_a_node, run_out_of_time,
                       run_out_of_memory_on_a_node]  # fmt: skip
 MOUNTING = (fill_the_disk, write_nowhere)  # need rights to mount
