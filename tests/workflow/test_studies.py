@@ -98,4 +98,4 @@ def test_the_target_names_every_study_and_then_puts_them_together() -> None:
     command = next(line for line in run.stdout.splitlines() if "workflow.studies" in line)
     assert len(re.findall(r"config/population/b\d_\w+\.yaml", command)) == 16 and "--at-a-time 2" in command
     assert "benchmarks.tools.across.command results/population_b0_aligned_rehearsed " in command
-    assert "--out results/population)" in command
+    assert "--out results/population --archive results/population/studies)" in command
