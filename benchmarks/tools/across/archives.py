@@ -5,7 +5,6 @@ that can be committed, and the population's tables can be made again long after 
 """
 
 import json
-import lzma
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.layout import RECORD
-from frism.errors import UserError
+from frism.errors import UserError, explain_exhaustion, find_reason
 from frism.files import atomic_write, read_json
 
 SUFFIX = ".zip"
 VECTORS = "task_vectors.json"  # what was measured of the checkpoints, which are not in the archive
 PARTS = ("scores", "text", "variants", "tables")
-FAULTS = (zipfile.BadZipFile, lzma.LZMAError, EOFError, OSError, NotImplementedError, ValueError)
+REMEDY = "name a results folder, or an archive that `frism across --archive` wrote."
 MOMENT = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same study gives the same bytes
 
 
@@ -64,14 +63,12 @@ def unpack_studies(given: Sequence[Path]) -> Iterator[dict[Path, Path]]:
             try:
                 with zipfile.ZipFile(source) as archive:
                     archive.extractall(found[source])
-            except FAULTS as error:
+            except Exception as error:  # zipfile's, lzma's and zlib's own types
+                if explain_exhaustion(error) is not None:  # the machine's fault, not the archive's
+                    raise
                 raise UserError(
-                    f"{source} is no archive of a study ({error}): name a results folder, or an archive that"
-                    " `frism across --archive` wrote."
+                    f"{source} is no archive of a study ({find_reason(error)}): {REMEDY}"
                 ) from None
             if not (found[source] / RECORD).is_file():
-                raise UserError(
-                    f"{source} holds no study: name a results folder, or an archive that `frism across"
-                    " --archive` wrote."
-                )
+                raise UserError(f"{source} holds no study: {REMEDY}")
         yield found

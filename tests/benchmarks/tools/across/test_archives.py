@@ -44,7 +44,7 @@ def test_an_archive_remembers_checkpoints_that_are_gone(studies: list[Path], tmp
     assert tables["triples"][list(vectors)].to_dict("records") == [vectors] * 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "no study", "a byte"])
+@pytest.mark.parametrize("damage", ["cut", "text", "no study", "a byte", "a byte of another packer"])
 def test_a_damaged_archive_is_refused_in_one_sentence(
     studies: list[Path], tmp_path: Path, damage: str
 ) -> None:
@@ -55,6 +55,12 @@ def test_a_damaged_archive_is_refused_in_one_sentence(
         path.write_bytes(content[: len(content) // 2])
     elif damage == "text":
         path.write_text("no archive")
+    elif damage == "a byte of another packer":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("study.json", "study " * 1000)
+        content = bytearray(path.read_bytes())
+        content[45:55] = b"\xff" * 10
+        path.write_bytes(content)
     elif damage == "a byte":
         content[len(content) // 3] ^= 0xFF
         path.write_bytes(content)
