@@ -22,7 +22,8 @@ with report_errors():
     STUDY = configs.load(config, " + ".join(map(str, FILES)), FILES[0].parent)
     JOBS = job_facts.Jobs(STUDY)
     job_facts.check_writable(JOBS.layout.root)
-    date_at_present(JOBS.layout.root)
+    if workflow.is_main_process:  # not again in every job of a cluster
+        date_at_present(JOBS.layout.root)
 
 # What jobs ask for where a profile names the kind of machine (profiles/slurm); elsewhere nothing.
 REQUESTS = cluster_requests.Requests(JOBS, workflow.resource_settings.default_resources)
