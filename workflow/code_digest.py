@@ -15,8 +15,12 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions
+from importlib.metadata import version as get_version
 from pathlib import Path
+from typing import NamedTuple
+
+from workflow.remember import remember
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("frism", "baselines", "benchmarks")
@@ -32,13 +36,10 @@ def digest_code(
     on the way but do nothing for the job. Raises FileNotFoundError for a module that is not there and for a
     pattern that matches nothing: a digest of nothing would never change.
     """
-    sources, libraries = trace_imports(modules, root, without)
+    sources, libraries = _trace(_open_sources(root), modules, without)
     lines = [f"python {sys.version_info.major}.{sys.version_info.minor}"]
-    lines += [
-        f"{name} {_digest_meaning(path.read_text(encoding='utf-8'))}"
-        for name, path in sorted(sources.items())
-    ]
-    lines += [f"{library} {version(library)}" for library in sorted(libraries)]
+    lines += [f"{name} {source.meaning}" for name, source in sorted(sources.items())]
+    lines += [f"{library} {_find_version(library)}" for library in sorted(libraries)]
     for pattern in data:
         files = sorted(root.glob(pattern))
         if not files:
@@ -54,36 +55,78 @@ def trace_imports(
 
     What `without` names, its submodules included, is left out, and so is what only they import.
     """
-    sources: dict[str, Path] = {}
+    sources, libraries = _trace(_open_sources(root), modules, without)
+    return {module: source.path for module, source in sources.items()}, libraries
+
+
+class _Source(NamedTuple):
+    path: Path
+    imports: list[str]  # absolute names
+    meaning: str  # sha256 of what it does
+
+
+class _Sources:
+    """The project's files as they are now: each is looked for, read and parsed once for all digests."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._sources: dict[str, _Source | None] = {}
+
+    def find(self, module: str) -> _Source | None:
+        """Return a module of the project, None for what is none."""
+        if module not in self._sources:
+            self._sources[module] = self._read(module)
+        return self._sources[module]
+
+    def _read(self, module: str) -> _Source | None:
+        if module.split(".")[0] not in PACKAGES:
+            return None
+        stem = self.root.joinpath(*module.split("."))
+        path = next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+        if path is None:
+            return None
+        text, is_package = path.read_text(encoding="utf-8"), path.name == "__init__.py"
+        if self.root != ROOT:
+            return _Source(path, *_parse(text, module, is_package))
+        made_by = [_digest_this_file(), *sys.version_info[:2]]
+        found = remember([made_by, module, is_package, text], lambda: _parse(text, module, is_package))
+        return _Source(path, *found)
+
+
+def _open_sources(root: Path) -> _Sources:
+    return _open_own_sources() if root == ROOT else _Sources(root)
+
+
+@cache  # as long as the process, which would not see a change in what it has imported either
+def _open_own_sources() -> _Sources:
+    return _Sources(ROOT)
+
+
+def _trace(
+    sources: _Sources, modules: Iterable[str], without: Iterable[str]
+) -> tuple[dict[str, _Source], set[str]]:
+    traced: dict[str, _Source] = {}
     imported: set[str] = set()
     waiting, left_out = list(modules), tuple(without)
     for module in [*waiting, *left_out]:
-        if _locate(module, root) is None:
-            raise FileNotFoundError(f"no module {module} in {root}")
+        if sources.find(module) is None:
+            raise FileNotFoundError(f"no module {module} in {sources.root}")
     unwanted = tuple(f"{module}." for module in left_out)
-    seen: set[str] = set()  # a name is looked for on the disk once: a plan takes many digests
+    seen: set[str] = set()
     while waiting:
         module = waiting.pop()
         if module in seen:
             continue
         seen.add(module)
-        path = None if f"{module}.".startswith(unwanted) else _locate(module, root)
-        if path is None:
+        source = None if f"{module}.".startswith(unwanted) else sources.find(module)
+        if source is None:
             continue
-        sources[module] = path
-        names = set(_list_imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"))
-        waiting += [name for name in names if name.split(".")[0] in PACKAGES]
-        waiting += [parent for name in (module, *names) for parent in _list_parents(name)]
-        imported |= {name.split(".")[0] for name in names}
+        traced[module] = source
+        waiting += [name for name in source.imports if name.split(".")[0] in PACKAGES]
+        waiting += [parent for name in (module, *source.imports) for parent in _list_parents(name)]
+        imported |= {name.split(".")[0] for name in source.imports}
     installed = _map_distributions()
-    return sources, {d for name in imported if name not in PACKAGES for d in installed.get(name, ())}
-
-
-def _locate(module: str, root: Path) -> Path | None:
-    if module.split(".")[0] not in PACKAGES:
-        return None
-    stem = root.joinpath(*module.split("."))
-    return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+    return traced, {d for name in imported if name not in PACKAGES for d in installed.get(name, ())}
 
 
 def _list_parents(module: str) -> Iterator[str]:
@@ -92,11 +135,15 @@ def _list_parents(module: str) -> Iterator[str]:
         yield module
 
 
-@cache
-def _list_imports(source: str, module: str, is_package: bool) -> tuple[str, ...]:
-    """List absolute names of what a source imports: `from a import b` names a and a.b, maybe a module."""
+def _parse(text: str, module: str, is_package: bool) -> tuple[list[str], str]:
+    tree = ast.parse(text)
+    return _list_imports(tree, module, is_package), _digest_meaning(tree)
+
+
+def _list_imports(tree: ast.Module, module: str, is_package: bool) -> list[str]:
+    """List absolute names of what a module imports: `from a import b` names a and a.b, maybe a module."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -106,13 +153,14 @@ def _list_imports(source: str, module: str, is_package: bool) -> tuple[str, ...]
                 parents = package[: len(package) - (node.level - 1)]
                 origin = ".".join([*parents, *filter(None, [node.module])])
             names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-    return tuple(names)
+    return list(dict.fromkeys(names))
 
 
-@cache
-def _digest_meaning(source: str) -> str:
-    """Return the sha256 of a source without comments, layout, docstrings and the descriptions of settings."""
-    tree = ast.parse(source)
+def _digest_meaning(tree: ast.Module) -> str:
+    """Return the sha256 of a module without comments, layout, docstrings and the descriptions of settings.
+
+    Changes `tree`.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             ast.get_docstring(node, clean=False) is not None
@@ -128,7 +176,25 @@ def _sha256(content: bytes) -> str:
 
 
 @cache
+def _digest_this_file() -> str:
+    return _sha256(Path(__file__).read_bytes())
+
+
+@cache
+def _find_version(library: str) -> str:
+    return get_version(library)
+
+
+@cache
 def _map_distributions() -> dict[str, list[str]]:
+    """Map importable names to the distributions that bring them, remembered until one comes or goes."""
+    folders = [path for path in map(Path, sys.path) if any(path.glob("*.dist-info"))]
+    states = [[str(path), path.stat().st_mtime_ns] for path in folders]
+    installed: dict[str, list[str]] = remember(["distributions", *states], _ask_for_distributions)
+    return installed
+
+
+def _ask_for_distributions() -> dict[str, list[str]]:
     return {
         name: sorted(set(distributions))
         for name, distributions in packages_distributions().items()
