@@ -14,6 +14,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.forked_command import can_fork, run_forked
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "Makefile", "environment.yml", "requirements.txt", "requirements-nodeps.txt",
          "pyproject.toml", "workflow", "profiles", "frism", "baselines", "benchmarks", "config")  # fmt: skip
@@ -74,7 +76,7 @@ def copy_project(folder: Path) -> None:
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, target)
         else:
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("weights", "__pycache__"))
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("weights"))
     (folder / WEIGHTS).symlink_to(ROOT / WEIGHTS)
     (folder / "results").mkdir()
     (folder / "results/reference").symlink_to(ROOT / "results/reference")
@@ -106,6 +108,10 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command in a copy of the project, whose code it imports."""
     search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"PATH": search, "PYTHONPATH": str(folder), "COLUMNS": "200"}
+    if can_fork(words):
+        output = folder.with_name(f"{folder.name}.output.txt")
+        code = run_forked(words, folder, environment, output, seconds=300)
+        return subprocess.CompletedProcess(words, code, output.read_text())
     return subprocess.run(
         words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, timeout=300,

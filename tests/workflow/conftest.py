@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.forked_snakemake import run_forked
+from tests.support.forked_command import run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "environment.yml", "workflow", "profiles", "frism", "baselines", "benchmarks", "config")
@@ -53,7 +53,7 @@ class Project:
     def _plan(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake where it only plans: without the imports of a new process."""
         command, output = self.command(*options), self.folder.with_name(f"{self.folder.name}.plan.txt")
-        code = run_forked(command[3:], self.folder, self.environment(), output, self.patience)
+        code = run_forked(command[2:], self.folder, self.environment(), output, self.patience)
         return subprocess.CompletedProcess(command, code, output.read_text())
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -110,8 +110,7 @@ def new_project(triple_folders: dict[str, Path]) -> Callable[..., Project]:
             if (ROOT / name).is_file():
                 shutil.copy(ROOT / name, folder)
             else:
-                skipped = shutil.ignore_patterns("weights", "__pycache__")
-                shutil.copytree(ROOT / name, folder / name, ignore=skipped)
+                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("weights"))
         shutil.copytree(triple_folders["base"].parent, folder / "weights")
         config = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
         config |= {"study": "tiny", "triple": {role: f"weights/{role}" for role in triple_folders}}
