@@ -4,8 +4,6 @@ import fcntl
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -280,17 +278,3 @@ def test_two_at_a_time_are_refused(project):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another snakemake is running in" in project.error()
         assert project.plan()  # looking is allowed
-
-
-def test_format_and_lint():
-    formatted = subprocess.run(
-        [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert formatted.returncode == 0, formatted.stderr
-    lint = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert lint.returncode == 0, lint.stdout + lint.stderr

@@ -55,6 +55,7 @@ def test_every_figure_in_both_forms(results):
         assert svg.startswith("<?xml") and "<dc:date>" not in svg
 
 
+@pytest.mark.slow  # draws all of them again
 def test_the_same_tables_the_same_bytes(results, settings, tmp_path):
     main(results / "study.json", tmp_path)
     for name in NAMES:

@@ -88,6 +88,7 @@ def test_the_first_stage_leaves_the_language_model_alone(processor, tmp_path: Pa
     assert all(torch.equal(x, tower[name]) for name, x in base.model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_copying_is_learned_quickly(processor, tmp_path: Path) -> None:
     train_base(processor, tmp_path / "b.csv", copy_steps=60, steps=0, request_steps=0)
     losses = pd.read_csv(tmp_path / "b.csv")["loss"]
