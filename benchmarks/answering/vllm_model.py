@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.answering.orphans import guard_descendants
 from benchmarks.answering.swapping import Swapper, take_last_line
 from benchmarks.study.engine_settings import EngineSettings
 from frism.errors import UserError
@@ -182,6 +183,7 @@ class VllmModel:
                 f"engine.device is {self.settings.device}, but this vLLM is built for"
                 f" {current_platform.device_type}: set it to {current_platform.device_type}."
             )
+        guard_descendants()
         try:
             self._llm = vllm.LLM(
                 str(self.folder),
@@ -201,7 +203,6 @@ class VllmModel:
                 " engine.vllm.max_model_len or gpu_memory_utilization where memory is short."
             ) from error
         self.length = length
-        self.call("end_with_parent", parent=os.getpid())
         if self._swapper is not None:
             self._swapper.begin(self)
 

@@ -6,7 +6,6 @@ What travels is the name of a folder; no tensor leaves the worker, no checkpoint
 import logging
 from typing import Any
 
-from benchmarks.answering.orphans import end_with
 from benchmarks.answering.tower_stream import Swap, TowerStream, open_stream
 
 # vLLM complains of the vision tower, embedding and head, which keep V's values and are not streamed, and on a
@@ -48,10 +47,6 @@ class VariantWorker:
         for name in _TALKATIVE:
             logging.getLogger(f"vllm.{name}").setLevel(logging.ERROR)
         return open_stream(Swap(**swap), self.device, self.vllm_config.model_config.dtype)
-
-    def end_with_parent(self, parent: int) -> None:
-        """End this process once the one that started the engine is gone."""
-        end_with(parent)
 
 
 def _describe(stream: TowerStream) -> dict[str, Any]:

@@ -6,8 +6,10 @@ first line of a docstring is the fault's name in docs/reliability.md.
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -15,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.faults.running import Running, small_disk
 from tests.slurm.conftest import OnCluster
-from tests.slurm.loopback import Cluster
+from tests.slurm.loopback import Cluster, wait_for
 
 Fault = Callable[[Running], None]
 JOB = 8.0  # seconds within which a job of this study does most of what it does
@@ -95,7 +97,7 @@ def drain_a_node(study: Running) -> None:
         study.wait()
         study.check()
     finally:
-        cluster.ask("scontrol", "update", f"nodename={node}", "state=resume")
+        bring_back(cluster, node)
     study.finish()
 
 
@@ -112,10 +114,22 @@ def lose_a_node(study: Running) -> None:
         study.interruptions += 1
         time.sleep(5)
     finally:
-        cluster.ask("scontrol", "update", f"nodename={node}", "state=resume")
+        bring_back(cluster, node)
     study.wait()
     study.check()
     study.finish()
+
+
+def bring_back(cluster: Cluster, node: str) -> None:
+    """Let a node work again; Slurm refuses that of one which has come back by itself."""
+    with suppress(subprocess.CalledProcessError):
+        cluster.ask("scontrol", "update", f"nodename={node}", "state=resume")
+
+    def is_there() -> bool:
+        state = cluster.ask("sinfo", "-h", "-n", node, "-o", "%T").strip().lower()
+        return not any(word in state for word in ("down", "drain"))
+
+    wait_for(is_there, f"{node} after its fault")
 
 
 def run_out_of_time(study: Running) -> None:

@@ -2,7 +2,11 @@
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[3]
 WATCHES = """
@@ -24,3 +28,36 @@ def test_it_ends_about_a_second_after_the_other_was_killed() -> None:
     parent.kill()
     parent.wait()
     assert child.wait(timeout=20) == 1
+
+
+STARTS = """
+import subprocess, sys, time
+from benchmarks.answering.orphans import guard_descendants
+inner = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(300)'])"
+guard_descendants()
+guard_descendants()
+subprocess.Popen([sys.executable, "-c", inner], start_new_session=True)
+print("started", flush=True)
+time.sleep(300)
+"""
+
+
+def test_what_a_library_has_started_ends_with_a_killed_job() -> None:
+    job = subprocess.Popen([sys.executable, "-c", STARTS], stdout=subprocess.PIPE, cwd=ROOT)
+    assert job.stdout is not None and job.stdout.readline() == b"started\n"
+    process = psutil.Process(job.pid)
+    wait_until(lambda: len(process.children(recursive=True)) == 3, "helper, child and grandchild")
+    time.sleep(2)
+    started = process.children(recursive=True)
+    assert len(started) == 3, "nothing ends before the job does, and there is one helper"
+    job.kill()
+    job.wait()
+    wait_until(lambda: not any(one.is_running() for one in started), "the end of all")
+    assert job.stdout.read() == b"", "who reads the job's output does not wait for the helper"
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come"
+        time.sleep(0.1)
