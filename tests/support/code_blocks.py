@@ -76,7 +76,7 @@ def copy_project(folder: Path) -> None:
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, target)
         else:
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("weights"))
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("weights", "*.pyc.*"))
     (folder / WEIGHTS).symlink_to(ROOT / WEIGHTS)
     (folder / "results").mkdir()
     (folder / "results/reference").symlink_to(ROOT / "results/reference")

@@ -110,7 +110,8 @@ def new_project(triple_folders: dict[str, Path]) -> Callable[..., Project]:
             if (ROOT / name).is_file():
                 shutil.copy(ROOT / name, folder)
             else:
-                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("weights"))
+                skipped = shutil.ignore_patterns("weights", "*.pyc.*")  # what others are compiling just now
+                shutil.copytree(ROOT / name, folder / name, ignore=skipped)
         shutil.copytree(triple_folders["base"].parent, folder / "weights")
         config = yaml.safe_load((ROOT / "config/miniature.yaml").read_text())
         config |= {"study": "tiny", "triple": {role: f"weights/{role}" for role in triple_folders}}
