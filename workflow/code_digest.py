@@ -15,8 +15,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import packages_distributions
-from importlib.metadata import version as get_version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +85,7 @@ class _Sources:
         if path is None:
             return None
         text, is_package = path.read_text(encoding="utf-8"), path.name == "__init__.py"
-        if self.root != ROOT:
+        if self.root != ROOT:  # a project made for a test: not worth remembering
             return _Source(path, *_parse(text, module, is_package))
         made_by = [_digest_this_file(), *sys.version_info[:2]]
         found = remember([made_by, module, is_package, text], lambda: _parse(text, module, is_package))
@@ -180,9 +179,7 @@ def _digest_this_file() -> str:
     return _sha256(Path(__file__).read_bytes())
 
 
-@cache
-def _find_version(library: str) -> str:
-    return get_version(library)
+_find_version = cache(version)
 
 
 @cache

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.faults.running import Running, small_disk
 from tests.slurm.conftest import OnCluster
-from tests.slurm.loopback import Cluster, wait_for
+from tests.slurm.loopback import Cluster
+from tests.support.waiting import wait_for
 
 Fault = Callable[[Running], None]
 JOB = 8.0  # seconds within which a job of this study does most of what it does

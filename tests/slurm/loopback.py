@@ -14,10 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.waiting import wait_for
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 SYSTEM = ":/usr/sbin:/sbin"
@@ -85,15 +87,6 @@ class Cluster:
 def list_missing() -> list[str]:
     """Name the daemons that are not installed."""
     return [name for name in DAEMONS if not shutil.which(name, path=os.environ["PATH"] + SYSTEM)]
-
-
-def wait_for(probe: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait until `probe` is true. Raises TimeoutError, which names what did not come."""
-    end = time.monotonic() + seconds
-    while not probe():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come within {seconds:.0f} s")
-        time.sleep(0.2)
 
 
 @contextmanager

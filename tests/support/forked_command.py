@@ -74,3 +74,5 @@ def _begin(words: list[str], folder: str, environment: dict[str, str], output: s
 
             sys.argv = ["snakemake", *options]
             main(options)
+        case _:
+            raise ValueError(f"{words[0]} is no command that can be forked")

@@ -3,10 +3,11 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 WATCHES = """
@@ -46,18 +47,11 @@ def test_what_a_library_has_started_ends_with_a_killed_job() -> None:
     job = subprocess.Popen([sys.executable, "-c", STARTS], stdout=subprocess.PIPE, cwd=ROOT)
     assert job.stdout is not None and job.stdout.readline() == b"started\n"
     process = psutil.Process(job.pid)
-    wait_until(lambda: len(process.children(recursive=True)) == 3, "helper, child and grandchild")
+    wait_for(lambda: len(process.children(recursive=True)) == 3, "helper, child and grandchild", 30)
     time.sleep(2)
     started = process.children(recursive=True)
     assert len(started) == 3, "nothing ends before the job does, and there is one helper"
     job.kill()
     job.wait()
-    wait_until(lambda: not any(one.is_running() for one in started), "the end of all")
+    wait_for(lambda: not any(one.is_running() for one in started), "the end of all", 30)
     assert job.stdout.read() == b"", "who reads the job's output does not wait for the helper"
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come"
-        time.sleep(0.1)
