@@ -16,7 +16,8 @@ from benchmarks.answering.predictions import read_predictions
 from benchmarks.answering.vllm_model import VllmModel
 from benchmarks.questions import writing
 from benchmarks.registry.lookup import find
-from benchmarks.stages import answer, text
+from benchmarks.stages import answer, score, tables, text
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.text_slice import TextSlice
 from tests.support import vllm as support
@@ -62,6 +63,18 @@ def list_answers(layout: Layout, owner: str) -> dict[str, Any]:
     return found
 
 
+def make_tables(layout: Layout) -> dict[str, bytes]:
+    """Score a study's answers and write its tables; those that hold no times."""
+    study = StudyConfig.model_validate(json.loads(layout.record.read_text())["config"])
+    for name in VARIANTS:
+        score.run(
+            name, BENCHMARKS, layout.predictions(name), layout.items(), layout.root / f"scores/{name}.csv"
+        )
+    tables.build(layout.root, study, layout.root / "tables")
+    paths = sorted((layout.root / "tables").iterdir())
+    return {path.name: path.read_bytes() for path in paths if "cost" not in path.name}
+
+
 def count_starts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The lengths with which vLLM is started from now on."""
     starts: list[int] = []
@@ -98,6 +111,7 @@ def test_four_variants_end_as_with_the_default_engine(
     for name in text.PARENTS:
         text.ask(TextSlice.read(study), name, Layout.beside(study))
         assert list_answers(Layout.beside(study), name) == list_answers(default, name), name
+    assert make_tables(Layout.beside(study)) == make_tables(default)
 
 
 def test_a_served_variant_ends_so_as_well(default: Layout, tmp_path: Path) -> None:
