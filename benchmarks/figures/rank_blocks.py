@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.figures.style import MARKERS, write_figure, write_sentence
 from benchmarks.study.config import StudyConfig
+from benchmarks.tables.gates.block_names import NONE, WHOLE
 
-NONE, WHOLE = "none", "all"  # as the table writes them
 AXES = ("reasoning", "perception")
 
 

@@ -22,7 +22,8 @@ from benchmarks.study.results import read_dev, read_scores, read_text
 from benchmarks.tables import cells
 from benchmarks.tables.cells import Column, Table
 from benchmarks.tables.gates import ablations, bimodality, energy, open_gates, overlap, rank_blocks
-from benchmarks.tables.gates.directions import AllDirections, Directions
+from benchmarks.tables.gates.all_directions import AllDirections
+from benchmarks.tables.gates.directions import Directions
 from benchmarks.tables.gates.open_fractions import OpenFractions, read_chosen
 from benchmarks.tables.legends import write_legend
 from benchmarks.tables.score_matrix import ScoreMatrix

@@ -10,6 +10,7 @@ import torch
 from benchmarks.statistics.intervals import group_mean
 from benchmarks.study.config import StudyConfig
 from benchmarks.tables.cells import list_names, make_columns, make_estimate
+from benchmarks.tables.gates.block_names import NONE, WHOLE
 from benchmarks.tables.gates.directions import Directions
 from frism.errors import UserError
 from frism.method.discovery import find
@@ -17,7 +18,6 @@ from frism.methods.rank_block import assign_blocks
 from frism.spectra.spectrum import Spectrum
 
 METHOD = "rank_block"
-NONE, WHOLE = "none", "all"  # the unmodified model, and plain injection of every direction
 AXES = ("perception", "reasoning")
 COLUMNS = (
     *make_columns("name", "variant", "block"),

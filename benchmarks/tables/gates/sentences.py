@@ -12,8 +12,8 @@ from benchmarks.study.results import read_table
 from benchmarks.tables.cells import format_interval
 from benchmarks.tables.findings import Finding, read_finding
 from benchmarks.tables.gates.bimodality import UNIFORM
+from benchmarks.tables.gates.block_names import NONE, WHOLE
 from benchmarks.tables.gates.open_gates import ALL
-from benchmarks.tables.gates.rank_blocks import NONE, WHOLE
 from benchmarks.tables.gates.sweeps import compare_standings
 
 Lines = list[str]

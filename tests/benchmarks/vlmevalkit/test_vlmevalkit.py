@@ -92,18 +92,16 @@ def test_a_changed_table_of_a_known_name_is_not_replaced(tmp_path: Path, items_f
     assert "LMUData" not in os.environ
 
 
-def test_scoring_leaves_the_process_as_it_was(items_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_scoring_leaves_the_process_as_it_was(
+    items_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Nothing stays replaced, nothing is written, nothing is printed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the common one belongs to other tests, too
     module = sys.modules[loading.load_dataset_class("ImageVQADataset").evaluate.__module__]  # type: ignore[attr-defined]
-    before, environment, temporary = (
-        dict(vars(module)),
-        dict(os.environ),
-        set(Path(tempfile.gettempdir()).iterdir()),
-    )
+    before, environment = dict(vars(module)), dict(os.environ)
     scores(items_folder, "mini_number", ["x"] * QUESTIONS)
     assert dict(vars(module)) == before and dict(os.environ) == environment
-    left = {p.name for p in set(Path(tempfile.gettempdir()).iterdir()) - temporary}
-    assert not [name for name in left if name.startswith("score-") or name.endswith(".tsv")]
+    assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
 
 

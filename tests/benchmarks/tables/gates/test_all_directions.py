@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.tables.gates import leading_subspace as leading_module
-from benchmarks.tables.gates.directions import AllDirections
+from benchmarks.tables.gates.all_directions import AllDirections
 from benchmarks.tables.gates.leading_subspace import find_leading_subspace
 from frism.spectra.settings import SpectrumSettings
 from frism.spectra.spectra import Spectra
