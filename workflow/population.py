@@ -28,8 +28,14 @@ def list_own(base: str, part: str) -> list[str]:
 
 
 def list_cards() -> list[str]:
-    """List what is measured of every member."""
-    return [f"results/population_models/cards/{member.name}.json" for member in list_members()]
+    """List what is measured of every member, and of every base's pairs of V and R."""
+    cards = [f"results/population_models/cards/{member.name}.json" for member in list_members()]
+    return cards + [f"results/population_models/cards/{base}/pairs.json" for base in BASES]
+
+
+def list_children(base: str) -> list[str]:
+    """List the weights of a base and of all that grew from it."""
+    return list_weights(member for member in list_members() if member.base == base)
 
 
 def list_configs() -> list[str]:

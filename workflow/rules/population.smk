@@ -56,6 +56,27 @@ rule measure_population_model:
         " {wildcards.base}/{wildcards.part} --out {output} &> {log}"
 
 
+rule compare_population_models:
+    input:
+        lambda wildcards: population.list_children(wildcards.base),
+    output:
+        "results/population_models/cards/{base}/pairs.json",
+    log:
+        "results/population_models/logs/card_{base}_pairs.log",
+    wildcard_constraints:
+        base="|".join(members.BASES),
+    conda:
+        "../../environment.yml"
+    resources:
+        **REQUESTS.of("card"),
+    params:
+        code=code("benchmarks.miniature.population.card"),
+    message:
+        "Measure the task vectors of {wildcards.base}"
+    shell:
+        "python -m benchmarks.miniature.population.card compare {wildcards.base} --out {output} &> {log}"
+
+
 # Two of them are part of the repository, so that the four cells of b0 can be studied from a clone.
 rule population_models:
     input:

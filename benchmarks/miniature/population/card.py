@@ -1,8 +1,10 @@
 """Measure the population's models, and write its card: accuracies, norms, minutes and hashes.
 
 python -m benchmarks.miniature.population.card measure b1/lrm_lightly --out FILE
+python -m benchmarks.miniature.population.card compare b1 --out FILE
 python -m benchmarks.miniature.population.card collect --models DIR --out DIR
-`collect` writes README.md, models.csv, pairs.csv and SHA256SUMS.
+`collect` writes README.md, models.csv, pairs.csv and SHA256SUMS from what the others wrote. It needs no
+models, so bases may be trained and measured at different times.
 """
 
 from pathlib import Path
@@ -67,16 +69,30 @@ def measure(
 
 @app.command()
 @report_errors()
+def compare(
+    base: Annotated[str, typer.Argument(help="The base, such as b1.")],
+    out: Annotated[Path, typer.Option(help="The JSON to write.")],
+    models: Models = MODELS,
+) -> None:
+    """Measure the task vectors of every triple of a base."""
+    pairs = [compare_task_vectors(base, vlm, lrm, models) for vlm in VLMS for lrm in LRMS]
+    write_json(out, {"pairs": pairs})
+
+
+@app.command()
+@report_errors()
 def collect(
     out: Annotated[Path, typer.Option(help="The folder to write the card into.")],
     models: Models = MODELS,
+    base: Annotated[
+        list[str] | None, typer.Option(help="A base of the card (repeatable; default all).")
+    ] = None,
 ) -> None:
     """Put the measurements of all models into one card."""
-    members = list(list_members())
-    records = [read_json(find_record(member, models)) for member in members]
+    bases = base or list(dict.fromkeys(member.base for member in list_members()))
+    records = [read_json(find_record(m, models)) for m in list_members() if m.base in bases]
     table = pd.DataFrame([summarise(record) for record in records])
-    pairs = pd.DataFrame([compare(base, vlm, lrm, models) for base in dict.fromkeys(m.base for m in members)
-                          for vlm in VLMS for lrm in LRMS])  # fmt: skip
+    pairs = pd.DataFrame([row for name in bases for row in read_json(find_pairs(name, models))["pairs"]])
     for name, frame in (("models", table), ("pairs", pairs)):
         with atomic_write(out / f"{name}.csv") as path:
             frame.to_csv(path, index=False, lineterminator="\n", float_format="%.4f")
@@ -92,6 +108,11 @@ def find_record(member: Member, models: Path) -> Path:
     return models / "cards" / member.base / f"{member.part}.json"
 
 
+def find_pairs(base: str, models: Path) -> Path:
+    """Return where `compare` leaves what it measured of a base."""
+    return models / "cards" / base / "pairs.json"
+
+
 def summarise(record: dict[str, Any]) -> dict[str, Any]:
     """Put a record into a row: accuracies by group with intervals, minutes, hash."""
     row: dict[str, Any] = {"model": record["model"], "input": record["input"]}
@@ -104,7 +125,7 @@ def summarise(record: dict[str, Any]) -> dict[str, Any]:
     return row | training | {"digest": record["digest"]}
 
 
-def compare(base: str, vlm: str, lrm: str, models: Path) -> dict[str, Any]:
+def compare_task_vectors(base: str, vlm: str, lrm: str, models: Path) -> dict[str, Any]:
     """Measure a triple's task vectors: Frobenius norms over attention and MLP matrices, and their cosine."""
     b, v, r = (str(Member(base, part).folder(models)) for part in (BASE, f"vlm_{vlm}", f"lrm_{lrm}"))
     total = measure_task_vectors(Triple.open(b, v, r, "mat")).total

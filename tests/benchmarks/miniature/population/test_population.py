@@ -149,6 +149,11 @@ def test_the_card_has_every_model_with_intervals_norms_and_hashes(tmp_path, monk
         else:
             record.parent.mkdir(parents=True, exist_ok=True)
             record.write_text(json.dumps(measured | {"model": member.name}))
+    for name in ("b0", "b1"):
+        out = card.find_pairs(name, tmp_path)
+        run = CliRunner().invoke(card.app, ["compare", name, "--models", str(tmp_path), "--out", str(out)])
+        assert run.exit_code == 0, run.output
+        shutil.rmtree(tmp_path / name)  # measured once, a model is needed no more
     run = CliRunner().invoke(
         card.app, ["collect", "--models", str(tmp_path), "--out", str(tmp_path / "card")]
     )
@@ -163,5 +168,8 @@ def test_the_card_has_every_model_with_intervals_norms_and_hashes(tmp_path, monk
     )
     text = (tmp_path / "card/README.md").read_text()
     assert "b1/lrm_forgetful" in text and "n = 4 per question family" in text
+    asked = ["collect", "--models", str(tmp_path), "--out", str(tmp_path / "one"), "--base", "b0"]
+    assert CliRunner().invoke(card.app, asked).exit_code == 0
+    assert set(pd.read_csv(tmp_path / "one/pairs.csv")["base"]) == {"b0"}
     sums = (tmp_path / "card/SHA256SUMS").read_text().splitlines()
     assert len(sums) == 12 and all(len(line.split()[0]) == 64 for line in sums)
