@@ -172,7 +172,7 @@ def _describe_cell(path: Path) -> list[str]:
         f"{row['question']}, {row['group']} (n = {int(row['n'])}): {row['whole']:.3f} against"
         f" {row['without']:.3f}, a difference of"
         f" {format_interval(row['difference'], row['difference_low'], row['difference_high'], signed=True)}:"
-        f" {words[row['verdict']]}"
+        f" {words[row['verdict']] if row['difference_high'] >= 0 else 'nothing, it is better so'}"
         for row in read_table(path).to_dict("records")
     ]
 
