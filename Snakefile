@@ -12,6 +12,10 @@ if "study" not in config:
     configfile: "config/miniature.yaml"
 
 
+# Said on the command line alone, of studies that are put side by side: no key of the study that is planned here.
+POPULATION = str(config.pop("population", "")).split()
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/population.smk"

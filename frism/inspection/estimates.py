@@ -22,7 +22,7 @@ from frism.spectra.spectrum import decompose
 from frism.triples.triple import Triple
 
 _SIDE, _SAMPLE = 512, 64 << 20
-LONG = 0.3  # seconds after which a trial is not repeated
+LONG = 0.1  # seconds after which a trial is not repeated
 _PROCESS, _PLAIN_PROCESS = 650 << 20, 60 << 20  # an interpreter with torch, or with numpy alone: measured
 
 

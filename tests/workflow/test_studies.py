@@ -99,3 +99,12 @@ def test_the_target_names_every_study_and_then_puts_them_together() -> None:
     assert len(re.findall(r"config/population/b\d_\w+\.yaml", command)) == 16 and "--at-a-time 2" in command
     assert "benchmarks.tools.across.command results/population_b0_aligned_rehearsed " in command
     assert "--out results/population --archive results/population/studies)" in command
+
+
+def test_other_studies_can_be_named() -> None:
+    pair = "config/population/b0_turned_lightly.yaml config/miniature.yaml"
+    command = ["snakemake", "-n", "-p", "population", "--cores", "2", "--config", f"population={pair}"]
+    run = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert f"workflow.studies {pair} --at-a-time 2" in run.stdout
+    assert "across.command results/population_b0_turned_lightly results/miniature --out" in run.stdout

@@ -109,7 +109,7 @@ rule population_models:
 # The studies of the population, as many side by side as there are cores, and what they show together. Others than
 # these: `snakemake --cores 2 population --config population="config/a.yaml config/b.yaml"`. It has no output of its own,
 # so that every call asks each study whether anything is missing.
-POPULATION = str(config.get("population", " ".join(population.list_configs()))).split()
+POPULATION = POPULATION or population.list_configs()
 
 
 rule population:
