@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,20 +72,21 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond a thousand bytes, as on a disk that is nearly full."""
+    """Let no file grow beyond a thousand bytes, as on a disk that is nearly full; pytest's own log neither."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_library_with_an_error_of_its_own_is_told_in_the_same_words(
-    tmp_path: Path, small_files: None
-) -> None:
+def test_a_library_with_an_error_of_its_own_is_told_in_the_same_words(tmp_path: Path) -> None:
     with (
         pytest.raises(UserError, match=r"cannot write .*x\.safetensors: the file would be larger"),
+        small_files(),
         atomic_write(tmp_path / "x.safetensors") as temporary,
     ):
         save_file({"a": torch.zeros(4096)}, temporary)
