@@ -74,7 +74,7 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """Let no file grow beyond a thousand bytes, as on a disk that is nearly full; pytest's own log neither."""
+    """Let no file grow beyond a thousand bytes, as on a nearly full disk; pytest writes its log after it."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
