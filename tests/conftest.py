@@ -1,5 +1,6 @@
 """Shared fixtures: a tiny untrained triple in the real classes, on disk, and unlabelled questions for it."""
 
+import gc
 import logging
 import random
 import shutil
@@ -37,6 +38,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with files that take minutes: one at the end would keep a single worker."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: not item.nodeid.startswith(("tests/workflow/", "tests/docs/")))
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected, millions of objects, out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was set apart be freed at the end, as always."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,7 @@ def compare_all(results: Path, study: StudyConfig) -> dict[str, PairMatrix]:
     scores = ScoreMatrix.of(read_scores(results, study), study.benchmark_names)
     text = read_text(results, study)
     kinds = [(scores, "")]
-    if len(text):
+    if len(text) and study.text_of == "all":  # else the triple's language models alone were asked
         kinds.append((ScoreMatrix.of(text, study.text_names), TEXT))
     groups = {
         f"{GROUP}{heading}": _compare(study, matrix, benchmarks)
