@@ -80,12 +80,15 @@ def settings_of(
 
 def make_finished(
     folder: Path, *, variants: list[str] | None = None, benchmarks: list[str] | None = None, n: int = 20,
-    words: int = 8, hostile: bool = True, resamples: int = 200,
+    words: int = 8, hostile: bool = True, resamples: int = 200, text_of: str = "all",
 ) -> tuple[Path, StudyConfig]:  # fmt: skip
     """Write a finished study into `folder`/made_up; return that folder and the study."""
     settings = settings_of(variants or FEW, benchmarks or BENCHMARKS, ["mini_total"], resamples)
+    settings["text_of"] = text_of
     study, results = study_of(settings), folder / "made_up"
     make(results, settings, n=n, n_dev=20)
+    for variant in study.variants if text_of == "parents" else ():
+        (results / f"text/{variant}.csv").unlink()
     definitions = [find(b).model_copy(update={"sha256": {}}) for b in study.benchmark_names]
     writing.write_items(results / "items", definitions, {"test": n})
     _speak(results, study, words, hostile)

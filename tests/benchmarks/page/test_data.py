@@ -23,7 +23,7 @@ from benchmarks.tools import page as command
 from benchmarks.tools import view
 from frism.errors import UserError
 from tests.benchmarks.conftest import invoke, refused
-from tests.support.page_study import HOSTILE
+from tests.support.page_study import HOSTILE, make_finished
 
 
 def load(made, name: str):
@@ -83,6 +83,23 @@ def test_a_study_of_samples_shows_their_mean_and_each_of_them(made, tmp_path):
     site.write_page([copy], tmp_path / "page")
     name, chunk = parse_shard((tmp_path / "page/data/made_up/texts/0.js").read_bytes())
     assert name == "made_up/texts/0" and {len(own) for own in chunk[0]["of"][:-2]} == {2}
+
+
+def test_a_study_that_asks_the_parents_alone_in_words(tmp_path):
+    """Their answers are shown, variants have none there, and pairs are compared on pictures alone."""
+    results, study = make_finished(tmp_path, n=6, hostile=False, resamples=100, text_of="parents")
+    site.write_page([results], tmp_path / "page")
+    read = {
+        name: parse_shard((tmp_path / f"page/data/made_up/{name}.js").read_bytes())[1]
+        for name in ("study", "columns/0", "pairs/0")
+    }
+    benchmark = next(b for b in read["study"]["benchmarks"] if b["key"] == "text:mini_total")
+    own = slice(benchmark["start"], benchmark["start"] + benchmark["n"])
+    for number, owner in enumerate(read["study"]["owners"]):
+        columns = parse_shard((tmp_path / f"page/data/made_up/columns/{number}.js").read_bytes())[1]
+        assert np.isnan(unpack(columns["correct"])[own]).all() == (owner in study.variants)
+    other = next(iter(read["pairs/0"].values()))
+    assert other and not [key for key in other if "text" in key]
 
 
 @pytest.mark.parametrize(
