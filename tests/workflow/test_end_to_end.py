@@ -45,7 +45,6 @@ STUDY = {
             "params": {"steps": 3, "batch": 4, "max_new_tokens": 3, "lr": 0.5},
             "grid": {"strength": [0.5, 1.0]},
         },
-        "frism_layer": {"method": "frism_layer", "params": {"steps": 2, "batch": 4, "max_new_tokens": 3}},
         "frism_uniform": {"method": "frism_uniform", "reference": "frism"},
         "metagpt": {"method": "metagpt"},
         "evolve_layers": {"method": "evolve_layers", "params": {"evaluations": 2}},
