@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from benchmarks.study.layout import RECORD
 from frism.errors import UserError, explain_exhaustion, find_reason
 from frism.files import atomic_write, read_json
@@ -20,6 +22,8 @@ SUFFIX = ".zip"
 VECTORS = "task_vectors.json"  # what was measured of the checkpoints, which are not in the archive
 PARTS = ("scores", "text", "variants", "tables")
 REMEDY = "name a results folder, or an archive that `frism across --archive` wrote."
+ANSWERS = ".jsonl"  # to dev questions, point by point: their scores are in tables
+TEXTS = ["raw", "answer"]  # columns of scores
 MOMENT = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same study gives the same bytes
 
 
@@ -29,12 +33,21 @@ def write_archive(results: Path, vectors: Mapping[str, Any], out: Path) -> None:
     Args:
         vectors: what `read_vectors` gives back: norms and angles of the study's task vectors.
     """
-    paths = sorted(path for part in PARTS for path in (results / part).rglob("*") if path.is_file())
+    paths = sorted(
+        path for part in PARTS for path in (results / part).rglob("*")
+        if path.is_file() and path.suffix != ANSWERS
+    )  # fmt: skip
     with atomic_write(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         contents = {path.relative_to(results).as_posix(): path for path in [results / RECORD, *paths]}
         for name, path in contents.items():
-            _add(archive, name, path.read_bytes())
+            _add(archive, name, _drop_answers(path) if name.startswith("scores/") else path.read_bytes())
         _add(archive, VECTORS, json.dumps(vectors, indent=1).encode())
+
+
+def _drop_answers(path: Path) -> bytes:
+    """Read a table of scores without what was said, which is most of it where answers are long."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table.drop(columns=TEXTS, errors="ignore").to_csv(index=False, lineterminator="\n").encode()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

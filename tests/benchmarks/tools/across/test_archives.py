@@ -1,10 +1,12 @@
 """An archive has what `frism across` reads of a study, and nothing is told otherwise for it."""
 
+import io
 import json
 import shutil
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmarks.tools.across.archives import VECTORS, unpack_studies, write_archive
@@ -42,6 +44,24 @@ def test_an_archive_remembers_checkpoints_that_are_gone(studies: list[Path], tmp
     assert archives[0].read_bytes() == again
     tables, _ = compare(archives, tmp_path / "out", resamples=100)
     assert tables["triples"][list(vectors)].to_dict("records") == [vectors] * 2
+
+
+def test_what_was_said_stays_behind(studies: list[Path], tmp_path: Path) -> None:
+    study = shutil.copytree(studies[0], tmp_path / "study")
+    variant = next(path for path in sorted((study / "variants").iterdir()))
+    said = variant / "points/0/dev.jsonl"
+    said.parent.mkdir(parents=True, exist_ok=True)
+    said.write_text('{"raw": "a word"}\n')
+    scores = study / f"scores/{variant.name}.csv"
+    before = pd.read_csv(scores, dtype=str, keep_default_na=False)
+    before.assign(raw='said "so", at length').to_csv(scores, index=False)
+    write_archive(study, {}, tmp_path / "study.zip")
+    with zipfile.ZipFile(tmp_path / "study.zip") as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".jsonl")]
+        content = archive.read(f"scores/{variant.name}.csv").decode()
+    assert "at length" not in content
+    after = pd.read_csv(io.StringIO(content), dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(after, before[after.columns])
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "no study", "a byte", "a byte of another packer"])
