@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import RECORD
 from frism.errors import UserError, explain_exhaustion, find_reason
 from frism.files import atomic_write, read_json
@@ -37,10 +38,11 @@ def write_archive(results: Path, vectors: Mapping[str, Any], out: Path) -> None:
         path for part in PARTS for path in (results / part).rglob("*")
         if path.is_file() and path.suffix != ANSWERS
     )  # fmt: skip
+    tables = {f"scores/{variant}.csv" for variant in StudyConfig.read(results / RECORD).variants}
     with atomic_write(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         contents = {path.relative_to(results).as_posix(): path for path in [results / RECORD, *paths]}
         for name, path in contents.items():
-            _add(archive, name, _drop_answers(path) if name.startswith("scores/") else path.read_bytes())
+            _add(archive, name, _drop_answers(path) if name in tables else path.read_bytes())
         _add(archive, VECTORS, json.dumps(vectors, indent=1).encode())
 
 

@@ -9,10 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.tools.across.archives import VECTORS, unpack_studies, write_archive
+from benchmarks.study.config import StudyConfig
+from benchmarks.study.layout import RECORD
+from benchmarks.tools.across.archives import VECTORS, read_vectors, unpack_studies, write_archive
 from benchmarks.tools.across.command import compare
 from frism.errors import UserError
 from tests.support.across_studies import make_study, settings
+
+ROOT = Path(__file__).resolve().parents[4]
+COMMITTED = sorted((ROOT / "results/reference/population/studies").glob("*.zip"))
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +60,12 @@ def test_what_was_said_stays_behind(studies: list[Path], tmp_path: Path) -> None
     scores = study / f"scores/{variant.name}.csv"
     before = pd.read_csv(scores, dtype=str, keep_default_na=False)
     before.assign(raw='said "so", at length').to_csv(scores, index=False)
+    others = {f"scores/{variant.name}.cost.csv": "s\tmax_rss\n1.0\t2.0\n", "scores/x.provenance.json": "{}"}
+    for name, content in others.items():
+        (study / name).write_text(content)
     write_archive(study, {}, tmp_path / "study.zip")
     with zipfile.ZipFile(tmp_path / "study.zip") as archive:
+        assert {name: archive.read(name).decode() for name in others} == others
         assert not [name for name in archive.namelist() if name.endswith(".jsonl")]
         content = archive.read(f"scores/{variant.name}.csv").decode()
     assert "at length" not in content
@@ -100,3 +109,12 @@ def test_names_in_an_archive_do_not_leave_its_folder(tmp_path: Path) -> None:
         (folder,) = folders.values()
         assert (folder / "outside.txt").is_file()
     assert not list(tmp_path.rglob("outside.txt"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_a_committed_archive_is_whole_and_of_its_config(path: Path) -> None:
+    config = StudyConfig.load(ROOT / f"config/population/{path.stem.removeprefix('population_')}.yaml")
+    with unpack_studies([path]) as found:
+        study = StudyConfig.read(found[path] / RECORD)
+        assert (study.study, study.labels, study.variants) == (config.study, config.labels, config.variants)
+        assert read_vectors(found[path])
