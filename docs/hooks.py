@@ -29,6 +29,7 @@ PAGES = {  # file of the repository: page of the site
     "CITATION.cff": "CITATION.cff",
     "config/README.md": "configs.md",
     "benchmarks/miniature/weights/README.md": "miniature.md",
+    "results/reference/population_models/README.md": "population_card.md",
 }
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)(?=[)#])")
 METHODS = re.compile(r"<!-- the output of `frism methods --markdown([a-z_0-9 ]*)` -->")
