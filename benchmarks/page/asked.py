@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from benchmarks.page.text_prompts import list_prompts
 from benchmarks.questions.item import DEFINITIONS, Item
 from benchmarks.questions.reading import load_items
-from benchmarks.study.config import PARENTS, StudyConfig
+from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import Layout
 from benchmarks.study.results import get_heading
 from frism.errors import UserError
@@ -76,10 +76,9 @@ def list_asked(results: Path, study: StudyConfig, questions: int | None = None) 
 
     Raises UserError when answers or items are missing or broken.
     """
-    asked = read_answers(results, LIGHT, study.reference)
-    if study.text_of == "parents":  # the reference was asked nothing in words alone
-        asked = pd.concat([asked, read_answers(results, LIGHT, PARENTS[0])])
-    rows = asked.drop_duplicates(["axis", "benchmark", "index"])
+    owners = dict.fromkeys([study.reference, study.text_reference])
+    answers = pd.concat([read_answers(results, LIGHT, owner) for owner in owners])
+    rows = answers.drop_duplicates(["axis", "benchmark", "index"])
     layout = Layout(results)
     titles = _read_titles(layout.items())
     kinds = [

@@ -242,6 +242,11 @@ class StudyConfig(Section):
         return [*PARENTS] if self.text_of == "parents" else [*PARENTS, *self.variants]
 
     @property
+    def text_reference(self) -> str:
+        """Return whose text answers all others are compared with: B's where B and R alone were asked."""
+        return PARENTS[0] if self.text_of == "parents" else self.reference
+
+    @property
     def reference(self) -> str:
         """Return the variant that everything is compared with: the first whose method is `vlm`."""
         return next(name for name, variant in self.variants.items() if variant.method == "vlm")

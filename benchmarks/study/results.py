@@ -71,8 +71,7 @@ def average_text(answers: pd.DataFrame, results: Path, study: StudyConfig) -> pd
     if answers.empty:
         return answers
     text, folder = average_samples(answers, str(results / "text")), results / "text"
-    reference = study.reference if study.text_of == "all" else PARENTS[0]
-    _check_complete(text, _list_owners(folder, study), study.text_names, reference, folder)
+    _check_complete(text, _list_owners(folder, study), study.text_names, study.text_reference, folder)
     return text
 
 
