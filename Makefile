@@ -61,8 +61,9 @@ run: $(STAMP) ## the miniature study from start to finish, into results/miniatur
 	@echo "  results/miniature/tables/           every number, as CSV and Markdown"
 	@echo "To run it again or change it: source $(BIN)/activate; snakemake --cores all"
 
+# Three workers for two cores: while one waits for a browser, a disk or another process, two are busy.
 test: $(STAMP) ## the tests, without those that take minutes each
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not parity and not vllm and not slurm"
+	OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow and not parity and not vllm and not slurm"
 
 slow: $(STAMP) ## the tests that take minutes each
 	OMP_NUM_THREADS=1 python -m pytest -m "slow and not vllm and not slurm"

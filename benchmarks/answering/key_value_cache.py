@@ -56,10 +56,12 @@ class PreallocatedLayer(DynamicLayer):
         for name in ("keys", "values"):
             states = [getattr(layer, name) for layer in layers]
             batch, (_, heads, _, width) = sum(len(part) for part in states), states[0].shape
-            buffer = states[0].new_zeros(batch, heads, length + self.max_new_tokens, width)
+            buffer = states[0].new_empty(batch, heads, length + self.max_new_tokens, width)
             start = 0
             for part in states:
-                buffer[start : start + len(part), :, length - part.shape[-2] : length] = part
+                rows, padded = buffer[start : start + len(part)], length - part.shape[-2]
+                rows[:, :, :padded] = 0  # masked, but what is no number would still be none
+                rows[:, :, padded:length] = part
                 start += len(part)
             self._buffers.append(buffer)
         for layer in layers:
@@ -82,6 +84,6 @@ class PreallocatedLayer(DynamicLayer):
 
 def _extend(states: Tensor, tokens: int) -> Tensor:
     batch, heads, length, width = states.shape
-    buffer = states.new_zeros(batch, heads, length + tokens, width)
+    buffer = states.new_empty(batch, heads, length + tokens, width)
     buffer[..., :length, :] = states
     return buffer

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from benchmarks.answering.key_value_cache import PreallocatedLayer, make_cache
+from benchmarks.answering.last_block import feed_last_tokens, find_last_block
 from frism.distillation.collation import PER_TOKEN
 
 # Later steps find in the cache what the first one read beside these.
@@ -70,12 +71,15 @@ def _read(model: Any, inputs: Mapping[str, Any], room: int) -> Prefilled:
         state["position_ids"] = model._prepare_position_ids_for_generation(ids, {**state, "input_ids": ids})
     state["past_key_values"] = make_cache(model, room)
     state["use_cache"] = True
+    block = None
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         state["logits_to_keep"] = 1  # of a long prompt's logits only the last row counts
+        block = find_last_block(model)
     step = model.prepare_inputs_for_generation(
         ids, next_sequence_length=None, is_first_iteration=True, **state
     )
-    outputs = model(**step, return_dict=True)
+    with feed_last_tokens(block):
+        outputs = model(**step, return_dict=True)
     state = model._update_model_kwargs_for_generation(outputs, state, is_encoder_decoder=False)
     return Prefilled(outputs.logits[:, -1], ids, {name: state[name] for name in state if name in _KEPT})
 

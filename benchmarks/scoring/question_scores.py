@@ -60,6 +60,8 @@ def score_with_judge(
     items: Mapping[str, Sequence[Item]],
     answers: Mapping[str, Sequence[StoredAnswer]],
     judge: "ChatJudge | None" = None,
+    *,
+    raw: bool = True,
 ) -> ScoredAnswers:
     """Score every question, benchmarks and questions in the order of `items`.
 
@@ -69,6 +71,7 @@ def score_with_judge(
 
     Args:
         answers: per benchmark one answer for each of its items, in the same order.
+        raw: whether the raw texts are scored, too; else `correct_raw` is nan, in half the time.
 
     Raises UserError when answers are missing, VLMEvalKit gives no number, or the judge does not answer.
     """
@@ -81,7 +84,8 @@ def score_with_judge(
                 f"{variant}: {len(answered)} answers for the {len(questions)} questions of {name}:"
                 " run python -m benchmarks.stages.predict first."
             )
-        rows, official[name] = _score_benchmark(read_definition(questions[0]), questions, answered, judge)
+        definition = read_definition(questions[0])
+        rows, official[name] = _score_benchmark(definition, questions, answered, judge, raw)
         parts.append(rows.assign(variant=variant))
     columns = [*COLUMNS]
     if judge is not None:
@@ -103,7 +107,11 @@ def total_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _score_benchmark(
-    definition: Definition, items: Sequence[Item], answers: Sequence[StoredAnswer], judge: "ChatJudge | None"
+    definition: Definition,
+    items: Sequence[Item],
+    answers: Sequence[StoredAnswer],
+    judge: "ChatJudge | None",
+    raw: bool,
 ) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     root, raws = items[0].folder / items[0].split, [answer.raw for answer in answers]
     expected = describe_answers(definition, root)
@@ -118,7 +126,8 @@ def _score_benchmark(
     else:
         texts = [e.phrase(text) for e, (text, _) in zip(expected, extracted, strict=True)]
         judged["extracted"] = evaluation.evaluate(definition, root, texts)
-        judged["raw"] = evaluation.evaluate(definition, root, raws)
+        if raw:
+            judged["raw"] = evaluation.evaluate(definition, root, raws)
     table = pd.DataFrame(
         {
             "benchmark": definition.name,
@@ -135,7 +144,7 @@ def _score_benchmark(
                 for answer, (_, rule) in zip(answers, extracted, strict=True)
             ],
             "correct": judged["extracted"].scores,
-            "correct_raw": judged["raw"].scores,
+            "correct_raw": judged["raw"].scores if "raw" in judged else float("nan"),
             JUDGED: judged["judge"].scores if "judge" in judged else float("nan"),
             "truncated": _hold_unknown([answer.truncated for answer in answers], "boolean"),
             "repeated": [is_repetitive(answer.raw) for answer in answers],

@@ -23,6 +23,8 @@ def score_samples(
     answers: Mapping[str, Sequence[StoredAnswer]],
     samples: int | None,
     judge: "ChatJudge | None" = None,
+    *,
+    raw: bool = True,
 ) -> ScoredAnswers:
     """Score `samples` answers per question (None: one, greedy), as `score_with_judge` scores one.
 
@@ -32,14 +34,15 @@ def score_samples(
 
     Args:
         answers: per benchmark the answers of every item, samples of one item together.
+        raw: whether the raw texts are scored, too.
 
     Raises UserError as `score_with_judge` does.
     """
     if samples is None:
-        return score_with_judge(variant, items, answers, judge)
+        return score_with_judge(variant, items, answers, judge, raw=raw)
     drawn = [
         score_with_judge(
-            variant, items, {name: group[number::samples] for name, group in answers.items()}, judge
+            variant, items, {name: group[number::samples] for name, group in answers.items()}, judge, raw=raw
         )
         for number in range(samples)
     ]

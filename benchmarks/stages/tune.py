@@ -114,7 +114,8 @@ def fit_points(
             code=f"{code}:{identity}", folder=layout.variant(variant, number), spectrum=spectrum,
             scorer=scorer, base=settings.base, release=release,
         )  # fmt: skip
-        free_memory()
+        if release is not None:
+            free_memory()  # of the model that learned
         return point
 
     if settings.search is None:

@@ -58,7 +58,7 @@ def score_on_dev(
         for _ in answer_missing(engine, batches, store):
             pass
     answers = match_predictions(drawn, prediction_files.read_predictions(path), path)
-    table = score_samples(variant, items, answers, samples).table
+    table = score_samples(variant, items, answers, samples, raw=False).table  # nobody reads that on dev
     write_question_scores(table, point.folder / QUESTION_SCORES)
     totals = total_scores(table)
     counts = Counter(

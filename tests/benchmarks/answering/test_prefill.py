@@ -52,6 +52,22 @@ def test_answers_do_not_depend_on_the_groups(kind: str, groups: list[list[int]])
     assert len({tuple(row) for row in expected}) > len(rows) // 2
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "llama"])
+def test_room_for_tokens_to_come_is_never_read(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that was used before is no number at worst: torch fills all that is new with NaN here."""
+    model, lengths = make(kind), [3, 9, 4, 12, 5]
+    inputs, limits = prompts(lengths), [4, 9, 12, 6, 12]
+    groups = cut(inputs, lengths, [[0], [1, 2], [3, 4]])
+    expected = decode(model, groups, max_new_tokens=limits, ends=ENDS)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.empty(3).isnan().all()
+        assert decode(model, groups, max_new_tokens=limits, ends=ENDS) == expected
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_the_joined_cache_holds_what_one_pass_computes() -> None:
     model, lengths = make("qwen2"), [3, 9, 4]
     inputs = prompts(lengths)

@@ -79,6 +79,16 @@ def test_rows_say_what_was_asked_answered_and_judged(items_folder: Path) -> None
     assert summary.loc["mini_total", ["axis", "group", "correct"]].tolist() == ["reasoning", "reasoning", 5]
 
 
+def test_raw_texts_may_be_left_alone(items_folder: Path) -> None:
+    """As on dev, where only the score counts: it is the same, and nothing is said of the raw texts."""
+    asked = reading.load_items(items_folder, "test", SUITES)
+    both = score_with_judge("v", asked, answers(asked, " red one . Answer {}"))
+    alone = score_with_judge("v", asked, answers(asked, " red one . Answer {}"), raw=False)
+    assert alone.table["correct_raw"].isna().all() and both.table["correct_raw"].notna().all()
+    pd.testing.assert_frame_equal(*(t.table.drop(columns="correct_raw") for t in (both, alone)))
+    assert {n: {"extracted": t["extracted"]} for n, t in both.official.items()} == alone.official
+
+
 def test_missing_answers_are_refused(items_folder: Path) -> None:
     asked = reading.load_items(items_folder, "test", SUITES[:1])
     with pytest.raises(UserError, match="0 answers for the 10 questions of mini_number"):
