@@ -1,7 +1,7 @@
 """Feed only the last token of every prompt to the last feed-forward block: no other is read after it.
 
-After the last attention every token is on its own, and the head reads the last one. In a small model the block
-is an eighth of what reading a prompt costs, in a large one a fiftieth.
+After the last attention every token is on its own, and the head reads the last one. In a small model the
+block is an eighth of what reading a prompt costs, in a large one a fiftieth.
 """
 
 from collections.abc import Callable, Iterator

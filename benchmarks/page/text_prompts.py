@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.registry.lookup import find
 from benchmarks.study.config import StudyConfig
-from benchmarks.text.ask import make_tasks
+from benchmarks.text.tasks import make_tasks
 
 
 def list_prompts(study: StudyConfig) -> dict[str, dict[str, str]]:

@@ -23,8 +23,9 @@ from benchmarks.stages.open_triple import open_triple
 from benchmarks.study.engine_settings import LOCAL
 from benchmarks.study.layout import Layout
 from benchmarks.study.slices.text_slice import TextSlice
-from benchmarks.text.ask import ask_questions, check_data, describe_provenance, make_tasks
+from benchmarks.text.ask import ask_questions, check_data, describe_provenance
 from benchmarks.text.models import find_model
+from benchmarks.text.tasks import make_tasks
 from frism.errors import UserError, report_errors
 from frism.files import read_json, write_json
 from frism.method.recipe import Recipe

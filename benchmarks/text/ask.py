@@ -1,6 +1,5 @@
 """Ask a language model text-only questions through lm-eval, and score its answers."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +15,11 @@ from benchmarks.answering.sampling import describe_decoding
 from benchmarks.answering.vllm_engine import find_positions
 from benchmarks.answering.vllm_model import check_installed
 from benchmarks.answering.vllm_plan import describe_vllm
-from benchmarks.registry.definition import Definition
 from benchmarks.scoring import extraction
 from benchmarks.scoring.repetition import is_repetitive
 from benchmarks.scoring.sample_scores import SAMPLE, add_votes
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.marks import RULE as FAILED
-from benchmarks.text import task_configs
 from benchmarks.text.engine_tower import EngineTower, open_alone
 from benchmarks.text.models import TextModel, choose_device
 from frism.errors import UserError
@@ -37,20 +34,6 @@ if TYPE_CHECKING:  # lm-eval loads slowly
 
 COLUMNS = ("variant", "benchmark", "index", "cluster", "answer", "raw", "extracted", "rule", "correct",
            "correct_raw", "truncated", "repeated", "tokens")  # fmt: skip
-
-
-def make_tasks(
-    definitions: Sequence[Definition], questions: int | None, seed: int, mirror: Path | None
-) -> "dict[str, GeneratedTask]":
-    """Make the lm-eval tasks of some benchmarks, by name. Raises UserError for what cannot be asked."""
-    from benchmarks.text.generated_task import GeneratedTask
-
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    return {
-        name: GeneratedTask(name, config, definition, questions, seed, mirror)
-        for definition in definitions
-        for name, config in task_configs.load_configs(definition).items()
-    }
 
 
 def ask_questions(

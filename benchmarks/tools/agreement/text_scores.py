@@ -9,7 +9,8 @@ import pandas as pd
 
 from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.registry.lookup import find
-from benchmarks.text.ask import make_tasks, score_with
+from benchmarks.text.ask import score_with
+from benchmarks.text.tasks import make_tasks
 from benchmarks.tools.agreement.recorded_outputs import RecordedSource
 from frism.errors import UserError
 from frism.progress import Progress

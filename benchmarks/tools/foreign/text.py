@@ -9,7 +9,8 @@ from benchmarks.answering.keys import digest_json
 from benchmarks.answering.predictions import StoredPrediction
 from benchmarks.registry.definition import Definition
 from benchmarks.scoring import answer_csv
-from benchmarks.text.ask import check_data, describe_provenance, make_tasks, read_target, score_with
+from benchmarks.text.ask import check_data, describe_provenance, read_target, score_with
+from benchmarks.text.tasks import make_tasks
 from benchmarks.tools.foreign.matching import Question
 from frism.files import write_json
 

@@ -275,8 +275,9 @@ def test_a_cache_knows_whose_answers_it_holds(triple: Triple, tmp_path: Path) ->
         "the second model answers with the first one's words"
     )
 
-    from benchmarks.text.ask import ask_questions, make_tasks
+    from benchmarks.text.ask import ask_questions
     from benchmarks.text.models import find_model
+    from benchmarks.text.tasks import make_tasks
 
     settings, journal = Engine(batch_size=4), tmp_path / "journal.jsonl"
     tasks = make_tasks([find("mini_total")], 4, 0, None)

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.registry.lookup import find
 from benchmarks.stages.text import main
-from benchmarks.text.ask import make_tasks
 from benchmarks.text.generated_task import LETTER, STEPS
+from benchmarks.text.tasks import make_tasks
 from tests.benchmarks.conftest import invoke
 from tests.support.shared_data import find_shared
 from tests.support.studies import WEIGHTS, record

@@ -12,8 +12,9 @@ from benchmarks.registry.lookup import find
 from benchmarks.scoring.voting import number_votes
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.sampling_settings import SamplingSettings
-from benchmarks.text.ask import ask_questions, make_tasks
+from benchmarks.text.ask import ask_questions
 from benchmarks.text.models import find_model
+from benchmarks.text.tasks import make_tasks
 from frism.triples.triple import Triple
 from tests.support.loads import count_loads
 

@@ -20,10 +20,11 @@ from benchmarks.scoring.extraction import extract
 from benchmarks.stages.text import main
 from benchmarks.study.engine_settings import CountedFailures, EngineSettings
 from benchmarks.text import language_model
-from benchmarks.text.ask import ask_questions, check_data, make_tasks
+from benchmarks.text.ask import ask_questions, check_data
 from benchmarks.text.chat import Chat
 from benchmarks.text.generated_task import LETTER, STEPS
 from benchmarks.text.models import TextModel, find_model
+from benchmarks.text.tasks import make_tasks
 from frism.errors import UserError
 from frism.method.recipe import Recipe
 from frism.triples.triple import Triple

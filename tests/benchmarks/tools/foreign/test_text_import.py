@@ -19,9 +19,10 @@ from benchmarks.registry.lookup import find
 from benchmarks.study.engine_settings import EngineSettings
 from benchmarks.study.results import read_run
 from benchmarks.text import language_model
-from benchmarks.text.ask import ask_questions, make_tasks
+from benchmarks.text.ask import ask_questions
 from benchmarks.text.models import find_model
 from benchmarks.text.task_configs import find_task_folder
+from benchmarks.text.tasks import make_tasks
 from benchmarks.tools.import_predictions import main
 from frism.triples.triple import Triple
 from tests.benchmarks.conftest import invoke, refused
