@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frism.checkpoints.checkpoint import Checkpoint
+from frism.errors import UserError
 from frism.files import read_json, sha256_file
 
 
@@ -41,7 +42,10 @@ class VocabularyComparison:
 
 
 def read_vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
-    """Return a checkpoint's vocabulary from tokenizer.json or vocab.json; None when there is neither."""
+    """Return a checkpoint's vocabulary from tokenizer.json or vocab.json; None when there is neither.
+
+    Raises UserError for a file that holds something else.
+    """
     for name in ("tokenizer.json", "vocab.json"):
         path = checkpoint.folder / name
         if path.is_file():
@@ -71,6 +75,16 @@ def same_sentencepiece(one: Checkpoint, other: Checkpoint) -> bool | None:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, modified: int, size: int) -> Vocabulary:
+    try:
+        return _parse(path)
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{path} or the file of added tokens beside it does not list tokens by number"
+            f" ({type(error).__name__}: {error}): copy the checkpoint's tokenizer again."
+        ) from error
+
+
+def _parse(path: Path) -> Vocabulary:
     content = read_json(path)
     if path.name == "vocab.json":
         extra = path.with_name("added_tokens.json")

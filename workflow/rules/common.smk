@@ -9,6 +9,7 @@ from workflow import jobs as job_facts
 from workflow import requests as cluster_requests
 from workflow.clock import date_at_present
 from workflow.lock import work_alone
+from workflow.refusals import explain_refusals
 
 # Nothing is downloaded while a study runs: a library that tries fails at once and says so.
 for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
@@ -16,6 +17,8 @@ for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 FILES = [Path(path) for path in workflow.overwrite_configfiles or ["config/miniature.yaml"]]
+
+explain_refusals()
 
 # A fault ends the plan with its sentence alone: a traceback through Snakemake says nothing more.
 with report_errors():

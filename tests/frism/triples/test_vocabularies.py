@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from frism.checkpoints.checkpoint import Checkpoint
+from frism.errors import UserError
 from frism.triples.vocabularies import Vocabulary, compare_vocabularies, read_vocabulary, same_sentencepiece
 from tests.support import architectures
 
@@ -52,6 +53,28 @@ def test_unigram_and_older_files(checkpoint: Path) -> None:
     (checkpoint / "added_tokens.json").write_text(json.dumps({"<x>": 2}))
     older = read_vocabulary(Checkpoint(checkpoint))
     assert (older.tokens, older.added) == ({0: "a", 1: "b", 2: "<x>"}, {2: "<x>"})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"added_tokens": [{"id": 3, "ontent": "<x>"}]},
+        {"added_tokens": [{"id": "three", "content": "<x>"}]},
+        {"added_tokens": [7]},
+        {"added_tokens": 7},
+        {"model": ["a", "b"]},
+        {"model": {"vocab": 7}},
+        {"model": {"vocab": {"a": None}}},
+        {"model": {"vocab": {"a": 1e999}}},
+        {"model": {"vocab": [[]]}},
+    ],
+)
+def test_a_file_of_another_kind_is_named(content: dict[str, object], checkpoint: Path) -> None:
+    path = checkpoint / "tokenizer.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="does not list tokens by number") as raised:
+        read_vocabulary(Checkpoint(checkpoint))
+    assert str(path) in str(raised.value)
 
 
 def test_sentencepiece_files_are_compared_by_content(checkpoint: Path) -> None:
