@@ -1,9 +1,9 @@
 """Evolved layers: V + c_l * tau_R, a coefficient for every layer, found by CMA-ES on dev scores.
 
 After Akiba et al. (arXiv 2403.13187), parameters only, and Unconstrained Model Merging (arXiv 2410.13699):
-CMA-ES in [0, `highest`] from `start`, step `spread`, at most `evaluations` candidates. Deviations: injection
-of tau_R instead of TIES with DARE; what is maximised is reasoning on the dev questions within the study's
-perception budget. Fitted to dev, so its dev scores flatter it: read the test scores.
+CMA-ES in [0, `highest`] from `start`, step `spread`, at most `evaluations` candidates; but tau_R is injected,
+without TIES and DARE. What is maximised is reasoning on the dev questions within the study's perception
+budget: dev scores flatter it, so read the test scores.
 """
 
 import torch
@@ -18,9 +18,7 @@ ELEMENTWISE = True
 
 def merge(site: Site) -> Array:
     """Merge one tensor, fp32. `site.fitted["layers"]`: a coefficient per layer; other tensors stay V's."""
-    if site.layer is None:
-        return site.vlm
-    return site.vlm + site.fitted["layers"][site.layer] * site.tau_r
+    return site.vlm if site.layer is None else site.vlm + site.fitted["layers"][site.layer] * site.tau_r
 
 
 def fit(
