@@ -174,5 +174,5 @@
     return `${FRISM.state.study.benchmarks[list.of[position]].key}/${list.index[position]}`;
   }
 
-  Object.assign(FRISM, { answers: { FORM, RELATIONS, columns, questions, benchmarksOf, find, open, searchAnswers, readAnswer, keyOfQuestion } });
+  Object.assign(FRISM, { answers: { FORM, RELATIONS, columns, questions, benchmarksOf, find, open, searchAnswers, readAnswer, keyOfQuestion, searchTexts } });
 })();

@@ -29,7 +29,7 @@ FRISM.views.set("questions", {
     const benchmarkOptions = [["", "all"], { group: "Groups", options: groups.map((g) => [`group:${g}`, g]) },
       { group: "Benchmarks", options: study.benchmarks.filter((one) => one.axis !== "text").map((one) => [one.key, one.name]) },
       { group: "In words alone", options: study.benchmarks.filter((one) => one.axis === "text").map((one) => [one.key, one.name]) }].filter((o) => Array.isArray(o) || o.options.length);
-    const search = h("input", { type: "search", value: filter.q, placeholder: "words of the question or the answer", autocomplete: "off", oninput: (e) => { clearTimeout(search.wait); search.wait = setTimeout(() => set({ q: e.target.value }), 120); } });
+    const search = h("input", { type: "search", value: filter.q, placeholder: "words of the question or the answer", autocomplete: "off", onfocus: () => api.searchTexts().catch(() => null), oninput: (e) => { clearTimeout(search.wait); search.wait = setTimeout(() => set({ q: e.target.value }), 60); } });
     const longer = h("input", { type: "number", min: 0, value: filter.longer, oninput: (e) => set({ longer: e.target.value }) });
     const seed = h("input", { type: "number", min: 0, value: filter.seed || "0", oninput: (e) => set({ seed: e.target.value }) });
     const seedField = FRISM.field("Seed", seed);
