@@ -1,9 +1,8 @@
 """Evolved layers: V + c_l * tau_R, a coefficient for every layer, found by CMA-ES on dev scores.
 
 After Akiba et al. (arXiv 2403.13187), parameters only, and Unconstrained Model Merging (arXiv 2410.13699):
-CMA-ES in [0, `highest`] from `start`, step `spread`, at most `evaluations` candidates; but tau_R is injected,
-without TIES and DARE. What is maximised is reasoning on the dev questions within the study's perception
-budget: dev scores flatter it, so read the test scores.
+CMA-ES in [0, `highest`] from `start`, step `spread`; maximised is dev reasoning within the perception budget.
+Deviation: tau_R is injected, without TIES and DARE. Dev scores flatter what is fitted to them: read test.
 """
 
 import torch
