@@ -4,13 +4,14 @@ After the last attention every token is on its own, and the head reads the last 
 block is an eighth of what reading a prompt costs, in a large one a fiftieth.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from frism.gates.interception import Forward, Interceptions
 
 
 def find_last_block(model: Any) -> nn.Module | None:
@@ -34,15 +35,12 @@ def feed_last_tokens(block: nn.Module | None) -> Iterator[None]:
     if block is None:
         yield
         return
-    replaced = vars(block).get("forward")  # what a library may have put in its place
-    block.forward = partial(_feed_last, block.forward)
+    replaced = Interceptions()
+    original = replaced.set("last block", block, lambda states: _feed_last(original, states))
     try:
         yield
     finally:
-        if replaced is None:
-            del block.forward
-        else:
-            block.forward = replaced
+        replaced.release_all()
 
 
 def _takes_tokens_alone(block: nn.Module) -> bool:
@@ -52,7 +50,7 @@ def _takes_tokens_alone(block: nn.Module) -> bool:
     return linear and not any(part._forward_hooks or part._forward_pre_hooks for part in parts)
 
 
-def _feed_last(forward: Callable[[Tensor], Tensor], states: Tensor) -> Tensor:
+def _feed_last(forward: Forward, states: Tensor) -> Tensor:
     """Return (batch, length, width) of the same shape, zero but in the last place."""
     fed = torch.zeros_like(states)
     fed[:, -1:] = forward(states[:, -1:])

@@ -14,11 +14,12 @@ class Interceptions:
     def __init__(self) -> None:
         self._originals: dict[str, tuple[nn.Module, Forward]] = {}
 
-    def set(self, name: str, module: nn.Module, forward: Forward) -> None:
-        """Let `forward` compute the module's output, instead of its original or an earlier replacement."""
+    def set(self, name: str, module: nn.Module, forward: Forward) -> Forward:
+        """Let `forward` compute the module's output, instead of its original, which is returned."""
         slot = _slot(module)
-        self._originals.setdefault(name, (module, getattr(module, slot)))
+        _, original = self._originals.setdefault(name, (module, getattr(module, slot)))
         setattr(module, slot, forward)
+        return original
 
     def release(self, name: str) -> Forward:
         """Put the module's original forward pass back, and return it."""
