@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter
 
 from benchmarks.figures.style import COLORS, write_figure, write_sentence
 
@@ -91,5 +92,6 @@ def _draw_panel(
                 linewidth=1.6 if last else 1.1,
             )
         ax.plot(row["estimate"], at, marker="D", markersize=4, color=color, linestyle="none")
-    ax.locator_params(axis="x", nbins=4)
+    ax.locator_params(axis="x", nbins=3)
+    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     ax.tick_params(axis="y", length=0)

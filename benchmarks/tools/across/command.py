@@ -99,7 +99,7 @@ def _compare(
     from benchmarks.tools.across import tables as made
     from benchmarks.tools.across.archives import SUFFIX, write_archive
     from benchmarks.tools.across.claims import read_claims
-    from benchmarks.tools.across.drawing import draw_forests
+    from benchmarks.tools.across.drawing import draw_forests, draw_methods
     from benchmarks.tools.across.effects import Measuring
     from benchmarks.tools.across.summary import write_summary
     from benchmarks.tools.across.triples import read_population
@@ -121,6 +121,7 @@ def _compare(
         "correlations": predictors.correlate(triples, confidence),
     }
     made.write_tables(tables, out / "tables", measuring, rules, confidence)
+    draw_methods(measuring, tables["effects"], tables["overall"], out / "figures")
     draw_forests(measuring, tables["effects"], tables["overall"], out / "figures")
     text = write_summary(measuring, tables, rules, confidence)
     with atomic_write(out / "summary.md") as path:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.tools.across.triples import Population
 
-CARD = Path("results/reference/population/models.csv")
+CARD = Path("results/reference/population_models/models.csv")
 
 
 def describe_weights(population: Population, card: Path = CARD) -> str:

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.statistics.hierarchy import average_bases
 from benchmarks.tools.across.claims import read_claims
 from benchmarks.tools.across.command import compare, main
+from benchmarks.tools.across.drawing import draw_methods
 from benchmarks.tools.across.effects import Contrast, Measuring
 from benchmarks.tools.across.sweeps import price_sweep, read_sweeps
 from benchmarks.tools.across.triples import read_population
@@ -169,11 +170,35 @@ def test_the_summary_says_what_the_tables_say(compared) -> None:
     assert json.loads((out / "across.json").read_text())["studies"]["b0_a"]["base"] == "base0"
 
 
+def test_the_figure_of_methods_by_cell_carries_the_tables_numbers(compared, tmp_path) -> None:
+    _, tables, measuring = compared
+    figure = draw_methods(measuring, tables["effects"], tables["overall"], tmp_path)
+    panels = dict(zip(["reasoning", "perception", "short chains"], figure.axes, strict=True))
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    shown = ["inject", "frism", "frism_matrix_scaled"]  # controls at FRISM's norm have no choice of their own
+    cells = ["aligned/rehearsed", "turned/forgetful", "all triples"]
+    assert names == shown * len(cells)
+    for group, ax in panels.items():
+        against_v = select(tables["overall"], against="vlm", group=group, measure="test")
+        for number, name in enumerate(names):
+            at, cell = ax.get_yticks()[number], cells[number // 3]
+            (row,) = select(against_v, variant=name, cell=cell).to_dict("records")
+            drawn = [line for line in ax.get_lines() if set(line.get_ydata()) == {at}]
+            dots, ends, mean = (list(line.get_xdata()) for line in drawn)
+            assert mean == [row["estimate"]] and ends == [row["estimate_low"], row["estimate_high"]]
+            assert len(dots) == row["triples"] and min(dots) <= row["estimate"] <= max(dots)
+
+
 def test_every_table_and_forest_is_there_and_the_same_again(compared, studies, tmp_path) -> None:
     out, *_ = compared
     compare(studies, tmp_path, resamples=300, weights=False)
     names = {p.relative_to(out).as_posix() for p in out.rglob("*.*") if p.is_file()}
-    assert {"tables/claims.md", "figures/forest_frism.png", "figures/forest_frism_frism_uniform.svg"} <= names
+    assert {
+        "tables/claims.md",
+        "figures/forest_frism.png",
+        "figures/methods_by_cell.svg",
+        "figures/forest_frism_frism_uniform.svg",
+    } <= names
     assert not [n for n in names if (tmp_path / n).read_bytes() != (out / n).read_bytes()]
 
 

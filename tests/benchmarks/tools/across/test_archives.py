@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from benchmarks.study.config import StudyConfig
 from benchmarks.study.layout import RECORD
 from benchmarks.tools.across.archives import VECTORS, read_vectors, unpack_studies, write_archive
 from benchmarks.tools.across.command import compare
+from benchmarks.tools.across.triples import read_population
+from benchmarks.tools.across.weights import describe_weights
 from frism.errors import UserError
 from tests.support.across_studies import make_study, settings
 
@@ -118,3 +121,20 @@ def test_a_committed_archive_is_whole_and_of_its_config(path: Path) -> None:
         study = StudyConfig.read(found[path] / RECORD)
         assert (study.study, study.labels, study.variants) == (config.study, config.labels, config.variants)
         assert read_vectors(found[path])
+
+
+def test_models_of_the_committed_studies_are_those_of_the_committed_card(monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with unpack_studies(COMMITTED) as found:
+        told = describe_weights(read_population(list(found.values())))
+    assert re.fullmatch(r"All \d+ models have the bytes of the committed results\.", told), told
+
+
+@pytest.mark.slow  # two minutes
+def test_the_committed_tables_are_made_of_the_committed_archives(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT)
+    compare(COMMITTED, tmp_path)
+    reference = COMMITTED[0].parents[1]
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.suffix != ".json")
+    assert Path("tables/claims.md") in made and Path("summary.md") in made
+    assert not [name for name in made if (reference / name).read_bytes() != (tmp_path / name).read_bytes()]
