@@ -20,16 +20,7 @@ from transformers import PreTrainedModel, Qwen2_5_VLForConditionalGeneration, Qw
 from transformers.utils import logging
 
 from benchmarks.miniature import question_families as q
-from benchmarks.miniature.population.members import (
-    BASE,
-    LRMS,
-    MODELS,
-    TRIED,
-    VLMS,
-    Member,
-    list_members,
-    list_vlms,
-)
+from benchmarks.miniature.population.members import BASE, LRMS, MODELS, VLMS, Member, list_members
 from benchmarks.miniature.tokenizer import build_processor, build_tokenizer
 from benchmarks.miniature.training import measure_accuracies
 from frism.checkpoints.checkpoint import Checkpoint
@@ -84,7 +75,7 @@ def compare(
     models: Models = MODELS,
 ) -> None:
     """Measure the task vectors of every triple of a base."""
-    pairs = [compare_task_vectors(base, vlm, lrm, models) for vlm in list_vlms(base) for lrm in LRMS]
+    pairs = [compare_task_vectors(base, vlm, lrm, models) for vlm in VLMS for lrm in LRMS]
     write_json(out, {"pairs": pairs})
 
 
@@ -150,7 +141,7 @@ def render(table: pd.DataFrame, pairs: pd.DataFrame, n: int) -> str:
         shown[group] = [f"{value:.3f} [{low:.3f}, {high:.3f}]" for value, low, high in ends]
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        kinds={**VLMS, **TRIED, **LRMS},
+        kinds={**VLMS, **LRMS},
         n=n,
         accuracies=shown.assign(minutes=table["minutes"]).to_markdown(index=False),
         pairs=pairs.to_markdown(index=False, floatfmt=".3f"),

@@ -19,10 +19,6 @@ VLMS = {
     "aligned": "the tower lands on what B understands; the language model moves little (tau_V is idle)",
     "turned": "the aligned tower's output turned by 60 degrees and frozen; the language model learns to see",
 }
-# Tried on the committed base alone, and no cell of the population.
-TRIED = {
-    "onestage": "a tower from scratch and the language model in one stage; both learn from the first step",
-}
 LRMS = {
     "rehearsed": "30 % of the documents are short chains and look-ups: nothing is forgotten",
     "lightly": "7 % of them",
@@ -82,8 +78,11 @@ class Member:
     @property
     def seed(self) -> int:
         """Return the seed of its training: the committed base's are 0, 10 (R) and 20 (V)."""
-        own = {"base": 0, "lrm": 10, "vlm_aligned": 20, "vlm_turned": 40, "vlm_onestage": 60}
-        return 100 * BASES.index(self.base) + own.get(self.part, own["lrm"])
+        first = 100 * BASES.index(self.base)
+        return (
+            first
+            + {"base": 0, "lrm": 10, "vlm": 40 if self.kind == "turned" else 20}[self.part.partition("_")[0]]
+        )
 
     def folder(self, models: Path = MODELS) -> Path:
         """Return where its weights lie: of shipped members in the repository, else below `models`."""
@@ -98,14 +97,9 @@ class Member:
         return [*parents, Member(self.base, "vlm_aligned")] if self.kind == "turned" else parents
 
 
-def list_vlms(base: str) -> list[str]:
-    """List the kinds of V that a base has."""
-    return [*VLMS, *TRIED] if base == COMMITTED else list(VLMS)
-
-
 def list_members() -> Iterator[Member]:
     """Yield all members, parents before children."""
     for base in BASES:
         yield Member(base, BASE)
-        yield from (Member(base, f"vlm_{kind}") for kind in list_vlms(base))
+        yield from (Member(base, f"vlm_{kind}") for kind in VLMS)
         yield from (Member(base, f"lrm_{kind}") for kind in LRMS)

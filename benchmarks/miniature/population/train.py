@@ -21,7 +21,6 @@ from benchmarks.miniature.base import train_base
 from benchmarks.miniature.keeper import Keeper
 from benchmarks.miniature.lrm import train_lrm
 from benchmarks.miniature.population.members import BASE, DEGREES, MODELS, REPLAY, Member
-from benchmarks.miniature.population.one_stage import train_one_stage_vlm
 from benchmarks.miniature.population.turned import train_turned_vlm
 from benchmarks.miniature.train import write_model
 from benchmarks.miniature.vlm import train_vlm
@@ -60,8 +59,6 @@ def train(member: Member, models: Path, threads: int = 1, **sizes: int) -> None:
             return train_lrm(base, processor, curve, replay=replay, **common)  # type: ignore[arg-type]
         if member.kind == "aligned":
             return train_vlm(base, processor, curve, patient=True, **common)  # type: ignore[arg-type]
-        if member.kind == "onestage":
-            return train_one_stage_vlm(base, processor, curve, **common)  # type: ignore[arg-type]
         aligned = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             parents["vlm_aligned"], dtype=torch.float32
         )

@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 
 from benchmarks.miniature import base, lrm, tower, training, vlm
 from benchmarks.miniature.lrm import train_lrm
-from benchmarks.miniature.models import new_vlm
-from benchmarks.miniature.population import card, members, one_stage, turned
+from benchmarks.miniature.population import card, members, turned
 from benchmarks.miniature.population.members import WEIGHTS, Member, list_members
 from benchmarks.miniature.population.train import train
 from benchmarks.miniature.population.turned import make_turn, turn_projector
@@ -26,7 +25,6 @@ STEPS = {
     "base": {"copy_steps": 1, "steps": 1, "request_steps": 1},
     "vlm_aligned": {"vocabulary_steps": 1, "tower_steps": 1, "align_steps": 1, "tune_steps": 1},
     "vlm_turned": {"steps": 2},
-    "vlm_onestage": {"steps": 2},
     "lrm_forgetful": {"steps": 2},
 }
 
@@ -39,7 +37,7 @@ def small_batches():
         return training.fit(*arguments, **keywords | {"batch": 2})
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (base, lrm, vlm, turned, one_stage):
+        for module in (base, lrm, vlm, turned):
             patch.setattr(module, "fit", fit_little)
         patch.setattr(vlm, "pretrain_tower", partial(tower.pretrain_tower, batch=2))
         yield
@@ -59,7 +57,7 @@ def language(model):
 
 
 def test_each_member_is_a_checkpoint_of_one_triple(models) -> None:
-    for name in ("vlm_aligned", "vlm_turned", "vlm_onestage"):
+    for name in ("vlm_aligned", "vlm_turned"):
         triple = Triple.open(*(str(models / "b1" / part) for part in ("base", name, "lrm_forgetful")), "mat")
         assert len(triple.names()) == 42
     assert not list((models / "b1").glob(".*"))
@@ -76,15 +74,6 @@ def test_the_turned_v_has_the_aligned_tower_turned_and_another_language_model(mo
     start = language(Qwen2ForCausalLM.from_pretrained(models / "b1/base"))
     moved = [name for name, x in language(other).items() if not torch.equal(x, start[name])]
     assert moved and not [name for name in moved if "embed_tokens" in name]
-
-
-def test_in_one_stage_tower_and_language_model_both_learn(models) -> None:
-    made = Qwen2_5_VLForConditionalGeneration.from_pretrained(models / "b1/vlm_onestage")
-    base = Qwen2ForCausalLM.from_pretrained(models / "b1/base")
-    start = new_vlm(base, build_processor(build_tokenizer()), Member("b1", "vlm_onestage").seed).state_dict()
-    moved = {name for name, x in made.state_dict().items() if not torch.equal(x, start[name])}
-    assert any("visual" in name for name in moved) and any("language_model" in name for name in moved)
-    assert not [name for name in moved if "embed_tokens" in name]
 
 
 def test_a_run_that_was_cut_off_is_taken_up(models, tmp_path, monkeypatch) -> None:
@@ -127,7 +116,7 @@ def test_a_turn_is_orthogonal_and_turns_every_vector_by_its_angle(degrees) -> No
 
 def test_members_have_seeds_of_their_own_and_the_committed_ones_theirs() -> None:
     every = list(list_members())
-    assert len({m.name for m in every}) == len(every) == 25
+    assert len({m.name for m in every}) == len(every) == 24
     assert [Member("b0", part).seed for part in ("base", "lrm_rehearsed", "vlm_aligned")] == [0, 10, 20]
     by_base = {m.base: {o.seed for o in every if o.base == m.base} for m in every}
     assert not by_base["b1"] & by_base["b2"]
@@ -175,7 +164,7 @@ def test_the_card_has_every_model_with_intervals_norms_and_hashes(tmp_path, monk
     assert row["input"] == "pictures" and row["perception_low"] <= row["perception"] <= row["perception_high"]
     pairs = pd.read_csv(tmp_path / "card/pairs.csv")
     assert (
-        len(pairs) == 15 and pairs["tau_R"].round(2).eq(7.46).all() and pairs["tau_V"].round(2).eq(1.02).all()
+        len(pairs) == 12 and pairs["tau_R"].round(2).eq(7.46).all() and pairs["tau_V"].round(2).eq(1.02).all()
     )
     text = (tmp_path / "card/README.md").read_text()
     assert "b1/lrm_forgetful" in text and "n = 4 per question family" in text
@@ -183,4 +172,4 @@ def test_the_card_has_every_model_with_intervals_norms_and_hashes(tmp_path, monk
     assert CliRunner().invoke(card.app, asked).exit_code == 0
     assert set(pd.read_csv(tmp_path / "one/pairs.csv")["base"]) == {"b0"}
     sums = (tmp_path / "card/SHA256SUMS").read_text().splitlines()
-    assert len(sums) == 13 and all(len(line.split()[0]) == 64 for line in sums)
+    assert len(sums) == 12 and all(len(line.split()[0]) == 64 for line in sums)
