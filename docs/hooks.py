@@ -43,8 +43,9 @@ def site_pages() -> dict[str, str]:
     """Return the site's place of every repository file that the site takes in, `docs/` apart."""
     results = (
         path.relative_to(ROOT).as_posix()
-        for study in ("miniature", "miniature_field", "miniature_full")
+        for study in ("miniature", "miniature_field", "miniature_full", "population")
         for path in sorted((ROOT / REFERENCE / study).rglob("*.*"))
+        if path.suffix != ".zip"  # archives of studies, for `frism across`
     )
     return PAGES | {name: name.replace(REFERENCE, "results") for name in results}
 
