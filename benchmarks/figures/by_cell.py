@@ -66,7 +66,8 @@ def _draw_block(
     for line, (variant, mark) in enumerate(look.items(), 1):
         at = top + line
         values = triples[triples["variant"] == variant]["difference"]
-        ax.plot(values, [at] * len(values), ".", markersize=2.4, color="0.6", zorder=1)
+        above = [at - 0.36] * len(values)  # off the interval's line, which would hide them
+        ax.plot(values, above, ".", markersize=2.6, markeredgewidth=0, color="0.25", zorder=4)
         for row in overall[overall["variant"] == variant].to_dict("records"):
             if pd.notna(row["estimate_low"]):
                 ends = [row["estimate_low"], row["estimate_high"]]

@@ -29,6 +29,7 @@ from benchmarks.study.results import format_params, read_choice, read_table
 from benchmarks.tables.cells import format_interval
 from benchmarks.tables.findings import Finding, list_budgets, list_duels, read_finding
 from benchmarks.tables.gates.sentences import explain_gates
+from benchmarks.tables.kinds import describe_kind
 from benchmarks.tables.official import POOLED
 from benchmarks.tables.pareto import ALL_VARIANTS
 from frism.errors import report_errors
@@ -168,13 +169,16 @@ def _describe_cell(path: Path) -> list[str]:
         "no": "next to nothing",
         "unclear": "it is not clear how much",
     }
-    return [
+    rows = read_table(path)
+    told = [
         f"{row['question']}, {row['group']} (n = {int(row['n'])}): {row['whole']:.3f} against"
         f" {row['without']:.3f}, a difference of"
         f" {format_interval(row['difference'], row['difference_low'], row['difference_high'], signed=True)}:"
         f" {words[row['verdict']] if row['difference_high'] >= 0 else 'nothing, it is better so'}"
-        for row in read_table(path).to_dict("records")
+        for row in rows.to_dict("records")
     ]
+    kind = describe_kind(rows)
+    return [*told, kind] if kind else told
 
 
 def _format_parameters(study: StudyConfig, chosen: pd.DataFrame, variant: str) -> str:

@@ -183,7 +183,7 @@ def test_the_figure_of_methods_by_cell_carries_the_tables_numbers(compared, tmp_
         for number, name in enumerate(names):
             at, cell = ax.get_yticks()[number], cells[number // 3]
             (row,) = select(against_v, variant=name, cell=cell).to_dict("records")
-            drawn = [line for line in ax.get_lines() if set(line.get_ydata()) == {at}]
+            drawn = [x for x in ax.get_lines() if {round(y - at, 2) for y in x.get_ydata()} <= {-0.36, 0.0}]
             dots, ends, mean = (list(line.get_xdata()) for line in drawn)
             assert mean == [row["estimate"]] and ends == [row["estimate_low"], row["estimate_high"]]
             assert len(dots) == row["triples"] and min(dots) <= row["estimate"] <= max(dots)
