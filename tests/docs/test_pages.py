@@ -27,10 +27,11 @@ def intervals(text: str) -> set[tuple[str, str, str]]:
     return {(value, low, high) for value, low, high in INTERVAL.findall(text)}
 
 
-def committed(study: str) -> list[tuple[float, float, float]]:
-    """Every score and difference of a committed study with its interval."""
+def committed(*studies: str) -> list[tuple[float, float, float]]:
+    """Every score and difference of committed studies with its interval."""
     found: list[tuple[float, float, float]] = []
-    for path in sorted((ROOT / f"results/reference/{study}/tables").glob("*.csv")):
+    folders = [ROOT / f"results/reference/{study}/tables" for study in studies]
+    for path in [path for folder in folders for path in sorted(folder.glob("*.csv"))]:
         table = pd.read_csv(path)
         for column in table.columns:
             bounds = (
@@ -46,16 +47,17 @@ def is_in(value: tuple[str, ...], rows: list[tuple[float, float, float]]) -> boo
 
 
 @pytest.mark.parametrize(
-    ("page", "study", "apart", "least"),
+    ("page", "studies", "apart", "least"),
     [
-        ("README.md", "miniature", SIDE, 10),
-        ("docs/read_the_audit.md", "miniature", set(), 1),
-        ("docs/frism.md", "miniature_full", set(), 6),
+        ("README.md", ["miniature", "population"], SIDE, 13),
+        ("docs/read_the_audit.md", ["miniature"], set(), 1),
+        ("docs/frism.md", ["miniature_full"], set(), 6),
+        ("docs/population.md", ["population"], set(), 6),
     ],
 )
-def test_numbers_are_those_of_the_committed_tables(page: str, study: str, apart: set, least: int) -> None:
+def test_numbers_are_those_of_the_committed_tables(page: str, studies: list, apart: set, least: int) -> None:
     """Values with an interval as a whole; a signed value alone as some score or difference."""
-    text, rows = (ROOT / page).read_text(), committed(study)
+    text, rows = (ROOT / page).read_text(), committed(*studies)
     given = intervals(text)
     assert len(given) >= least and apart <= given
     assert not [value for value in given - apart if not is_in(value, rows)]
