@@ -1,6 +1,6 @@
 # The population: more bases, and of each several kinds of V and R (benchmarks/miniature/population/members.py), trained
 # and studied. `snakemake --cores 2 population_models` trains what the repository does not ship, two models at a
-# time with one thread each: about 27 minutes a base, 25 an aligned V, 5 a turned V, 3 an R, so about 100 minutes for
+# time with one thread each: about 40 minutes a base, 25 an aligned V, 5 a turned V, 3 an R, so about two hours for
 # three bases with two V and three R each. A run that was cut off is taken up within a model, too.
 from benchmarks.miniature.population import members
 from workflow import population
@@ -27,7 +27,7 @@ rule train_population_model:
     params:
         code=code("benchmarks.miniature.population.train"),
     message:
-        "Train {wildcards.base}/{wildcards.part} (base 27 minutes, aligned V 25, turned V 5, R 3)"
+        "Train {wildcards.base}/{wildcards.part} (base 40 minutes, aligned V 25, turned V 5, R 3)"
     shell:
         "flock {log}.lock python -m benchmarks.miniature.population.train"
         " {wildcards.base}/{wildcards.part} 2>&1 | tee {log}"
