@@ -15,8 +15,10 @@ from benchmarks.study.slices.text_slice import TextSlice
 from benchmarks.study.slices.tune_slice import TuneSlice
 from frism.errors import UserError, report_errors
 from workflow import resolve
-from workflow.code_digest import digest_code
+from workflow.code_digest import ROOT, digest_code
 from workflow.remember import read_states, remember
+
+POPULATION = "results/reference/population/tables/overall.csv"
 
 # What only some variants' jobs go by; a change in it concerns nobody else.
 OPTIONAL = {"spectrum": "frism.spectra", "calibration": "benchmarks.calibration"}
@@ -165,6 +167,12 @@ class Jobs:
     def papers(self) -> tuple[str, ...]:
         """List the published numbers that the study's are put beside."""
         return (f"results/reference/papers/{self.study.published}.yaml",) if self.study.published else ()
+
+    @property
+    def population(self) -> tuple[str, ...]:
+        """List what the summary tells of the population, where the study asks which kind its triple is of."""
+        asks = any(variant.method == "put_back" for variant in self.study.variants.values())
+        return (POPULATION,) if asks and (ROOT / POPULATION).is_file() else ()
 
     # --- resources ---
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter
 
-from benchmarks.figures.forest import ALL, LINE
+from benchmarks.figures.forest import ALL, LINE, mark_differences
 from benchmarks.figures.style import Mark, write_figure, write_sentence
 
 
@@ -40,11 +39,8 @@ def draw(
             for number, cell in enumerate(blocks):
                 below = own if cell == ALL else own[own["cell"] == cell]
                 _draw_block(ax, below, whole[whole["cell"] == cell], look, number * step)
-            ax.axvline(0, color="0.5", linewidth=0.6, zorder=0)
+            mark_differences(ax)
             ax.set_title(group, pad=3)
-            ax.locator_params(axis="x", nbins=3)
-            ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-            ax.tick_params(axis="y", length=0)
         lines = [
             (number * step + line, name) for number in range(len(blocks)) for line, name in enumerate(look, 1)
         ]

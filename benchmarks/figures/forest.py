@@ -46,6 +46,14 @@ def draw(
     return figure
 
 
+def mark_differences(ax: Axes) -> None:
+    """Make an axis of differences along x: a line at 0, few ticks, names instead of ticks along y."""
+    ax.axvline(0, color="0.5", linewidth=0.6, zorder=0)
+    ax.locator_params(axis="x", nbins=3)
+    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    ax.tick_params(axis="y", length=0)
+
+
 def _place(lines: Sequence[tuple[str, str]], sums: Sequence[str]) -> dict[tuple[str, str], float]:
     """Place lines from the top, with a gap between cells and before the sums."""
     places: dict[tuple[str, str], float] = {}
@@ -73,7 +81,7 @@ def _draw_panel(
     cells: Sequence[str],
     places: dict[tuple[str, str], float],
 ) -> None:
-    ax.axvline(0, color="0.5", linewidth=0.6, zorder=0)
+    mark_differences(ax)
     for row in triples.to_dict("records"):
         color = GROUP_COLORS[cells.index(row["cell"]) % len(GROUP_COLORS)]
         at = places[row["cell"], row["study"]]
@@ -92,6 +100,3 @@ def _draw_panel(
                 linewidth=1.6 if last else 1.1,
             )
         ax.plot(row["estimate"], at, marker="D", markersize=4, color=color, linestyle="none")
-    ax.locator_params(axis="x", nbins=3)
-    ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    ax.tick_params(axis="y", length=0)

@@ -65,6 +65,20 @@ def test_numbers_are_those_of_the_committed_tables(page: str, studies: list, apa
     assert not [value for value in alone if not is_in((value,), rows)]
 
 
+def test_the_populations_table_of_triples_is_that_of_its_effects() -> None:
+    effects = pd.read_csv(ROOT / "results/reference/population/tables/effects.csv")
+    rows = effects[(effects["against"] == "vlm") & (effects["measure"] == "test")].sort_values("study")
+    rows = rows.set_index(["cell", "group", "variant"])["difference"]
+    text = (ROOT / "docs/population.md").read_text()
+    for cell in ("aligned/rehearsed", "aligned/forgetful", "turned/rehearsed", "turned/forgetful"):
+        fields = [
+            " ".join(f"{x:+.2f}".replace("0.", ".") for x in rows.loc[(cell, group, variant)])
+            for group in ("reasoning", "perception", "short chains")
+            for variant in ("inject", "frism")
+        ]
+        assert f"| {cell.replace('/', ' / ')} | {' | '.join(fields)} |" in text
+
+
 def test_a_number_that_is_not_in_the_tables_is_found_out() -> None:
     rows = committed("miniature")
     assert is_in(("+0.396", "+0.364", "+0.428"), rows)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.tables.kinds import OVERALL
 from frism.errors import UserError
 from tests.support.studies import study_of
 from workflow import jobs as jobs_module
+from workflow.code_digest import ROOT
 from workflow.jobs import Jobs, check_writable, format_variant_option, get_variant, list_spectrum_options
 
 SETTINGS = {
@@ -156,3 +158,9 @@ def test_parents_alone_answer_in_words_where_the_study_says_so(jobs):
     assert jobs.study.owners == ["base", "lrm", *SETTINGS["variants"]]
     assert changed(text_of="parents").study.owners == ["base", "lrm"]
     assert changed(text=[]).study.owners == []
+
+
+def test_a_study_that_asks_for_its_kind_of_triple_tells_of_the_committed_population() -> None:
+    back = {"put_back": {"method": "put_back", "params": {"of": "base"}, "scope": "mat+bias+norm"}}
+    assert changed(variants=SETTINGS["variants"] | back).population == (OVERALL.relative_to(ROOT).as_posix(),)
+    assert changed().population == ()

@@ -183,7 +183,9 @@ rule summary:
     params:
         study=RECORD,
         config=JOBS.whole,
-        code=code("benchmarks.stages.summary", data=("benchmarks/stages/summary.md.jinja",)),
+        code=code(
+            "benchmarks.stages.summary", data=("benchmarks/stages/summary.md.jinja", *JOBS.population)
+        ),
     message:
         "Say in words what the study shows"
     shell:

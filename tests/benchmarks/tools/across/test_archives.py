@@ -130,7 +130,7 @@ def test_models_of_the_committed_studies_are_those_of_the_committed_card(monkeyp
     assert re.fullmatch(r"All \d+ models have the bytes of the committed results\.", told), told
 
 
-@pytest.mark.slow  # two minutes
+@pytest.mark.slow  # half a minute
 def test_the_committed_tables_are_made_of_the_committed_archives(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
     compare(COMMITTED, tmp_path)
