@@ -43,8 +43,8 @@ def describe_kind(rows: pd.DataFrame) -> str:
     for variant in TOLD:
         own = of_cell[of_cell["variant"] == variant][["group", "estimate", "estimate_low", "estimate_high"]]
         parts = [
-            f"{format_interval(*ends, signed=True)} in {group}"
-            for group, *ends in own.itertuples(index=False)
+            f"{format_interval(value, low, high, signed=True)} in {group}"
+            for group, value, low, high in own.itertuples(index=False)
         ]
         told.append(f"`{variant}` {', '.join(parts)}")
     return (
