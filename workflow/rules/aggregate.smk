@@ -184,7 +184,8 @@ rule summary:
         study=RECORD,
         config=JOBS.whole,
         code=code(
-            "benchmarks.stages.summary", data=("benchmarks/stages/summary.md.jinja", *JOBS.population)
+            "benchmarks.stages.summary",
+            data=("benchmarks/stages/summary.md.jinja", *JOBS.population),
         ),
     message:
         "Say in words what the study shows"
